@@ -1,0 +1,61 @@
+/**
+ * The walls between the rooms, see docs/ARCHITECTURE.md. `only(room, others)`: files of `room` may import these rooms and
+ * nothing else of src/; through index.ts, a room's only door.
+ */
+const only = (room, rooms) => ({
+  name: `${room.replace('/', '-')}-walls`,
+  comment: `src/${room} may only import: ${rooms.join(', ') || 'nothing'}`,
+  severity: 'error',
+  from: { path: `^src/${room}/`, pathNot: '\\.test\\.tsx?$' },
+  to: { path: '^src/', pathNot: [`^src/${room}/`, ...rooms.map((name) => `^src/${name}/`)] },
+})
+
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'one-door',
+      comment: 'a folder is entered through its index.ts',
+      severity: 'error',
+      from: { path: '^src/([^/]+(?:/(?:core|server|browser))?)/' },
+      to: { path: '^src/[^/]+/', pathNot: ['^src/$1/', '^src/[^/]+/(?:(?:core|server|browser)/)?index\\.ts$'] },
+    },
+    {
+      name: 'roots-use-doors',
+      comment: 'composition roots enter folders through index.ts too',
+      severity: 'error',
+      from: { path: '^src/[^/]+\\.tsx?$' },
+      to: { path: '^src/[^/]+/', pathNot: ['^src/[^/]+/(?:(?:core|server|browser)/)?index\\.tsx?$', '^src/ui/app\\.tsx$', '^src/cli/'] },
+    },
+    only('shared', []),
+    only('model', ['shared']),
+    only('kernels', ['model', 'shared']),
+    only('protocol', ['shared']),
+    only('worker', ['kernels', 'model', 'protocol', 'shared', 'stage']),
+    only('network', ['protocol', 'shared']),
+    only('session', ['model', 'protocol', 'shared']),
+    only('stage', ['model', 'protocol', 'shared', 'worker']),
+    only('peer', ['model', 'network', 'protocol', 'session', 'shared', 'stage', 'worker']),
+    only('coordinator/core', ['protocol', 'model', 'shared']),
+    only('coordinator/server', ['coordinator/core', 'model', 'network', 'protocol', 'shared']),
+    only('ui', ['peer', 'model', 'protocol', 'shared', 'kernels']),
+    {
+      name: 'pure-rooms',
+      comment: 'no host in the pure rooms',
+      severity: 'error',
+      from: { path: '^src/(shared|model|protocol|session|stage|coordinator/core)/', pathNot: '\\.test\\.ts$' },
+      to: { dependencyTypes: ['core'] },
+    },
+    { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/', pathNot: ['\\.d\\.ts$', '\\.test\\.ts$'] }, to: {} },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.node.json' },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.tsx', '.mjs', '.js'],
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'types', 'default'],
+    },
+  },
+}

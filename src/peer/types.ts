@@ -1,0 +1,150 @@
+/**
+ * What a page shows of this peer and asks of it. The runtime (runtime.ts) fills the store and carries the calls out; React
+ * only reads the store. Framework-free.
+ */
+
+import type { StoreApi } from 'zustand/vanilla'
+import type { Span } from '../model/index.ts'
+import type { ChainStage, LinkKind, NetworkSummary } from '../protocol/index.ts'
+import type { ErrorBody, ModelId, PeerId, SessionId } from '../shared/index.ts'
+
+export type ConnectionState =
+  | { readonly kind: 'connecting' }
+  | { readonly kind: 'online'; readonly peerId: PeerId }
+  /** The socket broke; `retryInMs` from `sinceMs` on the page's clock. */
+  | { readonly kind: 'offline'; readonly error: ErrorBody; readonly retryInMs: number }
+
+export interface GpuSummary {
+  readonly engine: 'webgpu' | 'cpu'
+  readonly adapter: string
+  /** A software adapter such as SwiftShader: honest, slow. */
+  readonly software: boolean
+  readonly macsPerSecond: number
+}
+
+export type VolunteerState =
+  | { readonly kind: 'off' }
+  /** Detecting the GPU, then measuring it. */
+  | { readonly kind: 'starting'; readonly step: 'detect' | 'measure' }
+  /** Pledged, and the coordinator has no span for this tab yet. */
+  | { readonly kind: 'waiting'; readonly gpu: GpuSummary }
+  | {
+      readonly kind: 'loading'
+      readonly gpu: GpuSummary
+      readonly modelId: ModelId
+      readonly span: Span
+      readonly bytesLoaded: number
+      readonly bytesTotal: number
+      readonly bytesFromCache: number
+    }
+  | {
+      readonly kind: 'serving'
+      readonly gpu: GpuSummary
+      readonly modelId: ModelId
+      readonly span: Span
+      readonly layerCount: number
+      readonly alone: boolean
+      readonly work: ServedWork
+    }
+  | { readonly kind: 'stopping' }
+  | { readonly kind: 'failed'; readonly error: ErrorBody }
+
+export interface ServedWork {
+  readonly sessionsOpen: number
+  readonly sessionsServed: number
+  /** Rows × passes that this tab computed: one a position. */
+  readonly positions: number
+  readonly lastComputeMs: number | null
+  readonly bytesSent: number
+  readonly gpuBytes: number
+}
+
+export interface StorageSummary {
+  /** Bytes of weights kept in this browser, and how many the browser allows in all; null where it does not say. */
+  readonly keptBytes: number
+  readonly quotaBytes: number | null
+}
+
+export interface RouteStage extends ChainStage {
+  /** Median of decode laps; null before the first. */
+  readonly computeMsPerLap: number | null
+  readonly link: { readonly kind: LinkKind; readonly bytesSent: number }
+}
+
+export interface PeerState {
+  readonly connection: ConnectionState
+  readonly volunteer: VolunteerState
+  readonly network: NetworkSummary | null
+  readonly storage: StorageSummary | null
+  readonly defaultModelId: ModelId | null
+}
+
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant'
+  readonly content: string
+}
+
+export interface SamplingOptions {
+  readonly temperature: number
+  readonly topP: number
+  readonly topK: number
+  readonly minP: number
+  readonly seed: number
+  readonly stop: readonly string[]
+}
+
+export interface AskRequest {
+  readonly modelId: ModelId
+  readonly prompt:
+    | { readonly kind: 'messages'; readonly messages: readonly ChatMessage[] }
+    | { readonly kind: 'raw'; readonly text: string }
+  readonly maxTokens: number
+  readonly sampling: SamplingOptions
+}
+
+export interface AskProgress {
+  readonly phase: 'queued' | 'connecting' | 'reading' | 'answering'
+  /** Positions of the prompt that the chain has computed, of `promptTokens`. */
+  readonly promptDone: number
+  readonly promptTokens: number
+  /** The whole answer so far. */
+  readonly text: string
+  readonly completionTokens: number
+  readonly route: readonly RouteStage[]
+  readonly lastLapMs: number | null
+}
+
+export interface Answer {
+  readonly model: ModelId
+  readonly sessionId: SessionId
+  readonly promptTokenIds: readonly number[]
+  /** Without the end token. */
+  readonly completionTokenIds: readonly number[]
+  readonly text: string
+  readonly finishReason: 'stop' | 'length' | 'cancelled'
+  readonly timeToFirstTokenMs: number
+  /** (completion tokens − 1) ÷ (first to last token); null with fewer than two tokens. */
+  readonly tokensPerSecond: number | null
+  readonly stages: readonly RouteStage[]
+  /** The worst link of the chain. */
+  readonly dataPath: LinkKind
+}
+
+export interface Ask {
+  /** Rejects with a TabswarmError; resolves with `cancelled` after `stop`. */
+  readonly answer: Promise<Answer>
+  /** Stops the generation within a lap; what was answered stays. */
+  stop(): void
+}
+
+export interface PeerRuntime {
+  readonly store: StoreApi<PeerState>
+  /** Consent given: detect, measure, pledge, load, serve. Problems arrive as `volunteer.kind: 'failed'`. */
+  contribute(options: { readonly pledgeBytes: number }): void
+  /** Gives GPU memory and the span back at once; what is cached on disk stays. */
+  stopContributing(): void
+  ask(request: AskRequest, onProgress: (progress: AskProgress) => void): Ask
+  /** Deletes the cached weights. */
+  deleteStorage(): Promise<void>
+  dispose(): void
+}

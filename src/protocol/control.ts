@@ -1,0 +1,203 @@
+/**
+ * The coordinator's control socket: every message, both ways, as schemas. One JSON text a message. Parsed here and nowhere
+ * else; what does not fit is refused with the rule it broke, and the socket closes.
+ *
+ * Order: server `challenge` → client `identify` → server `welcome`; then anything. A client may be a volunteer (`pledge`),
+ * a requester (`admit`), a watcher (`watch`), or all of them.
+ */
+
+import * as v from 'valibot'
+import {
+  err,
+  isManifestHash,
+  isModelId,
+  isPeerId,
+  isSessionId,
+  type ManifestHash,
+  type ModelId,
+  ok,
+  type PeerId,
+  type Result,
+  type SessionId,
+} from '../shared/index.ts'
+import { CONTROL_MESSAGE_BYTES_MAX, POSITIONS_MAX } from './limits.ts'
+
+const peerId = v.custom<PeerId>((value) => typeof value === 'string' && isPeerId(value), 'not a peer id')
+const sessionId = v.custom<SessionId>((value) => typeof value === 'string' && isSessionId(value), 'not a session id')
+const modelId = v.custom<ModelId>((value) => typeof value === 'string' && isModelId(value), 'not a model id')
+const manifestHash = v.custom<ManifestHash>((value) => typeof value === 'string' && isManifestHash(value), 'not a manifest hash')
+const base64Url = (charactersMax: number) => v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]+$/), v.maxLength(charactersMax))
+const text = (charactersMax: number) => v.pipe(v.string(), v.maxLength(charactersMax))
+const count = (max: number) => v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(max))
+const bytes = count(2 ** 50)
+const amount = v.pipe(v.number(), v.finite(), v.minValue(0))
+const layer = count(10_000)
+const span = v.strictObject({ firstLayer: layer, endLayer: layer })
+const engineName = v.picklist(['webgpu', 'cpu'])
+
+const chainStageSchema = v.strictObject({ peerId, firstLayer: layer, endLayer: layer, engine: engineName, adapter: text(200) })
+/** A stage of an admitted chain, with what the route panel says of it. */
+export type ChainStage = v.InferOutput<typeof chainStageSchema>
+
+const volunteerSummarySchema = v.strictObject({
+  /** First 8 digits of the peer's id: enough to tell cells apart. */
+  shortId: text(8),
+  engine: engineName,
+  adapter: text(200),
+  state: v.picklist(['waiting', 'loading', 'serving', 'away']),
+  span: v.nullable(span),
+  /** 0 … 1 while loading. */
+  progress: amount,
+})
+
+const swarmSummarySchema = v.strictObject({
+  modelId,
+  manifestHash,
+  name: text(200),
+  layerCount: layer,
+  contextLength: count(POSITIONS_MAX),
+  /** Weights of the whole model, bytes. */
+  weightBytes: bytes,
+  minStages: count(64),
+  /** ready: every layer is served. */
+  state: v.picklist(['empty', 'incomplete', 'ready']),
+  /** How many more bytes must be pledged before every layer has a home; 0 when ready. */
+  missingBytes: bytes,
+  sessions: count(1_000_000),
+  volunteers: v.pipe(v.array(volunteerSummarySchema), v.maxLength(1_000)),
+})
+
+const networkSummarySchema = v.strictObject({ tabs: count(1_000_000), swarms: v.pipe(v.array(swarmSummarySchema), v.maxLength(100)) })
+/** What anybody may know of the network: home page, empty-network messages. */
+export type NetworkSummary = v.InferOutput<typeof networkSummarySchema>
+
+const assignmentSchema = v.strictObject({
+  type: v.literal('assign'),
+  assignmentId: count(2 ** 31),
+  modelId,
+  manifestHash,
+  span,
+  kvPositions: count(POSITIONS_MAX),
+  /** Of the pledge: weights, KV and scratch of this span must stay below. */
+  memoryBytesMax: bytes,
+})
+/**
+ * The coordinator's order to host a span. A span inside the one already loaded takes effect at once; any other is loaded
+ * after the open sessions have ended.
+ */
+export type Assignment = v.InferOutput<typeof assignmentSchema>
+
+export const serverMessageSchema = v.variant('type', [
+  v.strictObject({
+    type: v.literal('challenge'),
+    protocol: count(65_535),
+    nonce: base64Url(64),
+    coordinatorKey: base64Url(128),
+    timeMs: amount,
+  }),
+  v.strictObject({
+    type: v.literal('welcome'),
+    peerId,
+    timeMs: amount,
+    /** Path of the signalling server at the coordinator's own origin. */
+    signalPath: text(200),
+    /** Binds the signalling connection to this peer's id. */
+    signalToken: base64Url(128),
+    iceServers: v.pipe(
+      v.array(v.strictObject({ urls: v.array(text(300)), username: v.optional(text(300)), credential: v.optional(text(300)) })),
+      v.maxLength(8),
+    ),
+    defaultModelId: modelId,
+  }),
+  assignmentSchema,
+  v.strictObject({ type: v.literal('release') }),
+  v.strictObject({ type: v.literal('ping'), sequence: count(2 ** 31), timeMs: amount }),
+  v.strictObject({
+    type: v.literal('admitted'),
+    requestId: text(64),
+    grant: v.strictObject({ body: base64Url(20_000), signature: base64Url(128) }),
+    chain: v.pipe(v.array(chainStageSchema), v.minLength(1), v.maxLength(64)),
+  }),
+  v.strictObject({
+    type: v.literal('refused'),
+    requestId: text(64),
+    reason: text(64),
+    message: text(1_000),
+    retryAfterMs: v.nullable(amount),
+  }),
+  v.strictObject({ type: v.literal('network'), summary: networkSummarySchema }),
+  /** The last message before the coordinator closes the socket. */
+  v.strictObject({ type: v.literal('error'), reason: text(64), message: text(1_000) }),
+])
+export type ServerMessage = v.InferOutput<typeof serverMessageSchema>
+
+export const clientMessageSchema = v.variant('type', [
+  v.strictObject({
+    type: v.literal('identify'),
+    protocol: count(65_535),
+    publicKey: base64Url(128),
+    /** Over IDENTIFY_CONTEXT ‖ nonce ‖ coordinator's raw public key. */
+    signature: base64Url(128),
+  }),
+  v.strictObject({
+    type: v.literal('pledge'),
+    memoryBytes: bytes,
+    engine: engineName,
+    adapter: text(200),
+    numericClass: text(300),
+    kernelVersion: text(64),
+    /** Measured by a short probe of the decode mat-vec, multiply-accumulates a second. */
+    macsPerSecond: amount,
+  }),
+  v.strictObject({ type: v.literal('progress'), assignmentId: count(2 ** 31), bytesLoaded: bytes, bytesTotal: bytes }),
+  v.strictObject({ type: v.literal('serving'), assignmentId: count(2 ** 31), span, kvPositions: count(POSITIONS_MAX) }),
+  v.strictObject({ type: v.literal('assignment-failed'), assignmentId: count(2 ** 31), reason: text(64), message: text(1_000) }),
+  /** Cannot serve for now (a lost device, a frozen page); `pledge` ends it. */
+  v.strictObject({ type: v.literal('away'), reason: text(64) }),
+  /** Stops volunteering; the socket stays open. */
+  v.strictObject({ type: v.literal('leave') }),
+  v.strictObject({ type: v.literal('pong'), sequence: count(2 ** 31), sessions: count(10_000), kvPositionsFree: count(POSITIONS_MAX) }),
+  v.strictObject({
+    type: v.literal('admit'),
+    requestId: text(64),
+    modelId,
+    promptTokens: count(POSITIONS_MAX),
+    maxTokens: count(POSITIONS_MAX),
+  }),
+  v.strictObject({
+    type: v.literal('ended'),
+    sessionId,
+    outcome: v.picklist(['finished', 'cancelled', 'failed']),
+    failedPeerId: v.nullable(peerId),
+  }),
+  v.strictObject({ type: v.literal('watch') }),
+])
+export type ClientMessage = v.InferOutput<typeof clientMessageSchema>
+
+/** Domain separation of the signature in `identify`. */
+export const IDENTIFY_CONTEXT = 'tabswarm identify 1\n'
+
+export function parseServerMessage(json: string): Result<ServerMessage, string> {
+  return parse(serverMessageSchema, json)
+}
+
+export function parseClientMessage(json: string): Result<ClientMessage, string> {
+  return parse(clientMessageSchema, json)
+}
+
+function parse<Schema extends typeof serverMessageSchema | typeof clientMessageSchema>(
+  schema: Schema,
+  json: string,
+): Result<v.InferOutput<Schema>, string> {
+  if (json.length > CONTROL_MESSAGE_BYTES_MAX) return err(`message of ${json.length} characters; the limit is ${CONTROL_MESSAGE_BYTES_MAX}`)
+  let value: unknown
+  try {
+    value = JSON.parse(json)
+  } catch {
+    return err('message is not JSON')
+  }
+  const parsed = v.safeParse(schema, value)
+  if (parsed.success) return ok(parsed.output)
+  const issue = parsed.issues[0]
+  return err(`${v.getDotPath(issue) ?? 'message'}: ${issue.message}`)
+}

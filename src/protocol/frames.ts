@@ -1,0 +1,114 @@
+/**
+ * The frames that peers exchange over a Link, as types. Their bytes: frameCodec.ts; their rules: SPEC.md.
+ * Positions of a session are numbered from 0; a lap's rows are consecutive.
+ */
+
+import type { SessionId } from '../shared/index.ts'
+import type { SignedGrant } from './grant.ts'
+import type { RowEncoding, RowKind } from './rows.ts'
+
+/** Token ids (driver → stage 0) or activations (stage → stage) of consecutive positions. */
+export interface RowsFrame {
+  readonly type: 'rows'
+  readonly sessionId: SessionId
+  /** Rises with each repair or truncation; frames of an older epoch are dropped. */
+  readonly epoch: number
+  readonly firstPosition: number
+  readonly rowCount: number
+  readonly kind: RowKind
+  /** How many of the last rows the driver wants candidates for, 0 … rowCount. */
+  readonly resultCount: number
+  readonly encoding: 'tokens' | RowEncoding
+  /** tokens: u32 little-endian [rowCount]; else [rowCount, rowBytes]. */
+  readonly payload: Uint8Array
+}
+
+/** Last stage → driver: candidates of the rows asked for; also sent (with none) for a lap that asked for none. */
+export interface ResultsFrame {
+  readonly type: 'results'
+  readonly sessionId: SessionId
+  readonly epoch: number
+  /** Of the lap, as in its RowsFrame. */
+  readonly firstPosition: number
+  readonly rowCount: number
+  readonly resultCount: number
+  readonly topK: number
+  /** For each wanted row: f32 logSumExp, then topK × (u32 id, f32 logit), best first, ties to the lowest id. */
+  readonly payload: Uint8Array
+}
+
+/**
+ * Asks for a session under a grant. The driver sends it to every stage, each stage to the next, the last to the driver:
+ * whichever copy comes first opens the session, the other joins it.
+ */
+export interface OpenFrame {
+  readonly type: 'open'
+  readonly sessionId: SessionId
+  readonly grant: SignedGrant
+}
+
+/** The answer: to the upstream as soon as KV is reserved, to the driver once the next stage has answered too. */
+export interface OpenedFrame {
+  readonly type: 'opened'
+  readonly sessionId: SessionId
+  /** The upstream may have sent this many rows in all, counted from the start of the session, until a `window` raises it. */
+  readonly windowRows: number
+}
+
+/** The receiver has consumed rows: the sum of rows that may have been sent since the session began. Never falls. */
+export interface WindowFrame {
+  readonly type: 'window'
+  readonly sessionId: SessionId
+  readonly windowRows: number
+}
+
+/** Driver → stage 0 → … in band: forget positions ≥ length; `epoch` is the new one. Each stage passes it on. */
+export interface TruncateFrame {
+  readonly type: 'truncate'
+  readonly sessionId: SessionId
+  readonly epoch: number
+  readonly length: number
+}
+
+/** Driver → each stage: the session is over (finished or cancelled); free everything at once. */
+export interface CloseFrame {
+  readonly type: 'close'
+  readonly sessionId: SessionId
+}
+
+/** Any stage → driver (or the upstream, before it is open): this session cannot go on here. */
+export interface FailedFrame {
+  readonly type: 'failed'
+  readonly sessionId: SessionId
+  readonly reason: FailureReason
+  readonly message: string
+}
+
+export type FailureReason =
+  | 'bad-grant'
+  | 'no-room'
+  | 'not-serving'
+  | 'unreachable'
+  | 'stage-lost'
+  | 'device-lost'
+  | 'not-finite'
+  | 'protocol'
+  | 'expired'
+  | 'stopped'
+  | 'internal'
+
+/** Stage → driver, after each lap: what the route panel shows. Lost ones do no harm. */
+export interface LapFrame {
+  readonly type: 'lap'
+  readonly sessionId: SessionId
+  readonly firstPosition: number
+  readonly rowCount: number
+  readonly kind: RowKind
+  /** From rows handed to the engine until the packed result is readable. */
+  readonly computeMs: number
+  /** Bytes that this stage has sent downstream in this session, by the link's own statistics where they exist. */
+  readonly bytesSent: number
+  readonly linkKind: 'webrtc' | 'turn' | 'relay' | 'memory'
+}
+
+export type Frame = RowsFrame | ResultsFrame | OpenFrame | OpenedFrame | WindowFrame | TruncateFrame | CloseFrame | FailedFrame | LapFrame

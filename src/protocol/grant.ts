@@ -1,0 +1,41 @@
+/**
+ * Grant: the coordinator's signed permission for one session. It travels as the exact bytes that were signed, so no
+ * canonical form is needed to check it.
+ */
+
+import type { ManifestHash, ModelId, PeerId, SessionId } from '../shared/index.ts'
+import type { RowEncoding } from './rows.ts'
+
+export interface GrantStage {
+  readonly peerId: PeerId
+  readonly firstLayer: number
+  readonly endLayer: number
+}
+
+export interface Grant {
+  readonly version: 1
+  readonly sessionId: SessionId
+  readonly modelId: ModelId
+  readonly manifestHash: ManifestHash
+  readonly driver: PeerId
+  /** In order from the embedding to the head; they cover every layer once. */
+  readonly stages: readonly GrantStage[]
+  /** Most positions that the session's KV cache will ever hold. */
+  readonly maxPositions: number
+  /** Candidates a position, at most TOP_K_MAX. */
+  readonly topK: number
+  readonly rowEncoding: RowEncoding
+  /** Coordinator time. */
+  readonly issuedAtMs: number
+  readonly expiresAtMs: number
+}
+
+export interface SignedGrant {
+  /** base64url of the grant's JSON, UTF-8. */
+  readonly body: string
+  /** base64url of the coordinator's signature over the body's bytes, prefixed with GRANT_CONTEXT. */
+  readonly signature: string
+}
+
+/** Domain separation: a signature of a grant can be taken for nothing else. */
+export const GRANT_CONTEXT = 'tabswarm grant 1\n'

@@ -1,0 +1,40 @@
+/** Bounds of the protocol, each with its reason. A value beyond its bound is refused by name, never clamped. */
+
+/** Both sides must speak the same; a change of any frame, message or rule raises it. */
+export const PROTOCOL_VERSION = 1
+
+/** Chromium and libdatachannel both carry messages of 256 KiB; a frame is one message. */
+export const FRAME_BYTES_MAX = 256 * 1024
+
+/** JSON payloads of control frames: a grant of 64 stages is about 8 KB. */
+export const CONTROL_PAYLOAD_BYTES_MAX = 64 * 1024
+
+/** Rows of one RowsFrame. The driver cuts prompts smaller, so that a frame stays under FRAME_BYTES_MAX. */
+export const ROWS_MAX = 512
+
+/** Width of a residual row, in elements. 16,384 is Llama-3.1-405B's. */
+export const WIDTH_MAX = 16_384
+
+/** Candidates of one position. */
+export const TOP_K_MAX = 256
+
+/** What the coordinator grants by default. */
+export const TOP_K_DEFAULT = 128
+
+/** Stages of one chain: more hops than this would answer slower than anybody reads. */
+export const STAGES_MAX = 64
+
+/** Positions of one session. */
+export const POSITIONS_MAX = 1_048_576
+
+/** Rows that an upstream may have outstanding at a stage: a few prompt chunks in flight. */
+export const WINDOW_ROWS = 1_024
+
+/** Bytes that a link holds for a slow peer before it gives up on it: WINDOW_ROWS rows of the widest model in f16, and as much again. */
+export const LINK_QUEUE_BYTES_MAX = 64 * 1024 * 1024
+
+/** A session without a frame for this long is closed by its stages. */
+export const SESSION_IDLE_MS = 60_000
+
+/** A control message on the coordinator's socket, JSON text. */
+export const CONTROL_MESSAGE_BYTES_MAX = 256 * 1024

@@ -1,0 +1,14 @@
+/** worker: the engine of a span, see engine.ts. */
+
+export type {
+  Candidates,
+  Engine,
+  EngineErrorReason,
+  EngineInfo,
+  EngineUsage,
+  ForwardResult,
+  LoadRequest,
+  Segment,
+  SegmentOutput,
+  Slot,
+} from './engine.ts'
