@@ -1,0 +1,90 @@
+/**
+ * The built web app. Users have no build step: the first command that serves pages builds them with Vite, once for each state of
+ * the sources, into dist/web/HASH. Two processes may do it at once: each builds aside, the rename decides.
+ */
+
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { TabswarmError } from '../shared/index.ts'
+
+const packageRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
+const SOURCES = ['index.html', 'vite.config.ts', 'package.json', 'src', 'shaders', 'public']
+/** Builds of older sources that nobody has touched for this long are deleted; a server may still be serving a younger one. */
+const STALE_BUILD_MS = 24 * 3_600_000
+
+/** Folder of the built app for the sources as they are; builds it when it is not there yet. */
+export async function ensureWebApp(log: (line: string) => void): Promise<string> {
+  const hash = await hashSources()
+  for (const parent of buildParents()) {
+    const folder = path.join(parent, hash)
+    if (existsSync(path.join(folder, 'index.html'))) return folder
+  }
+  log('building the web app (once for each version of the sources)')
+  for (const parent of buildParents()) {
+    try {
+      await mkdir(parent, { recursive: true })
+      return await build(parent, hash)
+    } catch (error) {
+      if (!isReadOnly(error)) throw new TabswarmError('web-app-build', `the web app could not be built: ${String(error)}`, { cause: error })
+    }
+  }
+  throw new TabswarmError('web-app-build', `no folder to build the web app in: make ${buildParents().join(' or ')} writable`)
+}
+
+function buildParents(): string[] {
+  return [path.join(packageRoot, 'dist/web'), path.join(tmpdir(), 'tabswarm-web')]
+}
+
+async function build(parent: string, hash: string): Promise<string> {
+  const { build: viteBuild } = await import('vite')
+  const aside = path.join(parent, `building-${process.pid}`)
+  await viteBuild({
+    root: packageRoot,
+    configFile: path.join(packageRoot, 'vite.config.ts'),
+    logLevel: 'error',
+    build: { outDir: aside, emptyOutDir: true },
+  })
+  const folder = path.join(parent, hash)
+  try {
+    await rename(aside, folder)
+  } catch (error) {
+    await rm(aside, { recursive: true, force: true })
+    if (!existsSync(path.join(folder, 'index.html'))) throw error
+  }
+  await removeStaleBuilds(parent, hash)
+  return folder
+}
+
+async function removeStaleBuilds(parent: string, hash: string): Promise<void> {
+  for (const name of await readdir(parent)) {
+    if (name === hash) continue
+    const folder = path.join(parent, name)
+    const info = await stat(folder).catch(() => null)
+    if (info !== null && Date.now() - info.mtimeMs > STALE_BUILD_MS) await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function hashSources(): Promise<string> {
+  const hash = createHash('sha256')
+  for (const file of (await Promise.all(SOURCES.map(filesUnder))).flat().sort()) {
+    hash.update(`${file}\n`).update(await readFile(path.join(packageRoot, file)))
+  }
+  return hash.digest('hex').slice(0, 16)
+}
+
+async function filesUnder(relative: string): Promise<string[]> {
+  const info = await stat(path.join(packageRoot, relative)).catch(() => null)
+  if (info === null) return []
+  if (info.isFile()) return /\.test\.tsx?$/.test(relative) ? [] : [relative]
+  const names = await readdir(path.join(packageRoot, relative))
+  return (await Promise.all(names.map((name) => filesUnder(path.join(relative, name))))).flat()
+}
+
+function isReadOnly(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : null
+  return code === 'EROFS' || code === 'EACCES' || code === 'EPERM'
+}
