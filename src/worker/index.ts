@@ -12,3 +12,4 @@ export type {
   SegmentOutput,
   Slot,
 } from './engine.ts'
+export { KV_BLOCK_POSITIONS, KvBlocks, type KvSlot, kvBlockCount } from './kvBlocks.ts'
