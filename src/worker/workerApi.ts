@@ -1,0 +1,76 @@
+/**
+ * What the page may ask of the engine worker, through comlink. Control only: frames never pass here, each link is handed over
+ * as a MessagePort. Everything is structured-cloneable; errors arrive as `{reason, message}` bodies inside results, since
+ * comlink flattens what is thrown.
+ */
+
+import type { Manifest, Span } from '../model/index.ts'
+import type { LinkKind } from '../protocol/index.ts'
+import type { ErrorBody, ManifestHash, PeerId } from '../shared/index.ts'
+
+export type Outcome<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly error: ErrorBody }
+
+/** What the worker found out about this device. */
+export interface DetectedEngine {
+  readonly engine: 'webgpu' | 'cpu'
+  readonly adapter: string
+  readonly software: boolean
+  readonly numericClass: string
+  readonly kernelVersion: string
+  /** Measured by a short probe of the decode mat-vec. */
+  readonly macsPerSecond: number
+}
+
+export interface ServeRequest {
+  readonly manifest: Manifest
+  readonly manifestHash: ManifestHash
+  /** Same-origin URL of the model file; ranges of it are fetched. */
+  readonly modelUrl: string
+  readonly span: Span
+  readonly kvPositions: number
+  readonly memoryBytesMax: number
+}
+
+export interface LoadProgress {
+  readonly bytesLoaded: number
+  readonly bytesTotal: number
+  readonly bytesFromCache: number
+}
+
+/** Counters of the stage; sent after laps, at most a few times a second. */
+export interface StageWork {
+  readonly sessionsOpen: number
+  readonly sessionsServed: number
+  readonly positions: number
+  readonly lastComputeMs: number | null
+  readonly bytesSent: number
+  readonly gpuBytes: number
+  readonly kvPositionsFree: number
+}
+
+/** The page's side, passed as comlink proxies. */
+export interface WorkerEvents {
+  /** Opens (or finds) a link and returns a port to it, transferred. */
+  readonly dial: (peerId: PeerId) => Promise<Outcome<{ readonly port: MessagePort; readonly kind: LinkKind }>>
+  readonly onProgress: (progress: LoadProgress) => void
+  readonly onWork: (work: StageWork) => void
+  readonly onDeviceLost: (message: string) => void
+}
+
+export interface EngineWorkerApi {
+  /** Finds an adapter, makes a device, measures it. `no-webgpu` and `no-adapter` say what to do. */
+  detect(): Promise<Outcome<DetectedEngine>>
+  /** Who this stage is and whom it trusts; once, after `detect`. */
+  host(identity: { readonly peerId: PeerId; readonly coordinatorKey: Uint8Array }, events: WorkerEvents): Promise<void>
+  /** Coordinator time minus this device's, milliseconds; again after each reconnect. */
+  setClockOffset(offsetMs: number): Promise<void>
+  /**
+   * Serves a span. One inside the loaded span takes effect at once; for any other the open sessions end first, then
+   * weights are loaded. A later call supersedes one that still loads (`superseded`).
+   */
+  serve(request: ServeRequest): Promise<Outcome<null>>
+  /** An incoming link that the page has authenticated. */
+  addLink(peerId: PeerId, kind: LinkKind, port: MessagePort): Promise<void>
+  /** Ends every session with `stopped` and frees the GPU. The worker may be terminated afterwards. */
+  stop(): Promise<void>
+}
