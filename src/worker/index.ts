@@ -13,3 +13,5 @@ export type {
   Slot,
 } from './engine.ts'
 export { KV_BLOCK_POSITIONS, KvBlocks, type KvSlot, kvBlockCount } from './kvBlocks.ts'
+export { deleteWeightCache, measureWeightCache, openWeightCache, type WeightCache, type WeightStorage } from './weightCache.ts'
+export type { DetectedEngine, EngineWorkerApi, LoadProgress, Outcome, ServeRequest, StageWork, WorkerEvents } from './workerApi.ts'

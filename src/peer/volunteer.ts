@@ -1,0 +1,210 @@
+/**
+ * Volunteer: what a tab does from consent to Stop, as a state machine. Takes inputs by `handle*`, speaks to the coordinator and the
+ * engine through ports, tells the page its state. Owns no socket and no worker: runtime.ts does.
+ */
+
+import type { Manifest, Span } from '../model/index.ts'
+import type { Assignment, ClientMessage } from '../protocol/index.ts'
+import { type Clock, type ErrorBody, type ManifestHash, type ModelId, toErrorBody } from '../shared/index.ts'
+import type { DetectedEngine, LoadProgress, Outcome, ServeRequest, StageWork } from '../worker/index.ts'
+import type { GpuSummary, VolunteerState } from './types.ts'
+
+export interface VolunteerPorts {
+  readonly send: (message: ClientMessage) => void
+  readonly detect: () => Promise<Outcome<DetectedEngine>>
+  readonly serve: (request: ServeRequest) => Promise<Outcome<null>>
+  /** Fetches and checks a manifest. Rejects with a TabswarmError. */
+  readonly manifest: (modelId: ModelId, hash: ManifestHash) => Promise<Manifest>
+  readonly modelUrl: (modelId: ModelId) => string
+  readonly clock: Clock
+  readonly onState: (state: VolunteerState) => void
+}
+
+/** A device that was lost this often is not asked for again without the user. */
+const DEVICE_LOSSES_MAX = 3
+/** A load tells the coordinator how far it is this often; the page is told at every step. */
+const PROGRESS_INTERVAL_MS = 500
+
+const NO_WORK: StageWork = {
+  sessionsOpen: 0,
+  sessionsServed: 0,
+  positions: 0,
+  lastComputeMs: null,
+  bytesSent: 0,
+  gpuBytes: 0,
+  kvPositionsFree: 0,
+}
+
+interface Serving {
+  readonly assignmentId: number
+  readonly modelId: ModelId
+  readonly span: Span
+  readonly layerCount: number
+}
+
+export class Volunteer {
+  readonly #ports: VolunteerPorts
+  readonly #pledgeBytes: number
+  #detected: DetectedEngine | null = null
+  #online = false
+  #stopped = false
+  #deviceLosses = 0
+  /** The order that counts: what belongs to an older one is dropped. */
+  #assignmentId: number | null = null
+  #serving: Serving | null = null
+  #work = NO_WORK
+  #progressSentMs = Number.NEGATIVE_INFINITY
+
+  constructor(ports: VolunteerPorts, pledgeBytes: number) {
+    this.#ports = ports
+    this.#pledgeBytes = pledgeBytes
+  }
+
+  /** Finds and measures the GPU, then pledges as soon as the coordinator is there. */
+  async start(): Promise<void> {
+    this.#ports.onState({ kind: 'starting', step: 'detect' })
+    const detected = await this.#ports.detect()
+    if (this.#stopped) return
+    if (!detected.ok) return this.#fail(detected.error)
+    this.#detected = detected.value
+    if (this.#online) this.#pledge()
+    else this.#ports.onState({ kind: 'waiting', gpu: summary(detected.value) })
+  }
+
+  /** The coordinator knows this peer (again): whatever it ordered before is void. */
+  handleOnline(): void {
+    this.#online = true
+    if (this.#detected !== null && !this.#stopped) this.#pledge()
+  }
+
+  handleOffline(): void {
+    this.#online = false
+  }
+
+  async handleAssign(assignment: Assignment): Promise<void> {
+    const gpu = this.#gpu()
+    if (gpu === null || this.#stopped) return
+    const { assignmentId, modelId, span } = assignment
+    this.#assignmentId = assignmentId
+    try {
+      const manifest = await this.#ports.manifest(modelId, assignment.manifestHash)
+      if (this.#assignmentId !== assignmentId) return
+      const { layerCount } = manifest.config
+      if (this.#serving === null) this.#tellLoading(gpu, assignment, { bytesLoaded: 0, bytesTotal: 0, bytesFromCache: 0 })
+      const served = await this.#ports.serve({
+        manifest,
+        manifestHash: assignment.manifestHash,
+        modelUrl: this.#ports.modelUrl(modelId),
+        span,
+        kvPositions: assignment.kvPositions,
+        memoryBytesMax: assignment.memoryBytesMax,
+      })
+      if (this.#assignmentId !== assignmentId || this.#stopped) return
+      if (!served.ok) return this.#refuse(assignment, served.error)
+      this.#serving = { assignmentId, modelId, span, layerCount }
+      this.#ports.send({ type: 'serving', assignmentId, span, kvPositions: assignment.kvPositions })
+      this.#tellServing()
+    } catch (error) {
+      if (this.#assignmentId === assignmentId && !this.#stopped) this.#refuse(assignment, toErrorBody(error))
+    }
+  }
+
+  handleRelease(): void {
+    this.#assignmentId = null
+    this.#serving = null
+    const gpu = this.#gpu()
+    if (gpu !== null && !this.#stopped) this.#ports.onState({ kind: 'waiting', gpu })
+  }
+
+  handleProgress(progress: LoadProgress, assignment: Assignment): void {
+    const gpu = this.#gpu()
+    if (gpu === null || this.#stopped || assignment.assignmentId !== this.#assignmentId) return
+    this.#serving = null
+    this.#tellLoading(gpu, assignment, progress)
+    const nowMs = this.#ports.clock.nowMs()
+    if (nowMs - this.#progressSentMs < PROGRESS_INTERVAL_MS) return
+    this.#progressSentMs = nowMs
+    const { bytesLoaded, bytesTotal } = progress
+    this.#ports.send({ type: 'progress', assignmentId: assignment.assignmentId, bytesLoaded, bytesTotal })
+  }
+
+  handleWork(work: StageWork): void {
+    this.#work = work
+    this.#tellServing()
+  }
+
+  /** The GPU was lost: away until a new device has been found, then pledges anew. */
+  async handleDeviceLost(message: string): Promise<void> {
+    if (this.#stopped) return
+    this.#detected = null
+    this.#assignmentId = null
+    this.#serving = null
+    if (this.#online) this.#ports.send({ type: 'away', reason: 'device-lost' })
+    if (++this.#deviceLosses > DEVICE_LOSSES_MAX) {
+      const lost = `the GPU was lost ${this.#deviceLosses} times (${message}); close other programs that use it, then start again`
+      return this.#fail({ reason: 'device-lost', message: lost })
+    }
+    await this.start()
+  }
+
+  /** Tells the coordinator; the runtime ends worker and links. */
+  stop(): void {
+    this.#stopped = true
+    if (this.#online && this.#detected !== null) this.#ports.send({ type: 'leave' })
+    this.#ports.onState({ kind: 'off' })
+  }
+
+  /** For the answer to a ping. */
+  load(): { readonly sessions: number; readonly kvPositionsFree: number } {
+    return { sessions: this.#work.sessionsOpen, kvPositionsFree: this.#work.kvPositionsFree }
+  }
+
+  #pledge(): void {
+    const detected = this.#detected
+    if (detected === null) return
+    this.#assignmentId = null
+    this.#serving = null
+    const { engine, adapter, numericClass, kernelVersion, macsPerSecond } = detected
+    this.#ports.send({ type: 'pledge', memoryBytes: this.#pledgeBytes, engine, adapter, numericClass, kernelVersion, macsPerSecond })
+    this.#ports.onState({ kind: 'waiting', gpu: summary(detected) })
+  }
+
+  #refuse(assignment: Assignment, error: ErrorBody): void {
+    this.#serving = null
+    this.#ports.send({ type: 'assignment-failed', assignmentId: assignment.assignmentId, reason: error.reason, message: error.message })
+    this.#ports.onState({ kind: 'failed', error })
+  }
+
+  #fail(error: ErrorBody): void {
+    this.#ports.onState({ kind: 'failed', error })
+  }
+
+  #gpu(): GpuSummary | null {
+    return this.#detected === null ? null : summary(this.#detected)
+  }
+
+  #tellLoading(gpu: GpuSummary, assignment: Assignment, progress: LoadProgress): void {
+    this.#ports.onState({ kind: 'loading', gpu, modelId: assignment.modelId, span: assignment.span, ...progress })
+  }
+
+  #tellServing(): void {
+    const gpu = this.#gpu()
+    if (gpu === null || this.#serving === null || this.#stopped) return
+    const { modelId, span, layerCount } = this.#serving
+    const { kvPositionsFree: _, ...work } = this.#work
+    this.#ports.onState({
+      kind: 'serving',
+      gpu,
+      modelId,
+      span,
+      layerCount,
+      alone: span.firstLayer === 0 && span.endLayer === layerCount,
+      work,
+    })
+  }
+}
+
+function summary(detected: DetectedEngine): GpuSummary {
+  const { engine, adapter, software, macsPerSecond } = detected
+  return { engine, adapter, software, macsPerSecond }
+}
