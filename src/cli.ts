@@ -1,0 +1,16 @@
+/** The command-line program: a composition root that only names the commands; each lives in its own file of cli/. */
+
+import { Command } from 'commander'
+import packageJson from '../package.json' with { type: 'json' }
+import { registerModelCommands } from './cli/model.ts'
+import { runProgram } from './cli/output.ts'
+
+const program = new Command('tabswarm')
+  .description('An LLM cloud made of idle GPUs in browser tabs.')
+  .version(packageJson.version)
+  .showHelpAfterError(false)
+  .enablePositionalOptions()
+
+registerModelCommands(program)
+
+process.exitCode = await runProgram(program, process.argv.slice(2))
