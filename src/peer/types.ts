@@ -148,3 +148,8 @@ export interface PeerRuntime {
   deleteStorage(): Promise<void>
   dispose(): void
 }
+
+declare global {
+  /** The runtime of a page, put there by src/main.tsx: for automation and for the curious. */
+  var tabswarm: PeerRuntime | undefined
+}

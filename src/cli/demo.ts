@@ -1,0 +1,149 @@
+/**
+ * `tabswarm demo`: the whole way in a terminal. A coordinator on a free port, headless Chromium tabs as volunteers, one more
+ * as the requester; asks, streams the answer, prints who computed what.
+ */
+
+import { readFile } from 'node:fs/promises'
+import type { Command } from 'commander'
+import type { Answer, AskRequest, ChatMessage } from '../peer/index.ts'
+import { TabswarmError } from '../shared/index.ts'
+import { printJson, printLine, printNote, progressPrinter, realNumber, UsageError, wholeNumber } from './output.ts'
+import { parseEngine } from './serve.ts'
+
+interface DemoOptions {
+  readonly tabs: number
+  readonly prompt?: string
+  readonly messages?: string
+  readonly raw?: string
+  readonly maxTokens: number
+  readonly temperature: number
+  readonly seed: number
+  readonly model: string
+  readonly engine: 'webgpu' | 'auto'
+  readonly latencyMs: number
+  readonly json: boolean
+}
+
+const DEFAULT_PROMPT = 'What is the capital of France?'
+const VOLUNTEER_TIMEOUT_MS = 300_000
+
+export function registerDemoCommand(program: Command): void {
+  program
+    .command('demo')
+    .description('answer one prompt with headless volunteer tabs, all on this machine')
+    .option('--tabs <n>', 'volunteer tabs; the chain has exactly as many stages', wholeNumber('--tabs', 1, 16), 2)
+    .option('--prompt <text>', `one user message (default: "${DEFAULT_PROMPT}")`)
+    .option('--messages <file>', 'a JSON file with [{"role", "content"}, …]')
+    .option('--raw <text>', 'text without the chat template')
+    .option('--max-tokens <n>', 'longest answer, in tokens', wholeNumber('--max-tokens', 0, 1_000_000), 128)
+    .option('--temperature <t>', '0 always takes the likeliest token', realNumber('--temperature', 0, 10), 0)
+    .option('--seed <n>', 'of the sampling', wholeNumber('--seed', 0, 2 ** 32 - 1), 0)
+    .option('--model <id|file|url>', 'the model to serve', 'default')
+    .option('--engine <engine>', 'webgpu or auto', parseEngine, 'auto')
+    .option('--latency-ms <l>', 'one-way delay of a message between two tabs', realNumber('--latency-ms', 0, 10_000), 0)
+    .option('--json', 'one JSON object on stdout', false)
+    .action(demo)
+}
+
+async function demo(options: DemoOptions): Promise<void> {
+  const prompt = await readPrompt(options)
+  const { createServer, smallestPledgeBytes } = await import('../server.ts')
+  const { ensureWebApp, launchChromium, openRequesterTab, openVolunteerTab, resolveModel } = await import('../node/index.ts')
+  const model = await resolveModel(options.model, progressPrinter('model'))
+  const pledgeMb = Math.ceil(smallestPledgeBytes(model.hashedManifest.manifest, options.tabs) / 1e6)
+  const webRoot = await ensureWebApp(printNote)
+  const coordinator = await createServer({ host: '127.0.0.1', port: 0, models: [model], minStages: options.tabs, webRoot })
+  try {
+    const browser = await launchChromium()
+    try {
+      const tab = { url: coordinator.url, engine: options.engine, latencyMs: options.latencyMs / 2 }
+      printNote(`opening ${options.tabs} volunteer tabs, each pledging ${pledgeMb} MB`)
+      const volunteers = await Promise.all(Array.from({ length: options.tabs }, () => openVolunteerTab(browser, { ...tab, pledgeMb })))
+      await Promise.all(volunteers.map((volunteer) => volunteer.serving(VOLUNTEER_TIMEOUT_MS)))
+      printNote('all layers are served; asking')
+      const requester = await openRequesterTab(browser, tab)
+      const stream = textStream(options.json ? process.stderr : process.stdout)
+      const answer = await requester.ask(askRequest(options, prompt, model.hashedManifest.manifest.id), stream.show)
+      stream.end()
+      if (options.json) printJson(jsonAnswer(answer))
+      else printTable(answer)
+    } finally {
+      await browser.close()
+    }
+  } finally {
+    await coordinator.close()
+  }
+}
+
+async function readPrompt(options: DemoOptions): Promise<AskRequest['prompt']> {
+  const given = [options.prompt, options.messages, options.raw].filter((value) => value !== undefined)
+  if (given.length > 1) throw new UsageError('--prompt, --messages and --raw exclude each other: give one')
+  if (options.raw !== undefined) return { kind: 'raw', text: options.raw }
+  if (options.messages !== undefined) return { kind: 'messages', messages: await readMessages(options.messages) }
+  return { kind: 'messages', messages: [{ role: 'user', content: options.prompt ?? DEFAULT_PROMPT }] }
+}
+
+async function readMessages(file: string): Promise<ChatMessage[]> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw new TabswarmError('bad-messages', `cannot read ${file}: ${String(error)}`)
+  })
+  let messages: unknown
+  try {
+    messages = JSON.parse(text)
+  } catch (error) {
+    throw new TabswarmError('bad-messages', `${file} is not JSON: ${String(error)}`)
+  }
+  if (!Array.isArray(messages) || messages.length === 0 || !messages.every(isChatMessage))
+    throw new TabswarmError('bad-messages', `${file} must hold [{"role": "system" | "user" | "assistant", "content": "…"}, …]`)
+  return messages
+}
+
+function isChatMessage(value: unknown): value is ChatMessage {
+  if (typeof value !== 'object' || value === null || !('role' in value) || !('content' in value)) return false
+  return typeof value.content === 'string' && (value.role === 'system' || value.role === 'user' || value.role === 'assistant')
+}
+
+function askRequest(options: DemoOptions, prompt: AskRequest['prompt'], modelId: AskRequest['modelId']): AskRequest {
+  const sampling = { temperature: options.temperature, topP: 1, topK: 0, minP: 0, seed: options.seed, stop: [] }
+  return { modelId, prompt, maxTokens: options.maxTokens, sampling }
+}
+
+/** Writes a growing text as it grows. */
+function textStream(to: NodeJS.WriteStream): { show(text: string): void; end(): void } {
+  let shown = 0
+  return {
+    show(text) {
+      to.write(text.slice(shown))
+      shown = text.length
+    },
+    end: () => void to.write('\n'),
+  }
+}
+
+function jsonAnswer(answer: Answer): object {
+  const { sessionId: _session, stages, ...rest } = answer
+  return { ...rest, stages: stages.map(({ computeMsPerLap, ...stage }) => ({ ...stage, computeMsPerLap })) }
+}
+
+function printTable(answer: Answer): void {
+  const { tokensPerSecond, timeToFirstTokenMs, completionTokenIds, dataPath, finishReason } = answer
+  printLine()
+  printLine('stage  peer      layers   engine  ms/lap  link    sent       adapter')
+  answer.stages.forEach((stage, index) => {
+    const cells = [
+      String(index).padEnd(5),
+      stage.peerId.slice(0, 8),
+      `${stage.firstLayer}–${stage.endLayer - 1}`.padEnd(7),
+      stage.engine.padEnd(6),
+      (stage.computeMsPerLap?.toFixed(1) ?? '–').padStart(6),
+      stage.link.kind.padEnd(6),
+      `${(stage.link.bytesSent / 1e3).toFixed(1)} kB`.padEnd(9),
+      stage.adapter,
+    ]
+    printLine(cells.join('  '))
+  })
+  const speed = tokensPerSecond === null ? '' : `, ${tokensPerSecond.toFixed(2)} tokens/s`
+  printLine(
+    `${completionTokenIds.length} tokens (${finishReason}), first after ${(timeToFirstTokenMs / 1e3).toFixed(2)} s${speed}, data path ${dataPath}`,
+  )
+}

@@ -1,0 +1,126 @@
+/**
+ * `tabswarm serve`: the coordinator with its web app, on this machine or for a whole network. `--volunteers N` opens headless
+ * volunteer tabs beside it, so that a stranger can try everything on one machine.
+ */
+
+import type { Command } from 'commander'
+import { TabswarmError } from '../shared/index.ts'
+import { printLine, printNote, progressPrinter, UsageError, wholeNumber } from './output.ts'
+
+interface ServeOptions {
+  readonly port: number
+  readonly host: string
+  readonly https: boolean
+  readonly cert?: string
+  readonly key?: string
+  readonly volunteers: number
+  readonly model: string
+  readonly minStages: number
+  readonly engine: 'webgpu' | 'auto'
+}
+
+const DEFAULT_PORT = 8787
+/** A headless volunteer has pulled, checked and loaded its span by then, on a slow machine too. */
+const VOLUNTEER_TIMEOUT_MS = 300_000
+
+export function registerServeCommand(program: Command): void {
+  program
+    .command('serve')
+    .description('start the coordinator with the web app: contribute, chat, benchmark')
+    .option('--port <port>', 'TCP port, 0 for a free one', wholeNumber('--port', 0, 65_535), DEFAULT_PORT)
+    .option('--host <address>', 'address to listen on; 0.0.0.0 for the whole network', '127.0.0.1')
+    .option('--https', 'serve over HTTPS with a certificate made and kept by this machine', false)
+    .option('--cert <file>', 'certificate in PEM, instead of the own one')
+    .option('--key <file>', 'its private key in PEM')
+    .option('--model <id|file|url>', 'the model to serve', 'default')
+    .option('--min-stages <n>', 'tabs that share the model once there are enough', wholeNumber('--min-stages', 1, 64), 2)
+    .option('--volunteers <n>', 'headless volunteer tabs to open beside it', wholeNumber('--volunteers', 0, 16), 0)
+    .option('--engine <engine>', 'engine of those tabs: webgpu or auto', parseEngine, 'auto')
+    .action(serve)
+}
+
+export function parseEngine(text: string): 'webgpu' | 'auto' {
+  if (text === 'webgpu' || text === 'auto') return text
+  throw new UsageError(`--engine must be webgpu or auto, not "${text}"`)
+}
+
+async function serve(options: ServeOptions): Promise<void> {
+  if ((options.cert === undefined) !== (options.key === undefined)) throw new UsageError('--cert and --key belong together: give both')
+  const { createServer } = await import('../server.ts')
+  const { ensureWebApp, ownCertificate, readCertificate, resolveModel } = await import('../node/index.ts')
+  const model = await resolveModel(options.model, progressPrinter('model'))
+  const webRoot = await ensureWebApp(printNote)
+  const secure = options.https || options.cert !== undefined
+  const tls =
+    options.cert !== undefined && options.key !== undefined
+      ? await readCertificate(options.cert, options.key)
+      : secure
+        ? await ownCertificate()
+        : undefined
+  const coordinator = await createServer({
+    host: options.host,
+    port: options.port,
+    models: [model],
+    minStages: options.minStages,
+    webRoot,
+    ...(tls === undefined ? {} : { tls }),
+  })
+  const closing = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => closing.abort())
+  await announce(coordinator.port, options, secure)
+  try {
+    const tabs = await openVolunteers(options, coordinator.port, secure, closing.signal)
+    if (tabs !== null) printNote(`${options.volunteers} volunteer tabs are serving`)
+    if (!closing.signal.aborted)
+      await new Promise<void>((resolve) => closing.signal.addEventListener('abort', () => resolve(), { once: true }))
+    await tabs?.close()
+  } finally {
+    await coordinator.close()
+  }
+}
+
+/** The addresses to open, as text and, for other machines, as a QR code. */
+async function announce(port: number, options: ServeOptions, secure: boolean): Promise<void> {
+  const { lanAddresses } = await import('../node/index.ts')
+  const scheme = secure ? 'https' : 'http'
+  const everywhere = options.host === '0.0.0.0' || options.host === '::'
+  const local = everywhere || options.host === '127.0.0.1' || options.host === '::1' ? 'localhost' : options.host
+  printLine(`Tabswarm is running: ${scheme}://${local.includes(':') ? `[${local}]` : local}:${port}/`)
+  if (!everywhere) return
+  const address = lanAddresses()[0]
+  if (address === undefined) return printLine('This machine has no address on a network.')
+  const url = `${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}/`
+  printLine(`On other machines of this network: ${url}`)
+  if (!secure) printLine('They can chat there; to contribute, browsers want a secure address: add --https.')
+  const { default: qrcode } = await import('qrcode-terminal')
+  qrcode.generate(url, { small: true }, printLine)
+}
+
+async function openVolunteers(
+  options: ServeOptions,
+  port: number,
+  secure: boolean,
+  signal: AbortSignal,
+): Promise<{ close(): Promise<void> } | null> {
+  if (options.volunteers === 0) return null
+  const { launchChromium, openVolunteerTab } = await import('../node/index.ts')
+  printNote(`opening ${options.volunteers} headless volunteer tabs`)
+  const browser = await launchChromium()
+  signal.addEventListener('abort', () => void browser.close(), { once: true })
+  try {
+    const url = `${secure ? 'https' : 'http'}://localhost:${port}/`
+    const tabs = await Promise.all(
+      Array.from({ length: options.volunteers }, () =>
+        openVolunteerTab(browser, { url, engine: options.engine, latencyMs: 0, pledgeMb: 1_024, ignoreCertificate: secure }),
+      ),
+    )
+    await Promise.all(tabs.map((tab) => tab.serving(VOLUNTEER_TIMEOUT_MS)))
+    return browser
+  } catch (error) {
+    await browser.close()
+    if (signal.aborted) return null
+    throw error instanceof TabswarmError
+      ? error
+      : new TabswarmError('volunteers', `the volunteer tabs did not start: ${String(error)}`, { cause: error })
+  }
+}

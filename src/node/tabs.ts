@@ -1,0 +1,125 @@
+/**
+ * Real tabs without hands: opens volunteers and a requester in headless Chromium, presses the same buttons that a person
+ * would, and reads what the page says. Used by `demo`, `serve --volunteers` and the browser tests.
+ */
+
+import type { Browser, BrowserContext, Page } from 'playwright-core'
+import type { Answer, AskRequest } from '../peer/index.ts'
+import { type ErrorBody, fromErrorBody, TabswarmError } from '../shared/index.ts'
+
+export interface TabOptions {
+  readonly url: string
+  /** Query parameter `engine` of the page. */
+  readonly engine: 'webgpu' | 'auto'
+  /** Added to every message at this tab's end, each way, milliseconds. */
+  readonly latencyMs: number
+  readonly ignoreCertificate?: boolean
+}
+
+export interface VolunteerTab {
+  readonly page: Page
+  /** Resolves when the page says that it serves; rejects with what the page says when it fails. */
+  serving(timeoutMs: number): Promise<void>
+  close(): Promise<void>
+}
+
+export interface RequesterTab {
+  readonly page: Page
+  /** Resolves with the answer; `onText` gets the text so far. Rejects with the page's TabswarmError. */
+  ask(request: AskRequest, onText: (text: string) => void, signal?: AbortSignal): Promise<Answer>
+  close(): Promise<void>
+}
+
+/** Opens *Contribute* in a browser context of its own and presses the button. */
+export async function openVolunteerTab(browser: Browser, options: TabOptions & { readonly pledgeMb: number }): Promise<VolunteerTab> {
+  const { context, page } = await openPage(browser, options, `/contribute?pledge-mb=${options.pledgeMb}&engine=${options.engine}`)
+  await page.getByTestId('start-contributing').click()
+  return {
+    page,
+    async serving(timeoutMs) {
+      const state = page.getByTestId('volunteer-state')
+      await page
+        .waitForFunction(() => ['serving', 'failed'].includes(globalThis.tabswarm?.store.getState().volunteer.kind ?? ''), undefined, {
+          timeout: timeoutMs,
+        })
+        .catch(async () => {
+          const text = await state.textContent().catch(() => 'nothing')
+          throw new TabswarmError(
+            'volunteer-timeout',
+            `a volunteer tab did not serve within ${Math.round(timeoutMs / 1000)} s; it says: ${text}`,
+          )
+        })
+      const failure = await page.evaluate((): ErrorBody | null => {
+        const volunteer = globalThis.tabswarm?.store.getState().volunteer
+        return volunteer?.kind === 'failed' ? volunteer.error : null
+      })
+      if (failure !== null) throw fromErrorBody(failure)
+    },
+    close: () => context.close(),
+  }
+}
+
+/** Opens *Chat* in a browser context of its own. */
+export async function openRequesterTab(browser: Browser, options: TabOptions): Promise<RequesterTab> {
+  const { context, page } = await openPage(browser, options, '/chat')
+  let onText: (text: string) => void = () => undefined
+  await page.exposeFunction('tabswarmText', (text: string) => onText(text))
+  return {
+    page,
+    async ask(request, listener, signal) {
+      onText = listener
+      const stop = () => void page.evaluate(() => globalThis.dispatchEvent(new Event('tabswarm-stop'))).catch(() => undefined)
+      signal?.addEventListener('abort', stop, { once: true })
+      const outcome = await page.evaluate(askInPage, request)
+      signal?.removeEventListener('abort', stop)
+      if (!outcome.ok) throw fromErrorBody(outcome.error)
+      return outcome.answer
+    },
+    close: () => context.close(),
+  }
+}
+
+/** Runs in the page. */
+async function askInPage(request: AskRequest): Promise<{ ok: true; answer: Answer } | { ok: false; error: ErrorBody }> {
+  const { tabswarm } = globalThis
+  if (tabswarm === undefined) return { ok: false, error: { reason: 'page-broken', message: 'the page did not start; look at its console' } }
+  const emit: unknown = Reflect.get(globalThis, 'tabswarmText')
+  let text = ''
+  const ask = tabswarm.ask(request, (progress) => {
+    if (progress.text !== text && typeof emit === 'function') emit(progress.text)
+    text = progress.text
+  })
+  globalThis.addEventListener('tabswarm-stop', () => ask.stop(), { once: true })
+  try {
+    return { ok: true, answer: await ask.answer }
+  } catch (error) {
+    const body =
+      error instanceof Error && 'reason' in error
+        ? { reason: String(error.reason), message: error.message }
+        : { reason: 'internal', message: String(error) }
+    return { ok: false, error: body }
+  }
+}
+
+async function openPage(browser: Browser, options: TabOptions, path: string): Promise<{ context: BrowserContext; page: Page }> {
+  const context = await browser.newContext({ ignoreHTTPSErrors: options.ignoreCertificate ?? false })
+  // tsx compiles with esbuild's keepNames: functions that are sent into the page may call this helper.
+  await context.addInitScript('globalThis.__name ??= (value) => value')
+  const page = await context.newPage()
+  if (options.latencyMs > 0) {
+    const session = await context.newCDPSession(page)
+    await session.send('Network.enable')
+    await session.send('Network.emulateNetworkConditions', {
+      offline: false,
+      latency: options.latencyMs,
+      downloadThroughput: -1,
+      uploadThroughput: -1,
+      packetLoss: 0,
+      packetQueueLength: 0,
+      packetReordering: false,
+    })
+  }
+  await page.goto(new URL(path, options.url).href)
+  await page.waitForFunction(() => globalThis.tabswarm !== undefined, undefined, { timeout: 60_000 })
+  return { context, page }
+}
