@@ -1,11 +1,36 @@
 /** model: the GGUF file and everything read from it; knows no peers. */
 
+export { readConfig, readModel } from './config.ts'
+export { ModelError, type ModelErrorReason } from './errors.ts'
+export { Metadata, type MetadataArray, type MetadataValue } from './gguf/metadata.ts'
+export { type GgufFile, type GgufTensor, readGguf } from './gguf/readGguf.ts'
+export {
+  type BuildManifestRequest,
+  buildManifest,
+  canonicalJson,
+  hashManifest,
+  MANIFEST_BYTES_MAX,
+  modelIdFromFileName,
+  parseManifest,
+} from './manifest.ts'
+export { blockBytes, blockSize, dequantize, halfToFloat, tensorTypes } from './quants.ts'
+export {
+  headMultiplyAccumulates,
+  isFirstSpan,
+  isLastSpan,
+  layerBytes,
+  layerMultiplyAccumulates,
+  spanBytes,
+  spanMultiplyAccumulates,
+  spanParts,
+} from './spans.ts'
 export type {
   HashedManifest,
   LoadTensor,
   Manifest,
   ManifestTensor,
   ModelConfig,
+  ModelFile,
   Span,
   TensorInfo,
   TensorType,

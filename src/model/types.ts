@@ -72,5 +72,10 @@ export interface WeightSource {
   read(range: { readonly byteOffset: number; readonly byteLength: number }, signal: AbortSignal): Promise<Uint8Array>
 }
 
+/** A whole model file whose length is known. */
+export interface ModelFile extends WeightSource {
+  readonly byteLength: number
+}
+
 /** Bytes of one tensor, already checked against its hash. Rejects with a ModelError. */
 export type LoadTensor = (tensor: ManifestTensor, signal: AbortSignal) => Promise<Uint8Array>

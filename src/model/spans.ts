@@ -1,0 +1,63 @@
+/** What a span of layers consists of and costs: its tensors, their bytes, its arithmetic. Placement and loading ask here. */
+
+import { assert } from '../shared/index.ts'
+import { EMBEDDING, HEAD, layerTensors, OUTPUT_NORM, ROPE_FREQS } from './tensors.ts'
+import type { Manifest, ManifestTensor, ModelConfig, Span } from './types.ts'
+
+export function isFirstSpan(span: Span): boolean {
+  return span.firstLayer === 0
+}
+
+export function isLastSpan(config: ModelConfig, span: Span): boolean {
+  return span.endLayer === config.layerCount
+}
+
+/**
+ * The tensors that a peer with `span` loads, each once, in file order. The embedding goes with layer 0; the final norm and
+ * the head with the last layer (a tied head is the embedding again); the RoPE divisors with every span.
+ */
+export function spanParts(manifest: Manifest, span: Span): ManifestTensor[] {
+  const { config } = manifest
+  assert(
+    Number.isInteger(span.firstLayer) && 0 <= span.firstLayer && span.firstLayer < span.endLayer && span.endLayer <= config.layerCount,
+    `span [${span.firstLayer}, ${span.endLayer}) of ${config.layerCount} layers`,
+  )
+  const names = new Set([ROPE_FREQS])
+  if (isFirstSpan(span)) names.add(EMBEDDING)
+  if (isLastSpan(config, span)) names.add(OUTPUT_NORM).add(config.tiedHead ? EMBEDDING : HEAD)
+  for (let layer = span.firstLayer; layer < span.endLayer; layer++) for (const name of layerTensors(config, layer).keys()) names.add(name)
+  return manifest.tensors.filter((tensor) => names.has(tensor.name)).sort((a, b) => a.byteOffset - b.byteOffset)
+}
+
+/** Bytes of the span's tensors in the file; what two ends of one span share counts once. */
+export function spanBytes(manifest: Manifest, span: Span): number {
+  return sumBytes(spanParts(manifest, span))
+}
+
+/** Bytes of one layer alone, without embedding, head and what all spans share. */
+export function layerBytes(manifest: Manifest, layer: number): number {
+  const names = layerTensors(manifest.config, layer)
+  return sumBytes(manifest.tensors.filter((tensor) => names.has(tensor.name)))
+}
+
+function sumBytes(tensors: readonly ManifestTensor[]): number {
+  return tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0)
+}
+
+/** Multiply-accumulates of one position in the matrices of one layer; attention over the past is not counted. */
+export function layerMultiplyAccumulates(config: ModelConfig): number {
+  const queryWidth = config.headCount * config.headSize
+  const kvWidth = config.kvHeadCount * config.headSize
+  return config.width * (2 * queryWidth + 2 * kvWidth + 3 * config.feedForwardWidth)
+}
+
+/** Multiply-accumulates of one position in the head; a gather of the embedding costs none. */
+export function headMultiplyAccumulates(config: ModelConfig): number {
+  return config.width * config.vocabularySize
+}
+
+/** Multiply-accumulates of one position in a span, with the head where the span holds it. */
+export function spanMultiplyAccumulates(config: ModelConfig, span: Span): number {
+  const layers = (span.endLayer - span.firstLayer) * layerMultiplyAccumulates(config)
+  return layers + (isLastSpan(config, span) ? headMultiplyAccumulates(config) : 0)
+}
