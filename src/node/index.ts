@@ -1,0 +1,17 @@
+/** node: what only Node has. Drivers, browsers, certificates, the model cache, the built web app. Import it late: it is heavy. */
+
+export { type Certificate, lanAddresses, ownCertificate, readCertificate } from './certificate.ts'
+export { type FoundChromium, findChromium, launchChromium } from './chromium.ts'
+export { type NodeGpu, type NodeGpuOptions, openNodeGpu } from './gpu.ts'
+export {
+  ADAPTER_VARIABLE,
+  environmentFor,
+  GPU_ADAPTERS,
+  type GpuAdapterName,
+  type GpuEnvironment,
+  probeEnvironment,
+  reexecWithGpu,
+} from './gpuEnvironment.ts'
+export { GpuError } from './gpuError.ts'
+export { openRequesterTab, openVolunteerTab, type RequesterTab, type TabOptions, type VolunteerTab } from './tabs.ts'
+export { ensureWebApp } from './webApp.ts'
