@@ -24,6 +24,7 @@ export {
   spanMultiplyAccumulates,
   spanParts,
 } from './spans.ts'
+export { createTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts'
 export type {
   HashedManifest,
   LoadTensor,
