@@ -1,5 +1,6 @@
 /** worker: the engine of a span, see engine.ts. */
 
+export { checkBatch, segmentRows } from './batch.ts'
 export type {
   Candidates,
   Engine,
@@ -12,6 +13,7 @@ export type {
   SegmentOutput,
   Slot,
 } from './engine.ts'
+export { EngineError } from './errors.ts'
 export { KV_BLOCK_POSITIONS, KvBlocks, type KvSlot, kvBlockCount } from './kvBlocks.ts'
 export { deleteWeightCache, measureWeightCache, openWeightCache, type WeightCache, type WeightStorage } from './weightCache.ts'
 export type { DetectedEngine, EngineWorkerApi, LoadProgress, Outcome, ServeRequest, StageWork, WorkerEvents } from './workerApi.ts'
