@@ -1,5 +1,6 @@
 /** model: the GGUF file and everything read from it; knows no peers. */
 
+export { type ChatMessage, type ChatTemplate, createChatTemplate, encodePrompt } from './chatTemplate.ts'
 export { readConfig, readModel } from './config.ts'
 export { ModelError, type ModelErrorReason } from './errors.ts'
 export { Metadata, type MetadataArray, type MetadataValue } from './gguf/metadata.ts'
@@ -37,3 +38,6 @@ export type {
   TensorType,
   WeightSource,
 } from './types.ts'
+export type { FetchLike, HttpBodyReader, HttpResponse } from './weights/http.ts'
+export { type HttpSourceOptions, httpWeightSource, openHttpModelFile } from './weights/httpSource.ts'
+export { createTensorLoader, type TensorCache, type TensorLoaderOptions } from './weights/tensorLoader.ts'
