@@ -39,9 +39,6 @@ export function createChatTemplate(metadata: Metadata, tokenizer: Tokenizer): Ch
           add_generation_prompt: true,
           bos_token: textOf(tokenizer.bosId),
           eos_token: textOf(tokenizer.eosId),
-          raise_exception: (message: unknown) => {
-            throw new Error(String(message))
-          },
         })
       } catch (error) {
         throw new ModelError('bad-messages', `the model's chat template refuses these messages: ${text(error)}`, { cause: error })
