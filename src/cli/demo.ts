@@ -142,8 +142,7 @@ function printTable(answer: Answer): void {
     ]
     printLine(cells.join('  '))
   })
+  const first = timeToFirstTokenMs === null ? 'none came' : `first after ${(timeToFirstTokenMs / 1e3).toFixed(2)} s`
   const speed = tokensPerSecond === null ? '' : `, ${tokensPerSecond.toFixed(2)} tokens/s`
-  printLine(
-    `${completionTokenIds.length} tokens (${finishReason}), first after ${(timeToFirstTokenMs / 1e3).toFixed(2)} s${speed}, data path ${dataPath}`,
-  )
+  printLine(`${completionTokenIds.length} tokens (${finishReason}), ${first}${speed}, data path ${dataPath}`)
 }

@@ -116,13 +116,15 @@ export interface AskProgress {
 
 export interface Answer {
   readonly model: ModelId
-  readonly sessionId: SessionId
+  /** Null when it was stopped before it had one. */
+  readonly sessionId: SessionId | null
   readonly promptTokenIds: readonly number[]
   /** Without the end token. */
   readonly completionTokenIds: readonly number[]
   readonly text: string
   readonly finishReason: 'stop' | 'length' | 'cancelled'
-  readonly timeToFirstTokenMs: number
+  /** From submitting to the first token; null without one. */
+  readonly timeToFirstTokenMs: number | null
   /** (completion tokens − 1) ÷ (first to last token); null with fewer than two tokens. */
   readonly tokensPerSecond: number | null
   readonly stages: readonly RouteStage[]

@@ -1,0 +1,260 @@
+/**
+ * Requester: one question from text to answer. Tokenizes, asks for admission, opens the chain, generates, and tells the page
+ * how far it is. The prompt's text never leaves this tab except as token ids to the first stage.
+ */
+
+import { encodePrompt } from '../model/index.ts'
+import { type ChainStage, type Grant, type LinkKind, openGrant, type SignedGrant } from '../protocol/index.ts'
+import {
+  type Chain,
+  chunkRowsFor,
+  type GenerateEvent,
+  generate,
+  type LinkRouter,
+  openLinkChain,
+  SessionError,
+  type StageLap,
+} from '../session/index.ts'
+import { type Clock, type ManifestHash, type ModelId, type SessionId, TabswarmError, type VerifySignature } from '../shared/index.ts'
+import type { ModelLibrary, ModelText } from './modelLibrary.ts'
+import type { Answer, Ask, AskProgress, AskRequest, RouteStage } from './types.ts'
+
+export interface Admission {
+  readonly grant: SignedGrant
+  readonly chain: readonly ChainStage[]
+}
+
+export interface RequesterPorts {
+  readonly library: ModelLibrary
+  /** The manifest that the coordinator serves the model with. Rejects when there is no such model. */
+  readonly manifestHash: (modelId: ModelId) => Promise<ManifestHash>
+  /** Rejects with the coordinator's refusal. */
+  readonly admit: (request: { readonly modelId: ModelId; readonly promptTokens: number; readonly maxTokens: number }) => Promise<Admission>
+  readonly ended: (sessionId: SessionId, outcome: 'finished' | 'cancelled' | 'failed', failedStage: ChainStage | null) => void
+  /** Links of this peer; connects to the signalling server at the first call. */
+  readonly router: () => Promise<LinkRouter>
+  readonly coordinatorKey: () => Uint8Array
+  readonly coordinatorNowMs: () => number
+  readonly verify: VerifySignature
+  readonly clock: Clock
+}
+
+export function startAsk(ports: RequesterPorts, request: AskRequest, onProgress: (progress: AskProgress) => void): Ask {
+  const controller = new AbortController()
+  const asking = new Asking(ports, request, onProgress, controller.signal)
+  return { answer: asking.run(), stop: () => controller.abort() }
+}
+
+class Asking {
+  readonly #ports: RequesterPorts
+  readonly #request: AskRequest
+  readonly #onProgress: (progress: AskProgress) => void
+  readonly #signal: AbortSignal
+  readonly #startedMs: number
+  readonly #route = new Route()
+  #promptTokenIds: readonly number[] = []
+  #progress: AskProgress = {
+    phase: 'queued',
+    promptDone: 0,
+    promptTokens: 0,
+    text: '',
+    completionTokens: 0,
+    route: [],
+    lastLapMs: null,
+  }
+  #lapStartedMs = 0
+  #firstTokenMs: number | null = null
+
+  constructor(ports: RequesterPorts, request: AskRequest, onProgress: (progress: AskProgress) => void, signal: AbortSignal) {
+    this.#ports = ports
+    this.#request = request
+    this.#onProgress = onProgress
+    this.#signal = signal
+    this.#startedMs = ports.clock.nowMs()
+  }
+
+  async run(): Promise<Answer> {
+    try {
+      return await this.#run()
+    } catch (error) {
+      if (this.#signal.aborted)
+        return this.#answer(null, { completionTokenIds: [], text: this.#progress.text, finishReason: 'cancelled', tokensPerSecond: null })
+      throw error
+    }
+  }
+
+  async #run(): Promise<Answer> {
+    const { modelId, maxTokens } = this.#request
+    this.#tell({})
+    const text = await this.#unlessStopped(this.#readModel(modelId))
+    const promptTokens = this.#encode(text)
+    const admitting = this.#ports.admit({ modelId, promptTokens, maxTokens: this.#roomFor(text, promptTokens, maxTokens) })
+    const { grant: signedGrant, chain } = await this.#unlessStopped(admitting, (late) => this.#giveBack(late))
+    const opened = await this.#open(signedGrant)
+    this.#route.begin(chain)
+    this.#tell({ phase: 'connecting', route: this.#route.stages() })
+    return this.#generate(text, opened, { grant: signedGrant, chain })
+  }
+
+  async #readModel(modelId: ModelId): Promise<ModelText> {
+    return this.#ports.library.text(modelId, await this.#ports.manifestHash(modelId))
+  }
+
+  async #open(signedGrant: SignedGrant): Promise<Grant> {
+    const { coordinatorKey, verify, coordinatorNowMs } = this.#ports
+    const opened = await openGrant(signedGrant, coordinatorKey(), verify, coordinatorNowMs())
+    if (!opened.ok) throw new TabswarmError('bad-grant', `the coordinator's permission is not valid (${opened.error}); reload the page`)
+    return opened.value
+  }
+
+  /** Admission that came after Stop: nobody will use it. */
+  async #giveBack(late: Admission): Promise<void> {
+    const grant = await this.#open(late.grant)
+    this.#ports.ended(grant.sessionId, 'cancelled', null)
+  }
+
+  /** The work's result, or a rejection as soon as the user stops; `onLate` gets a result that nobody waits for. */
+  #unlessStopped<Value>(work: Promise<Value>, onLate?: (value: Value) => Promise<void>): Promise<Value> {
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        reject(new TabswarmError('cancelled', 'stopped'))
+        if (onLate !== undefined) work.then(onLate).catch(() => undefined)
+      }
+      if (this.#signal.aborted) return onAbort()
+      this.#signal.addEventListener('abort', onAbort, { once: true })
+      work.then(resolve, reject).finally(() => this.#signal.removeEventListener('abort', onAbort))
+    })
+  }
+
+  #encode({ tokenizer, template }: ModelText): number {
+    const { prompt } = this.#request
+    this.#promptTokenIds = encodePrompt(tokenizer, prompt.kind === 'raw' ? prompt.text : template().render(prompt.messages))
+    this.#tell({ promptTokens: this.#promptTokenIds.length })
+    return this.#promptTokenIds.length
+  }
+
+  /** The answer's length that the context leaves. */
+  #roomFor({ manifest }: ModelText, promptTokens: number, maxTokens: number): number {
+    const { contextLength } = manifest.config
+    if (promptTokens === 0) throw new TabswarmError('bad-request', 'the prompt is empty; type something')
+    if (promptTokens >= contextLength) {
+      const advice = 'shorten it, or begin a new conversation'
+      throw new TabswarmError('prompt-too-long', `the prompt has ${promptTokens} tokens and the model reads ${contextLength}; ${advice}`)
+    }
+    return Math.min(maxTokens, contextLength - promptTokens)
+  }
+
+  async #generate(text: ModelText, grant: Grant, admission: Admission): Promise<Answer> {
+    const { clock, ended, router } = this.#ports
+    let chain: Chain | null = null
+    try {
+      chain = await openLinkChain({
+        router: await router(),
+        grant,
+        signedGrant: admission.grant,
+        vocabularySize: text.manifest.config.vocabularySize,
+        clock,
+        signal: this.#signal,
+      })
+      this.#tell({ phase: 'reading' })
+      this.#lapStartedMs = clock.nowMs()
+      const { timings, ...result } = await generate({
+        chain,
+        tokenizer: text.tokenizer,
+        promptTokenIds: this.#promptTokenIds,
+        maxTokens: grant.maxPositions - this.#promptTokenIds.length,
+        sampling: this.#request.sampling,
+        stop: this.#request.sampling.stop,
+        chunkRows: chunkRowsFor(text.manifest.config.width),
+        clock,
+        signal: this.#signal,
+        onEvent: (event) => this.#onEvent(event),
+        stripLeadingSpace: text.stripLeadingSpace,
+      })
+      ended(grant.sessionId, result.finishReason === 'cancelled' ? 'cancelled' : 'finished', null)
+      return this.#answer(grant.sessionId, { ...result, tokensPerSecond: timings.tokensPerSecond })
+    } catch (error) {
+      const blamed = error instanceof SessionError && error.stageIndex !== null ? admission.chain[error.stageIndex] : undefined
+      ended(grant.sessionId, this.#signal.aborted ? 'cancelled' : 'failed', blamed ?? null)
+      throw error
+    } finally {
+      chain?.close()
+    }
+  }
+
+  #onEvent(event: GenerateEvent): void {
+    switch (event.kind) {
+      case 'prompt':
+        return this.#tell({ promptDone: event.done, promptTokens: event.total })
+      case 'token': {
+        const nowMs = this.#ports.clock.nowMs()
+        this.#firstTokenMs ??= nowMs - this.#startedMs
+        const lastLapMs = nowMs - this.#lapStartedMs
+        this.#lapStartedMs = nowMs
+        const text = this.#progress.text + event.text
+        return this.#tell({ phase: 'answering', text, completionTokens: event.completionTokens, lastLapMs, route: this.#route.stages() })
+      }
+      case 'text':
+        return this.#tell({ text: this.#progress.text + event.text })
+      case 'lap':
+        return this.#route.lap(event.lap)
+    }
+  }
+
+  #answer(sessionId: SessionId | null, result: Pick<Answer, 'completionTokenIds' | 'text' | 'finishReason' | 'tokensPerSecond'>): Answer {
+    const stages = this.#route.stages()
+    this.#tell({ route: stages })
+    const { completionTokenIds, text, finishReason, tokensPerSecond } = result
+    return {
+      model: this.#request.modelId,
+      sessionId,
+      promptTokenIds: this.#promptTokenIds,
+      completionTokenIds,
+      text,
+      finishReason,
+      timeToFirstTokenMs: this.#firstTokenMs,
+      tokensPerSecond,
+      stages,
+      dataPath: worstLink(stages.map((stage) => stage.link.kind)),
+    }
+  }
+
+  #tell(change: Partial<AskProgress>): void {
+    this.#progress = { ...this.#progress, ...change }
+    this.#onProgress(this.#progress)
+  }
+}
+
+/** What the stages say of themselves during one session. */
+class Route {
+  #stages: { readonly stage: ChainStage; readonly decodeMs: number[]; link: RouteStage['link'] }[] = []
+
+  begin(chain: readonly ChainStage[]): void {
+    this.#stages = chain.map((stage) => ({ stage, decodeMs: [], link: { kind: 'webrtc', bytesSent: 0 } }))
+  }
+
+  lap(lap: StageLap): void {
+    const stage = this.#stages[lap.stageIndex]
+    if (stage === undefined) return
+    stage.link = { kind: lap.linkKind, bytesSent: lap.bytesSent }
+    if (lap.kind === 'decode') stage.decodeMs.push(lap.computeMs)
+  }
+
+  stages(): readonly RouteStage[] {
+    return this.#stages.map(({ stage, decodeMs, link }) => ({ ...stage, computeMsPerLap: median(decodeMs), link }))
+  }
+}
+
+function median(values: readonly number[]): number | null {
+  const sorted = [...values].sort((a, b) => a - b)
+  const upper = sorted[sorted.length >> 1]
+  const lower = sorted[(sorted.length - 1) >> 1]
+  return upper === undefined || lower === undefined ? null : (upper + lower) / 2
+}
+
+/** Kinds of links from best to worst: a chain is as good as its worst link. */
+const WORST_LAST: readonly LinkKind[] = ['memory', 'webrtc', 'turn', 'relay']
+
+function worstLink(kinds: readonly LinkKind[]): LinkKind {
+  return kinds.reduce<LinkKind>((worst, kind) => (WORST_LAST.indexOf(kind) > WORST_LAST.indexOf(worst) ? kind : worst), 'memory')
+}
