@@ -7,31 +7,11 @@
  */
 
 import * as v from 'valibot'
-import {
-  err,
-  isManifestHash,
-  isModelId,
-  isPeerId,
-  isSessionId,
-  type ManifestHash,
-  type ModelId,
-  ok,
-  type PeerId,
-  type Result,
-  type SessionId,
-} from '../shared/index.ts'
+import { err, ok, type Result } from '../shared/index.ts'
 import { CONTROL_MESSAGE_BYTES_MAX, POSITIONS_MAX } from './limits.ts'
+import { amount, base64Url, count, describeIssue, layer, manifestHash, modelId, peerId, sessionId, signedGrant, text } from './schemas.ts'
 
-const peerId = v.custom<PeerId>((value) => typeof value === 'string' && isPeerId(value), 'not a peer id')
-const sessionId = v.custom<SessionId>((value) => typeof value === 'string' && isSessionId(value), 'not a session id')
-const modelId = v.custom<ModelId>((value) => typeof value === 'string' && isModelId(value), 'not a model id')
-const manifestHash = v.custom<ManifestHash>((value) => typeof value === 'string' && isManifestHash(value), 'not a manifest hash')
-const base64Url = (charactersMax: number) => v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]+$/), v.maxLength(charactersMax))
-const text = (charactersMax: number) => v.pipe(v.string(), v.maxLength(charactersMax))
-const count = (max: number) => v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(max))
 const bytes = count(2 ** 50)
-const amount = v.pipe(v.number(), v.finite(), v.minValue(0))
-const layer = count(10_000)
 const span = v.strictObject({ firstLayer: layer, endLayer: layer })
 const engineName = v.picklist(['webgpu', 'cpu'])
 
@@ -115,7 +95,7 @@ export const serverMessageSchema = v.variant('type', [
   v.strictObject({
     type: v.literal('admitted'),
     requestId: text(64),
-    grant: v.strictObject({ body: base64Url(20_000), signature: base64Url(128) }),
+    grant: signedGrant,
     chain: v.pipe(v.array(chainStageSchema), v.minLength(1), v.maxLength(64)),
   }),
   v.strictObject({
@@ -198,6 +178,5 @@ function parse<Schema extends typeof serverMessageSchema | typeof clientMessageS
   }
   const parsed = v.safeParse(schema, value)
   if (parsed.success) return ok(parsed.output)
-  const issue = parsed.issues[0]
-  return err(`${v.getDotPath(issue) ?? 'message'}: ${issue.message}`)
+  return err(describeIssue(parsed.issues[0]))
 }

@@ -1,5 +1,6 @@
 /** protocol: what peers and the coordinator say to each other. Rules: SPEC.md. */
 
+export { candidateBytes, decodeCandidates, encodeCandidates, type PositionCandidates } from './candidates.ts'
 export {
   type Assignment,
   type ChainStage,
@@ -12,6 +13,8 @@ export {
   type ServerMessage,
   serverMessageSchema,
 } from './control.ts'
+export { decodeFrame, encodeFrame } from './frameCodec.ts'
+export { HEADER_BYTES } from './frameHeader.ts'
 export type {
   CloseFrame,
   FailedFrame,
@@ -26,10 +29,13 @@ export type {
   WindowFrame,
 } from './frames.ts'
 export { GRANT_CONTEXT, type Grant, type GrantStage, type SignedGrant } from './grant.ts'
+export { encodeGrant, openGrant, signGrant } from './grantCodec.ts'
 export {
   CONTROL_MESSAGE_BYTES_MAX,
   CONTROL_PAYLOAD_BYTES_MAX,
+  FAILURE_MESSAGE_CHARACTERS_MAX,
   FRAME_BYTES_MAX,
+  GRANT_LIFE_MS_MAX,
   LINK_QUEUE_BYTES_MAX,
   POSITIONS_MAX,
   PROTOCOL_VERSION,
@@ -40,6 +46,7 @@ export {
   TOP_K_MAX,
   WIDTH_MAX,
   WINDOW_ROWS,
+  WINDOW_TOTAL_MAX,
 } from './limits.ts'
 export type { Dial, Link, LinkClosed, LinkHandlers, LinkKind, LinkStats } from './link.ts'
-export { type RowEncoding, type RowKind, rowBytes } from './rows.ts'
+export { decodeRows, encodeRows, type RowEncoding, type RowKind, rowBytes, rowWidth } from './rows.ts'

@@ -38,3 +38,12 @@ export const SESSION_IDLE_MS = 60_000
 
 /** A control message on the coordinator's socket, JSON text. */
 export const CONTROL_MESSAGE_BYTES_MAX = 256 * 1024
+
+/** What a failed frame may say, in characters; longer texts are cut, so that reporting a failure never fails. */
+export const FAILURE_MESSAGE_CHARACTERS_MAX = 1_000
+
+/** Rows sent in a whole session, repeats and repairs included: what a `window` may announce. */
+export const WINDOW_TOTAL_MAX = 2 ** 40
+
+/** How long a grant may live, from its issue: stages remember a grant's session until then. */
+export const GRANT_LIFE_MS_MAX = 24 * 3_600_000

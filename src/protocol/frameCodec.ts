@@ -1,0 +1,171 @@
+/** Frames to bytes and back: one codec for all links. Everything a stranger sends is bounded here, before anybody reads it. */
+
+import * as v from 'valibot'
+import { assert, err, ok, type Result, utf8Decode, utf8Encode } from '../shared/index.ts'
+import { candidateBytes } from './candidates.ts'
+import { type FrameHeader, HEADER_BYTES, headerOf, readHeader, writeHeader } from './frameHeader.ts'
+import type { Frame, ResultsFrame, RowsFrame } from './frames.ts'
+import {
+  CONTROL_PAYLOAD_BYTES_MAX,
+  FAILURE_MESSAGE_CHARACTERS_MAX,
+  FRAME_BYTES_MAX,
+  POSITIONS_MAX,
+  ROWS_MAX,
+  TOP_K_MAX,
+  WINDOW_TOTAL_MAX,
+} from './limits.ts'
+import { rowWidth } from './rows.ts'
+import { amount, count, describeIssue, signedGrant, text } from './schemas.ts'
+
+const windowRows = count(WINDOW_TOTAL_MAX)
+const failureReason = v.picklist([
+  'bad-grant',
+  'no-room',
+  'not-serving',
+  'unreachable',
+  'stage-lost',
+  'device-lost',
+  'not-finite',
+  'protocol',
+  'expired',
+  'stopped',
+  'internal',
+])
+
+/** Payloads of control frames, as JSON. */
+const payloadSchemas = {
+  open: v.strictObject({ grant: signedGrant }),
+  opened: v.strictObject({ windowRows }),
+  window: v.strictObject({ windowRows }),
+  truncate: v.strictObject({ length: count(POSITIONS_MAX) }),
+  failed: v.strictObject({ reason: failureReason, message: text(FAILURE_MESSAGE_CHARACTERS_MAX) }),
+  lap: v.strictObject({
+    computeMs: amount,
+    bytesSent: count(Number.MAX_SAFE_INTEGER),
+    linkKind: v.picklist(['webrtc', 'turn', 'relay', 'memory']),
+  }),
+}
+
+/** The frame's bytes. Asserts that it respects every bound; only a failure's message is cut to its own. */
+export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
+  const payload = payloadOf(frame)
+  const bytes = new Uint8Array(HEADER_BYTES + payload.byteLength)
+  bytes.set(payload, HEADER_BYTES)
+  writeHeader(bytes, headerOf(frame))
+  const decoded = decodeFrame(bytes)
+  assert(decoded.ok, `a ${frame.type} frame out of bounds: ${decoded.ok ? '' : decoded.error}`)
+  return bytes
+}
+
+/** The frame in `bytes`; payloads of rows and results are views of them. An error names the field at fault. */
+export function decodeFrame(bytes: Uint8Array): Result<Frame, string> {
+  if (bytes.byteLength > FRAME_BYTES_MAX) return err(`frame of ${bytes.byteLength} bytes; the limit is ${FRAME_BYTES_MAX}`)
+  const header = readHeader(bytes)
+  if (!header.ok) return header
+  const payload = bytes.subarray(HEADER_BYTES)
+  const { type, sessionId } = header.value
+  switch (type) {
+    case 'rows':
+      return decodeRowsFrame(header.value, payload)
+    case 'results':
+      return decodeResultsFrame(header.value, payload)
+    case 'close':
+      return payload.byteLength === 0 ? ok({ type, sessionId }) : err('payload: a close frame has none')
+    default:
+      return decodeControlFrame({ ...header.value, type }, payload)
+  }
+}
+
+function payloadOf(frame: Frame): Uint8Array {
+  switch (frame.type) {
+    case 'rows':
+    case 'results':
+      return frame.payload
+    case 'open':
+      return jsonBytes({ grant: frame.grant })
+    case 'opened':
+    case 'window':
+      return jsonBytes({ windowRows: frame.windowRows })
+    case 'truncate':
+      return jsonBytes({ length: frame.length })
+    case 'close':
+      return new Uint8Array(0)
+    case 'failed':
+      return jsonBytes({ reason: frame.reason, message: frame.message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX) })
+    case 'lap':
+      return jsonBytes({ computeMs: frame.computeMs, bytesSent: frame.bytesSent, linkKind: frame.linkKind })
+  }
+}
+
+function jsonBytes(value: object): Uint8Array {
+  return utf8Encode(JSON.stringify(value))
+}
+
+function decodeRowsFrame(header: FrameHeader, payload: Uint8Array): Result<RowsFrame, string> {
+  const fault = findLapFault(header)
+  if (fault !== null) return err(fault)
+  const { sessionId, epoch, firstPosition, rowCount, resultCount, kind, encoding } = header
+  if (kind === null) return err('kind: missing')
+  if (encoding === null) return err('encoding: missing')
+  const bytesPerRow = payload.byteLength / rowCount
+  if (encoding === 'tokens' ? bytesPerRow !== 4 : rowWidth(encoding, bytesPerRow) === null)
+    return err(`payload: ${payload.byteLength} bytes are no ${rowCount} rows of ${encoding}`)
+  return ok({ type: 'rows', sessionId, epoch, firstPosition, rowCount, kind, resultCount, encoding, payload })
+}
+
+function decodeResultsFrame(header: FrameHeader, payload: Uint8Array): Result<ResultsFrame, string> {
+  const fault = findLapFault(header)
+  if (fault !== null) return err(fault)
+  const { sessionId, epoch, firstPosition, rowCount, resultCount, topK } = header
+  if (topK > TOP_K_MAX || (topK === 0 && resultCount > 0)) return err(`topK: ${topK} is not in 1 … ${TOP_K_MAX}`)
+  if (payload.byteLength !== resultCount * candidateBytes(topK))
+    return err(`payload: ${payload.byteLength} bytes are no ${resultCount} results of ${topK} candidates`)
+  return ok({ type: 'results', sessionId, epoch, firstPosition, rowCount, resultCount, topK, payload })
+}
+
+function findLapFault({ firstPosition, rowCount, resultCount }: FrameHeader): string | null {
+  if (rowCount < 1 || rowCount > ROWS_MAX) return `rowCount: ${rowCount} is not in 1 … ${ROWS_MAX}`
+  if (resultCount > rowCount) return `resultCount: ${resultCount} of ${rowCount} rows`
+  if (firstPosition + rowCount > POSITIONS_MAX) return `firstPosition: ${firstPosition} + ${rowCount} passes ${POSITIONS_MAX}`
+  return null
+}
+
+type ControlType = keyof typeof payloadSchemas
+
+function decodeControlFrame(header: FrameHeader & { readonly type: ControlType }, payload: Uint8Array): Result<Frame, string> {
+  if (payload.byteLength > CONTROL_PAYLOAD_BYTES_MAX)
+    return err(`payload: ${payload.byteLength} bytes of JSON; the limit is ${CONTROL_PAYLOAD_BYTES_MAX}`)
+  let value: unknown
+  try {
+    value = JSON.parse(utf8Decode(payload))
+  } catch {
+    return err('payload: not JSON in UTF-8')
+  }
+  const { type, sessionId, epoch, firstPosition, rowCount, kind } = header
+  switch (type) {
+    case 'open':
+      return withFields(payloadSchemas.open, value, (fields) => ok({ type, sessionId, ...fields }))
+    case 'opened':
+    case 'window':
+      return withFields(payloadSchemas[type], value, (fields) => ok({ type, sessionId, ...fields }))
+    case 'truncate':
+      return withFields(payloadSchemas.truncate, value, (fields) => ok({ type, sessionId, epoch, ...fields }))
+    case 'failed':
+      return withFields(payloadSchemas.failed, value, (fields) => ok({ type, sessionId, ...fields }))
+    case 'lap':
+      return withFields(payloadSchemas.lap, value, (fields) => {
+        const fault = findLapFault(header)
+        if (fault !== null) return err(fault)
+        return kind === null ? err('kind: missing') : ok({ type, sessionId, firstPosition, rowCount, kind, ...fields })
+      })
+  }
+}
+
+function withFields<Schema extends (typeof payloadSchemas)[ControlType]>(
+  schema: Schema,
+  value: unknown,
+  build: (fields: v.InferOutput<Schema>) => Result<Frame, string>,
+): Result<Frame, string> {
+  const parsed = v.safeParse(schema, value)
+  return parsed.success ? build(parsed.output) : err(`payload: ${describeIssue(parsed.issues[0])}`)
+}

@@ -1,0 +1,29 @@
+/** Schemas of the nouns that control messages, grants and frames share. Strict: what is not named here is refused. */
+
+import * as v from 'valibot'
+import {
+  isManifestHash,
+  isModelId,
+  isPeerId,
+  isSessionId,
+  type ManifestHash,
+  type ModelId,
+  type PeerId,
+  type SessionId,
+} from '../shared/index.ts'
+
+export const peerId = v.custom<PeerId>((value) => typeof value === 'string' && isPeerId(value), 'not a peer id')
+export const sessionId = v.custom<SessionId>((value) => typeof value === 'string' && isSessionId(value), 'not a session id')
+export const modelId = v.custom<ModelId>((value) => typeof value === 'string' && isModelId(value), 'not a model id')
+export const manifestHash = v.custom<ManifestHash>((value) => typeof value === 'string' && isManifestHash(value), 'not a manifest hash')
+export const base64Url = (charactersMax: number) => v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]+$/), v.maxLength(charactersMax))
+export const text = (charactersMax: number) => v.pipe(v.string(), v.maxLength(charactersMax))
+export const count = (max: number) => v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(max))
+export const amount = v.pipe(v.number(), v.finite(), v.minValue(0))
+export const layer = count(10_000)
+export const signedGrant = v.strictObject({ body: base64Url(20_000), signature: base64Url(128) })
+
+/** The first thing wrong with a value, as text for the peer's log: where, and what was expected. */
+export function describeIssue(issue: v.BaseIssue<unknown>): string {
+  return `${v.getDotPath(issue) ?? 'message'}: ${issue.message.slice(0, 200)}`
+}
