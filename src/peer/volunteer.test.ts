@@ -1,0 +1,156 @@
+import { describe, expect, it } from 'vitest'
+import type { Manifest } from '../model/index.ts'
+import type { Assignment, ClientMessage } from '../protocol/index.ts'
+import { type ManifestHash, ManualClock, type ModelId } from '../shared/index.ts'
+import type { DetectedEngine, Outcome, ServeRequest } from '../worker/index.ts'
+import type { VolunteerState } from './types.ts'
+import { Volunteer } from './volunteer.ts'
+
+const detected: DetectedEngine = {
+  engine: 'webgpu',
+  adapter: 'Test adapter',
+  software: false,
+  numericClass: 'test',
+  kernelVersion: '1',
+  macsPerSecond: 1e9,
+}
+
+function assignment(assignmentId: number, firstLayer: number, endLayer: number): Assignment {
+  return {
+    type: 'assign',
+    assignmentId,
+    modelId: 'test-model' as ModelId,
+    manifestHash: '0'.repeat(64) as ManifestHash,
+    span: { firstLayer, endLayer },
+    kvPositions: 128,
+    memoryBytesMax: 1e6,
+  }
+}
+
+/** A volunteer whose engine and coordinator are played by the test. */
+function setUp(
+  options: { detect?: () => Promise<Outcome<DetectedEngine>>; serve?: (request: ServeRequest) => Promise<Outcome<null>> } = {},
+) {
+  const sent: ClientMessage[] = []
+  const states: VolunteerState[] = []
+  const clock = new ManualClock()
+  const volunteer = new Volunteer(
+    {
+      send: (message) => sent.push(message),
+      detect: options.detect ?? (async () => ({ ok: true, value: detected })),
+      serve: options.serve ?? (async () => ({ ok: true, value: null })),
+      manifest: async () => ({ config: { layerCount: 30 } }) as unknown as Manifest,
+      modelUrl: (modelId) => `/models/${modelId}/file`,
+      clock,
+      onState: (state) => states.push(state),
+    },
+    5e8,
+  )
+  return { volunteer, sent, states, clock, kinds: () => states.map((state) => state.kind) }
+}
+
+describe('Volunteer', () => {
+  it('sends nothing before it has found a GPU and the coordinator is there, then pledges what it measured', async () => {
+    const { volunteer, sent, kinds } = setUp()
+    await volunteer.start()
+    expect(sent).toEqual([])
+    volunteer.handleOnline()
+    expect(sent).toMatchObject([{ type: 'pledge', memoryBytes: 5e8, macsPerSecond: 1e9, adapter: 'Test adapter' }])
+    expect(kinds()).toEqual(['starting', 'waiting', 'waiting'])
+  })
+
+  it('says what is wrong when there is no GPU, and pledges nothing', async () => {
+    const error = { reason: 'no-webgpu', message: 'use another browser' }
+    const { volunteer, sent, states } = setUp({ detect: async () => ({ ok: false, error }) })
+    volunteer.handleOnline()
+    await volunteer.start()
+    expect(states.at(-1)).toEqual({ kind: 'failed', error })
+    expect(sent).toEqual([])
+  })
+
+  it('loads, tells its progress sparsely, and serves', async () => {
+    const order = assignment(7, 0, 15)
+    const { volunteer, sent, states, clock } = setUp({
+      serve: async () => {
+        for (let bytesLoaded = 0; bytesLoaded <= 100; bytesLoaded += 10) {
+          volunteer.handleProgress({ bytesLoaded, bytesTotal: 100, bytesFromCache: 0 }, order)
+          clock.advance(100)
+        }
+        return { ok: true, value: null }
+      },
+    })
+    volunteer.handleOnline()
+    await volunteer.start()
+    await volunteer.handleAssign(order)
+    expect(states.at(-1)).toMatchObject({ kind: 'serving', span: { firstLayer: 0, endLayer: 15 }, layerCount: 30, alone: false })
+    expect(sent.at(-1)).toMatchObject({ type: 'serving', assignmentId: 7 })
+    expect(sent.filter((message) => message.type === 'progress')).toHaveLength(3)
+  })
+
+  it('drops the end of a load that a newer order has overtaken', async () => {
+    let finishFirst: (outcome: Outcome<null>) => void = () => undefined
+    let loads = 0
+    const { volunteer, sent } = setUp({
+      serve: () =>
+        ++loads === 1
+          ? new Promise((resolve) => {
+              finishFirst = resolve
+            })
+          : Promise.resolve({ ok: true, value: null }),
+    })
+    volunteer.handleOnline()
+    await volunteer.start()
+    const first = volunteer.handleAssign(assignment(1, 0, 30))
+    await Promise.resolve()
+    await Promise.resolve()
+    await volunteer.handleAssign(assignment(2, 0, 15))
+    finishFirst({ ok: false, error: { reason: 'superseded', message: '' } })
+    await first
+    expect(sent.filter((message) => message.type === 'serving')).toMatchObject([{ assignmentId: 2 }])
+    expect(sent.some((message) => message.type === 'assignment-failed')).toBe(false)
+  })
+
+  it('tells the coordinator when a load fails, with the reason', async () => {
+    const error = { reason: 'wrong-hash', message: 'damaged file' }
+    const { volunteer, sent, states } = setUp({ serve: async () => ({ ok: false, error }) })
+    volunteer.handleOnline()
+    await volunteer.start()
+    await volunteer.handleAssign(assignment(3, 0, 15))
+    expect(sent.at(-1)).toMatchObject({ type: 'assignment-failed', assignmentId: 3, reason: 'wrong-hash' })
+    expect(states.at(-1)).toEqual({ kind: 'failed', error })
+  })
+
+  it('goes away and comes back when the device is lost, and gives up after three losses', async () => {
+    const { volunteer, sent, states } = setUp()
+    volunteer.handleOnline()
+    await volunteer.start()
+    for (let loss = 0; loss < 4; loss++) await volunteer.handleDeviceLost('hung')
+    expect(sent.filter((message) => message.type === 'away')).toHaveLength(4)
+    expect(sent.filter((message) => message.type === 'pledge')).toHaveLength(4)
+    expect(states.at(-1)).toMatchObject({ kind: 'failed', error: { reason: 'device-lost' } })
+  })
+
+  it('pledges anew after a reconnect, since the coordinator may have forgotten it', async () => {
+    const { volunteer, sent } = setUp()
+    volunteer.handleOnline()
+    await volunteer.start()
+    await volunteer.handleAssign(assignment(1, 0, 30))
+    volunteer.handleOffline()
+    volunteer.handleOnline()
+    expect(sent.filter((message) => message.type === 'pledge')).toHaveLength(2)
+  })
+
+  it('leaves at Stop and is silent from then on', async () => {
+    const { volunteer, sent, states } = setUp()
+    volunteer.handleOnline()
+    await volunteer.start()
+    volunteer.stop()
+    expect(sent.at(-1)).toEqual({ type: 'leave' })
+    const count = sent.length
+    volunteer.handleOnline()
+    await volunteer.handleAssign(assignment(9, 0, 30))
+    await volunteer.handleDeviceLost('late')
+    expect(sent).toHaveLength(count)
+    expect(states.at(-1)).toEqual({ kind: 'off' })
+  })
+})
