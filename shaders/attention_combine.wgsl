@@ -16,16 +16,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let head = group.y * shape.heads + group.x;
   let splits = rows[work.row_base + group.y].position / shape.split_positions + 1u;
   let stride = shape.head_size + 2u;
-  let from = head * shape.splits * stride;
-  var best = partials[from];
+  let begin = head * shape.splits * stride;
+  var best = partials[begin];
   for (var split = 1u; split < splits; split++) {
-    best = max(best, partials[from + split * stride]);
+    best = max(best, partials[begin + split * stride]);
   }
   for (var d = lane; d < shape.head_size; d += 64u) {
     var sum = 0.0;
     var total = 0.0;
     for (var split = 0u; split < splits; split++) {
-      let at = from + split * stride;
+      let at = begin + split * stride;
       let factor = exp(partials[at] - best);
       total += partials[at + 1u] * factor;
       sum += partials[at + 2u + d] * factor;

@@ -31,11 +31,11 @@ fn order_key(bits: u32) -> u32 {
 
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32) {
-  let from = work.row_first * shape.stride;
+  let begin = work.row_first * shape.stride;
   var best = -3.4e38;
   var finite = true;
   for (var id = lane; id < shape.vocabulary; id += LANES) {
-    let bits = logits[from + id];
+    let bits = logits[begin + id];
     finite = finite && (bits & 0x7f800000u) != 0x7f800000u;
     best = max(best, bitcast<f32>(bits));
   }
@@ -50,7 +50,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   workgroupBarrier();
   var sum = 0.0;
   for (var id = lane; id < shape.vocabulary; id += LANES) {
-    sum += exp(bitcast<f32>(logits[from + id]) - best);
+    sum += exp(bitcast<f32>(logits[begin + id]) - best);
   }
   partial[lane] = sum;
   if (lane == 0u) {
@@ -65,17 +65,17 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     }
     packed[work.io_word] = bitcast<u32>(best + log(total));
   }
-  for (var pass = 0u; pass < 4u; pass++) {
+  for (var digit = 0u; digit < 4u; digit++) {
     for (var bin = lane; bin < 256u; bin += LANES) {
       atomicStore(&histogram[bin], 0u);
     }
     workgroupBarrier();
-    let shift = 24u - 8u * pass;
+    let shift = 24u - 8u * digit;
     let known = prefix;
     for (var id = lane; id < shape.vocabulary; id += LANES) {
-      let key = order_key(logits[from + id]);
+      let key = order_key(logits[begin + id]);
       // Of the first pass nothing is known yet; a shift by 32 is undefined.
-      if (pass == 0u || (key >> (shift + 8u)) == known) {
+      if (digit == 0u || (key >> (shift + 8u)) == known) {
         atomicAdd(&histogram[(key >> shift) & 255u], 1u);
       }
     }
@@ -103,7 +103,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   var above = 0u;
   var equal = 0u;
   for (var id = id_first; id < id_end; id++) {
-    let key = order_key(logits[from + id]);
+    let key = order_key(logits[begin + id]);
     above += select(0u, 1u, key > threshold);
     equal += select(0u, 1u, key == threshold);
   }
@@ -119,7 +119,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   let ids_at = work.io_word + 1u;
   let ties_at = work.top_k - ties;
   for (var id = id_first; id < id_end; id++) {
-    let bits = logits[from + id];
+    let bits = logits[begin + id];
     let key = order_key(bits);
     var place = work.top_k;
     if (key > threshold) {

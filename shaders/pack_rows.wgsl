@@ -44,8 +44,8 @@ fn to_half(bits: u32, exponent: i32) -> u32 {
   }
   let kept = base + (mantissa >> shift);
   let rest = mantissa & ((1u << shift) - 1u);
-  let half = 1u << (shift - 1u);
-  let up = rest > half || (rest == half && (kept & 1u) == 1u);
+  let middle = 1u << (shift - 1u);
+  let up = rest > middle || (rest == middle && (kept & 1u) == 1u);
   return sign | (kept + select(0u, 1u, up));
 }
 
@@ -67,11 +67,11 @@ fn row_exponent(magnitude: u32) -> i32 {
 
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let from = (work.row_first + group.x) * shape.x_stride;
+  let begin = (work.row_first + group.x) * shape.x_stride;
   //#if F16E
   var best = 0u;
   for (var column = lane; column < shape.width; column += 32u) {
-    best = max(best, x[from + column] & 0x7fffffffu);
+    best = max(best, x[begin + column] & 0x7fffffffu);
   }
   largest[lane] = best;
   workgroupBarrier();
@@ -87,14 +87,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     packed[to] = bitcast<u32>(exponent);
   }
   for (var pair = lane; pair < shape.width / 2u; pair += 32u) {
-    let low = to_half(x[from + 2u * pair], exponent);
-    packed[to + 1u + pair] = low | (to_half(x[from + 2u * pair + 1u], exponent) << 16u);
+    let low = to_half(x[begin + 2u * pair], exponent);
+    packed[to + 1u + pair] = low | (to_half(x[begin + 2u * pair + 1u], exponent) << 16u);
   }
   //#else
   let to = work.io_word + group.x * shape.width;
   var finite = true;
   for (var column = lane; column < shape.width; column += 32u) {
-    let bits = x[from + column];
+    let bits = x[begin + column];
     finite = finite && (bits & 0x7f800000u) != 0x7f800000u;
     packed[to + column] = bits;
   }

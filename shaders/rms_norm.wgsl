@@ -16,13 +16,13 @@ var<workgroup> partial: array<f32, 32>;
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   //#if GATHER
-  let from = work.selected[group.x / 4u][group.x % 4u] * shape.width;
+  let begin = work.selected[group.x / 4u][group.x % 4u] * shape.width;
   //#else
-  let from = group.x * shape.width;
+  let begin = group.x * shape.width;
   //#end
   var squares = 0.0;
   for (var column = lane; column < shape.width; column += 32u) {
-    let v = x[from + column];
+    let v = x[begin + column];
     squares += dot(v, v);
   }
   partial[lane] = squares;
@@ -33,6 +33,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   let scale = 1.0 / sqrt(sum / f32(shape.width * 4u) + shape.epsilon);
   for (var column = lane; column < shape.width; column += 32u) {
-    y[group.x * shape.width + column] = x[from + column] * scale * weight[column];
+    y[group.x * shape.width + column] = x[begin + column] * scale * weight[column];
   }
 }

@@ -57,14 +57,14 @@ fn main(@builtin(global_invocation_id) global: vec3u) {
   }
   let to = (work.row_first + global.y) * shape.x_stride + 2u * pair;
   //#if F16E
-  let from = work.io_word + global.y * (1u + shape.width / 2u);
-  let exponent = bitcast<i32>(packed[from]);
-  let halves = packed[from + 1u + pair];
+  let begin = work.io_word + global.y * (1u + shape.width / 2u);
+  let exponent = bitcast<i32>(packed[begin]);
+  let halves = packed[begin + 1u + pair];
   x[to] = from_half(halves & 0xffffu, exponent);
   x[to + 1u] = from_half(halves >> 16u, exponent);
   //#else
-  let from = work.io_word + global.y * shape.width + 2u * pair;
-  x[to] = packed[from];
-  x[to + 1u] = packed[from + 1u];
+  let begin = work.io_word + global.y * shape.width + 2u * pair;
+  x[to] = packed[begin];
+  x[to + 1u] = packed[begin + 1u];
   //#end
 }

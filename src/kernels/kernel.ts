@@ -3,8 +3,9 @@
  * its shader, its bindings and their order, how its shape is written into its uniform, and its grid; it knows no model.
  */
 
-import { assert } from '../shared/index.ts'
+import { assert, required } from '../shared/index.ts'
 import { type Defines, type ShaderLibrary, shaderText } from './shaderText.ts'
+import { WORK_BYTES, WORK_STRIDE_BYTES } from './work.ts'
 
 /** `read`, `write`: storage buffers. The uniform, always last, holds the kernel's shape. */
 export type Binding = 'read' | 'write' | 'uniform'
@@ -50,19 +51,21 @@ export function floatBits(value: number): number {
   return new Uint32Array(Float32Array.of(value).buffer)[0] ?? 0
 }
 
-/** One dispatch without its grid: prepared once, encoded in every pass. */
-export interface Prepared<Shape, Extent> {
-  readonly kernel: Kernel<never, Shape, Extent>
-  readonly pipeline: GPUComputePipeline
+/** The work that a dispatch reads: the bind group over the uploaded rows, and which entry. */
+export interface WorkBinding {
   readonly group: GPUBindGroup
-  readonly shape: Shape
+  readonly index: number
 }
+
+/** One dispatch, bound at load; a pass only says how much there is to do. `work` is read by kernels that use it. */
+export type Dispatch<Extent> = (pass: GPUComputePassEncoder, extent: Extent, work: WorkBinding | null) => void
 
 export class KernelDevice {
   readonly device: GPUDevice
   readonly workLayout: GPUBindGroupLayout
   readonly #shaders: ShaderLibrary
   readonly #layouts = new Map<string, GPUBindGroupLayout>()
+  readonly #uniforms = new Map<string, GPUBuffer>()
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>()
 
   constructor(device: GPUDevice, shaders: ShaderLibrary) {
@@ -75,7 +78,7 @@ export class KernelDevice {
     })
     this.workLayout = device.createBindGroupLayout({
       entries: [
-        { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: 64 } },
+        { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform', hasDynamicOffset: true, minBindingSize: WORK_BYTES } },
         readOnly(1),
         readOnly(2),
         readOnly(3),
@@ -100,28 +103,59 @@ export class KernelDevice {
     return pipeline
   }
 
-  /** A bind group over `buffers`, in the order of the kernel's bindings. */
-  group<Variant, Shape, Extent>(kernel: Kernel<Variant, Shape, Extent>, buffers: readonly GPUBuffer[]): GPUBindGroup {
+  /** Binds `buffers` (in the order of the kernel's bindings, without the uniform) once, for many dispatches. */
+  async prepare<Variant, Shape, Extent>(
+    kernel: Kernel<Variant, Shape, Extent>,
+    variant: Variant,
+    shape: Shape,
+    buffers: readonly GPUBuffer[],
+  ): Promise<Dispatch<Extent>> {
     assert(
-      buffers.length === kernel.bindings.length,
-      `kernel ${kernel.name} takes ${kernel.bindings.length} buffers, not ${buffers.length}`,
+      buffers.length === kernel.bindings.length - 1,
+      `kernel ${kernel.name} takes ${kernel.bindings.length - 1} buffers, not ${buffers.length}`,
     )
-    return this.device.createBindGroup({
+    const group = this.device.createBindGroup({
       label: kernel.name,
       layout: this.#layout(kernel.bindings),
-      entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
+      entries: [...buffers, this.#uniform(kernel.name, kernel.uniform(shape))].map((buffer, binding) => ({
+        binding,
+        resource: { buffer },
+      })),
     })
+    const pipeline = await this.pipeline(kernel, variant)
+    return (pass, extent, work) => {
+      pass.setPipeline(pipeline)
+      pass.setBindGroup(0, group)
+      if (kernel.usesWork) {
+        const binding = required(work, `the work of kernel ${kernel.name}`)
+        pass.setBindGroup(1, binding.group, [binding.index * WORK_STRIDE_BYTES])
+      }
+      pass.dispatchWorkgroups(...kernel.grid(shape, extent))
+    }
   }
 
-  /** A new buffer that holds the kernel's uniform. */
-  uniform<Variant, Shape, Extent>(kernel: Kernel<Variant, Shape, Extent>, shape: Shape): GPUBuffer {
-    const words = kernel.uniform(shape)
-    const buffer = this.device.createBuffer({
-      label: `${kernel.name} shape`,
-      size: words.byteLength,
-      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-    })
+  /** Group 1 of every kernel that uses work: see work.wgsl. */
+  workGroup(works: GPUBuffer, rows: GPUBuffer, tables: GPUBuffer, angles: GPUBuffer): GPUBindGroup {
+    const resources = [{ buffer: works, size: WORK_BYTES }, { buffer: rows }, { buffer: tables }, { buffer: angles }]
+    const entries = resources.map((resource, binding) => ({ binding, resource }))
+    return this.device.createBindGroup({ label: 'work', layout: this.workLayout, entries })
+  }
+
+  /** Destroys the uniforms of everything that was prepared; pipelines stay. */
+  release(): void {
+    for (const buffer of this.#uniforms.values()) buffer.destroy()
+    this.#uniforms.clear()
+  }
+
+  /** Equal shapes share a buffer: a model's layers differ only in their weights. */
+  #uniform(name: string, words: Uint32Array<ArrayBuffer>): GPUBuffer {
+    const key = `${name} ${words.join()}`
+    const known = this.#uniforms.get(key)
+    if (known !== undefined) return known
+    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST
+    const buffer = this.device.createBuffer({ label: key, size: words.byteLength, usage })
     this.device.queue.writeBuffer(buffer, 0, words)
+    this.#uniforms.set(key, buffer)
     return buffer
   }
 

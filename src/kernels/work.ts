@@ -6,6 +6,9 @@
 /** WebGPU's default `minUniformBufferOffsetAlignment`. */
 export const WORK_STRIDE_BYTES = 256
 
+/** One entry's struct. */
+export const WORK_BYTES = 64
+
 /** Rows of one head group, and of one decode run: what a matvec reads the weights for at once. */
 export const GROUP_ROWS_MAX = 8
 

@@ -15,5 +15,7 @@ export type {
 } from './engine.ts'
 export { EngineError } from './errors.ts'
 export { KV_BLOCK_POSITIONS, KvBlocks, type KvSlot, kvBlockCount } from './kvBlocks.ts'
+export { type MemoryPlan, type MemoryRequest, planMemory } from './webgpu/memory.ts'
+export { createWebGpuEngine, KERNEL_VERSION, type WebGpuEngineOptions } from './webgpu/webGpuEngine.ts'
 export { deleteWeightCache, measureWeightCache, openWeightCache, type WeightCache, type WeightStorage } from './weightCache.ts'
 export type { DetectedEngine, EngineWorkerApi, LoadProgress, Outcome, ServeRequest, StageWork, WorkerEvents } from './workerApi.ts'

@@ -1,0 +1,126 @@
+/**
+ * Memory: how many GPU bytes a span takes, told before anything is allocated, so that a load is refused in words and not by a
+ * lost device. Counts every buffer of the engine but the few hundred bytes of uniforms.
+ */
+
+import {
+  type AttentionShape,
+  candidatesWords,
+  GROUP_ROWS_MAX,
+  type KvType,
+  kvBlockBytes,
+  panelValuesBytes,
+  partialsBytes,
+  ROW_WORDS,
+  splitCount,
+  TOP_K_LIMIT,
+  WORK_STRIDE_BYTES,
+} from '../../kernels/index.ts'
+import { isLastSpan, type Manifest, type ModelConfig, type Span } from '../../model/index.ts'
+import { kvBlockCount } from '../kvBlocks.ts'
+import { planWeights } from './weightPlan.ts'
+
+/** Rows of one prompt run: enough to share what unpacking the weights costs, few enough for small scratch buffers. */
+export const PROMPT_ROWS = 128
+
+/** Rows whose metadata one submission carries: a prompt run and many decode runs. */
+export const SUBMISSION_ROWS = 2 * PROMPT_ROWS
+
+/** Entries of work of one submission: two a row and some for the runs. */
+export const SUBMISSION_WORKS = 2 * SUBMISSION_ROWS + 64
+
+/** Bytes of dequantized weights that one matmul reads; a panel of the widest matrix may need more. */
+const PANEL_VALUES_BYTES = 2 * 1024 * 1024
+
+/** Sizes in bytes of the buffers that every pass uses. */
+export interface ScratchSizes {
+  readonly residual: number
+  readonly hidden: number
+  readonly qkv: number
+  readonly attention: number
+  readonly gateUp: number
+  readonly activated: number
+  readonly panelValues: number
+  readonly partials: number
+  readonly headHidden: number
+  readonly logits: number
+  readonly input: number
+  readonly output: number
+  readonly flags: number
+  readonly readback: number
+  readonly works: number
+  readonly rows: number
+  readonly tables: number
+  readonly angles: number
+}
+
+export interface MemoryPlan {
+  readonly weightBytes: number
+  readonly kvBytes: number
+  readonly scratchBytes: number
+  readonly totalBytes: number
+}
+
+/** Logits of a row, rounded up to whole vec4s. */
+export function logitsStride(config: ModelConfig): number {
+  return 4 * Math.ceil(config.vocabularySize / 4)
+}
+
+export function attentionShape(config: ModelConfig, kvPositions: number): AttentionShape {
+  return {
+    heads: config.headCount,
+    kvHeads: config.kvHeadCount,
+    headSize: config.headSize,
+    splits: splitCount(kvBlockCount(kvPositions) * 32),
+  }
+}
+
+export function scratchSizes(config: ModelConfig, span: Span, kvPositions: number): ScratchSizes {
+  const rows = (elements: number) => 4 * PROMPT_ROWS * elements
+  const queryWidth = config.headCount * config.headSize
+  const columnsMax = Math.max(config.width, queryWidth, config.feedForwardWidth)
+  const head = isLastSpan(config, span)
+  const logits = head ? 4 * GROUP_ROWS_MAX * logitsStride(config) : 16
+  const output = Math.max(rows(config.width), head ? 4 * GROUP_ROWS_MAX * Math.max(config.vocabularySize, candidatesWords(TOP_K_LIMIT)) : 0)
+  const flags = 16
+  return {
+    residual: rows(config.width),
+    hidden: rows(config.width),
+    qkv: rows(queryWidth + 2 * config.kvHeadCount * config.headSize),
+    attention: rows(queryWidth),
+    gateUp: rows(2 * config.feedForwardWidth),
+    activated: rows(config.feedForwardWidth),
+    panelValues: Math.max(PANEL_VALUES_BYTES, panelValuesBytes(columnsMax)),
+    partials: partialsBytes(attentionShape(config, kvPositions), GROUP_ROWS_MAX),
+    headHidden: head ? 4 * GROUP_ROWS_MAX * config.width : 16,
+    logits,
+    input: span.firstLayer === 0 ? 16 : rows(config.width),
+    output,
+    flags,
+    readback: output + flags,
+    works: SUBMISSION_WORKS * WORK_STRIDE_BYTES,
+    rows: SUBMISSION_ROWS * ROW_WORDS * 4,
+    tables: Math.max(16, 4 * kvBlockCount(kvPositions)),
+    angles: Math.max(16, SUBMISSION_ROWS * config.ropeDimensions * 4),
+  }
+}
+
+export interface MemoryRequest {
+  readonly manifest: Manifest
+  readonly span: Span
+  readonly kvPositions: number
+  readonly kvType: KvType
+  /** The device's `maxStorageBufferBindingSize`; it hardly matters. */
+  readonly bindingBytesMax: number
+}
+
+/** GPU bytes that a load takes. Throws an EngineError `does-not-fit` where no device of this kind can hold the span. */
+export function planMemory(request: MemoryRequest): MemoryPlan {
+  const { manifest, span, kvPositions, kvType, bindingBytesMax } = request
+  const { config } = manifest
+  const weightBytes = planWeights(manifest, span, bindingBytesMax).bytes
+  const kvBytes =
+    2 * (span.endLayer - span.firstLayer) * kvBlockCount(kvPositions) * kvBlockBytes(kvType, config.kvHeadCount, config.headSize)
+  const scratchBytes = Object.values(scratchSizes(config, span, kvPositions)).reduce((sum: number, bytes: number) => sum + bytes, 0)
+  return { weightBytes, kvBytes, scratchBytes, totalBytes: weightBytes + kvBytes + scratchBytes }
+}

@@ -1,0 +1,33 @@
+/**
+ * Tuning: what depends on the adapter. Software adapters (SwiftShader, lavapipe) compute a workgroup on one CPU core: there a
+ * few invocations with many registers win, and lanes that share a sum only cost barriers. `lanes` changes the order of sums and is
+ * part of the numeric class; tiles are not.
+ */
+
+import type { KvType, MatmulVariant } from '../../kernels/index.ts'
+
+export interface Tuning {
+  /** Invocations that share the sum of one output in decode. */
+  readonly lanes: number
+  readonly matmul: MatmulVariant
+  /** Query vectors of one workgroup of prompt attention. */
+  readonly promptTile: number
+}
+
+/** Whether the adapter is a program on the CPU. `isFallbackAdapter` says so in newer browsers; the names cover the others and Dawn. */
+export function isSoftwareAdapter(info: GPUAdapterInfo): boolean {
+  return (
+    info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|basic render/i.test(`${info.architecture} ${info.device} ${info.description}`)
+  )
+}
+
+export function tuningFor(info: GPUAdapterInfo): Tuning {
+  if (!isSoftwareAdapter(info)) return { lanes: 8, matmul: { tile: 8, lanes: 4 }, promptTile: 8 }
+  // lavapipe has 8 wide registers and spills earlier: 4.2 GMAC/s with 8 rows, 3.8 with 16; SwiftShader 1.6 and 1.9.
+  return { lanes: 1, matmul: { tile: /swiftshader/i.test(info.architecture) ? 16 : 8, lanes: 1 }, promptTile: 8 }
+}
+
+/** f16 where the adapter computes with it, unless told otherwise. */
+export function kvTypeFor(device: GPUDevice, wanted: KvType | undefined): KvType {
+  return wanted ?? (device.features.has('shader-f16') ? 'f16' : 'f32')
+}

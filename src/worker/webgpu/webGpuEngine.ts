@@ -1,0 +1,287 @@
+/**
+ * The WGSL engine: a span's weights and KV cache on one GPU device. Calls are taken in order, one pass at a time; a lost device
+ * ends every pending call with `device-lost`. How a pass is computed: passPlan.ts, submission.ts, spanProgram.ts.
+ */
+
+import { KernelDevice, type KvType, ropeFrequencies, type ShaderLibrary } from '../../kernels/index.ts'
+import type { ModelConfig, Span } from '../../model/index.ts'
+import { rowBytes } from '../../protocol/index.ts'
+import type { Clock, Result } from '../../shared/index.ts'
+import { assert } from '../../shared/index.ts'
+import { checkBatch, segmentRows } from '../batch.ts'
+import type { Engine, EngineInfo, EngineUsage, ForwardResult, LoadRequest, Segment, SegmentOutput, Slot } from '../engine.ts'
+import { EngineError } from '../errors.ts'
+import { KvBlocks, kvBlockCount } from '../kvBlocks.ts'
+import { allocateKv, allocateScratch } from './buffers.ts'
+import { type MemoryPlan, planMemory, scratchSizes } from './memory.ts'
+import { planHeadGroups, planRuns } from './passPlan.ts'
+import { buildProgram } from './spanProgram.ts'
+import { type Batch, Submission, type SubmissionTarget } from './submission.ts'
+import { kvTypeFor, type Tuning, tuningFor } from './tuning.ts'
+import { planWeights } from './weightPlan.ts'
+import { allocateWeights, fillWeights } from './weights.ts'
+
+/** Raised whenever a kernel's arithmetic changes: peers of different versions may differ in bits. */
+export const KERNEL_VERSION = 'wgsl-1'
+
+export interface WebGpuEngineOptions {
+  readonly device: GPUDevice
+  readonly adapterInfo: GPUAdapterInfo
+  readonly shaders: ShaderLibrary
+  readonly clock: Clock
+  /** Default: f16 where the adapter has `shader-f16`. */
+  readonly kv?: KvType
+}
+
+/** What is loaded. */
+interface Loaded {
+  readonly config: ModelConfig
+  readonly span: Span
+  readonly blocks: KvBlocks
+  readonly memory: MemoryPlan
+  readonly target: SubmissionTarget
+  readonly buffers: readonly GPUBuffer[]
+}
+
+export function createWebGpuEngine(options: WebGpuEngineOptions): Engine {
+  return new WebGpuEngine(options)
+}
+
+class WebGpuEngine implements Engine {
+  readonly info: EngineInfo
+  readonly lost: Promise<{ readonly message: string }>
+  readonly #device: GPUDevice
+  readonly #kernels: KernelDevice
+  readonly #clock: Clock
+  readonly #tuning: Tuning
+  #loaded: Loaded | null = null
+  #lostMessage: string | null = null
+  #disposed = false
+  /** The last call's end, whatever its outcome: the next one waits for it. */
+  #queue: Promise<unknown> = Promise.resolve()
+
+  constructor({ device, adapterInfo, shaders, clock, kv }: WebGpuEngineOptions) {
+    this.#device = device
+    this.#kernels = new KernelDevice(device, shaders)
+    this.#clock = clock
+    this.#tuning = tuningFor(adapterInfo)
+    const kvType = kvTypeFor(device, kv)
+    const { vendor, architecture, description } = adapterInfo
+    this.info = {
+      engine: 'webgpu',
+      adapter: description || `${vendor} ${architecture}`.trim() || 'unknown adapter',
+      numericClass: `webgpu ${vendor} ${architecture} ${KERNEL_VERSION} lanes-${this.#tuning.lanes} kv-${kvType}`,
+      kvType,
+    }
+    this.lost = new Promise((resolve) => {
+      void device.lost.then(({ message, reason }) => {
+        this.#lostMessage = message || reason
+        if (!this.#disposed) resolve({ message: this.#lostMessage })
+      })
+    })
+  }
+
+  load(request: LoadRequest): Promise<void> {
+    return this.#enqueue(() => this.#load(request))
+  }
+
+  unload(): void {
+    for (const buffer of this.#loaded?.buffers ?? []) buffer.destroy()
+    this.#loaded = null
+    this.#kernels.release()
+  }
+
+  open(request: { readonly span: Span; readonly maxPositions: number }): Result<Slot, 'no-room'> {
+    const { span, blocks } = this.#get()
+    const inside = span.firstLayer <= request.span.firstLayer && request.span.endLayer <= span.endLayer
+    assert(
+      inside && request.span.firstLayer < request.span.endLayer,
+      `layers [${request.span.firstLayer}, ${request.span.endLayer}) of the loaded [${span.firstLayer}, ${span.endLayer})`,
+    )
+    return blocks.open(request)
+  }
+
+  truncate(slot: Slot, length: number): void {
+    this.#get().blocks.truncate(slot, length)
+  }
+
+  close(slot: Slot): void {
+    this.#get().blocks.close(slot)
+  }
+
+  length(slot: Slot): number {
+    return this.#get().blocks.get(slot).length
+  }
+
+  forward(segments: readonly Segment[]): Promise<ForwardResult> {
+    return this.#enqueue(() => this.#forward(segments))
+  }
+
+  usage(): EngineUsage {
+    const memory = this.#loaded?.memory
+    const blocks = this.#loaded?.blocks
+    return {
+      weightBytes: memory?.weightBytes ?? 0,
+      kvBytes: memory?.kvBytes ?? 0,
+      scratchBytes: memory?.scratchBytes ?? 0,
+      kvBlocksTotal: blocks?.blocksTotal ?? 0,
+      kvBlocksFree: blocks?.blocksFree ?? 0,
+      openSlots: blocks?.openSlots ?? 0,
+    }
+  }
+
+  dispose(): void {
+    this.#disposed = true
+    this.unload()
+    this.#device.destroy()
+  }
+
+  async #load(request: LoadRequest): Promise<void> {
+    const { manifest, span, kvPositions, memoryBytesMax } = request
+    assert(this.#loaded === null || this.#loaded.blocks.openSlots === 0, 'open slots are closed before another span is loaded')
+    this.unload()
+    const { kvType } = this.info
+    const bindingBytesMax = Math.min(this.#device.limits.maxStorageBufferBindingSize, this.#device.limits.maxBufferSize)
+    const memory = planMemory({ manifest, span, kvPositions, kvType, bindingBytesMax })
+    refuseAbove(memory, memoryBytesMax)
+    const { config } = manifest
+    const plan = planWeights(manifest, span, bindingBytesMax)
+    const sizes = scratchSizes(config, span, kvPositions)
+    const blocks = new KvBlocks(kvBlockCount(kvPositions))
+    refuseLargeBinding({ ...sizes, 'KV cache of a layer': memory.kvBytes / 2 / plan.layers.length }, bindingBytesMax)
+    this.#device.pushErrorScope('out-of-memory')
+    const weights = allocateWeights(this.#device, plan)
+    const kv = allocateKv(this.#device, config, span, kvType, blocks.blocksTotal)
+    const scratch = allocateScratch(this.#device, sizes)
+    const buffers = [...weights.buffers, ...kv.flatMap((layer) => [layer.keys, layer.values]), ...Object.values(scratch)]
+    try {
+      const refused = await this.#device.popErrorScope()
+      if (refused !== null)
+        throw new EngineError('does-not-fit', `the GPU has no room for ${megabytes(memory.totalBytes)}: ${refused.message}`)
+      const ropeFactors = await fillWeights({ device: this.#device, plan, weights, ...request })
+      const program = await buildProgram({
+        kernels: this.#kernels,
+        config,
+        span,
+        plan,
+        weights,
+        scratch,
+        kv,
+        kvType,
+        kvPositions,
+        tuning: this.#tuning,
+      })
+      const frequencies = ropeFrequencies(config.ropeBase, config.ropeDimensions, ropeFactors)
+      const workGroup = this.#kernels.workGroup(scratch.works, scratch.rows, scratch.tables, scratch.angles)
+      const target = { device: this.#device, config, scratch, workGroup, program, ropeFrequencies: frequencies }
+      this.#loaded = { config, span, blocks, memory, target, buffers }
+    } catch (error) {
+      for (const buffer of buffers) buffer.destroy()
+      this.#kernels.release()
+      throw error
+    }
+  }
+
+  async #forward(segments: readonly Segment[]): Promise<ForwardResult> {
+    const loaded = this.#get()
+    const { config, blocks, target } = loaded
+    checkBatch(segments, config, blocks)
+    const startMs = this.#clock.nowMs()
+    const slots = segments.map((segment) => blocks.get(segment.slot))
+    const batch: Batch = { segments, slots, outputs: segments.map((segment) => emptyOutput(segment, config)) }
+    await compute(target, batch)
+    for (const segment of segments) {
+      // A slot that was closed or truncated meanwhile keeps what its owner made of it.
+      if (blocks.find(segment.slot)?.length === segment.firstPosition) blocks.append(segment.slot, segmentRows(segment))
+    }
+    return { outputs: batch.outputs, computeMs: this.#clock.nowMs() - startMs }
+  }
+
+  #get(): Loaded {
+    if (this.#loaded === null) throw new EngineError('not-loaded', 'no span is loaded; call load first')
+    return this.#loaded
+  }
+
+  /** Runs `job` after all earlier ones. Whatever fails once the device is lost failed because of that. */
+  #enqueue<Value>(job: () => Promise<Value>): Promise<Value> {
+    const run = async () => {
+      try {
+        if (this.#lostMessage !== null) throw this.#lostError()
+        return await job()
+      } catch (error) {
+        if (error instanceof EngineError) throw error
+        // mapAsync may reject a moment before `lost` resolves.
+        await Promise.resolve()
+        throw this.#lostMessage === null ? error : this.#lostError()
+      }
+    }
+    const result = this.#queue.then(run)
+    this.#queue = result.catch(() => undefined)
+    return result
+  }
+
+  #lostError(): EngineError {
+    return new EngineError(
+      'device-lost',
+      `the GPU device was lost (${this.#lostMessage ?? 'no reason given'}); load the span again on a new device`,
+    )
+  }
+}
+
+/** Runs and their results, in as many submissions as the scratch buffers ask for. */
+async function compute(target: SubmissionTarget, batch: Batch): Promise<void> {
+  let submission = new Submission(target, batch)
+  const add = async (step: (submission: Submission) => boolean) => {
+    if (step(submission)) return
+    await submission.finish()
+    submission = new Submission(target, batch)
+    assert(step(submission), 'one step fits an empty submission')
+  }
+  const spans = batch.slots.map((slot) => slot.span)
+  for (const run of planRuns(batch.segments, spans)) {
+    await add((current) => current.addRun(run))
+    for (const piece of run.pieces) {
+      if (batch.segments[piece.segmentIndex]?.output.kind === 'rows') await add((current) => current.addRowsOutput(piece))
+    }
+    for (const group of planHeadGroups(run, batch.segments)) await add((current) => current.addHeadGroup(group))
+  }
+  await submission.finish()
+}
+
+function emptyOutput(segment: Segment, config: ModelConfig): SegmentOutput {
+  const { output } = segment
+  const rowCount = segmentRows(segment)
+  if (output.kind === 'rows') return { kind: 'rows', bytes: new Uint8Array(rowCount * rowBytes(output.encoding, config.width)) }
+  if (output.kind === 'logits') return { kind: 'logits', values: new Float32Array(output.resultCount * config.vocabularySize) }
+  const first = segment.firstPosition + rowCount - output.resultCount
+  const positions = Array.from({ length: output.resultCount }, (_, index) => ({
+    position: first + index,
+    logSumExp: 0,
+    ids: new Uint32Array(),
+    logits: new Float32Array(),
+  }))
+  return { kind: 'candidates', positions }
+}
+
+function refuseAbove(memory: MemoryPlan, memoryBytesMax: number): void {
+  if (memory.totalBytes <= memoryBytesMax) return
+  throw new EngineError(
+    'does-not-fit',
+    `the span takes ${megabytes(memory.totalBytes)} (weights ${megabytes(memory.weightBytes)}, KV cache ${megabytes(memory.kvBytes)}, ` +
+      `scratch ${megabytes(memory.scratchBytes)}), but ${megabytes(memoryBytesMax)} are pledged; pledge more or take fewer layers`,
+  )
+}
+
+function refuseLargeBinding(sizes: Readonly<Record<string, number>>, bindingBytesMax: number): void {
+  for (const [name, bytes] of Object.entries(sizes)) {
+    if (bytes <= bindingBytesMax) continue
+    throw new EngineError(
+      'does-not-fit',
+      `${name} takes ${megabytes(bytes)}; this device binds ${megabytes(bindingBytesMax)} at most. Take fewer KV positions`,
+    )
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`
+}
