@@ -13,5 +13,10 @@ export {
   reexecWithGpu,
 } from './gpuEnvironment.ts'
 export { GpuError } from './gpuError.ts'
+export { type CatalogueEntry, catalogue, catalogueEntry, sourceUrl } from './modelCatalogue.ts'
+export { nodeClock, nodeSha256 } from './modelFile.ts'
+export { isPulled, modelFolder, modelPath, type PullOptions, pullModel } from './modelStore.ts'
+export { type OpenedModel, openModel, type ResolvedModel, resolveModel } from './resolveModel.ts'
+export { readShader } from './shaderFiles.ts'
 export { openRequesterTab, openVolunteerTab, type RequesterTab, type TabOptions, type VolunteerTab } from './tabs.ts'
 export { ensureWebApp } from './webApp.ts'
