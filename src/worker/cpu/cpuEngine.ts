@@ -1,0 +1,120 @@
+/**
+ * The CPU twin of the WGSL engine: the same interface, batch rules and accounting, plain loops inside. It is the truth that
+ * the GPU is tested against, and runs chains in tests where there is no GPU. One row's result never depends on its neighbours:
+ * every sum has one order.
+ */
+
+import type { Span } from '../../model/index.ts'
+import { assert, type Result } from '../../shared/index.ts'
+import { checkBatch } from '../batch.ts'
+import type { Engine, EngineInfo, EngineUsage, ForwardResult, LoadRequest, Segment, Slot } from '../engine.ts'
+import { EngineError } from '../errors.ts'
+import { assertFits, buildModel, type CpuModel } from './cpuModel.ts'
+import { runPass } from './pass.ts'
+import { loadCpuWeights } from './weights.ts'
+
+export interface CpuEngineOptions {
+  /** Milliseconds, for ForwardResult.computeMs. */
+  readonly nowMs: () => number
+  /** Awaited between layers, so that a page's or a worker's events are not kept waiting for a whole pass. */
+  readonly pause?: () => Promise<void>
+}
+
+const info: EngineInfo = { engine: 'cpu', adapter: 'CPU (JavaScript)', numericClass: 'cpu-f64-1', kvType: 'f32' }
+
+export function createCpuEngine(options: CpuEngineOptions): Engine {
+  return new CpuEngine(options)
+}
+
+class CpuEngine implements Engine {
+  readonly info = info
+  /** A CPU is not lost. */
+  readonly lost = new Promise<never>(() => undefined)
+  readonly #options: CpuEngineOptions
+  #model: CpuModel | null = null
+  /** Rises with each load, unload and dispose: what was under way notices. */
+  #generation = 0
+  /** Ends when the last forward so far has ended; forwards run in the order of their calls. */
+  #queue: Promise<unknown> = Promise.resolve()
+
+  constructor(options: CpuEngineOptions) {
+    this.#options = options
+  }
+
+  async load(request: LoadRequest): Promise<void> {
+    const open = this.#model?.slots.openSlots ?? 0
+    assert(open === 0, `load with ${open} open slots`)
+    this.unload()
+    const generation = this.#generation
+    assertFits(request)
+    const weights = await loadCpuWeights(request)
+    if (generation !== this.#generation) throw new EngineError('aborted', 'the span was unloaded while it was loading')
+    this.#model = buildModel(request, weights)
+  }
+
+  unload(): void {
+    this.#generation++
+    this.#model = null
+  }
+
+  open(request: { readonly span: Span; readonly maxPositions: number }): Result<Slot, 'no-room'> {
+    const { span, slots } = this.#loaded()
+    const inside = span.firstLayer <= request.span.firstLayer && request.span.endLayer <= span.endLayer
+    assert(
+      inside && request.span.firstLayer < request.span.endLayer,
+      `span [${request.span.firstLayer}, ${request.span.endLayer}) of the loaded [${span.firstLayer}, ${span.endLayer})`,
+    )
+    return slots.open(request)
+  }
+
+  truncate(slot: Slot, length: number): void {
+    this.#loaded().slots.truncate(slot, length)
+  }
+
+  close(slot: Slot): void {
+    this.#loaded().slots.close(slot)
+  }
+
+  length(slot: Slot): number {
+    return this.#loaded().slots.get(slot).length
+  }
+
+  forward(segments: readonly Segment[]): Promise<ForwardResult> {
+    const result = this.#queue.then(() => this.#forward(segments))
+    this.#queue = result.catch(() => undefined)
+    return result
+  }
+
+  async #forward(segments: readonly Segment[]): Promise<ForwardResult> {
+    const model = this.#loaded()
+    checkBatch(segments, model.config, model.slots)
+    const generation = this.#generation
+    const startedMs = this.#options.nowMs()
+    const outputs = await runPass(model, segments, async () => {
+      await this.#options.pause?.()
+      if (generation !== this.#generation) throw new EngineError('not-loaded', 'the span was unloaded during the pass')
+    })
+    return { outputs, computeMs: this.#options.nowMs() - startedMs }
+  }
+
+  usage(): EngineUsage {
+    const model = this.#model
+    return {
+      weightBytes: model?.weights.byteLength ?? 0,
+      kvBytes: model?.kvBytes ?? 0,
+      scratchBytes: model === null ? 0 : model.scratch.byteLength + model.logits.byteLength,
+      kvBlocksTotal: model?.slots.blocksTotal ?? 0,
+      kvBlocksFree: model?.slots.blocksFree ?? 0,
+      openSlots: model?.slots.openSlots ?? 0,
+    }
+  }
+
+  dispose(): void {
+    this.unload()
+  }
+
+  #loaded(): CpuModel {
+    if (this.#model === null) throw new EngineError('not-loaded', 'no span is loaded; load one first')
+    return this.#model
+  }
+}
