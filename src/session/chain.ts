@@ -1,0 +1,60 @@
+/**
+ * Chain: the model from end to end, as the driver sees it: token ids in, candidates out. `openLinkChain` builds one over
+ * links to stages, `openEngineChain` one over engines in this process. A chain holds one session.
+ */
+
+import type { LinkKind, PositionCandidates, RowKind } from '../protocol/index.ts'
+import type { SessionError } from './errors.ts'
+
+/** The k best logits of one position and the logsumexp over the whole vocabulary. */
+export type Candidates = PositionCandidates
+
+/** Token ids of consecutive positions, all of one kind. */
+export interface Lap {
+  readonly firstPosition: number
+  readonly ids: Uint32Array
+  readonly kind: RowKind
+  /** How many of the last rows want candidates, 0 … ids.length. */
+  readonly resultCount: number
+}
+
+/** Rows that came through the whole chain; a lap may come back in several parts, always in order. */
+export interface LapResults {
+  readonly firstPosition: number
+  readonly rowCount: number
+  readonly candidates: readonly Candidates[]
+}
+
+/** What one stage says of one pass: for the route panel and as a sign of life. */
+export interface StageLap {
+  readonly stageIndex: number
+  readonly firstPosition: number
+  readonly rowCount: number
+  readonly kind: RowKind
+  readonly computeMs: number
+  readonly bytesSent: number
+  readonly linkKind: LinkKind
+}
+
+export interface ChainEvents {
+  onResults(results: LapResults): void
+  onLap(lap: StageLap): void
+  /** Once, and nothing follows it: the chain has closed itself. */
+  onFailed(error: SessionError): void
+}
+
+export interface Chain {
+  /** Most positions that the session may hold. */
+  readonly maxPositions: number
+  /** Installs the receiver, replacing the one before it: one generation after the other. */
+  listen(events: ChainEvents): void
+  /**
+   * Sends rows whose first position is the number submitted so far. Waits for room in the first stage's window; rejects with
+   * the chain's SessionError when it fails or closes meanwhile.
+   */
+  submit(lap: Lap): Promise<void>
+  /** Forgets positions ≥ `length`, at most the number answered so far; rows under way are dropped. */
+  truncate(length: number): void
+  /** Frees the session everywhere, at once. Safe to call twice. */
+  close(): void
+}

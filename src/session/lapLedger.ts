@@ -1,0 +1,97 @@
+/**
+ * LapLedger: which rows of a session are under way, and whether results are what they must be. The last stage is a stranger:
+ * its positions, counts, ids and numbers are checked here before anyone samples from them.
+ */
+
+import { decodeCandidates, type ResultsFrame } from '../protocol/index.ts'
+import { assert, err, ok, type Result } from '../shared/index.ts'
+import type { Lap, LapResults } from './chain.ts'
+
+/** logSumExp ≥ the best logit, in exact arithmetic; f32 sums over 10⁵ logits may miss it by this much (relative and absolute). */
+const LOG_SUM_EXP_SLACK = 1e-3
+
+export class LapLedger {
+  readonly #vocabularySize: number
+  readonly #topK: number
+  /** Positions up to which each stage has reported its laps. */
+  readonly #heard: number[]
+  readonly #wanted = new Set<number>()
+  #submitted = 0
+  #answered = 0
+  #epoch = 0
+
+  constructor(options: { readonly vocabularySize: number; readonly topK: number; readonly stageCount: number }) {
+    this.#vocabularySize = options.vocabularySize
+    this.#topK = options.topK
+    this.#heard = new Array<number>(options.stageCount).fill(0)
+  }
+
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** Rows that have been sent and not come back. */
+  get outstanding(): number {
+    return this.#submitted - this.#answered
+  }
+
+  submit(lap: Lap): void {
+    assert(lap.firstPosition === this.#submitted, `lap at position ${lap.firstPosition}; ${this.#submitted} were submitted`)
+    assert(lap.ids.length > 0 && lap.resultCount <= lap.ids.length, `${lap.resultCount} results of ${lap.ids.length} rows`)
+    this.#submitted += lap.ids.length
+    for (let position = this.#submitted - lap.resultCount; position < this.#submitted; position++) this.#wanted.add(position)
+  }
+
+  /** Forgets positions ≥ `length`, which must have been answered; returns the new epoch. */
+  truncate(length: number): number {
+    assert(length >= 0 && length <= this.#answered, `truncate to ${length}; ${this.#answered} positions were answered`)
+    this.#submitted = length
+    this.#answered = length
+    this.#wanted.clear()
+    for (const [index, heard] of this.#heard.entries()) this.#heard[index] = Math.min(heard, length)
+    this.#epoch++
+    return this.#epoch
+  }
+
+  /** A stage says that it has computed positions < `endPosition`. */
+  heard(stageIndex: number, endPosition: number): void {
+    this.#heard[stageIndex] = Math.min(Math.max(this.#heard[stageIndex] ?? 0, endPosition), this.#submitted)
+  }
+
+  /** The first stage that has not reported all rows under way; the last one if all have. */
+  slowestStage(): number {
+    const index = this.#heard.findIndex((heard) => heard < this.#submitted)
+    return index < 0 ? this.#heard.length - 1 : index
+  }
+
+  /** The results, null for those of an older epoch, or the rule that the frame breaks. */
+  accept(frame: ResultsFrame): Result<LapResults | null, string> {
+    if (frame.epoch < this.#epoch) return ok(null)
+    if (frame.epoch > this.#epoch) return err(`results of epoch ${frame.epoch}; the session is in epoch ${this.#epoch}`)
+    const endPosition = frame.firstPosition + frame.rowCount
+    if (frame.firstPosition !== this.#answered || endPosition > this.#submitted || frame.rowCount === 0) {
+      const got = `results of positions ${frame.firstPosition}–${endPosition - 1}`
+      return err(`${got}; expected from ${this.#answered}, below ${this.#submitted}`)
+    }
+    for (let position = frame.firstPosition; position < endPosition; position++) {
+      if (this.#wanted.has(position) !== position >= endPosition - frame.resultCount) {
+        return err(`candidates of position ${position} are ${this.#wanted.has(position) ? 'missing' : 'there unasked'}`)
+      }
+    }
+    const expectedTopK = Math.min(this.#topK, this.#vocabularySize)
+    if (frame.resultCount > 0 && frame.topK !== expectedTopK)
+      return err(`${frame.topK} candidates a position; the grant says ${expectedTopK}`)
+    const decoded = decodeCandidates(frame, this.#vocabularySize)
+    if (!decoded.ok) return decoded
+    for (const { position, logSumExp, logits } of decoded.value) {
+      const best = logits[0] ?? 0
+      if (logSumExp < best - LOG_SUM_EXP_SLACK * (1 + Math.abs(best))) {
+        return err(`position ${position}: logSumExp ${logSumExp} is below the best logit ${best}`)
+      }
+    }
+    for (let position = frame.firstPosition; position < endPosition; position++) this.#wanted.delete(position)
+    this.#answered = endPosition
+    this.heard(this.#heard.length - 1, endPosition)
+    return ok({ firstPosition: frame.firstPosition, rowCount: frame.rowCount, candidates: decoded.value })
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * Sampler: one token id out of the k best logits of a position. The order of the filters is llama.cpp's: top-k, top-p,
+ * min-p, then temperature; https://github.com/ggml-org/llama.cpp/blob/master/tools/main/README.md. Penalties come later.
+ *
+ * The candidates come with the logsumexp over the whole vocabulary, so a candidate's probability is exact, exp(logit −
+ * logSumExp), although most of the vocabulary never travelled. What lies beyond the k candidates is never drawn: with
+ * top-p above their common mass, or no filter at all, all k are kept and renormalized.
+ */
+
+import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
+import { xoroshiro128plusFromState } from 'pure-rand/generator/xoroshiro128plus'
+import { assert } from '../shared/index.ts'
+import type { Candidates } from './chain.ts'
+import { SessionError } from './errors.ts'
+
+export interface Sampling {
+  /** 0 is greedy: the best logit, ties to the lowest id. */
+  readonly temperature: number
+  /** Keeps the fewest best candidates whose probabilities reach this sum; 1 keeps all. */
+  readonly topP: number
+  /** Keeps this many best candidates; 0 keeps all. */
+  readonly topK: number
+  /** Keeps candidates at least this fraction as probable as the best; 0 keeps all. */
+  readonly minP: number
+  /** Integer ≥ 0. A draw depends on the seed and the position alone, so that a replay draws the same. */
+  readonly seed: number
+}
+
+export const GREEDY: Sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, seed: 0 }
+
+/** Throws SessionError `bad-request` naming the option that is out of its range. */
+export function checkSampling(sampling: Sampling): void {
+  const { temperature, topP, topK, minP, seed } = sampling
+  const refuse = (name: string, value: number, range: string) => {
+    throw new SessionError('bad-request', `${name} is ${value}; it must be ${range}`)
+  }
+  if (!(temperature >= 0 && temperature <= 100)) refuse('temperature', temperature, 'between 0 and 100')
+  if (!(topP > 0 && topP <= 1)) refuse('top-p', topP, 'above 0 and at most 1')
+  if (!(Number.isSafeInteger(topK) && topK >= 0)) refuse('top-k', topK, 'a whole number, 0 for no limit')
+  if (!(minP >= 0 && minP <= 1)) refuse('min-p', minP, 'between 0 and 1')
+  if (!(Number.isSafeInteger(seed) && seed >= 0)) refuse('seed', seed, 'a whole number, 0 or more')
+}
+
+/** The id drawn for `position`, the place of the new token. `candidates` are best first, at least one, all finite. */
+export function sample(candidates: Candidates, sampling: Sampling, position: number): number {
+  const best = candidates.logits[0]
+  assert(best !== undefined, 'no candidates to sample from')
+  if (sampling.temperature === 0) return candidates.ids[0] ?? 0
+  const kept = keptCount(candidates, sampling)
+  const weights = Array.from(candidates.logits.subarray(0, kept), (logit) => Math.exp((logit - best) / sampling.temperature))
+  const total = weights.reduce((sum, weight) => sum + weight, 0)
+  let left = uniform(sampling.seed, position) * total
+  for (const [index, weight] of weights.entries()) {
+    left -= weight
+    if (left < 0) return candidates.ids[index] ?? 0
+  }
+  return candidates.ids[kept - 1] ?? 0
+}
+
+/** How many of the best candidates pass top-k, top-p and min-p; at least one. */
+function keptCount(candidates: Candidates, { topK, topP, minP }: Sampling): number {
+  const { logits, logSumExp } = candidates
+  const best = logits[0] ?? 0
+  let kept = topK > 0 ? Math.min(topK, logits.length) : logits.length
+  if (topP < 1) {
+    // llama.cpp renormalizes over what top-k kept; without top-k that is the whole vocabulary, which logSumExp stands for.
+    const mass = topK > 0 ? logits.subarray(0, kept).reduce((sum, logit) => sum + Math.exp(logit - logSumExp), 0) : 1
+    let sum = 0
+    let count = 0
+    while (count < kept && sum < topP * mass) sum += Math.exp((logits[count++] ?? 0) - logSumExp)
+    kept = Math.max(1, count)
+  }
+  if (minP > 0) {
+    const least = best + Math.log(minP)
+    let count = 1
+    while (count < kept && (logits[count] ?? 0) >= least) count++
+    kept = count
+  }
+  return kept
+}
+
+/** In [0, 1), a function of (seed, position): the generator's state is mixed from both, its first value is the draw. */
+function uniform(seed: number, position: number): number {
+  const low = mix(seed >>> 0)
+  const high = mix(low ^ Math.floor(seed / 2 ** 32))
+  const first = mix(high ^ position)
+  const second = mix(first + 0x9e3779b9)
+  return uniformFloat64(xoroshiro128plusFromState([first, second, mix(second ^ low), mix(second ^ high) | 1]))
+}
+
+/** MurmurHash3's 32-bit finalizer: every bit of the input changes half of the output's. */
+function mix(value: number): number {
+  let x = value | 0
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b)
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35)
+  return x ^ (x >>> 16)
+}

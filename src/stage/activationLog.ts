@@ -1,0 +1,123 @@
+/**
+ * ActivationLog: what a stage sent downstream in one session, position by position, with a chained hash: the material for
+ * failover (replay), verification (commitments) and reuse. docs/ARCHITECTURE.md says what for.
+ *
+ *   h(p) = SHA-256(h(p−1) ‖ p as u32 little-endian ‖ kind (1 prompt, 2 decode) ‖ the row's bytes),  h(−1) = 32 zero bytes
+ *
+ * So it does not depend on batches, passes or frames. The last stage logs the bytes of each position's candidates, none where
+ * none were asked for. Hashing follows in order behind the pass, never in its way.
+ */
+
+import type { RowKind } from '../protocol/index.ts'
+import { assert, type Sha256 } from '../shared/index.ts'
+
+/** Rows that all sessions of one stage may keep together: 58,000 positions of a 576-wide model in f16. */
+export const LOG_BYTES_MAX = 64 * 1024 * 1024
+
+/** Bytes of logged rows, shared by a stage's sessions. */
+export class LogBudget {
+  readonly bytesMax: number
+  #bytesUsed = 0
+
+  constructor(bytesMax: number = LOG_BYTES_MAX) {
+    this.bytesMax = bytesMax
+  }
+
+  get bytesUsed(): number {
+    return this.#bytesUsed
+  }
+
+  /** False, and nothing taken, when it would pass the bound. */
+  take(bytes: number): boolean {
+    if (this.#bytesUsed + bytes > this.bytesMax) return false
+    this.#bytesUsed += bytes
+    return true
+  }
+
+  give(bytes: number): void {
+    this.#bytesUsed -= bytes
+  }
+}
+
+export interface LoggedRow {
+  readonly kind: RowKind
+  readonly bytes: Uint8Array
+}
+
+export class ActivationLog {
+  readonly #sha256: Sha256
+  readonly #budget: LogBudget
+  /** Index = position; null: the row came after the bound was reached and is not kept. */
+  readonly #rows: (LoggedRow | null)[] = []
+  readonly #hashes: Uint8Array[] = []
+  #hashing: Promise<void> = Promise.resolve()
+  #full = false
+
+  constructor(sha256: Sha256, budget: LogBudget) {
+    this.#sha256 = sha256
+    this.#budget = budget
+  }
+
+  get length(): number {
+    return this.#rows.length
+  }
+
+  /** Whether a row was dropped at the bound: such a log has hashes of all positions, rows only of the first ones. */
+  get full(): boolean {
+    return this.#full
+  }
+
+  /** Adds the row of position `length`; the bytes are copied where they are kept. */
+  append(row: LoggedRow): void {
+    const position = this.#rows.length
+    // From the first row that found no room on none is kept, so that what is kept has no holes.
+    this.#full ||= !this.#budget.take(row.bytes.byteLength)
+    const bytes = row.bytes.slice()
+    this.#rows.push(this.#full ? null : { kind: row.kind, bytes })
+    this.#then(async () => {
+      const before = this.#hashes[position - 1] ?? new Uint8Array(32)
+      this.#hashes[position] = await this.#sha256(hashInput(before, position, row.kind, bytes))
+    })
+  }
+
+  /** Forgets positions ≥ `length`, with their hashes. */
+  truncate(length: number): void {
+    assert(length >= 0 && length <= this.#rows.length, `truncate a log of ${this.#rows.length} positions to ${length}`)
+    for (const row of this.#rows.splice(length)) this.#budget.give(row?.bytes.byteLength ?? 0)
+    if (!this.#rows.includes(null)) this.#full = false
+    this.#then(() => {
+      this.#hashes.length = Math.min(this.#hashes.length, length)
+    })
+  }
+
+  /** The row as it was sent, null when it was not kept. */
+  row(position: number): LoggedRow | null {
+    return this.#rows[position] ?? null
+  }
+
+  /** The hash over positions 0 … `position`, once it is computed; null when the log is shorter. Rejects if hashing failed. */
+  async hash(position: number): Promise<Uint8Array | null> {
+    await this.#hashing
+    return this.#hashes[position] ?? null
+  }
+
+  /** Gives the memory back. */
+  drop(): void {
+    this.truncate(0)
+  }
+
+  #then(step: () => Promise<void> | void): void {
+    this.#hashing = this.#hashing.then(step)
+    // A failed hash is told to who asks for it.
+    this.#hashing.catch(() => undefined)
+  }
+}
+
+function hashInput(before: Uint8Array, position: number, kind: RowKind, bytes: Uint8Array): Uint8Array {
+  const input = new Uint8Array(37 + bytes.byteLength)
+  input.set(before, 0)
+  new DataView(input.buffer).setUint32(32, position, true)
+  input[36] = kind === 'prompt' ? 1 : 2
+  input.set(bytes, 37)
+  return input
+}

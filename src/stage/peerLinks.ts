@@ -1,0 +1,141 @@
+/**
+ * PeerLinks: the links of one stage host, each shared by all sessions between the two peers. Those that others opened stay
+ * until they close them; those that were dialed here are closed when no session has used them for a while.
+ */
+
+import { type Dial, encodeFrame, type Frame, type Link, type LinkClosed, type LinkStats } from '../protocol/index.ts'
+import type { CancelTimer, Clock, PeerId } from '../shared/index.ts'
+
+/** How long an unused link stays for the next session. */
+const LINK_KEEP_MS = 5 * 60_000
+
+/** Statistics of a link are asked for at most this often: `getStats` of a busy peer connection costs about a millisecond. */
+const STATS_AGE_MAX_MS = 250
+
+export class PeerLink {
+  readonly #link: Link
+  readonly #clock: Clock
+  readonly #dialed: boolean
+  readonly #onSent: (bytes: number) => void
+  readonly #users = new Set<unknown>()
+  #open = true
+  #cancelKeep: CancelTimer | null = null
+  #stats: { readonly value: Promise<LinkStats>; readonly atMs: number } | null = null
+
+  constructor(link: Link, options: { readonly clock: Clock; readonly dialed: boolean; readonly onSent: (bytes: number) => void }) {
+    this.#link = link
+    this.#clock = options.clock
+    this.#dialed = options.dialed
+    this.#onSent = options.onSent
+  }
+
+  get peerId(): PeerId {
+    return this.#link.peerId
+  }
+
+  get isOpen(): boolean {
+    return this.#open
+  }
+
+  send(frame: Frame, priority: 'data' | 'urgent' = 'data'): void {
+    const bytes = encodeFrame(frame)
+    this.#onSent(bytes.byteLength)
+    this.#link.send(bytes, priority)
+  }
+
+  stats(): Promise<LinkStats> {
+    const nowMs = this.#clock.nowMs()
+    if (this.#stats === null || nowMs - this.#stats.atMs > STATS_AGE_MAX_MS) this.#stats = { value: this.#link.stats(), atMs: nowMs }
+    return this.#stats.value
+  }
+
+  close(closed: LinkClosed): void {
+    this.#link.close(closed)
+  }
+
+  use(user: unknown): void {
+    this.#cancelKeep?.()
+    this.#cancelKeep = null
+    this.#users.add(user)
+  }
+
+  release(user: unknown): void {
+    this.#users.delete(user)
+    if (!this.#dialed || !this.#open || this.#users.size > 0) return
+    this.#cancelKeep?.()
+    this.#cancelKeep = this.#clock.after(LINK_KEEP_MS, () => this.close({ reason: 'local', detail: 'not used any more' }))
+  }
+
+  /** The link has ended. */
+  ended(): void {
+    this.#open = false
+    this.#cancelKeep?.()
+  }
+}
+
+export interface PeerLinkEvents {
+  onFrame(link: PeerLink, bytes: Uint8Array): void
+  /** Called once for each link; it is out of the table already. */
+  onClose(link: PeerLink, closed: LinkClosed): void
+}
+
+export class PeerLinks {
+  readonly #dial: Dial
+  readonly #clock: Clock
+  readonly #events: PeerLinkEvents
+  readonly #links = new Map<Link, PeerLink>()
+  readonly #dialing = new Map<PeerId, Promise<PeerLink>>()
+  #bytesSent = 0
+
+  constructor(options: { readonly dial: Dial; readonly clock: Clock; readonly events: PeerLinkEvents }) {
+    this.#dial = options.dial
+    this.#clock = options.clock
+    this.#events = options.events
+  }
+
+  /** Bytes of frames handed to links, of all that ever were. */
+  get bytesSent(): number {
+    return this.#bytesSent
+  }
+
+  /** Takes a link that another peer opened. */
+  add(link: Link): void {
+    this.#adopt(link, false)
+  }
+
+  /** A link to the peer, one that is open already or a new one. Rejects as `Dial` does. */
+  connect(peerId: PeerId): Promise<PeerLink> {
+    for (const link of this.#links.values()) if (link.peerId === peerId) return Promise.resolve(link)
+    const known = this.#dialing.get(peerId)
+    if (known !== undefined) return known
+    const dialing = this.#dial(peerId)
+      .then((link) => this.#adopt(link, true))
+      .finally(() => this.#dialing.delete(peerId))
+    this.#dialing.set(peerId, dialing)
+    return dialing
+  }
+
+  /** Closes the links that were dialed here and all others. */
+  closeAll(closed: LinkClosed): void {
+    for (const link of [...this.#links.values()]) link.close(closed)
+  }
+
+  #adopt(link: Link, dialed: boolean): PeerLink {
+    const known = this.#links.get(link)
+    if (known !== undefined) return known
+    const onSent = (bytes: number) => {
+      this.#bytesSent += bytes
+    }
+    const peerLink = new PeerLink(link, { clock: this.#clock, dialed, onSent })
+    this.#links.set(link, peerLink)
+    link.listen({
+      onFrame: (bytes) => this.#events.onFrame(peerLink, bytes),
+      onClose: (closed) => {
+        this.#links.delete(link)
+        peerLink.ended()
+        this.#events.onClose(peerLink, closed)
+      },
+    })
+    return peerLink
+  }
+}

@@ -1,0 +1,76 @@
+/** RowQueue: rows of one session that came and wait for a pass, in order. A pass may take a part of a frame. */
+
+import type { RowsFrame } from '../protocol/index.ts'
+import { assert } from '../shared/index.ts'
+import type { Segment } from '../worker/engine.ts'
+import { type PassRows, wantedOf } from './outputFrames.ts'
+
+export interface TakenRows extends PassRows {
+  readonly input: Segment['input']
+}
+
+export class RowQueue {
+  readonly #frames: RowsFrame[] = []
+  /** Rows of the first frame that are taken already. */
+  #taken = 0
+  #rowCount = 0
+
+  /** Rows that wait. */
+  get rowCount(): number {
+    return this.#rowCount
+  }
+
+  /** Kind of the next row; null when none waits. */
+  get nextKind(): RowsFrame['kind'] | null {
+    return this.#frames[0]?.kind ?? null
+  }
+
+  push(frame: RowsFrame): void {
+    this.#frames.push(frame)
+    this.#rowCount += frame.rowCount
+  }
+
+  /** Takes up to `rowsMax` rows of the first frame. */
+  take(rowsMax: number): TakenRows {
+    const frame = this.#frames[0]
+    assert(frame !== undefined && rowsMax > 0, `take ${rowsMax} rows of ${this.#rowCount}`)
+    const first = this.#taken
+    const end = Math.min(frame.rowCount, first + rowsMax)
+    this.#taken = end
+    this.#rowCount -= end - first
+    if (end === frame.rowCount) {
+      this.#frames.shift()
+      this.#taken = 0
+    }
+    return {
+      epoch: frame.epoch,
+      kind: frame.kind,
+      firstPosition: frame.firstPosition + first,
+      rowCount: end - first,
+      resultCount: wantedOf(frame, first, end),
+      input: inputOf(frame, first, end),
+    }
+  }
+
+  /** Forgets all; returns how many rows that were. */
+  clear(): number {
+    const count = this.#rowCount
+    this.#frames.length = 0
+    this.#taken = 0
+    this.#rowCount = 0
+    return count
+  }
+}
+
+function inputOf(frame: RowsFrame, first: number, end: number): Segment['input'] {
+  const stride = frame.payload.byteLength / frame.rowCount
+  const bytes = frame.payload.subarray(first * stride, end * stride)
+  if (frame.encoding === 'tokens') return { kind: 'tokens', ids: tokenIds(bytes) }
+  return { kind: 'rows', encoding: frame.encoding, rowCount: end - first, bytes }
+}
+
+/** u32 little-endian, wherever the bytes lie. */
+export function tokenIds(bytes: Uint8Array): Uint32Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return Uint32Array.from({ length: bytes.byteLength / 4 }, (_, index) => view.getUint32(4 * index, true))
+}

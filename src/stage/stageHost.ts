@@ -1,0 +1,351 @@
+/**
+ * StageHost: a peer that serves a span. Takes links, checks grants, opens sessions, runs passes over the rows of all of them
+ * together, and frees what ends. It trusts nobody but the coordinator's signature. Rules: protocol/SPEC.md.
+ *
+ * It leaves loading the span to its owner, who calls `serve` once the engine holds it.
+ */
+
+import {
+  type Dial,
+  decodeFrame,
+  type FailureReason,
+  type Frame,
+  type Grant,
+  type Link,
+  type OpenFrame,
+  openGrant,
+} from '../protocol/index.ts'
+import {
+  type Clock,
+  err,
+  ok,
+  type PeerId,
+  type Result,
+  type SessionId,
+  type Sha256,
+  toErrorBody,
+  type VerifySignature,
+} from '../shared/index.ts'
+import type { Engine, ForwardResult } from '../worker/engine.ts'
+import { LogBudget } from './activationLog.ts'
+import { PassPlanner } from './passPlanner.ts'
+import { type PeerLink, PeerLinks } from './peerLinks.ts'
+import { findPlace, type Refusal, type ServedSpan, stageName } from './place.ts'
+import { StageSession, type Work } from './stageSession.ts'
+
+/** Sessions of one stage: each costs timers and a few kilobytes beside its KV memory, which the engine bounds. */
+export const SESSIONS_MAX = 256
+
+/** Grants that wait for their signature to be verified: a stranger can send any number. */
+export const VERIFYING_MAX = 64
+
+/** Ids of ended sessions, kept until their grants expire so that no grant is used twice; beyond it nothing new is accepted. */
+export const SEEN_SESSIONS_MAX = 10_000
+
+export interface StageHostOptions {
+  readonly peerId: PeerId
+  readonly engine: Engine
+  readonly dial: Dial
+  /** Coordinator time: grants are dated in it. */
+  readonly clock: Clock
+  /** Raw public key. */
+  readonly coordinatorKey: Uint8Array
+  readonly verify: VerifySignature
+  readonly sha256: Sha256
+  /** Some number of `work` has changed. */
+  readonly onWork?: () => void
+}
+
+/** Counters for the page, since the host began. */
+export interface HostWork {
+  readonly sessionsOpen: number
+  readonly sessionsServed: number
+  /** Rows that went through a pass here. */
+  readonly positions: number
+  readonly lastComputeMs: number | null
+  /** Bytes of frames sent to anybody. */
+  readonly bytesSent: number
+}
+
+export class StageHost {
+  readonly #options: StageHostOptions
+  readonly #links: PeerLinks
+  readonly #logBudget = new LogBudget()
+  readonly #planner = new PassPlanner()
+  /** In turn: who was in a pass goes to the end. */
+  readonly #sessions = new Map<SessionId, StageSession>()
+  readonly #opening = new Map<SessionId, Opening>()
+  readonly #seen = new Map<SessionId, number>()
+  #served: ServedSpan | null = null
+  #running: Promise<void> | null = null
+  #idle: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
+  #sessionsServed = 0
+  #positions = 0
+  #lastComputeMs: number | null = null
+
+  constructor(options: StageHostOptions) {
+    this.#options = options
+    this.#links = new PeerLinks({
+      dial: options.dial,
+      clock: options.clock,
+      events: {
+        onFrame: (link, bytes) => this.#onBytes(link, bytes),
+        onClose: (link, closed) => {
+          for (const session of [...this.#sessions.values()]) session.lost(link, closed.detail)
+        },
+      },
+    })
+    void options.engine.lost.then(({ message }) => this.#failAll('device-lost', `the GPU was lost: ${message}`))
+  }
+
+  get work(): HostWork {
+    return {
+      sessionsOpen: this.#sessions.size,
+      sessionsServed: this.#sessionsServed,
+      positions: this.#positions,
+      lastComputeMs: this.#lastComputeMs,
+      bytesSent: this.#links.bytesSent,
+    }
+  }
+
+  /** From now on sessions over this span are accepted, null: none. Those that are open go on. */
+  serve(served: ServedSpan | null): void {
+    this.#served = served
+  }
+
+  /** Takes a link that another peer opened; it must be authenticated. */
+  addLink(link: Link): void {
+    this.#links.add(link)
+  }
+
+  /** Accepts nothing new; resolves when the last session has ended and the engine holds none of its memory. */
+  async drain(): Promise<void> {
+    this.#served = null
+    while (this.#sessions.size > 0) {
+      this.#idle ??= withResolver()
+      await this.#idle.promise
+    }
+    await this.#running
+  }
+
+  /** Ends every session with `stopped`, closes all links; resolves when the engine holds no session's memory. */
+  async stop(): Promise<void> {
+    this.#failAll('stopped', 'the volunteer stopped; ask again to get another chain')
+    this.#links.closeAll({ reason: 'local', detail: 'the volunteer stopped' })
+    await this.#running
+  }
+
+  #onBytes(link: PeerLink, bytes: Uint8Array): void {
+    const frame = decodeFrame(bytes)
+    if (!frame.ok) {
+      link.close({ reason: 'garbage', detail: frame.error })
+      return
+    }
+    if (frame.value.type === 'open') this.#onOpen(link, frame.value)
+    else this.#onFrame(link, frame.value)
+  }
+
+  /** Frames of a session that has ended may still be under way: they are dropped. */
+  #onFrame(link: PeerLink, frame: Exclude<Frame, OpenFrame>): void {
+    const opening = this.#opening.get(frame.sessionId)
+    if (opening !== undefined && frame.type === 'close') opening.closedBy.add(link.peerId)
+    this.#sessions.get(frame.sessionId)?.handle(link, frame)
+  }
+
+  #onOpen(link: PeerLink, frame: OpenFrame): void {
+    const known = this.#opening.get(frame.sessionId)
+    if (known === undefined && this.#opening.size >= VERIFYING_MAX) {
+      refuse(link, frame, { reason: 'no-room', message: `${VERIFYING_MAX} grants are being verified here already` })
+      return
+    }
+    const opening = known ?? { waiting: 0, closedBy: new Set<PeerId>(), done: Promise.resolve() }
+    this.#opening.set(frame.sessionId, opening)
+    // Driver and upstream each send one, now and then one more; who floods is refused.
+    if (opening.waiting >= 8) {
+      link.close({ reason: 'garbage', detail: 'open is repeated too often' })
+      return
+    }
+    opening.waiting++
+    opening.done = opening.done
+      .then(() => this.#open(link, frame, opening))
+      .catch((error: unknown) => refuse(link, frame, { reason: 'internal', message: toErrorBody(error).message }))
+      .finally(() => {
+        opening.waiting--
+        if (opening.waiting === 0) this.#opening.delete(frame.sessionId)
+      })
+  }
+
+  async #open(link: PeerLink, frame: OpenFrame, opening: Opening): Promise<void> {
+    const known = this.#sessions.get(frame.sessionId)
+    if (known !== undefined) {
+      const { driver, upstream } = known.place
+      const takesPart = link.peerId === driver || link.peerId === upstream
+      if (!takesPart) refuse(link, frame, { reason: 'bad-grant', message: 'the grant names another driver and upstream' })
+      else if (known.signedGrant.body !== frame.grant.body) known.fail('protocol', 'driver and upstream sent different grants')
+      else known.join(link)
+      return
+    }
+    const { coordinatorKey, verify, clock } = this.#options
+    const grant = await openGrant(frame.grant, coordinatorKey, verify, clock.nowMs())
+    if (!grant.ok) {
+      refuse(link, frame, { reason: 'bad-grant', message: grant.error })
+      return
+    }
+    const session = this.#accept(link, frame, grant.value, opening)
+    if (!session.ok) refuse(link, frame, session.error)
+    else if (session.value !== null) {
+      session.value.join(link)
+      if (!session.value.place.isLast) void this.#connect(session.value)
+    }
+  }
+
+  /** A session for a verified grant; null when whoever asked is gone already. */
+  #accept(link: PeerLink, frame: OpenFrame, grant: Grant, opening: Opening): Result<StageSession | null, Refusal> {
+    const { engine, peerId, clock, sha256 } = this.#options
+    const served = this.#served
+    if (grant.sessionId !== frame.sessionId) return err({ reason: 'bad-grant', message: 'the grant is for another session' })
+    if (this.#seen.has(grant.sessionId)) return err({ reason: 'bad-grant', message: 'the grant was used before; ask for a new one' })
+    if (served === null) return err({ reason: 'not-serving', message: 'this peer serves no model now' })
+    const place = findPlace(grant, served, peerId)
+    if (!place.ok) return place
+    if (link.peerId !== place.value.driver && link.peerId !== place.value.upstream) {
+      return err({ reason: 'bad-grant', message: 'the grant names another driver and upstream' })
+    }
+    if (!link.isOpen || opening.closedBy.has(place.value.driver)) return ok(null)
+    this.#forgetExpired()
+    if (this.#sessions.size >= SESSIONS_MAX || this.#seen.size >= SEEN_SESSIONS_MAX) {
+      return err({ reason: 'no-room', message: `this peer serves ${this.#sessions.size} sessions already` })
+    }
+    const slot = engine.open({ span: place.value.span, maxPositions: grant.maxPositions })
+    if (!slot.ok) return err({ reason: 'no-room', message: `no KV memory for ${grant.maxPositions} positions is free here` })
+    const session = new StageSession({
+      grant,
+      signedGrant: frame.grant,
+      place: place.value,
+      served,
+      engine,
+      slot: slot.value,
+      clock,
+      sha256,
+      logBudget: this.#logBudget,
+      onReady: () => this.#pump(),
+      onEnded: (ended) => this.#onEnded(ended),
+    })
+    this.#sessions.set(grant.sessionId, session)
+    this.#seen.set(grant.sessionId, grant.expiresAtMs)
+    this.#sessionsServed++
+    this.#options.onWork?.()
+    return ok(session)
+  }
+
+  async #connect(session: StageSession): Promise<void> {
+    const { downstream, index } = session.place
+    try {
+      session.connected(await this.#links.connect(downstream))
+    } catch (error) {
+      session.fail('unreachable', `${stageName(session.grant, index + 1)} could not be reached: ${toErrorBody(error).message}`)
+    }
+  }
+
+  #onEnded(session: StageSession): void {
+    this.#sessions.delete(session.grant.sessionId)
+    if (this.#sessions.size === 0) {
+      this.#idle?.resolve()
+      this.#idle = null
+    }
+    this.#options.onWork?.()
+  }
+
+  #failAll(reason: FailureReason, message: string): void {
+    this.#served = null
+    for (const session of [...this.#sessions.values()]) session.fail(reason, message)
+  }
+
+  #forgetExpired(): void {
+    const nowMs = this.#options.clock.nowMs()
+    for (const [id, expiresAtMs] of this.#seen) if (expiresAtMs <= nowMs) this.#seen.delete(id)
+  }
+
+  #pump(): void {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = null
+    })
+  }
+
+  async #run(): Promise<void> {
+    // Rows that come in the same turn share the pass.
+    await Promise.resolve()
+    for (;;) {
+      const works = this.#planner.plan(this.#sessions.values())
+      if (works.length === 0) return
+      for (const { session } of works) {
+        this.#sessions.delete(session.grant.sessionId)
+        this.#sessions.set(session.grant.sessionId, session)
+      }
+      await this.#pass(works)
+    }
+  }
+
+  async #pass(works: readonly Work[]): Promise<void> {
+    let result: ForwardResult
+    try {
+      result = await this.#options.engine.forward(works.map((work) => work.segment))
+    } catch (error) {
+      await this.#onPassFailed(works, error)
+      return
+    }
+    this.#planner.observe(works, result.computeMs)
+    this.#lastComputeMs = result.computeMs
+    for (const [index, { session, rows }] of works.entries()) {
+      this.#positions += rows.rowCount
+      const output = result.outputs[index]
+      if (output === undefined) session.abandon('internal', 'the engine gave no output')
+      else session.complete(rows, output, result.computeMs)
+    }
+    this.#options.onWork?.()
+  }
+
+  /** One session's rows may spoil a pass for all: then each is tried alone, so that only the guilty one ends. */
+  async #onPassFailed(works: readonly Work[], error: unknown): Promise<void> {
+    const { reason, message } = toErrorBody(error)
+    const one = works.length === 1 ? works[0] : undefined
+    if (one === undefined && (reason === 'not-finite' || reason === 'bad-batch')) {
+      for (const work of works) await this.#pass([work])
+      return
+    }
+    for (const { session } of works) session.abandon(failureOf(reason), message)
+  }
+}
+
+interface Opening {
+  waiting: number
+  /** Who closed the session while its grant was being verified. */
+  readonly closedBy: Set<PeerId>
+  done: Promise<void>
+}
+
+function refuse(link: PeerLink, frame: OpenFrame, { reason, message }: Refusal): void {
+  link.send({ type: 'failed', sessionId: frame.sessionId, reason, message: message.slice(0, 1_000) }, 'urgent')
+}
+
+function failureOf(reason: string): FailureReason {
+  switch (reason) {
+    case 'not-finite':
+    case 'device-lost':
+      return reason
+    case 'bad-batch':
+      return 'protocol'
+    case 'not-loaded':
+      return 'not-serving'
+    default:
+      return 'internal'
+  }
+}
+
+function withResolver(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve: () => void = () => undefined
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
+}

@@ -1,0 +1,253 @@
+/**
+ * A whole swarm in one test: driver, coordinator's key, stages over fake engines, and links whose frames are delivered one by
+ * one in an order that the test may choose. The order within a link and direction is kept, except that urgent overtakes.
+ */
+
+import { createHash, createHmac } from 'node:crypto'
+import {
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  type Grant,
+  type Link,
+  type LinkClosed,
+  type LinkHandlers,
+  type LinkStats,
+  type RowEncoding,
+  type SignedGrant,
+  signGrant,
+} from '../../../src/protocol/index.ts'
+import { type Chain, LinkRouter, openLinkChain } from '../../../src/session/index.ts'
+import {
+  type ManifestHash,
+  ManualClock,
+  type ModelId,
+  type PeerId,
+  required,
+  type SessionId,
+  TabswarmError,
+} from '../../../src/shared/index.ts'
+import { StageHost } from '../../../src/stage/index.ts'
+import { FakeEngine, fakeConfig } from './fakeEngine.ts'
+
+const COORDINATOR_KEY = new Uint8Array(65).fill(4)
+export const MANIFEST = 'ab'.repeat(32) as ManifestHash
+export const NOW_MS = 1_700_000_000_000
+
+export const sha256 = async (bytes: Uint8Array) => new Uint8Array(createHash('sha256').update(bytes).digest())
+const mac = (message: Uint8Array) => new Uint8Array(createHmac('sha512', COORDINATOR_KEY).update(message).digest())
+export const coordinatorSigner = { publicKey: COORDINATOR_KEY, sign: async (message: Uint8Array) => mac(message) }
+export const verify = async (_key: Uint8Array, message: Uint8Array, signature: Uint8Array) => Buffer.from(mac(message)).equals(signature)
+
+export function peerId(number: number): PeerId {
+  return number.toString(16).padStart(32, '0') as PeerId
+}
+
+export const DRIVER = peerId(0xd0)
+
+/** One direction of a link, and the end that receives it. */
+interface Lane {
+  readonly to: TestLink
+  readonly frames: { readonly bytes: Uint8Array; readonly urgent: boolean }[]
+}
+
+export class TestLink implements Link {
+  readonly peerId: PeerId
+  readonly sent: Frame[] = []
+  #world: World
+  #other: TestLink | null = null
+  #handlers: LinkHandlers | null = null
+  #closed = false
+  #bytesSent = 0
+
+  constructor(world: World, remote: PeerId) {
+    this.#world = world
+    this.peerId = remote
+  }
+
+  static pair(world: World, a: PeerId, b: PeerId): { readonly atA: TestLink; readonly atB: TestLink } {
+    const atA = new TestLink(world, b)
+    const atB = new TestLink(world, a)
+    atA.#other = atB
+    atB.#other = atA
+    return { atA, atB }
+  }
+
+  get isClosed(): boolean {
+    return this.#closed
+  }
+
+  listen(handlers: LinkHandlers): void {
+    if (this.#handlers !== null) throw new Error('a link is listened to once')
+    this.#handlers = handlers
+  }
+
+  send(bytes: Uint8Array, priority: 'data' | 'urgent' = 'data'): void {
+    if (this.#closed) return
+    this.#bytesSent += bytes.byteLength
+    const frame = decodeFrame(bytes)
+    if (frame.ok) this.sent.push(frame.value)
+    this.#world.post(required(this.#other, 'other end'), bytes, priority === 'urgent')
+  }
+
+  sendFrame(frame: Frame): void {
+    this.send(encodeFrame(frame))
+  }
+
+  stats(): Promise<LinkStats> {
+    return Promise.resolve({ kind: 'memory', bytesSent: this.#bytesSent, bytesReceived: 0, roundTripMs: null })
+  }
+
+  close(closed: LinkClosed = { reason: 'local', detail: 'closed' }): void {
+    this.#end(closed)
+    const reason = closed.reason === 'local' ? 'remote' : closed.reason
+    if (this.#other !== null) this.#other.#end({ ...closed, reason })
+  }
+
+  deliver(bytes: Uint8Array): void {
+    if (!this.#closed) this.#handlers?.onFrame(bytes)
+  }
+
+  #end(closed: LinkClosed): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#handlers?.onClose(closed)
+  }
+}
+
+export interface Stage {
+  readonly id: PeerId
+  readonly engine: FakeEngine
+  readonly host: StageHost
+}
+
+export class World {
+  readonly clock = new ManualClock()
+  readonly stages: Stage[]
+  readonly router: LinkRouter
+  readonly links: { readonly from: PeerId; readonly to: PeerId; readonly atFrom: TestLink; readonly atTo: TestLink }[] = []
+  readonly #lanes: Lane[] = []
+  readonly #pick: (count: number) => number
+  #sessionNumber = 1
+  /** Peers that cannot be reached. */
+  readonly unreachable = new Set<PeerId>()
+
+  constructor(stageCount: number, options: { readonly pick?: (count: number) => number; readonly positionsMax?: number } = {}) {
+    let turn = 0
+    this.#pick = options.pick ?? (() => turn++)
+    this.clock.advance(NOW_MS)
+    this.router = new LinkRouter({ dial: (to) => this.dial(DRIVER, to), clock: this.clock })
+    this.stages = Array.from({ length: stageCount }, (_, index) => {
+      const id = peerId(index + 1)
+      const engine = new FakeEngine(options.positionsMax)
+      const dial = (to: PeerId) => this.dial(id, to)
+      const host = new StageHost({ peerId: id, engine, dial, clock: this.clock, coordinatorKey: COORDINATOR_KEY, verify, sha256 })
+      host.serve({ manifestHash: MANIFEST, span: { firstLayer: 0, endLayer: fakeConfig.layerCount }, config: fakeConfig })
+      return { id, engine, host }
+    })
+  }
+
+  /** A link to a stage, made anew; the stage's end is handed to its host. */
+  connect(from: PeerId, to: PeerId): TestLink {
+    const stage = required(
+      this.stages.find(({ id }) => id === to),
+      `peer ${to}`,
+    )
+    const { atA, atB } = TestLink.pair(this, from, to)
+    this.links.push({ from, to, atFrom: atA, atTo: atB })
+    stage.host.addLink(atB)
+    return atA
+  }
+
+  async dial(from: PeerId, to: PeerId): Promise<Link> {
+    if (this.unreachable.has(to)) throw new TabswarmError('unreachable', `peer ${to.slice(0, 8)} does not answer`)
+    return this.connect(from, to)
+  }
+
+  /** A grant over the first `stageCount` stages, layers cut as evenly as they go. */
+  grant(options: { readonly stageCount?: number; readonly rowEncoding?: RowEncoding; readonly change?: Partial<Grant> } = {}): Grant {
+    const count = options.stageCount ?? this.stages.length
+    const cut = (index: number) => Math.round((index * fakeConfig.layerCount) / count)
+    return {
+      version: 1,
+      sessionId: (this.#sessionNumber++).toString(16).padStart(32, '0') as SessionId,
+      modelId: 'fake' as ModelId,
+      manifestHash: MANIFEST,
+      driver: DRIVER,
+      stages: Array.from({ length: count }, (_, index) => ({
+        peerId: peerId(index + 1),
+        firstLayer: cut(index),
+        endLayer: cut(index + 1),
+      })),
+      maxPositions: 1_000,
+      topK: 8,
+      rowEncoding: options.rowEncoding ?? 'f32',
+      issuedAtMs: this.clock.nowMs() - 1_000,
+      expiresAtMs: this.clock.nowMs() + 3_600_000,
+      ...options.change,
+    }
+  }
+
+  sign(grant: Grant): Promise<SignedGrant> {
+    return signGrant(grant, coordinatorSigner)
+  }
+
+  async open(grant: Grant, signal?: AbortSignal): Promise<Chain> {
+    const signedGrant = await this.sign(grant)
+    const options = { router: this.router, grant, signedGrant, vocabularySize: fakeConfig.vocabularySize, clock: this.clock }
+    return this.run(openLinkChain(signal === undefined ? options : { ...options, signal }))
+  }
+
+  post(to: TestLink, bytes: Uint8Array, urgent: boolean): void {
+    let lane = this.#lanes.find((known) => known.to === to)
+    if (lane === undefined) {
+      lane = { to, frames: [] }
+      this.#lanes.push(lane)
+    }
+    const frame = { bytes, urgent }
+    const firstData = lane.frames.findIndex((known) => !known.urgent)
+    if (urgent && firstData >= 0) lane.frames.splice(firstData, 0, frame)
+    else lane.frames.push(frame)
+  }
+
+  /** Delivers frames until nothing moves any more. */
+  async settle(): Promise<void> {
+    for (let quiet = 0; quiet < 12; quiet++) {
+      await new Promise((resolve) => setImmediate(resolve))
+      if (this.deliverOne()) quiet = -1
+    }
+  }
+
+  deliverOne(): boolean {
+    const waiting = this.#lanes.filter((lane) => lane.frames.length > 0)
+    const lane = waiting[this.#pick(waiting.length) % Math.max(1, waiting.length)]
+    const frame = lane?.frames.shift()
+    if (lane === undefined || frame === undefined) return false
+    lane.to.deliver(frame.bytes)
+    return true
+  }
+
+  /** Delivers frames until the promise is settled; fails when everything is quiet before it is. */
+  async run<Value>(promise: Promise<Value>): Promise<Value> {
+    let done = false
+    const settled = promise.then(
+      () => {
+        done = true
+      },
+      () => {
+        done = true
+      },
+    )
+    for (let quiet = 0; !done && quiet < 20; quiet++) {
+      await new Promise((resolve) => setImmediate(resolve))
+      if (this.deliverOne()) quiet = -1
+    }
+    if (!done) throw new Error('nothing moves any more, and the promise is still pending')
+    await settled
+    return promise
+  }
+
+  openSlots(): number {
+    return this.stages.reduce((sum, { engine }) => sum + engine.usage().openSlots, 0)
+  }
+}
