@@ -27,7 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     //#repeat c CHUNKS
     {
       //#if SCALED
-      let value = scale.x * chunk_${c}(lot) + scale.y;
+      let value = scale.x * (chunk_${c}(lot) * CHUNK_UNIT) + scale.y;
       //#else
       let value = chunk_${c}(lot);
       //#end

@@ -32,7 +32,7 @@ fn main(@builtin(global_invocation_id) global: vec3u) {
     let lot = block_lot(at + ${(SCALE_WORDS + i * LOT_WORDS) * PANEL}u);
     //#repeat c CHUNKS
     //#if SCALED
-    x[to + ${i + c * LOTS}u] = scale.x * chunk_${c}(lot) + scale.y;
+    x[to + ${i + c * LOTS}u] = scale.x * (chunk_${c}(lot) * CHUNK_UNIT) + scale.y;
     //#else
     x[to + ${i + c * LOTS}u] = chunk_${c}(lot);
     //#end

@@ -54,10 +54,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     //#end
     //#end
     //#end
-    //#repeat i LOTS
-    {
+    for (var i = 0u; i < ${LOTS}u; i++) {
       //#repeat r 4
-      let lot_${r} = block_lot(at + ${(SCALE_WORDS + i * LOT_WORDS) * PANEL + r * 16}u);
+      let lot_${r} = block_lot(at + i * ${LOT_WORDS * PANEL}u + ${SCALE_WORDS * PANEL + r * 16}u);
       //#repeat c CHUNKS
       let w_${r}_${c} = chunk_${c}(lot_${r});
       //#end
@@ -65,7 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       //#repeat m ROWS
       {
         //#repeat c CHUNKS
-        let x_${c} = x[x_at_${m} + column + ${i + c * LOTS}u];
+        let x_${c} = x[x_at_${m} + column + i + ${c * LOTS}u];
         //#if MINIMUM
         s_${m} += x_${c};
         //#end
@@ -76,15 +75,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       }
       //#end
     }
-    //#end
     //#if SCALED
     //#repeat r 4
     let scale_${r} = block_scale(at + ${r * 16}u);
     //#repeat m ROWS
     //#if MINIMUM
-    a_${r}_${m} += scale_${r}.x * sum4(t_${r}_${m}) + scale_${r}.y * sum4(s_${m});
+    a_${r}_${m} += scale_${r}.x * sum4(t_${r}_${m} * CHUNK_UNIT) + scale_${r}.y * sum4(s_${m});
     //#else
-    a_${r}_${m} += scale_${r}.x * sum4(t_${r}_${m});
+    a_${r}_${m} += scale_${r}.x * sum4(t_${r}_${m} * CHUNK_UNIT);
     //#end
     //#end
     //#end
