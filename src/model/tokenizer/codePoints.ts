@@ -33,7 +33,9 @@ export function decodeCodePoints(binary: string): CodePoints {
       valid = (next & 0xc0) === 0x80
       value = (value << 6) | (next & 0x3f)
     }
-    if (!valid || value > 0x10ffff) value = REPLACEMENT
+    // llama.cpp cannot write such a number back and fails; here it is one more byte that begins no character.
+    if (value > 0x10ffff) valid = false
+    if (!valid) value = REPLACEMENT
     at += valid ? size : 1
     values[length] = value
     kinds[length] = classOf(value)

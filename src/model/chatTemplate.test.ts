@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest'
+import { memoryFile, testData, type WrittenValue, writeGguf } from '../../test/support/gguf.ts'
+import { createChatTemplate, encodePrompt } from './chatTemplate.ts'
+import { readGguf } from './gguf/readGguf.ts'
+import { createTokenizer } from './tokenizer/tokenizer.ts'
+
+async function open(bytes: Uint8Array) {
+  const { metadata } = await readGguf(memoryFile(bytes), new AbortController().signal)
+  return { metadata, tokenizer: createTokenizer(metadata) }
+}
+
+interface ReferenceCase {
+  readonly name: string
+  readonly messages?: { role: string; content: string }[]
+  readonly prompt?: string
+  readonly promptText: string
+  readonly promptTokenIds: number[]
+}
+
+describe('the default model', () => {
+  const { cases }: { cases: ReferenceCase[] } = JSON.parse(new TextDecoder().decode(testData('reference/smollm2-135m-instruct.json')))
+
+  it.each(cases)('has the reference prompt of "$name", in text and ids', async ({ messages, prompt = '', promptText, promptTokenIds }) => {
+    const { metadata, tokenizer } = await open(testData('tokenizer/smollm2.gguf.gz'))
+    const text = messages === undefined ? prompt : createChatTemplate(metadata, tokenizer).render(messages)
+    expect(text).toBe(promptText)
+    expect(encodePrompt(tokenizer, text)).toEqual(promptTokenIds)
+  })
+
+  it('refuses a conversation without messages', async () => {
+    const { metadata, tokenizer } = await open(testData('tokenizer/smollm2.gguf.gz'))
+    expect(() => createChatTemplate(metadata, tokenizer).render([])).toThrow(expect.objectContaining({ reason: 'bad-messages' }))
+  })
+})
+
+describe('createChatTemplate', () => {
+  const withTemplate = (template: string | null, addBos = true) => {
+    const metadata: [string, WrittenValue][] = [
+      ['tokenizer.ggml.model', { type: 'string', value: 'gpt2' }],
+      ['tokenizer.ggml.pre', { type: 'string', value: 'gpt-2' }],
+      ['tokenizer.ggml.tokens', { type: 'strings', value: ['a', 'b', '<s>', '</s>'] }],
+      ['tokenizer.ggml.token_type', { type: 'ints', value: [1, 1, 3, 3] }],
+      ['tokenizer.ggml.merges', { type: 'strings', value: [] }],
+      ['tokenizer.ggml.bos_token_id', { type: 'uint32', value: 2 }],
+      ['tokenizer.ggml.eos_token_id', { type: 'uint32', value: 3 }],
+      ['tokenizer.ggml.add_bos_token', { type: 'bool', value: addBos }],
+    ]
+    if (template !== null) metadata.push(['tokenizer.chat_template', { type: 'string', value: template }])
+    return open(writeGguf({ metadata }))
+  }
+  const messages = [{ role: 'user', content: 'ab' }]
+
+  it('hands the template BOS, EOS and the wish for an answer', async () => {
+    const { metadata, tokenizer } = await withTemplate(
+      '{{ bos_token }}{{ messages[0].content }}{{ eos_token }}{% if add_generation_prompt %}b{% endif %}',
+    )
+    const text = createChatTemplate(metadata, tokenizer).render(messages)
+    expect(text).toBe('<s>ab</s>b')
+    expect(encodePrompt(tokenizer, text)).toEqual([2, 0, 1, 3, 1])
+  })
+
+  it('adds BOS where the metadata asks for it and the text has none', async () => {
+    const wanting = await withTemplate(null)
+    expect(encodePrompt(wanting.tokenizer, 'ab')).toEqual([2, 0, 1])
+    expect(encodePrompt(wanting.tokenizer, '')).toEqual([2])
+    const not = await withTemplate(null, false)
+    expect(encodePrompt(not.tokenizer, 'ab')).toEqual([0, 1])
+  })
+
+  it('says of a model without a template to use raw text', async () => {
+    const { metadata, tokenizer } = await withTemplate(null)
+    expect(() => createChatTemplate(metadata, tokenizer)).toThrow(
+      expect.objectContaining({ reason: 'no-chat-template', message: expect.stringContaining('--raw') }),
+    )
+  })
+
+  it("passes on the template's own refusal, and refuses a template that cannot be read", async () => {
+    const refusing = await withTemplate("{{ raise_exception('roles must alternate') }}")
+    const template = createChatTemplate(refusing.metadata, refusing.tokenizer)
+    expect(() => template.render(messages)).toThrow(
+      expect.objectContaining({ reason: 'bad-messages', message: expect.stringContaining('roles must alternate') }),
+    )
+    const broken = await withTemplate('{% if %}')
+    expect(() => createChatTemplate(broken.metadata, broken.tokenizer)).toThrow(expect.objectContaining({ reason: 'unsupported' }))
+  })
+})
