@@ -1,0 +1,13 @@
+/**
+ * The WGSL engine on the adapter that this process was started for (the test runner sets the environment; see
+ * scripts/test.mjs). Without an adapter the tests fail; whether they are run at all is the runner's decision.
+ */
+
+import { nodeClock, openNodeGpu, readShader } from '../../src/node/index.ts'
+import { createWebGpuEngine, type Engine } from '../../src/worker/index.ts'
+
+/** A new device each time: an engine destroys its own. */
+export async function createGpuEngine(kv?: 'f32' | 'f16'): Promise<Engine> {
+  const { device, info } = await openNodeGpu()
+  return createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock, ...(kv === undefined ? {} : { kv }) })
+}
