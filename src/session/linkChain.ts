@@ -273,7 +273,8 @@ class LinkChain implements Chain {
   }
 
   #onOpenDeadline(deadlineMs: number): void {
-    const index = this.#stages.findIndex((stage) => !stage.answered)
+    // A stage answers once the next has: of several silent ones the last is to blame.
+    const index = this.#stages.findLastIndex((stage) => !stage.answered)
     this.fail('unreachable', `${this.#nameOf(index)} did not answer within ${deadlineMs / 1000} s; ask again to get another chain`, index)
   }
 

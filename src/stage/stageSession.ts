@@ -23,8 +23,8 @@ import type { PeerLink } from './peerLinks.ts'
 import { type Place, type ServedSpan, stageName } from './place.ts'
 import { RowQueue, tokenIds } from './rowQueue.ts'
 
-/** From the first `open` until driver, upstream and downstream are there: what the driver waits, too. */
-export const JOIN_DEADLINE_MS = 20_000
+/** From the first `open` until driver, upstream and downstream are there. The driver gives up sooner, and says who is to blame. */
+const JOIN_DEADLINE_MS = 30_000
 
 /** Timers of hosts overflow beyond 2^31 ms; a long-lived grant is looked at again after this. */
 const CHECK_AFTER_MS_MAX = 60 * 60_000

@@ -129,6 +129,9 @@ export class World {
   readonly #lanes: Lane[] = []
   readonly #pick: (count: number) => number
   #sessionNumber = 1
+  /** Changes frames on their way. */
+  tamper: (frame: Frame) => Frame = (frame) => frame
+  readonly #silent = new Set<PeerId>()
   /** Peers that cannot be reached. */
   readonly unreachable = new Set<PeerId>()
 
@@ -147,8 +150,14 @@ export class World {
     })
   }
 
+  /** A peer that can be reached and never says anything. */
+  addSilent(peer: PeerId): void {
+    this.#silent.add(peer)
+  }
+
   /** A link to a stage, made anew; the stage's end is handed to its host. */
   connect(from: PeerId, to: PeerId): TestLink {
+    if (this.#silent.has(to)) return TestLink.pair(this, from, to).atA
     const stage = required(
       this.stages.find(({ id }) => id === to),
       `peer ${to}`,
@@ -223,7 +232,8 @@ export class World {
     const lane = waiting[this.#pick(waiting.length) % Math.max(1, waiting.length)]
     const frame = lane?.frames.shift()
     if (lane === undefined || frame === undefined) return false
-    lane.to.deliver(frame.bytes)
+    const decoded = decodeFrame(frame.bytes)
+    lane.to.deliver(decoded.ok ? encodeFrame(this.tamper(decoded.value)) : frame.bytes)
     return true
   }
 
