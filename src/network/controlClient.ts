@@ -1,0 +1,296 @@
+/**
+ * The peer's side of the control socket, rules C1 … C12: proves its key, keeps the socket alive, comes back when it breaks, and
+ * knows the coordinator's time. What the messages mean is for its owner.
+ */
+
+import { createNanoEvents, type Emitter } from 'nanoevents'
+import { type ClientMessage, IDENTIFY_CONTEXT, PROTOCOL_VERSION, parseServerMessage, type ServerMessage } from '../protocol/index.ts'
+import {
+  type CancelTimer,
+  type Clock,
+  concatBytes,
+  type ErrorBody,
+  fromBase64Url,
+  type ModelId,
+  type PeerId,
+  type Signer,
+  TabswarmError,
+  toBase64Url,
+  utf8Encode,
+} from '../shared/index.ts'
+import { backoffMs } from './backoff.ts'
+import { CoordinatorTime } from './coordinatorTime.ts'
+
+type Message<Type extends ServerMessage['type']> = Extract<ServerMessage, { type: Type }>
+
+export type ControlState =
+  | { readonly kind: 'connecting' }
+  | { readonly kind: 'online'; readonly welcome: Message<'welcome'>; readonly coordinatorKey: Uint8Array }
+  | { readonly kind: 'offline'; readonly error: ErrorBody; readonly retryInMs: number }
+  /** For good: closed here, or refused in a way that no retry mends. */
+  | { readonly kind: 'closed'; readonly error: ErrorBody }
+
+export interface ControlEvents {
+  state: (state: ControlState) => void
+  assign: (message: Message<'assign'>) => void
+  release: () => void
+  network: (message: Message<'network'>) => void
+}
+
+/** The part of a browser's or Node's WebSocket that is used. */
+export interface ControlSocket {
+  onopen: ((event: never) => void) | null
+  onmessage: ((event: never) => void) | null
+  onclose: ((event: never) => void) | null
+  onerror: ((event: never) => void) | null
+  send(text: string): void
+  close(): void
+}
+
+export interface ControlClientOptions {
+  /** ws: or wss: URL of the control socket. */
+  readonly url: string
+  readonly openSocket: (url: string) => ControlSocket
+  readonly peerId: PeerId
+  readonly signer: Signer
+  readonly clock: Clock
+  /** [0, 1), for jitter. */
+  readonly random: () => number
+  /** Answers pings: how busy this peer is now. */
+  readonly load: () => { readonly sessions: number; readonly kvPositionsFree: number }
+}
+
+export interface AdmitRequest {
+  readonly modelId: ModelId
+  readonly promptTokens: number
+  readonly maxTokens: number
+}
+
+/** From the socket's opening to `welcome`. */
+export const WELCOME_DEADLINE_MS = 15_000
+/** The server pings every few seconds; a socket that is silent for this long is dead. */
+export const SILENCE_MS_MAX = 30_000
+export const ADMIT_DEADLINE_MS = 20_000
+
+/** Errors that come again however often one tries; a person has to act. */
+const FINAL_REASONS: readonly string[] = ['protocol-version', 'replaced']
+
+interface PendingAdmission {
+  readonly resolve: (admitted: Message<'admitted'>) => void
+  readonly reject: (error: TabswarmError) => void
+  readonly cancelDeadline: CancelTimer
+}
+
+export class ControlClient {
+  readonly #options: ControlClientOptions
+  readonly #events: Emitter<ControlEvents> = createNanoEvents<ControlEvents>()
+  readonly #time: CoordinatorTime
+  readonly #admissions = new Map<string, PendingAdmission>()
+  #state: ControlState = { kind: 'connecting' }
+  #socket: ControlSocket | null = null
+  #coordinatorKey: Uint8Array | null = null
+  #lastError: ErrorBody | null = null
+  #failures = 0
+  #requests = 0
+  #cancelTimer: CancelTimer = () => undefined
+
+  /** Connects at once. */
+  constructor(options: ControlClientOptions) {
+    this.#options = options
+    this.#time = new CoordinatorTime(options.clock)
+    this.#connect()
+  }
+
+  get state(): ControlState {
+    return this.#state
+  }
+
+  /** Returns the function that ends the subscription. */
+  on<Name extends keyof ControlEvents>(name: Name, listener: ControlEvents[Name]): () => void {
+    return this.#events.on(name, listener)
+  }
+
+  /** The coordinator's clock, milliseconds. Before the first `challenge` there is none: asserts. */
+  coordinatorNowMs(): number {
+    return this.#time.nowMs()
+  }
+
+  /** False, and nothing is kept, while the socket is not online: who pledges does it again after each `online`. */
+  send(message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' }>): boolean {
+    if (this.#state.kind !== 'online') return false
+    this.#post(message)
+    return true
+  }
+
+  /** Asks for a session. Rejects with TabswarmError: the coordinator's reason, `offline`, `timeout` or `cancelled`. */
+  admit(request: AdmitRequest, signal?: AbortSignal): Promise<Message<'admitted'>> {
+    if (this.#state.kind !== 'online')
+      return Promise.reject(new TabswarmError('offline', 'this tab is not connected to the coordinator; it is trying again'))
+    const requestId = `r${this.#requests++}`
+    return new Promise((resolve, reject) => {
+      const onAbort = () => this.#refuse(requestId, new TabswarmError('cancelled', 'the request was cancelled'))
+      const late = () =>
+        this.#refuse(requestId, new TabswarmError('timeout', `the coordinator did not answer within ${ADMIT_DEADLINE_MS / 1000} s`))
+      const cancelDeadline = this.#options.clock.after(ADMIT_DEADLINE_MS, late)
+      const settled = () => {
+        cancelDeadline()
+        signal?.removeEventListener('abort', onAbort)
+        this.#admissions.delete(requestId)
+      }
+      this.#admissions.set(requestId, { resolve, reject, cancelDeadline: settled })
+      if (signal?.aborted === true) return onAbort()
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.#post({ type: 'admit', requestId, ...request })
+    })
+  }
+
+  close(): void {
+    this.#finish({ reason: 'closed', message: 'the connection to the coordinator was closed here' })
+  }
+
+  #connect(): void {
+    this.#setState({ kind: 'connecting' })
+    this.#lastError = null
+    this.#coordinatorKey = null
+    let socket: ControlSocket
+    try {
+      socket = this.#options.openSocket(this.#options.url)
+    } catch (error) {
+      this.#lost({ reason: 'offline', message: `the coordinator's address cannot be opened: ${String(error)}` })
+      return
+    }
+    this.#socket = socket
+    socket.onmessage = ({ data }: { data?: unknown }) => {
+      if (this.#socket === socket) this.#receive(data)
+    }
+    socket.onclose = () => {
+      if (this.#socket === socket) this.#lost({ reason: 'offline', message: 'the connection to the coordinator broke; trying again' })
+    }
+    socket.onerror = () => undefined // A close follows, and says as much.
+    this.#expect(WELCOME_DEADLINE_MS)
+  }
+
+  /** The next message must come within this time. */
+  #expect(withinMs: number): void {
+    this.#cancelTimer()
+    this.#cancelTimer = this.#options.clock.after(withinMs, () =>
+      this.#lost({ reason: 'offline', message: `the coordinator was silent for ${withinMs / 1000} s; trying again` }),
+    )
+  }
+
+  #receive(data: unknown): void {
+    const parsed = parseServerMessage(typeof data === 'string' ? data : '')
+    if (!parsed.ok)
+      return this.#lost({ reason: 'protocol', message: `the coordinator sent a message that breaks the protocol: ${parsed.error}` })
+    const message = parsed.value
+    if (this.#state.kind === 'online') {
+      this.#expect(SILENCE_MS_MAX)
+      this.#handle(message)
+    } else if (message.type === 'challenge' && this.#coordinatorKey === null) {
+      void this.#identify(message, this.#socket)
+    } else if (message.type === 'welcome' && this.#coordinatorKey !== null) {
+      this.#welcome(message, this.#coordinatorKey)
+    } else if (message.type === 'error') {
+      this.#handle(message)
+    } else {
+      this.#lost({ reason: 'protocol', message: `the coordinator sent ${message.type} before its welcome` })
+    }
+  }
+
+  async #identify(challenge: Message<'challenge'>, socket: ControlSocket | null): Promise<void> {
+    if (challenge.protocol !== PROTOCOL_VERSION)
+      return this.#finish({
+        reason: 'protocol-version',
+        message: `the coordinator speaks protocol ${challenge.protocol}, this page ${PROTOCOL_VERSION}: reload the page`,
+      })
+    const nonce = fromBase64Url(challenge.nonce)
+    const key = fromBase64Url(challenge.coordinatorKey)
+    if (nonce === null || key === null) return this.#lost({ reason: 'protocol', message: 'the coordinator sent a malformed challenge' })
+    this.#coordinatorKey = key
+    this.#time.observe(challenge.timeMs)
+    const { signer } = this.#options
+    const signature = await signer.sign(concatBytes([utf8Encode(IDENTIFY_CONTEXT), nonce, key]))
+    if (this.#socket !== socket) return
+    this.#post({
+      type: 'identify',
+      protocol: PROTOCOL_VERSION,
+      publicKey: toBase64Url(signer.publicKey),
+      signature: toBase64Url(signature),
+    })
+  }
+
+  #welcome(welcome: Message<'welcome'>, coordinatorKey: Uint8Array): void {
+    if (welcome.peerId !== this.#options.peerId)
+      return this.#lost({ reason: 'protocol', message: `the coordinator took this peer for ${welcome.peerId}` })
+    this.#failures = 0
+    this.#time.observe(welcome.timeMs)
+    this.#expect(SILENCE_MS_MAX)
+    this.#setState({ kind: 'online', welcome, coordinatorKey })
+  }
+
+  #handle(message: ServerMessage): void {
+    switch (message.type) {
+      case 'ping':
+        this.#time.observe(message.timeMs)
+        return this.#post({ type: 'pong', sequence: message.sequence, ...this.#options.load() })
+      case 'assign':
+        return this.#events.emit('assign', message)
+      case 'release':
+        return this.#events.emit('release')
+      case 'network':
+        return this.#events.emit('network', message)
+      case 'admitted':
+        this.#admissions.get(message.requestId)?.resolve(message)
+        this.#admissions.get(message.requestId)?.cancelDeadline()
+        return
+      case 'refused':
+        return this.#refuse(message.requestId, new TabswarmError(message.reason, message.message))
+      case 'error':
+        this.#lastError = { reason: message.reason, message: message.message }
+        if (FINAL_REASONS.includes(message.reason)) this.#finish(this.#lastError)
+        return
+      case 'challenge':
+      case 'welcome':
+        return this.#lost({ reason: 'protocol', message: `the coordinator sent a second ${message.type}` })
+    }
+  }
+
+  #refuse(requestId: string, error: TabswarmError): void {
+    const pending = this.#admissions.get(requestId)
+    pending?.cancelDeadline()
+    pending?.reject(error)
+  }
+
+  /** The socket is of no use any more; tries again later. An `error` message received before says why. */
+  #lost(fallback: ErrorBody): void {
+    if (this.#state.kind === 'closed') return
+    const error = this.#lastError ?? fallback
+    this.#drop(new TabswarmError('offline', `the connection to the coordinator broke: ${error.message}`))
+    const retryInMs = backoffMs(this.#failures++, this.#options.random)
+    this.#cancelTimer = this.#options.clock.after(retryInMs, () => this.#connect())
+    this.#setState({ kind: 'offline', error, retryInMs })
+  }
+
+  #finish(error: ErrorBody): void {
+    if (this.#state.kind === 'closed') return
+    this.#drop(new TabswarmError(error.reason, error.message))
+    this.#setState({ kind: 'closed', error })
+  }
+
+  #drop(error: TabswarmError): void {
+    const socket = this.#socket
+    this.#socket = null
+    this.#cancelTimer()
+    socket?.close()
+    for (const requestId of [...this.#admissions.keys()]) this.#refuse(requestId, error)
+  }
+
+  #post(message: ClientMessage): void {
+    this.#socket?.send(JSON.stringify(message))
+  }
+
+  #setState(state: ControlState): void {
+    this.#state = state
+    this.#events.emit('state', state)
+  }
+}

@@ -1,0 +1,108 @@
+/** Mutual authentication of a channel, rules H1 … H11 of SPEC.md: a Link comes out, or nothing anybody could use. */
+
+import { type Link, PROTOCOL_VERSION } from '../protocol/index.ts'
+import {
+  type Clock,
+  concatBytes,
+  type PeerId,
+  type Sha256,
+  type Signer,
+  TabswarmError,
+  utf8Encode,
+  type VerifySignature,
+} from '../shared/index.ts'
+import type { ByteChannel } from './channel.ts'
+import { ChannelLink } from './channelLink.ts'
+import { encodeHello, encodeProof, encodeRefusal, type Hello, NONCE_BYTES, parseHello, parseProof } from './handshakeMessages.ts'
+import { peerIdOf } from './identity.ts'
+import { MessageQueue } from './messageQueue.ts'
+
+/** A few round trips on a bad connection; longer and somebody is playing dead. */
+export const HANDSHAKE_DEADLINE_MS = 10_000
+
+const LINK_CONTEXT = 'tabswarm link 1\n'
+const ROLE_BYTES = { dialer: 0x64, listener: 0x6c } as const
+
+export type Role = keyof typeof ROLE_BYTES
+
+export interface HandshakeOptions {
+  readonly role: Role
+  /** The id that was dialed, or that the signalling server announced. */
+  readonly expectedPeerId: PeerId
+  readonly signer: Signer
+  readonly verify: VerifySignature
+  readonly sha256: Sha256
+  readonly randomBytes: (count: number) => Uint8Array
+  readonly clock: Clock
+  /** Called when the link that comes out ends. */
+  readonly onEnd?: (link: Link) => void
+}
+
+/** Rejects with TabswarmError `handshake-failed`, the channel closed and the other side told why; within the deadline. */
+export async function authenticate(channel: ByteChannel, options: HandshakeOptions): Promise<ChannelLink> {
+  const queue = new MessageQueue(channel)
+  const cancelDeadline = options.clock.after(HANDSHAKE_DEADLINE_MS, () =>
+    queue.fail(`[H8] no answer within ${HANDSHAKE_DEADLINE_MS / 1000} s`),
+  )
+  try {
+    await exchange(channel, queue, options)
+    return new ChannelLink(channel, options.expectedPeerId, {
+      backlog: queue.takeAll(),
+      ...(options.onEnd === undefined ? {} : { onEnd: options.onEnd }),
+    })
+  } catch (error) {
+    const detail = error instanceof TabswarmError ? error.message : String(error)
+    refuse(channel, detail)
+    throw new TabswarmError('handshake-failed', `peer ${options.expectedPeerId} could not be authenticated: ${detail}`, { cause: error })
+  } finally {
+    cancelDeadline()
+  }
+}
+
+async function exchange(channel: ByteChannel, queue: MessageQueue, options: HandshakeOptions): Promise<void> {
+  const { role, signer } = options
+  const mine: Hello = { version: PROTOCOL_VERSION, nonce: options.randomBytes(NONCE_BYTES), publicKey: signer.publicKey }
+  channel.send(encodeHello(mine))
+  const theirs = parseHello(await queue.next())
+  if (theirs.version !== PROTOCOL_VERSION)
+    throw failure(`[H6] it speaks protocol ${theirs.version}, this peer speaks ${PROTOCOL_VERSION}; reload the older tab`)
+  const theirId = await peerIdOf(theirs.publicKey, options.sha256)
+  if (equalBytes(theirs.publicKey, signer.publicKey)) throw failure('[H11] it has this peer’s own key')
+  if (theirId !== options.expectedPeerId) throw failure(`${role === 'dialer' ? '[H3]' : '[H9]'} its key belongs to peer ${theirId}`)
+  const statement = (signerRole: Role) => signedBytes(signerRole, role, mine, theirs, channel)
+  channel.send(encodeProof(await signer.sign(statement(role))))
+  const proof = parseProof(await queue.next())
+  const otherRole = role === 'dialer' ? 'listener' : 'dialer'
+  if (!(await options.verify(theirs.publicKey, statement(otherRole), proof)))
+    throw failure('[H4] its proof does not fit this connection; somebody may sit in the middle')
+  queue.check()
+}
+
+/** What `signerRole` signs, as the side with `role` saw it (rule H4). */
+function signedBytes(signerRole: Role, role: Role, mine: Hello, theirs: Hello, { binding }: ByteChannel): Uint8Array {
+  const order = <Value>(own: Value, other: Value) => (role === 'dialer' ? [own, other] : [other, own])
+  return concatBytes([
+    utf8Encode(LINK_CONTEXT),
+    Uint8Array.of(ROLE_BYTES[signerRole]),
+    ...order(mine.nonce, theirs.nonce),
+    ...order(mine.publicKey, theirs.publicKey),
+    ...order(binding.localFingerprint, binding.remoteFingerprint),
+  ])
+}
+
+function refuse(channel: ByteChannel, detail: string): void {
+  try {
+    channel.send(encodeRefusal(detail))
+  } catch {
+    // The transport has gone already; there is nobody to tell.
+  }
+  channel.close()
+}
+
+function failure(message: string): TabswarmError {
+  return new TabswarmError('handshake-failed', message)
+}
+
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index])
+}

@@ -1,0 +1,40 @@
+/** Who a peer is: a P-256 key pair made by WebCrypto, whose private half cannot be read, and an id derived from the public half. */
+
+import { type PeerId, type Sha256, type Signer, toHex, type VerifySignature } from '../shared/index.ts'
+
+const KEY = { name: 'ECDSA', namedCurve: 'P-256' }
+const SIGNATURE = { name: 'ECDSA', hash: 'SHA-256' }
+const PUBLIC_KEY_BYTES = 65
+const SIGNATURE_BYTES = 64
+
+/** A fresh key pair. Rejects where WebCrypto is missing: pages need a secure context. */
+export async function createIdentity(subtle: SubtleCrypto): Promise<Signer> {
+  const { publicKey, privateKey } = await subtle.generateKey(KEY, false, ['sign', 'verify'])
+  const raw = new Uint8Array(await subtle.exportKey('raw', publicKey))
+  return {
+    publicKey: raw,
+    sign: async (message) => new Uint8Array(await subtle.sign(SIGNATURE, privateKey, new Uint8Array(message))),
+  }
+}
+
+/** False also for keys and signatures that are malformed. */
+export function signatureVerifier(subtle: SubtleCrypto): VerifySignature {
+  return async (publicKey, message, signature) => {
+    if (publicKey.byteLength !== PUBLIC_KEY_BYTES || signature.byteLength !== SIGNATURE_BYTES) return false
+    try {
+      const key = await subtle.importKey('raw', new Uint8Array(publicKey), KEY, false, ['verify'])
+      return await subtle.verify(SIGNATURE, key, new Uint8Array(signature), new Uint8Array(message))
+    } catch {
+      return false // A point that is not on the curve.
+    }
+  }
+}
+
+export function sha256Of(subtle: SubtleCrypto): Sha256 {
+  return async (bytes) => new Uint8Array(await subtle.digest('SHA-256', new Uint8Array(bytes)))
+}
+
+/** First 16 bytes of SHA-256 over the raw public key, in hex (rule H2). */
+export async function peerIdOf(publicKey: Uint8Array, sha256: Sha256): Promise<PeerId> {
+  return toHex((await sha256(publicKey)).subarray(0, 16)) as PeerId
+}

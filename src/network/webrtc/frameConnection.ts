@@ -1,0 +1,86 @@
+/** FrameConnection: PeerJS's DataConnection without its serializers. It hands out the open RTCDataChannel and tells the end. */
+
+import { DataConnection } from 'peerjs'
+
+export interface ConnectionListener {
+  /** Once, synchronously with the channel's opening, so that no message is missed. */
+  readonly onOpen: (dataChannel: RTCDataChannel, peerConnection: RTCPeerConnection) => void
+  /** Once. `remote`: the data channel was closed; `lost`: ICE failed, or PeerJS gave up. */
+  readonly onEnd: (reason: 'remote' | 'lost') => void
+}
+
+interface State {
+  channel: RTCDataChannel | null
+  rtc: RTCPeerConnection | null
+  opened: boolean
+  ended: boolean
+  listener: ConnectionListener | null
+}
+
+/** Beside the class: PeerJS calls `_initializeDataChannel` from its constructor, before a subclass has fields. */
+const states = new WeakMap<FrameConnection, State>()
+
+export class FrameConnection extends DataConnection {
+  /** PeerJS's name of "no serializer". */
+  readonly serialization = 'raw'
+
+  /** In the turn in which PeerJS made the connection: nothing has happened on it yet. */
+  listen(listener: ConnectionListener): void {
+    stateOf(this).listener = listener
+  }
+
+  /** Called by PeerJS for the channel made here or announced by the other side, which may announce more: only the first counts. */
+  override _initializeDataChannel(channel: RTCDataChannel): void {
+    const state = stateOf(this)
+    if (state.channel !== null || !channel.ordered || channel.maxRetransmits !== null || channel.maxPacketLifeTime !== null) {
+      channel.close()
+      return
+    }
+    state.channel = channel
+    state.rtc = this.peerConnection
+    // Before PeerJS's own handler, which would call it `lost`.
+    channel.addEventListener('close', () => tellEnd(state, 'remote'))
+    super._initializeDataChannel(channel)
+    channel.binaryType = 'arraybuffer'
+    channel.addEventListener('open', () => tellOpen(state))
+    if (channel.readyState === 'open') tellOpen(state)
+  }
+
+  /** PeerJS's handlers throw on some messages of a closed connection; that ends this connection and nothing else. */
+  override async handleMessage(message: Parameters<DataConnection['handleMessage']>[0]): Promise<void> {
+    try {
+      await super.handleMessage(message)
+    } catch {
+      this.close()
+    }
+  }
+
+  override close(): void {
+    super.close()
+    tellEnd(stateOf(this), 'lost')
+  }
+
+  protected override _send(): void {
+    throw new Error('assertion failed: frames go straight to the RTCDataChannel')
+  }
+}
+
+function stateOf(connection: FrameConnection): State {
+  const known = states.get(connection)
+  if (known !== undefined) return known
+  const fresh: State = { channel: null, rtc: null, opened: false, ended: false, listener: null }
+  states.set(connection, fresh)
+  return fresh
+}
+
+function tellOpen(state: State): void {
+  if (state.opened || state.ended || state.channel === null || state.rtc === null) return
+  state.opened = true
+  state.listener?.onOpen(state.channel, state.rtc)
+}
+
+function tellEnd(state: State, reason: 'remote' | 'lost'): void {
+  if (state.ended) return
+  state.ended = true
+  state.listener?.onEnd(reason)
+}

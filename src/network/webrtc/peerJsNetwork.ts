@@ -1,0 +1,232 @@
+/**
+ * PeerJsNetwork: authenticated links to other peers over WebRTC, one a peer. Dials, answers, and decides when both dial at
+ * once: the offer of the lower id counts. Signalling: signaller.ts; trust: handshake.ts.
+ */
+
+import type { Link } from '../../protocol/index.ts'
+import { type Clock, type PeerId, type Sha256, type Signer, TabswarmError, type VerifySignature } from '../../shared/index.ts'
+import type { ChannelLink } from '../channelLink.ts'
+import { authenticate, type Role } from '../handshake.ts'
+import type { FrameConnection } from './frameConnection.ts'
+import { RtcChannel } from './rtcChannel.ts'
+import { Signaller, type SignallingServer } from './signaller.ts'
+
+/** From the call of `dial` to an authenticated link. */
+export const DIAL_DEADLINE_MS = 15_000
+
+/** A chain is at most 64 stages; browsers bear a few hundred connections a page. */
+export const LINKS_MAX = 64
+
+/** Connections that strangers have begun and not proven yet. */
+export const PENDING_HANDSHAKES_MAX = 16
+
+export interface PeerJsNetworkOptions {
+  readonly peerId: PeerId
+  readonly signalling: SignallingServer
+  /** Exactly these; none means direct connections within one network only. */
+  readonly iceServers: readonly RTCIceServer[]
+  readonly signer: Signer
+  readonly verify: VerifySignature
+  readonly sha256: Sha256
+  readonly clock: Clock
+  /** [0, 1), for backoff. */
+  readonly random: () => number
+  /** Cryptographically strong, for nonces. */
+  readonly randomBytes: (count: number) => Uint8Array
+  /** An authenticated link that the other side dialed; `dial` may return the same link later. */
+  readonly onIncoming: (link: Link) => void
+}
+
+export interface PeerNetwork {
+  /** The open link to the peer, or a new one. Rejects with TabswarmError `unreachable`, `handshake-failed`, `too-many-links` or `cancelled`. */
+  dial(peerId: PeerId, signal?: AbortSignal): Promise<Link>
+  /** For the next connection to the signalling server, after the control socket had to identify anew. */
+  setSignalToken(token: string): void
+  /** Closes every link and the signalling socket. */
+  destroy(): void
+}
+
+interface Attempt {
+  readonly promise: Promise<ChannelLink>
+  readonly settle: (outcome: ChannelLink | TabswarmError) => void
+  /** The connection being tried; null before the offer, and when the other side's offer has taken its place. */
+  connection: FrameConnection | null
+  waiting: number
+}
+
+export class PeerJsNetwork implements PeerNetwork {
+  readonly #options: PeerJsNetworkOptions
+  readonly #signaller: Signaller
+  readonly #links = new Map<PeerId, ChannelLink>()
+  readonly #dials = new Map<PeerId, Attempt>()
+  readonly #incoming = new Set<PeerId>()
+  #destroyed = false
+
+  constructor(options: PeerJsNetworkOptions) {
+    this.#options = options
+    this.#signaller = new Signaller({
+      ...options,
+      acceptOffer: (from) => this.#acceptOffer(from),
+      onConnection: (from, connection) => this.#answer(from, connection),
+      onUnknownPeer: (peerId) => this.#fail(peerId, 'unreachable', 'it is not connected to the coordinator any more'),
+    })
+  }
+
+  async dial(peerId: PeerId, signal?: AbortSignal): Promise<Link> {
+    const open = this.#links.get(peerId)
+    if (open !== undefined) return open
+    if (signal?.aborted === true || this.#destroyed) throw new TabswarmError('cancelled', `dialing peer ${peerId} was cancelled`)
+    const attempt = this.#dials.get(peerId) ?? this.#begin(peerId)
+    return this.#await(peerId, attempt, signal)
+  }
+
+  setSignalToken(token: string): void {
+    this.#signaller.setToken(token)
+  }
+
+  destroy(): void {
+    this.#destroyed = true
+    for (const peerId of [...this.#dials.keys()]) this.#fail(peerId, 'cancelled', 'this peer is closing')
+    for (const link of [...this.#links.values()]) link.close()
+    this.#signaller.destroy()
+  }
+
+  #begin(peerId: PeerId): Attempt {
+    if (this.#links.size + this.#dials.size >= LINKS_MAX)
+      throw new TabswarmError('too-many-links', `${LINKS_MAX} links are open already; close one before dialing peer ${peerId}`)
+    let settle: Attempt['settle'] = () => undefined
+    const promise = new Promise<ChannelLink>((resolve, reject) => {
+      settle = (outcome) => (outcome instanceof TabswarmError ? reject(outcome) : resolve(outcome))
+    })
+    promise.catch(() => undefined) // Every waiter may have gone.
+    const cancelDeadline = this.#options.clock.after(DIAL_DEADLINE_MS, () =>
+      this.#fail(peerId, 'unreachable', `no connection within ${DIAL_DEADLINE_MS / 1000} s; a firewall or two networks may lie between`),
+    )
+    const attempt: Attempt = {
+      promise,
+      connection: null,
+      waiting: 0,
+      settle: (outcome) => {
+        cancelDeadline()
+        if (this.#dials.get(peerId) === attempt) this.#dials.delete(peerId)
+        settle(outcome)
+      },
+    }
+    this.#dials.set(peerId, attempt)
+    // An offer of theirs is on its way to a link: it will settle this attempt.
+    if (!this.#incoming.has(peerId)) this.#signaller.whenOpen(() => this.#offer(peerId, attempt))
+    return attempt
+  }
+
+  #offer(peerId: PeerId, attempt: Attempt): void {
+    if (this.#dials.get(peerId) !== attempt || this.#incoming.has(peerId)) return
+    const connection = this.#signaller.connect(peerId)
+    if (connection === null) return this.#signaller.whenOpen(() => this.#offer(peerId, attempt))
+    attempt.connection = connection
+    this.#establish(peerId, connection, 'dialer').then(
+      (link) => attempt.settle(link),
+      (error: TabswarmError) => {
+        // Not when the other side's offer has taken over.
+        if (attempt.connection === connection) attempt.settle(error)
+      },
+    )
+  }
+
+  #await(peerId: PeerId, attempt: Attempt, signal: AbortSignal | undefined): Promise<Link> {
+    attempt.waiting++
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        if (--attempt.waiting === 0) this.#fail(peerId, 'cancelled', 'nobody waits for it any more')
+        reject(new TabswarmError('cancelled', `dialing peer ${peerId} was cancelled`))
+      }
+      signal?.addEventListener('abort', onAbort, { once: true })
+      attempt.promise.then(resolve, reject).finally(() => signal?.removeEventListener('abort', onAbort))
+    })
+  }
+
+  #fail(peerId: PeerId, reason: string, detail: string): void {
+    const attempt = this.#dials.get(peerId)
+    if (attempt === undefined) return
+    const { connection } = attempt
+    attempt.settle(new TabswarmError(reason, `peer ${peerId} cannot be reached: ${detail}`))
+    connection?.close()
+  }
+
+  #acceptOffer(from: PeerId): boolean {
+    if (this.#destroyed || from === this.#options.peerId) return false
+    if (this.#incoming.has(from) || this.#incoming.size >= PENDING_HANDSHAKES_MAX) return false
+    if (this.#links.size >= LINKS_MAX && !this.#links.has(from)) return false
+    const dial = this.#dials.get(from)
+    return dial === undefined || dial.connection === null || from < this.#options.peerId
+  }
+
+  #answer(from: PeerId, connection: FrameConnection): void {
+    const dial = this.#dials.get(from)
+    const mine = dial?.connection ?? null
+    if (dial !== undefined) dial.connection = null
+    mine?.close()
+    this.#incoming.add(from)
+    this.#establish(from, connection, 'listener')
+      .then(
+        (link) => {
+          this.#options.onIncoming(link)
+          this.#dials.get(from)?.settle(link)
+        },
+        (error: TabswarmError) => {
+          const waiting = this.#dials.get(from)
+          if (waiting?.connection === null) waiting.settle(error)
+        },
+      )
+      .finally(() => this.#incoming.delete(from))
+  }
+
+  /** From PeerJS's connection to a link that is kept. Rejects with a TabswarmError, everything torn down. */
+  async #establish(peerId: PeerId, connection: FrameConnection, role: Role): Promise<ChannelLink> {
+    const { clock } = this.#options
+    const channel = await openChannel(connection, clock, peerId, (opened) =>
+      authenticate(opened, { ...this.#options, role, expectedPeerId: peerId, onEnd: (ended) => this.#forget(ended) }),
+    )
+    if (channel.closed || this.#destroyed) {
+      channel.close()
+      throw new TabswarmError('unreachable', `peer ${peerId} closed the connection at once`)
+    }
+    this.#links.get(peerId)?.close({ reason: 'lost', detail: 'a newer connection to this peer took its place' })
+    this.#links.set(peerId, channel)
+    return channel
+  }
+
+  #forget(link: Link): void {
+    if (this.#links.get(link.peerId) === link) this.#links.delete(link.peerId)
+  }
+}
+
+/** Waits for the data channel and hands it, in the same turn, to `use`. */
+function openChannel<Value>(
+  connection: FrameConnection,
+  clock: Clock,
+  peerId: PeerId,
+  use: (channel: RtcChannel) => Promise<Value>,
+): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    let channel: RtcChannel | null = null
+    const unreachable = (detail: string) => reject(new TabswarmError('unreachable', `peer ${peerId} cannot be reached: ${detail}`))
+    const cancelDeadline = clock.after(DIAL_DEADLINE_MS, () => connection.close())
+    connection.listen({
+      onOpen: (dataChannel, peerConnection) => {
+        cancelDeadline()
+        try {
+          channel = new RtcChannel({ connection: peerConnection, dataChannel, clock, destroy: () => connection.close() })
+        } catch (error) {
+          connection.close()
+          return reject(error)
+        }
+        use(channel).then(resolve, reject)
+      },
+      onEnd: (reason) => {
+        cancelDeadline()
+        if (channel === null) unreachable('the connection could not be made; a firewall or two networks may lie between')
+        else channel.handleEnd(reason)
+      },
+    })
+  })
+}
