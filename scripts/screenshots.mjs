@@ -1,0 +1,96 @@
+/**
+ * Pictures of every page and state, at phone and desktop width, in both themes, and an axe run on each.
+ *   node scripts/screenshots.mjs [FOLDER] [SCENARIO…]     exit code 1 on any accessibility violation, overflow or foreign request
+ */
+
+import { mkdir, readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { chromium } from 'playwright-core'
+import { build } from 'vite'
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
+const folder = path.resolve(process.argv[2] ?? path.join(root, 'dist/screenshots'))
+const only = process.argv.slice(3)
+const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
+const MIME = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
+
+const VIEWPORTS = [
+  { name: 'phone', width: 390, height: 844 },
+  { name: 'desktop', width: 1440, height: 900 },
+]
+const SCENARIOS = {
+  '/': ['no-network', 'no-tabs', 'one-tab', 'two-tabs', 'mixed-tabs', 'many-tabs', 'offline'],
+  '/contribute': ['no-tabs', 'detecting', 'measuring', 'waiting', 'loading', 'serving', 'alone', 'stopping', 'no-webgpu', 'failed'],
+  '/chat': ['no-tabs', 'two-tabs', 'chat-queued', 'chat-reading', 'chat-answering', 'chat-done', 'chat-failed', 'chat-too-long'],
+  '/benchmark': ['two-tabs'],
+  '/nowhere': ['two-tabs'],
+}
+
+await build({ configFile: path.join(root, 'test/ui-preview/vite.config.ts'), logLevel: 'error' })
+const web = path.join(root, 'dist/ui-preview')
+/** The policy that the coordinator should send: styles may be inline (Mantine's variables), scripts never. */
+const POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+const server = createServer(async (request, response) => {
+  const { pathname } = new URL(request.url ?? '/', 'http://localhost')
+  const file = path.extname(pathname) === '' ? 'index.html' : pathname
+  const body = await readFile(path.join(web, path.normalize(file))).catch(() => null)
+  response.writeHead(body === null ? 404 : 200, {
+    'content-type': MIME[path.extname(file)] ?? 'application/octet-stream',
+    'content-security-policy': POLICY,
+  })
+  response.end(body)
+})
+await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+const origin = `http://127.0.0.1:${server.address().port}`
+
+await mkdir(folder, { recursive: true })
+const browser = await chromium.launch({ executablePath: process.env.TABSWARM_CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] })
+let problems = 0
+const complain = (where, what) => {
+  problems++
+  console.error(`${where}: ${what}`)
+}
+
+for (const { name: device, width, height } of VIEWPORTS) {
+  for (const colorScheme of ['light', 'dark']) {
+    const context = await browser.newContext({ viewport: { width, height }, colorScheme, reducedMotion: 'reduce', bypassCSP: false })
+    for (const [route, scenarios] of Object.entries(SCENARIOS)) {
+      for (const scenario of scenarios) {
+        if (only.length > 0 && !only.includes(scenario)) continue
+        const name = `${route === '/' ? 'home' : route.slice(1)}-${scenario}-${device}-${colorScheme}`
+        await picture(context, name, `${origin}${route}?scenario=${scenario}`, scenario)
+      }
+    }
+    await context.close()
+  }
+}
+
+async function picture(context, name, url, scenario) {
+  const page = await context.newPage()
+  page.on('pageerror', (error) => complain(name, error.message))
+  page.on('console', (message) => message.type() === 'error' && complain(name, message.text()))
+  page.on('request', (request) => new URL(request.url()).origin !== origin && complain(name, `asked ${request.url()}`))
+  await page.goto(url)
+  await page.getByRole('heading', { level: 1 }).first().waitFor({ state: 'attached' })
+  if (scenario.startsWith('chat-')) {
+    await page.getByTestId('chat-input').fill('What is the capital of France? Name two cities with their people in a table.')
+    await page.getByTestId('chat-send').click()
+  }
+  await page.waitForTimeout(250)
+  await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true })
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+  if (overflow > 0) complain(name, `${overflow} px wider than the screen`)
+  await page.evaluate(await readFile(axe, 'utf8'))
+  const { violations } = await page.evaluate(() => globalThis.axe.run())
+  for (const { id, nodes } of violations)
+    complain(name, `axe ${id}: ${nodes[0]?.html.slice(0, 160)} (${nodes[0]?.failureSummary?.split('\n')[1]?.trim()})`)
+  await page.close()
+}
+
+await browser.close()
+server.close()
+console.log(`${problems} problems; pictures in ${folder}`)
+process.exitCode = problems === 0 ? 0 : 1

@@ -1,0 +1,36 @@
+/** The UI's adapter to its browser: the only file here that reads the machine, the address and the clipboard. */
+
+export interface BrowserFacts {
+  /** The query of the address that the page was opened with. */
+  readonly search: string
+  readonly hostname: string
+  /** WebGPU and strong cryptography exist only in secure contexts: https, or this very machine. */
+  readonly secure: boolean
+  /** Rounded down by the browser and at most 8 or so; null where it does not say (Firefox, Safari). */
+  readonly deviceMemoryGb: number | null
+}
+
+export function readBrowser(): BrowserFacts {
+  const memory: unknown = Reflect.get(window.navigator, 'deviceMemory')
+  return {
+    search: window.location.search,
+    hostname: window.location.hostname,
+    secure: window.isSecureContext,
+    deviceMemoryGb: typeof memory === 'number' ? memory : null,
+  }
+}
+
+/** False where the browser refuses, as it does on insecure pages. */
+export async function copyText(text: string): Promise<boolean> {
+  try {
+    await window.navigator.clipboard.writeText(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+export function randomSeed(): number {
+  const [seed] = window.crypto.getRandomValues(new Uint32Array(1))
+  return seed ?? 0
+}

@@ -1,0 +1,19 @@
+import { describe, expect, it } from 'vitest'
+import type { AskProgress } from '../../peer/index.ts'
+import { fakeStage } from '../testing/fakeRuntime.ts'
+import { phaseInWords } from './phase.ts'
+
+const base: AskProgress = { phase: 'queued', promptDone: 32, promptTokens: 62, text: '', completionTokens: 5, route: [], lastLapMs: null }
+
+describe('phases in words', () => {
+  it('says each phase, and counts what is known', () => {
+    const route = [fakeStage('a', 0, 10), fakeStage('b', 10, 20), fakeStage('c', 20, 30)]
+    expect(phaseInWords(null)).toBe('Sending')
+    expect(phaseInWords(base)).toBe('Waiting for a place')
+    expect(phaseInWords({ ...base, phase: 'connecting' })).toBe('Connecting')
+    expect(phaseInWords({ ...base, phase: 'connecting', route })).toBe('Connecting to 3 tabs')
+    expect(phaseInWords({ ...base, phase: 'reading' })).toBe('Reading your prompt, 32 of 62 tokens')
+    expect(phaseInWords({ ...base, phase: 'answering' })).toBe('Answering, 5 tokens')
+    expect(phaseInWords({ ...base, phase: 'answering', lastLapMs: 42.4 })).toBe('Answering, 5 tokens, 42 ms a lap')
+  })
+})

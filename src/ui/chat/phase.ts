@@ -1,0 +1,19 @@
+/** What the swarm is doing for a question, in words. */
+
+import type { AskProgress } from '../../peer/index.ts'
+import { formatCount, formatMs } from '../format.ts'
+
+/** Null: the question has not left this tab's runtime yet. */
+export function phaseInWords(progress: AskProgress | null): string {
+  if (progress === null) return 'Sending'
+  switch (progress.phase) {
+    case 'queued':
+      return 'Waiting for a place'
+    case 'connecting':
+      return progress.route.length === 0 ? 'Connecting' : `Connecting to ${formatCount(progress.route.length, 'tab')}`
+    case 'reading':
+      return `Reading your prompt, ${progress.promptDone} of ${formatCount(progress.promptTokens, 'token')}`
+    case 'answering':
+      return `Answering, ${formatCount(progress.completionTokens, 'token')}${progress.lastLapMs === null ? '' : `, ${formatMs(progress.lastLapMs)} a lap`}`
+  }
+}

@@ -1,0 +1,121 @@
+/** One reply: its text as it grows, the phase in words before it, what went wrong, and what can be done with it. */
+
+import { Anchor, Button, Group, Text } from '@mantine/core'
+import { lazy, Suspense, useState } from 'react'
+import { Link } from 'wouter'
+import { useStore } from 'zustand'
+import { unreachable } from '../../shared/index.ts'
+import { copyText } from '../browser.ts'
+import type { AnswerStatus, Reply } from '../chatStore.ts'
+import { ErrorNote } from '../errorNote.tsx'
+import { formatCount, formatMs } from '../format.ts'
+import { usePeer, useServices } from '../runtimeContext.ts'
+import { phaseInWords } from './phase.ts'
+import styles from './replyView.module.css'
+
+/** Half of this page's weight: it comes while the swarm reads the first question. Until then the text stands as it is. */
+const Markdown = lazy(async () => ({ default: (await import('./markdown.tsx')).Markdown }))
+
+export function ReplyView({ reply, last }: { readonly reply: Reply; readonly last: boolean }) {
+  const { status, text } = reply
+  const running = status.kind === 'running'
+  return (
+    <article className={styles.reply} aria-label="Answer">
+      <div data-testid="chat-answer" data-status={status.kind} aria-busy={running}>
+        {text !== '' && (
+          <Suspense fallback={<p className={styles.plain}>{text}</p>}>
+            <Markdown text={text} />
+          </Suspense>
+        )}
+      </div>
+      {running && (
+        <p className={styles.phase} role="status">
+          <span className={styles.pulse} aria-hidden="true" />
+          {status.stopping ? 'Stopping' : phaseInWords(status.progress)}
+        </p>
+      )}
+      {status.kind === 'failed' && <Failure status={status} last={last} />}
+      {status.kind === 'done' && <Done status={status} text={text} last={last} />}
+    </article>
+  )
+}
+
+function Done({
+  status,
+  text,
+  last,
+}: {
+  readonly status: Extract<AnswerStatus, { kind: 'done' }>
+  readonly text: string
+  readonly last: boolean
+}) {
+  const { chat } = useServices()
+  const { retry } = chat.getState()
+  const answering = useStore(chat, (state) => state.answering)
+  const [copied, setCopied] = useState<'no' | 'yes' | 'refused'>('no')
+  const { answer } = status
+  return (
+    <Group gap="sm" mt={6}>
+      <Text size="sm" c="dimmed">
+        {finishInWords(answer.finishReason, text === '')}
+        {formatCount(answer.completionTokenIds.length, 'token')}
+        {answer.tokensPerSecond !== null && `, ${answer.tokensPerSecond.toFixed(1)} a second`}
+        {answer.timeToFirstTokenMs !== null && `, first after ${formatMs(answer.timeToFirstTokenMs)}`}
+      </Text>
+      {text !== '' && (
+        <Button
+          variant="subtle"
+          size="compact-sm"
+          c="var(--mantine-color-anchor)"
+          onClick={async () => setCopied((await copyText(text)) ? 'yes' : 'refused')}
+        >
+          {copied === 'no' ? 'Copy' : copied === 'yes' ? 'Copied' : 'The browser refused; select the text'}
+        </Button>
+      )}
+      {last && (
+        <Button variant="subtle" size="compact-sm" c="var(--mantine-color-anchor)" disabled={answering} onClick={retry}>
+          Answer again
+        </Button>
+      )}
+    </Group>
+  )
+}
+
+function finishInWords(reason: 'stop' | 'length' | 'cancelled', empty: boolean): string {
+  switch (reason) {
+    case 'stop':
+      return empty ? 'The model had nothing to say. ' : ''
+    case 'length':
+      return 'Cut at the token limit (see Options). '
+    case 'cancelled':
+      return 'Stopped by you. '
+    default:
+      return unreachable(reason)
+  }
+}
+
+function Failure({ status, last }: { readonly status: Extract<AnswerStatus, { kind: 'failed' }>; readonly last: boolean }) {
+  const { chat } = useServices()
+  const { retry, newChat } = chat.getState()
+  const complete = usePeer((state) => state.network?.swarms[0]?.state === 'ready')
+  const { error } = status
+  return (
+    <ErrorNote title="No answer" error={error}>
+      {last && (
+        <Button variant="default" size="compact-md" onClick={retry}>
+          Try again
+        </Button>
+      )}
+      {error.reason === 'prompt-too-long' && (
+        <Button variant="default" size="compact-md" onClick={newChat}>
+          Start a new chat
+        </Button>
+      )}
+      {!complete && (
+        <Anchor component={Link} href="/contribute" size="sm" underline="always">
+          Contribute a tab
+        </Anchor>
+      )}
+    </ErrorNote>
+  )
+}

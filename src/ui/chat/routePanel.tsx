@@ -1,0 +1,111 @@
+/** Which tab computed which layers of the latest answer, how long it took, and what went over the wire. */
+
+import { Badge, Group, Stack, Text, Title } from '@mantine/core'
+import type { RouteStage } from '../../peer/index.ts'
+import { formatBytes, formatMs, formatSpan } from '../format.ts'
+import { usePeer } from '../runtimeContext.ts'
+import styles from './routePanel.module.css'
+
+export interface RouteFigures {
+  readonly stages: readonly RouteStage[]
+  /** Of the latest lap while answering. */
+  readonly lapMs: number | null
+  readonly timeToFirstTokenMs: number | null
+  readonly tokensPerSecond: number | null
+  readonly tokens: number
+}
+
+export function RoutePanel({ figures }: { readonly figures: RouteFigures | null }) {
+  return (
+    <Stack gap="md" data-testid="route-panel">
+      <Title order={2}>Who computes</Title>
+      {figures === null ? (
+        <Text size="sm" c="dimmed">
+          Once you ask, this shows the tabs that your question travels through: which layers each holds, its time for each lap, and the
+          bytes it sends.
+        </Text>
+      ) : (
+        <Route figures={figures} />
+      )}
+    </Stack>
+  )
+}
+
+function Route({ figures }: { readonly figures: RouteFigures }) {
+  const { stages } = figures
+  const slowestMs = Math.max(...stages.map(({ computeMsPerLap }) => computeMsPerLap ?? 0), 0)
+  const layerCount = stages.at(-1)?.endLayer ?? 1
+  return (
+    <>
+      <ol className={styles.stages}>
+        {stages.map((stage) => (
+          <Stage key={stage.firstLayer} stage={stage} slowestMs={slowestMs} layerCount={layerCount} />
+        ))}
+      </ol>
+      <Summary figures={figures} />
+    </>
+  )
+}
+
+function Stage({ stage, slowestMs, layerCount }: { readonly stage: RouteStage; readonly slowestMs: number; readonly layerCount: number }) {
+  const connection = usePeer((state) => state.connection)
+  const own = connection.kind === 'online' && connection.peerId === stage.peerId
+  const { firstLayer, endLayer, computeMsPerLap, link } = stage
+  const share = slowestMs === 0 || computeMsPerLap === null ? 0 : computeMsPerLap / slowestMs
+  const percentOf = (layer: number) => `${(100 * layer) / layerCount}%`
+  return (
+    <li className={own ? `${styles.stage} ${styles.own}` : styles.stage}>
+      <Group justify="space-between" gap={6}>
+        <Text fw={600} size="sm">
+          {own ? 'This tab' : `Tab ${stage.peerId.slice(0, 4)}`}
+        </Text>
+        <Text size="sm">{formatSpan(stage)}</Text>
+      </Group>
+      <div className={styles.strip} aria-hidden="true">
+        <span className={styles.span} style={{ left: percentOf(firstLayer), width: percentOf(endLayer - firstLayer) }} />
+      </div>
+      <Text size="xs" c="dimmed">
+        {stage.engine === 'cpu' ? 'CPU engine on ' : ''}
+        {stage.adapter}
+      </Text>
+      <Group gap={8} wrap="nowrap">
+        <div className={styles.time} aria-hidden="true">
+          <span style={{ width: `${100 * share}%` }} />
+        </div>
+        <Text size="sm" className={styles.figure ?? ''}>
+          {computeMsPerLap === null ? 'no lap yet' : `${formatMs(computeMsPerLap)} a lap`}
+        </Text>
+      </Group>
+      <Group gap={8}>
+        <Badge size="sm" variant="outline" tt="none" color="gray" c="var(--mantine-color-text)">
+          {link.kind}
+        </Badge>
+        <Text size="xs" c="dimmed">
+          {formatBytes(link.bytesSent)} sent
+        </Text>
+      </Group>
+    </li>
+  )
+}
+
+function Summary({ figures }: { readonly figures: RouteFigures }) {
+  const rows = [
+    ['tokens', String(figures.tokens)],
+    ['latest lap', figures.lapMs === null ? null : formatMs(figures.lapMs)],
+    ['first token after', figures.timeToFirstTokenMs === null ? null : formatMs(figures.timeToFirstTokenMs)],
+    ['tokens a second', figures.tokensPerSecond === null ? null : figures.tokensPerSecond.toFixed(1)],
+    ['bytes on the wire', formatBytes(figures.stages.reduce((sum, { link }) => sum + link.bytesSent, 0))],
+  ] as const
+  return (
+    <dl className={styles.summary}>
+      {rows.map(([name, value]) =>
+        value === null ? null : (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ),
+      )}
+    </dl>
+  )
+}

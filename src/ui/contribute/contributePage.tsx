@@ -1,0 +1,53 @@
+/** Contribute: consent in plain words, one button, then what this tab does in every state. */
+
+import { Alert, Paper, Stack, Text } from '@mantine/core'
+import { useState } from 'react'
+import { readBrowser } from '../browser.ts'
+import { Page } from '../page.tsx'
+import { usePeer, useServices } from '../runtimeContext.ts'
+import { NetworkCard } from '../swarm/networkCard.tsx'
+import { Consent } from './consent.tsx'
+import { initialPledgeMb, pledgeBytes } from './pledge.ts'
+import { StoragePanel } from './storagePanel.tsx'
+import { VolunteerPanel } from './volunteerPanel.tsx'
+
+export function ContributePage() {
+  const { runtime } = useServices()
+  const volunteer = usePeer((state) => state.volunteer)
+  const [browser] = useState(readBrowser)
+  const [pledgeMb, setPledgeMb] = useState(() => initialPledgeMb(browser))
+  const start = () => runtime.contribute({ pledgeBytes: pledgeBytes(pledgeMb) })
+  return (
+    <Page title="Lend this tab’s GPU">
+      {!browser.secure && <InsecureNote hostname={browser.hostname} />}
+      <Paper withBorder p={{ base: 'md', sm: 'xl' }} component="section" aria-label="This tab">
+        <Stack gap="lg" data-testid="volunteer-state" data-state={volunteer.kind} mih={220}>
+          {volunteer.kind === 'off' ? (
+            <Consent pledgeMb={pledgeMb} onPledge={setPledgeMb} onStart={start} />
+          ) : (
+            <VolunteerPanel volunteer={volunteer} pledgeMb={pledgeMb} onRetry={start} onStop={() => runtime.stopContributing()} />
+          )}
+        </Stack>
+      </Paper>
+      <NetworkCard title="Where it fits in" />
+      <StoragePanel />
+    </Page>
+  )
+}
+
+function InsecureNote({ hostname }: { readonly hostname: string }) {
+  return (
+    <Alert
+      color="red"
+      variant="outline"
+      title="This address is not secure"
+      role="alert"
+      styles={{ title: { color: 'var(--mantine-color-error)' } }}
+    >
+      <Text size="sm">
+        Browsers give a page the GPU only over https, or on the machine that serves it. You opened http://{hostname}. Ask whoever runs this
+        coordinator for its https address; it is started with <code>--https</code>.
+      </Text>
+    </Alert>
+  )
+}

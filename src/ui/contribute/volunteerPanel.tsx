@@ -1,0 +1,156 @@
+/** What this tab is doing, in words, for each state after the button. */
+
+import { Badge, Button, Group, Progress, Stack, Text, Title } from '@mantine/core'
+import { useInterval } from '@mantine/hooks'
+import { useEffect, useRef, useState } from 'react'
+import type { GpuSummary, VolunteerState } from '../../peer/index.ts'
+import { ErrorNote } from '../errorNote.tsx'
+import { formatBytes, formatPercent, formatSeconds, formatSpan, formatSpeed } from '../format.ts'
+import { usePeer } from '../runtimeContext.ts'
+import { ServingFigures } from './servingFigures.tsx'
+import { addSample, secondsLeft } from './timeLeft.ts'
+
+type Active = Exclude<VolunteerState, { kind: 'off' }>
+type LoadingState = Extract<VolunteerState, { kind: 'loading' }>
+
+interface VolunteerPanelProps {
+  readonly volunteer: Active
+  readonly pledgeMb: number
+  readonly onRetry: () => void
+  readonly onStop: () => void
+}
+
+export function VolunteerPanel({ volunteer, pledgeMb, onRetry, onStop }: VolunteerPanelProps) {
+  if (volunteer.kind === 'failed') {
+    return (
+      <ErrorNote
+        title={volunteer.error.reason === 'no-webgpu' ? 'This browser offers no GPU' : 'This tab cannot contribute'}
+        error={volunteer.error}
+      >
+        <Button variant="default" onClick={onRetry} data-testid="start-contributing">
+          Try again
+        </Button>
+      </ErrorNote>
+    )
+  }
+  return (
+    <>
+      <Group justify="space-between" align="start" gap="md">
+        <Stack gap={4} flex={1} miw={240}>
+          <div role="status">
+            <Title order={2}>{headline(volunteer)}</Title>
+          </div>
+          <Detail volunteer={volunteer} pledgeMb={pledgeMb} />
+        </Stack>
+        <Button variant="default" onClick={onStop} disabled={volunteer.kind === 'stopping'} data-testid="stop-contributing">
+          Stop
+        </Button>
+      </Group>
+      {volunteer.kind === 'loading' && <LoadingBar volunteer={volunteer} />}
+      {volunteer.kind === 'serving' && <ServingFigures work={volunteer.work} />}
+      {'gpu' in volunteer && <Gpu gpu={volunteer.gpu} />}
+    </>
+  )
+}
+
+function headline(volunteer: Exclude<Active, { kind: 'failed' }>): string {
+  switch (volunteer.kind) {
+    case 'starting':
+      return volunteer.step === 'detect' ? 'Looking for your GPU' : 'Measuring your GPU'
+    case 'waiting':
+      return 'Waiting for layers'
+    case 'loading':
+      return `Loading ${formatSpan(volunteer.span)}`
+    case 'serving':
+      return `Serving ${formatSpan(volunteer.span)} of ${volunteer.layerCount}`
+    case 'stopping':
+      return 'Giving everything back'
+  }
+}
+
+function Detail({ volunteer, pledgeMb }: { readonly volunteer: Active; readonly pledgeMb: number }) {
+  const swarm = usePeer((state) => state.network?.swarms[0])
+  return (
+    <Text c="dimmed" maw="62ch">
+      {detail(volunteer, pledgeMb, swarm?.missingBytes ?? 0)}
+    </Text>
+  )
+}
+
+function detail(volunteer: Active, pledgeMb: number, missingBytes: number): string {
+  switch (volunteer.kind) {
+    case 'starting':
+      return volunteer.step === 'detect'
+        ? 'Asking the browser for a GPU. This takes a second or two.'
+        : 'A short run of a real kernel, so that your share matches your speed. A few seconds.'
+    case 'waiting':
+      return missingBytes > 0
+        ? `You pledged ${pledgeMb.toLocaleString('en-US')} MB. The model still needs ${formatBytes(missingBytes)} from other tabs; open another one, here or on another machine.`
+        : `You pledged ${pledgeMb.toLocaleString('en-US')} MB. Every layer has a home already; the coordinator gives you some when it needs you.`
+    case 'loading':
+      return `${volunteer.modelId}. Each part is checked against its hash before it is used.`
+    case 'serving':
+      return volunteer.alone
+        ? `${volunteer.modelId}. You hold the whole model alone. A second tab would take half of it.`
+        : `${volunteer.modelId}. Other tabs hold the rest. Keep this tab open; it may be in the background.`
+    case 'stopping':
+      return 'Freeing GPU memory and telling the coordinator.'
+    case 'failed':
+      return volunteer.error.message
+  }
+}
+
+function LoadingBar({ volunteer }: { readonly volunteer: LoadingState }) {
+  const { bytesLoaded, bytesTotal, bytesFromCache } = volunteer
+  const left = useSecondsLeft(bytesLoaded, bytesTotal)
+  return (
+    <Stack gap={6}>
+      <Progress.Root size="lg">
+        <Progress.Section value={bytesTotal === 0 ? 0 : (100 * bytesLoaded) / bytesTotal} aria-label="Loaded" />
+      </Progress.Root>
+      <Group justify="space-between" gap="xs">
+        <Text size="sm">
+          {formatBytes(bytesLoaded)} of {formatBytes(bytesTotal)}, {formatPercent(bytesLoaded, bytesTotal)}
+          {bytesFromCache > 0 && `, ${formatBytes(bytesFromCache)} of it already in this browser`}
+        </Text>
+        <Text size="sm" c="dimmed">
+          {bytesLoaded >= bytesTotal
+            ? 'Preparing the GPU'
+            : left === null
+              ? 'Estimating the time left'
+              : `About ${formatSeconds(left)} left`}
+        </Text>
+      </Group>
+    </Stack>
+  )
+}
+
+function useSecondsLeft(bytesLoaded: number, bytesTotal: number): number | null {
+  const newest = useRef(bytesLoaded)
+  useEffect(() => {
+    newest.current = bytesLoaded
+  }, [bytesLoaded])
+  const [samples, setSamples] = useState<readonly number[]>([])
+  useInterval(() => setSamples((old) => addSample(old, newest.current)), 1000, { autoInvoke: true })
+  return secondsLeft(samples, bytesTotal)
+}
+
+function Gpu({ gpu }: { readonly gpu: GpuSummary }) {
+  return (
+    <Group gap="sm">
+      <Text size="sm">
+        <b>{gpu.adapter}</b>, {formatSpeed(gpu.macsPerSecond)}
+      </Text>
+      {gpu.software && (
+        <Badge color="honey" variant="filled" tt="none">
+          software adapter: slow
+        </Badge>
+      )}
+      {gpu.engine === 'cpu' && (
+        <Badge color="honey" variant="filled" tt="none">
+          on the CPU: slow
+        </Badge>
+      )}
+    </Group>
+  )
+}

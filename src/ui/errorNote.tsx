@@ -1,0 +1,42 @@
+/** An error with what to do about it; an https address of this same host in its text becomes a link. */
+
+import { Alert, Anchor, Group, Text } from '@mantine/core'
+import type { ReactNode } from 'react'
+import type { ErrorBody } from '../shared/index.ts'
+import { readBrowser } from './browser.ts'
+
+interface ErrorNoteProps {
+  readonly title: string
+  readonly error: ErrorBody
+  /** Buttons and links that help. */
+  readonly children?: ReactNode
+}
+
+export function ErrorNote({ title, error, children }: ErrorNoteProps) {
+  return (
+    <Alert color="red" variant="outline" title={title} role="alert" styles={{ title: { color: 'var(--mantine-color-error)' } }}>
+      <Text size="sm">
+        <LinkedText text={error.message} />
+      </Text>
+      {children !== undefined && (
+        <Group gap="md" mt="sm">
+          {children}
+        </Group>
+      )}
+    </Alert>
+  )
+}
+
+/** Only addresses of this host: a message may hold a stranger's text. */
+function LinkedText({ text }: { readonly text: string }) {
+  const { hostname } = readBrowser()
+  return text.split(/(https:\/\/[^\s"'<>]+[^\s"'<>.,;:!?)])/).map((part) =>
+    part.startsWith('https://') && URL.canParse(part) && new URL(part).hostname === hostname ? (
+      <Anchor key={part} href={part} inherit underline="always">
+        {part}
+      </Anchor>
+    ) : (
+      part
+    ),
+  )
+}

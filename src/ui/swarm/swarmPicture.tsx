@@ -1,0 +1,149 @@
+/** The swarm, visible: the model as a strip of layers, each tab a cell with the band of its layers. Layout: swarmLayout.ts. */
+
+import { useElementSize } from '@mantine/hooks'
+import { formatPercent, formatSpan } from '../format.ts'
+import {
+  type Band,
+  CELL_RADIUS,
+  DEPTH_HEIGHT,
+  describeSwarm,
+  type FreeCell,
+  type Layer,
+  layOut,
+  STRIP_HEIGHT,
+  type SwarmLayout,
+  type SwarmSummary,
+  type VolunteerSummary,
+} from './swarmLayout.ts'
+import styles from './swarmPicture.module.css'
+
+/** Before the element is measured; the height depends on it only for free cells. */
+const WIDTH_BEFORE_MEASURE = 640
+/** Characters of 11 px need about this much room. */
+const CHARACTER_WIDTH = 6.6
+
+export function SwarmPicture({ swarm, ownShortId }: { readonly swarm: SwarmSummary; readonly ownShortId: string | null }) {
+  const { ref, width: measured } = useElementSize<HTMLDivElement>()
+  const width = measured === 0 ? WIDTH_BEFORE_MEASURE : measured
+  const layout = layOut(swarm, width)
+  const isOwn = (volunteer: VolunteerSummary) => volunteer.shortId === ownShortId
+  return (
+    <div ref={ref} className={styles.frame} style={{ height: layout.height }}>
+      <svg width={width} height={layout.height} role="img" aria-label={describeSwarm(swarm)} className={styles.picture}>
+        {layout.depthMax !== null && <Depths layout={layout} depthMax={layout.depthMax} />}
+        {layout.bands.map((band) => (
+          <BandWithCell key={band.volunteer.shortId} band={band} own={isOwn(band.volunteer)} width={width} />
+        ))}
+        {layout.layers.map((layer) => (
+          <LayerSlot key={layer.x} layer={layer} y={layout.stripY} />
+        ))}
+        <text x={0} y={layout.stripY + STRIP_HEIGHT + 17} className={styles.label}>
+          layer 1
+        </text>
+        <text x={width} y={layout.stripY + STRIP_HEIGHT + 17} textAnchor="end" className={styles.label}>
+          {swarm.layerCount}
+        </text>
+        {layout.cells.map((cell) => (
+          <Free key={cell.volunteer.shortId} cell={cell} own={isOwn(cell.volunteer)} />
+        ))}
+        {layout.hiddenCells > 0 && (
+          <text x={width} y={layout.height - 4} textAnchor="end" className={styles.label}>
+            and {layout.hiddenCells} more
+          </text>
+        )}
+      </svg>
+    </div>
+  )
+}
+
+function LayerSlot({ layer, y }: { readonly layer: Layer; readonly y: number }) {
+  const gap = layer.width > 5 ? 2 : 0.5
+  return (
+    <rect
+      x={layer.x + gap / 2}
+      y={y}
+      width={Math.max(0.5, layer.width - gap)}
+      height={STRIP_HEIGHT}
+      rx={Math.min(3, layer.width / 3)}
+      className={layer.depth > 0 ? styles.layerHome : styles.layerHomeless}
+    />
+  )
+}
+
+function Depths({ layout, depthMax }: { readonly layout: SwarmLayout; readonly depthMax: number }) {
+  const room = DEPTH_HEIGHT - 20
+  return (
+    <g>
+      <text x={0} y={12} className={styles.label}>
+        tabs for each layer, {depthMax} at most
+      </text>
+      {layout.layers.map(({ x, width, depth }) => {
+        const height = (depth / depthMax) * room
+        return (
+          <rect
+            key={x}
+            x={x + 1}
+            y={DEPTH_HEIGHT - height}
+            width={Math.max(0.5, width - 2)}
+            height={height}
+            rx={2}
+            className={styles.band}
+          />
+        )
+      })}
+    </g>
+  )
+}
+
+function BandWithCell({ band, own, width }: { readonly band: Band; readonly own: boolean; readonly width: number }) {
+  const { volunteer, x, y } = band
+  const bandY = y + 38
+  const centre = x + band.width / 2
+  const progress = volunteer.state === 'loading' ? Math.min(1, volunteer.progress) : volunteer.state === 'serving' ? 1 : 0
+  const name = own ? 'this tab' : volunteer.shortId.slice(0, 4)
+  const status = volunteer.state === 'loading' ? formatPercent(progress, 1) : volunteer.state === 'away' ? 'away' : rangeOf(volunteer)
+  const wide = band.width >= 2 * CELL_RADIUS + 12 + Math.max(name.length, status.length) * CHARACTER_WIDTH
+  const cellX = wide ? x + CELL_RADIUS + 2 : Math.min(Math.max(centre, CELL_RADIUS + 1), width - CELL_RADIUS - 1)
+  return (
+    <g className={own ? styles.own : undefined}>
+      <title>{`${name}: ${volunteer.state}, ${volunteer.span === null ? '' : formatSpan(volunteer.span)}; ${volunteer.adapter}`}</title>
+      <rect x={x + 1} y={bandY} width={Math.max(1, band.width - 2)} height={14} rx={4} className={styles.bandBase} />
+      {progress > 0 && (
+        <rect x={x + 1} y={bandY} width={Math.max(1, (band.width - 2) * progress)} height={14} rx={4} className={styles.band} />
+      )}
+      <Hexagon x={cellX} y={y + 19} filled={volunteer.state === 'serving'} />
+      {wide && (
+        <>
+          <text x={cellX + CELL_RADIUS + 5} y={y + 16} className={styles.name}>
+            {name}
+          </text>
+          <text x={cellX + CELL_RADIUS + 5} y={y + 30} className={styles.label}>
+            {status}
+          </text>
+        </>
+      )}
+    </g>
+  )
+}
+
+function rangeOf({ span }: VolunteerSummary): string {
+  return span === null ? '' : `${span.firstLayer + 1}–${span.endLayer}`
+}
+
+function Free({ cell, own }: { readonly cell: FreeCell; readonly own: boolean }) {
+  const { volunteer, x, y } = cell
+  return (
+    <g className={own ? styles.own : undefined}>
+      <title>{`${own ? 'this tab' : volunteer.shortId}: ${volunteer.state}; ${volunteer.adapter}`}</title>
+      <Hexagon x={x} y={y} filled={volunteer.state === 'serving'} />
+    </g>
+  )
+}
+
+function Hexagon({ x, y, filled }: { readonly x: number; readonly y: number; readonly filled: boolean }) {
+  const points = Array.from({ length: 6 }, (_, corner) => {
+    const angle = (Math.PI / 3) * corner + Math.PI / 6
+    return `${(x + CELL_RADIUS * Math.cos(angle)).toFixed(1)},${(y + CELL_RADIUS * Math.sin(angle)).toFixed(1)}`
+  })
+  return <polygon points={points.join(' ')} className={filled ? styles.cell : styles.cellHollow} />
+}

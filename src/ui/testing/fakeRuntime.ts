@@ -1,0 +1,162 @@
+/**
+ * A scripted PeerRuntime, for unit tests and for the preview under test/ui-preview. Never part of the app: nothing under
+ * src/ui imports it but tests.
+ */
+
+import { createStore } from 'zustand/vanilla'
+import type { Answer, Ask, AskProgress, AskRequest, PeerRuntime, PeerState, RouteStage } from '../../peer/index.ts'
+import type { NetworkSummary } from '../../protocol/index.ts'
+import type { ManifestHash, ModelId, PeerId, SessionId } from '../../shared/index.ts'
+
+type Swarm = NetworkSummary['swarms'][number]
+export type VolunteerSummary = Swarm['volunteers'][number]
+
+/** Ids by their form, which the test itself controls. */
+const id = <Id extends string>(text: string) => text as Id
+
+export const OWN_PEER_ID = id<PeerId>('3fa2b81c'.padEnd(32, '0'))
+export const MODEL_ID = id<ModelId>('smollm2-135m-instruct-q4_1')
+
+export function fakeSwarm(volunteers: readonly VolunteerSummary[], changes: Partial<Swarm> = {}): NetworkSummary {
+  const covered = new Set<number>()
+  for (const { state, span } of volunteers) {
+    if (state === 'serving' && span !== null) for (let at = span.firstLayer; at < span.endLayer; at++) covered.add(at)
+  }
+  const state = covered.size === 30 ? 'ready' : covered.size === 0 ? 'empty' : 'incomplete'
+  return {
+    tabs: volunteers.length + 1,
+    swarms: [
+      {
+        modelId: MODEL_ID,
+        manifestHash: id<ManifestHash>('a'.repeat(64)),
+        name: 'SmolLM2 135M Instruct',
+        layerCount: 30,
+        contextLength: 8192,
+        weightBytes: 98_362_432,
+        minStages: 2,
+        state,
+        missingBytes: state === 'ready' ? 0 : Math.round((98_362_432 * (30 - covered.size)) / 30),
+        sessions: 0,
+        volunteers: [...volunteers],
+        ...changes,
+      },
+    ],
+  }
+}
+
+export function fakeVolunteer(
+  shortId: string,
+  firstLayer: number,
+  endLayer: number,
+  changes: Partial<VolunteerSummary> = {},
+): VolunteerSummary {
+  const adapter = 'Apple M3 (metal)'
+  return { shortId, engine: 'webgpu', adapter, state: 'serving', span: { firstLayer, endLayer }, progress: 1, ...changes }
+}
+
+export function fakeStage(peer: string, firstLayer: number, endLayer: number, changes: Partial<RouteStage> = {}): RouteStage {
+  return {
+    peerId: id<PeerId>(peer.padEnd(32, '0')),
+    firstLayer,
+    endLayer,
+    engine: 'webgpu',
+    adapter: 'Apple M3 (metal)',
+    computeMsPerLap: 6.4,
+    link: { kind: 'webrtc', bytesSent: 184_320 },
+    ...changes,
+  }
+}
+
+/** One question under way: the test plays the swarm. */
+export interface ScriptedAsk {
+  readonly request: AskRequest
+  readonly stopped: boolean
+  progress(change: Partial<AskProgress>): void
+  resolve(change?: Partial<Answer>): void
+  reject(error: Error): void
+}
+
+export class FakeRuntime implements PeerRuntime {
+  readonly store
+  readonly asks: ScriptedAsk[] = []
+  readonly calls: string[] = []
+
+  constructor(state: Partial<PeerState> = {}) {
+    this.store = createStore<PeerState>()(() => ({
+      connection: { kind: 'online', peerId: OWN_PEER_ID },
+      volunteer: { kind: 'off' },
+      network: fakeSwarm([]),
+      storage: { keptBytes: 0, quotaBytes: 10_000_000_000 },
+      defaultModelId: MODEL_ID,
+      ...state,
+    }))
+  }
+
+  contribute({ pledgeBytes }: { readonly pledgeBytes: number }): void {
+    this.calls.push(`contribute ${pledgeBytes}`)
+    this.store.setState({ volunteer: { kind: 'starting', step: 'detect' } })
+  }
+
+  stopContributing(): void {
+    this.calls.push('stop')
+    this.store.setState({ volunteer: { kind: 'off' } })
+  }
+
+  async deleteStorage(): Promise<void> {
+    this.calls.push('deleteStorage')
+    this.store.setState({ storage: { keptBytes: 0, quotaBytes: 10_000_000_000 } })
+  }
+
+  dispose(): void {
+    this.calls.push('dispose')
+  }
+
+  ask(request: AskRequest, onProgress: (progress: AskProgress) => void): Ask {
+    let settle: { resolve: (answer: Answer) => void; reject: (error: Error) => void } | undefined
+    const answer = new Promise<Answer>((resolve, reject) => {
+      settle = { resolve, reject }
+    })
+    let last: AskProgress = {
+      phase: 'queued',
+      promptDone: 0,
+      promptTokens: 0,
+      text: '',
+      completionTokens: 0,
+      route: [],
+      lastLapMs: null,
+    }
+    const scripted = {
+      request,
+      stopped: false,
+      progress(change: Partial<AskProgress>) {
+        last = { ...last, ...change }
+        onProgress(last)
+      },
+      resolve: (change: Partial<Answer> = {}) => settle?.resolve({ ...answerOf(request, last), ...change }),
+      reject: (error: Error) => settle?.reject(error),
+    }
+    this.asks.push(scripted)
+    return {
+      answer,
+      stop() {
+        scripted.stopped = true
+        scripted.resolve({ finishReason: 'cancelled' })
+      },
+    }
+  }
+}
+
+function answerOf(request: AskRequest, { text, route, promptTokens, completionTokens }: AskProgress): Answer {
+  return {
+    model: request.modelId,
+    sessionId: id<SessionId>('5'.repeat(32)),
+    promptTokenIds: Array.from({ length: promptTokens }, () => 1),
+    completionTokenIds: Array.from({ length: completionTokens }, () => 2),
+    text,
+    finishReason: 'stop',
+    timeToFirstTokenMs: 420,
+    tokensPerSecond: 18.4,
+    stages: route,
+    dataPath: 'webrtc',
+  }
+}

@@ -1,0 +1,147 @@
+/** Every state that a page can be in, by name. */
+
+import type { AskProgress, PeerState, VolunteerState } from '../../src/peer/index.ts'
+import { fromErrorBody } from '../../src/shared/index.ts'
+import { FakeRuntime, fakeStage, fakeSwarm, fakeVolunteer, MODEL_ID, OWN_PEER_ID } from '../../src/ui/testing/fakeRuntime.ts'
+
+const OWN = OWN_PEER_ID.slice(0, 8)
+const gpu = { engine: 'webgpu', adapter: 'Apple M3 (metal)', software: false, macsPerSecond: 41e9 } as const
+const slowGpu = { engine: 'webgpu', adapter: 'SwiftShader Device (Subzero)', software: true, macsPerSecond: 0.42e9 } as const
+const firstHalf = { firstLayer: 0, endLayer: 15 }
+const twoTabs = fakeSwarm([fakeVolunteer(OWN, 0, 15), fakeVolunteer('b81c77aa', 15, 30)])
+const others = fakeSwarm([fakeVolunteer('77ad01c2', 0, 15), fakeVolunteer('b81c77aa', 15, 30)])
+const work = { sessionsOpen: 1, sessionsServed: 42, positions: 18_304, lastComputeMs: 6.4, bytesSent: 21_400_000, gpuBytes: 74_000_000 }
+const route = [fakeStage('77ad01c2', 0, 15), fakeStage('b81c77aa', 15, 30, { adapter: 'NVIDIA RTX 4070 (vulkan)', computeMsPerLap: 2.9 })]
+
+const volunteers: Record<string, VolunteerState> = {
+  detecting: { kind: 'starting', step: 'detect' },
+  measuring: { kind: 'starting', step: 'measure' },
+  waiting: { kind: 'waiting', gpu },
+  loading: {
+    kind: 'loading',
+    gpu: slowGpu,
+    modelId: MODEL_ID,
+    span: firstHalf,
+    bytesLoaded: 31_200_000,
+    bytesTotal: 63_400_000,
+    bytesFromCache: 12_000_000,
+  },
+  serving: { kind: 'serving', gpu, modelId: MODEL_ID, span: firstHalf, layerCount: 30, alone: false, work },
+  alone: { kind: 'serving', gpu: slowGpu, modelId: MODEL_ID, span: { firstLayer: 0, endLayer: 30 }, layerCount: 30, alone: true, work },
+  stopping: { kind: 'stopping' },
+  'no-webgpu': {
+    kind: 'failed',
+    error: {
+      reason: 'no-webgpu',
+      message:
+        'This browser has no WebGPU. Use Chrome or Edge 113+, Safari 26+ or a recent Firefox; on Linux, start Chrome with --enable-unsafe-webgpu.',
+    },
+  },
+  failed: {
+    kind: 'failed',
+    error: { reason: 'device-lost', message: 'The GPU was lost three times. Close other programs that use it, then try again.' },
+  },
+}
+
+const networks: Record<string, PeerState['network']> = {
+  'no-tabs': fakeSwarm([]),
+  'one-tab': fakeSwarm([fakeVolunteer(OWN, 0, 30)]),
+  'two-tabs': twoTabs,
+  'mixed-tabs': fakeSwarm([
+    fakeVolunteer('77ad01c2', 0, 12),
+    fakeVolunteer(OWN, 12, 21, { state: 'loading', progress: 0.4 }),
+    fakeVolunteer('0c11aa55', 21, 30, { state: 'away' }),
+    fakeVolunteer('9d3e0f0f', 0, 20),
+    fakeVolunteer('55555555', 0, 0, { state: 'waiting', span: null }),
+    fakeVolunteer('66666666', 0, 0, { state: 'waiting', span: null }),
+  ]),
+  'many-tabs': fakeSwarm(
+    Array.from({ length: 180 }, (_, at) => {
+      const firstLayer = (at * 7) % 24
+      return fakeVolunteer(at === 3 ? OWN : `${(at * 2_654_435_761) % 0xffff_ffff}`.slice(0, 8), firstLayer, firstLayer + 3 + (at % 4))
+    }),
+  ),
+  'no-network': null,
+}
+
+const ANSWER = `The capital of France is **Paris**. It lies on the Seine.
+
+| City | People |
+|---|---|
+| Paris | 2.1 million |
+| Lyon | 0.5 million |
+
+1. See the \`Eiffel Tower\`.
+2. Walk along the [Seine](https://example.org).
+
+\`\`\`js
+console.log('Bonjour')
+\`\`\``
+
+type Play = (runtime: FakeRuntime) => void
+const onAsk = (play: (ask: FakeRuntime['asks'][number]) => void): Play => {
+  return (runtime) => {
+    const ask = runtime.ask.bind(runtime)
+    runtime.ask = (request, onProgress) => {
+      const started = ask(request, onProgress)
+      const scripted = runtime.asks.at(-1)
+      if (scripted !== undefined) setTimeout(() => play(scripted), 50)
+      return started
+    }
+  }
+}
+const phase = (progress: Partial<AskProgress>): Play => onAsk((ask) => ask.progress(progress))
+const fails = (reason: string, message: string): Play => onAsk((ask) => ask.reject(fromErrorBody({ reason, message })))
+
+const chats: Record<string, Play> = {
+  'chat-queued': phase({ phase: 'queued' }),
+  'chat-reading': phase({
+    phase: 'reading',
+    promptDone: 32,
+    promptTokens: 62,
+    route: route.map((stage) => ({ ...stage, computeMsPerLap: null })),
+  }),
+  'chat-answering': phase({ phase: 'answering', text: 'The capital of France is **Par', completionTokens: 7, route, lastLapMs: 14.2 }),
+  'chat-done': onAsk((ask) => {
+    ask.progress({ phase: 'answering', text: ANSWER, completionTokens: 88, promptTokens: 62, route })
+    ask.resolve()
+  }),
+  'chat-failed': fails(
+    'no-capacity',
+    'Nobody is contributing, so no layer has a home. Open Contribute in one or more tabs, then try again.',
+  ),
+  'chat-too-long': fails(
+    'prompt-too-long',
+    'The conversation has 9,120 tokens, and this model reads 8,192. Start a new chat or ask something shorter.',
+  ),
+}
+
+export function startScenario(name: string): FakeRuntime {
+  const volunteer = volunteers[name]
+  const network =
+    name in networks ? networks[name] : chats[name] !== undefined ? others : volunteer === undefined ? twoTabs : networkOf(name)
+  const state: Partial<PeerState> = { network: network ?? null, storage: { keptBytes: 63_400_000, quotaBytes: 10_000_000_000 } }
+  const runtime = new FakeRuntime(volunteer === undefined ? state : { ...state, volunteer })
+  if (name === 'chat-failed') runtime.store.setState({ network: fakeSwarm([]) })
+  if (name === 'offline') {
+    const error = { reason: 'socket-closed', message: 'The coordinator cannot be reached: it may be restarting.' }
+    runtime.store.setState({ connection: { kind: 'offline', error, retryInMs: 8_000 } })
+  }
+  chats[name]?.(runtime)
+  return runtime
+}
+
+function networkOf(volunteer: string): PeerState['network'] {
+  switch (volunteer) {
+    case 'serving':
+      return twoTabs
+    case 'alone':
+      return fakeSwarm([fakeVolunteer(OWN, 0, 30)])
+    case 'loading':
+      return fakeSwarm([fakeVolunteer(OWN, 0, 15, { state: 'loading', progress: 0.49 }), fakeVolunteer('b81c77aa', 15, 30)])
+    case 'waiting':
+      return fakeSwarm([fakeVolunteer(OWN, 0, 0, { state: 'waiting', span: null })])
+    default:
+      return fakeSwarm([fakeVolunteer('b81c77aa', 15, 30)])
+  }
+}
