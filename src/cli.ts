@@ -2,7 +2,9 @@
 
 import { Command } from 'commander'
 import packageJson from '../package.json' with { type: 'json' }
+import { registerBenchCommands } from './cli/bench.ts'
 import { registerModelCommands } from './cli/model.ts'
+import { registerModelRunCommand } from './cli/modelRun.ts'
 import { runProgram } from './cli/output.ts'
 
 const program = new Command('tabswarm')
@@ -11,6 +13,7 @@ const program = new Command('tabswarm')
   .showHelpAfterError(false)
   .enablePositionalOptions()
 
-registerModelCommands(program)
+registerModelRunCommand(registerModelCommands(program))
+registerBenchCommands(program)
 
 process.exitCode = await runProgram(program, process.argv.slice(2))
