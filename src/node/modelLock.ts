@@ -1,7 +1,9 @@
 /**
- * One process at a time for one file: a lock file that holds the owner's process id. A lock whose owner is gone is taken over.
+ * One process at a time for one file: a lock file that holds the owner's process id, and a mark of its run, since containers
+ * give the same ids again. A lock whose owner is gone is taken over.
  */
 
+import { randomUUID } from 'node:crypto'
 import { open, readFile, rm, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ModelError } from '../model/index.ts'
@@ -13,6 +15,11 @@ const OWNERLESS_MS = 10_000
 const WAIT_MAX_MS = 30 * 60_000
 /** Two processes may take over one stale lock at once; the later write wins, and the other sees it after this pause. */
 const SETTLE_MS = 50
+
+/** Between the making of a lock and the writing of its owner. */
+const UNKNOWN_OWNER = 0
+const run = randomUUID()
+const ownMark = `${process.pid} ${run}`
 
 /** Runs `work` alone. `onWait` is called once if another process has the lock. */
 export async function withLock<T>(
@@ -45,25 +52,27 @@ export async function withLock<T>(
 async function tryLock(path: string): Promise<boolean> {
   try {
     const handle = await open(path, 'wx')
-    await handle.writeFile(String(process.pid))
+    await handle.writeFile(ownMark)
     await handle.close()
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
     throw error
   }
   await sleep(SETTLE_MS)
-  return (await readFile(path, 'utf8').catch(() => '')) === String(process.pid)
+  return (await readFile(path, 'utf8').catch(() => '')) === ownMark
 }
 
 /** The living owner's process id, `gone` for a stale lock, null when the lock has just vanished. */
 async function ownerOf(path: string): Promise<number | 'gone' | null> {
   const text = await readFile(path, 'utf8').catch(() => null)
   if (text === null) return null
-  const processId = Number(text)
-  if (!/^\d+$/.test(text) || processId === 0) {
+  const match = /^(\d+) (\S+)$/.exec(text)
+  const processId = Number(match?.[1])
+  if (match === null) {
     const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Date.now() }))
-    return Date.now() - mtimeMs > OWNERLESS_MS ? 'gone' : 1
+    return Date.now() - mtimeMs > OWNERLESS_MS ? 'gone' : UNKNOWN_OWNER
   }
+  if (processId === process.pid) return match[2] === run ? processId : 'gone'
   return isAlive(processId) ? processId : 'gone'
 }
 

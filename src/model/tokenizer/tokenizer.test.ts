@@ -71,8 +71,7 @@ describe.each(names)('the tokenizer of %s', (name) => {
 })
 
 describe.each(byteLevel)('byte-level BPE of %s', (name) => {
-  const decode = (tokenizer: Tokenizer, ids: readonly number[]) =>
-    Buffer.concat(ids.map((id) => tokenizer.tokenBytes(id)))(
+  const decode = (tokenizer: Tokenizer, ids: readonly number[]) => Buffer.concat(ids.map((id) => tokenizer.tokenBytes(id)))
 
   it('reads a lone surrogate and each byte that is not UTF-8 as U+FFFD, as llama.cpp does', async () => {
     const tokenizer = await load(name)
