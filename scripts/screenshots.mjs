@@ -79,7 +79,7 @@ async function picture(context, name, url, scenario) {
     await page.getByTestId('chat-input').fill('What is the capital of France? Name two cities with their people in a table.')
     await page.getByTestId('chat-send').click()
   }
-  await page.waitForTimeout(250)
+  await page.waitForLoadState('networkidle')
   await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true })
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
   if (overflow > 0) complain(name, `${overflow} px wider than the screen`)

@@ -1,7 +1,7 @@
 /** One reply: its text as it grows, the phase in words before it, what went wrong, and what can be done with it. */
 
 import { Anchor, Button, Group, Text } from '@mantine/core'
-import { lazy, Suspense, useState } from 'react'
+import { lazy, Suspense, useEffect, useState } from 'react'
 import { Link } from 'wouter'
 import { useStore } from 'zustand'
 import { unreachable } from '../../shared/index.ts'
@@ -14,10 +14,12 @@ import { phaseInWords } from './phase.ts'
 import styles from './replyView.module.css'
 
 /** Half of this page's weight: it comes while the swarm reads the first question. Until then the text stands as it is. */
-const Markdown = lazy(async () => ({ default: (await import('./markdown.tsx')).Markdown }))
+const loadMarkdown = async () => ({ default: (await import('./markdown.tsx')).Markdown })
+const Markdown = lazy(loadMarkdown)
 
 export function ReplyView({ reply, last }: { readonly reply: Reply; readonly last: boolean }) {
   const { status, text } = reply
+  useEffect(() => void loadMarkdown().catch(() => undefined), [])
   const running = status.kind === 'running'
   return (
     <article className={styles.reply} aria-label="Answer">

@@ -30,7 +30,8 @@ export function Consent({ pledgeMb, onPledge, onStart }: ConsentProps) {
             from activations.
           </List.Item>
           <List.Item>
-            <b>What it costs.</b> Electricity while your GPU computes, and traffic: the download once, then about a kilobyte for each token.
+            <b>What it costs.</b> Electricity while your GPU computes, and traffic: the download once, then, with the default model, about a
+            kilobyte for each token.
           </List.Item>
           <List.Item>
             <b>How it ends.</b> Stop, or close the tab: GPU memory is given back at once.

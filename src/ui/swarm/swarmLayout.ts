@@ -70,7 +70,7 @@ export function layOut(swarm: SwarmSummary, width: number): SwarmLayout {
     stripY + STRIP_HEIGHT + LABEL_HEIGHT + GAP,
   )
   return {
-    height: stripY + STRIP_HEIGHT + LABEL_HEIGHT + (rows === 0 ? 0 : GAP + rows * CELL_STEP_Y + 6),
+    height: stripY + STRIP_HEIGHT + LABEL_HEIGHT + (rows === 0 ? 0 : GAP + rows * CELL_STEP_Y + 6 + (hidden > 0 ? LABEL_HEIGHT : 0)),
     layers: depths.map((depth, at) => ({ x: at * step, width: step, depth })),
     stripY,
     bands: many ? [] : hosts.map((volunteer, at) => toBand(volunteer, laneCount - 1 - (lanes[at] ?? 0), step)),

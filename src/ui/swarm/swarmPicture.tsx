@@ -19,6 +19,7 @@ import styles from './swarmPicture.module.css'
 
 /** Before the element is measured; the height depends on it only for free cells. */
 const WIDTH_BEFORE_MEASURE = 640
+const WAITING = 'waiting for layers'
 /** Characters of 11 px need about this much room. */
 const CHARACTER_WIDTH = 6.6
 
@@ -27,6 +28,7 @@ export function SwarmPicture({ swarm, ownShortId }: { readonly swarm: SwarmSumma
   const width = measured === 0 ? WIDTH_BEFORE_MEASURE : measured
   const layout = layOut(swarm, width)
   const isOwn = (volunteer: VolunteerSummary) => volunteer.shortId === ownShortId
+  const lastCell = layout.cells.at(-1)
   return (
     <div ref={ref} className={styles.frame} style={{ height: layout.height }}>
       <svg width={width} height={layout.height} role="img" aria-label={describeSwarm(swarm)} className={styles.picture}>
@@ -46,6 +48,12 @@ export function SwarmPicture({ swarm, ownShortId }: { readonly swarm: SwarmSumma
         {layout.cells.map((cell) => (
           <Free key={cell.volunteer.shortId} cell={cell} own={isOwn(cell.volunteer)} />
         ))}
+        {swarm.volunteers.every(({ span }) => span === null) && <NoHost stripY={layout.stripY} />}
+        {layout.depthMax === null && lastCell !== undefined && lastCell.x + CELL_RADIUS + WAITING.length * CHARACTER_WIDTH < width && (
+          <text x={lastCell.x + CELL_RADIUS + 8} y={lastCell.y + 4} className={styles.label}>
+            {WAITING}
+          </text>
+        )}
         {layout.hiddenCells > 0 && (
           <text x={width} y={layout.height - 4} textAnchor="end" className={styles.label}>
             and {layout.hiddenCells} more
@@ -67,6 +75,18 @@ function LayerSlot({ layer, y }: { readonly layer: Layer; readonly y: number }) 
       rx={Math.min(3, layer.width / 3)}
       className={layer.depth > 0 ? styles.layerHome : styles.layerHomeless}
     />
+  )
+}
+
+/** The place of the first tab, kept free for it. */
+function NoHost({ stripY }: { readonly stripY: number }) {
+  return (
+    <g>
+      <Hexagon x={CELL_RADIUS + 2} y={stripY - 30} look="ghost" />
+      <text x={2 * CELL_RADIUS + 9} y={stripY - 26} className={styles.label}>
+        no tab holds a layer yet
+      </text>
+    </g>
   )
 }
 
@@ -111,7 +131,7 @@ function BandWithCell({ band, own, width }: { readonly band: Band; readonly own:
       {progress > 0 && (
         <rect x={x + 1} y={bandY} width={Math.max(1, (band.width - 2) * progress)} height={14} rx={4} className={styles.band} />
       )}
-      <Hexagon x={cellX} y={y + 19} filled={volunteer.state === 'serving'} />
+      <Hexagon x={cellX} y={y + 19} look={volunteer.state === 'serving' ? 'cell' : 'cellHollow'} />
       {wide && (
         <>
           <text x={cellX + CELL_RADIUS + 5} y={y + 16} className={styles.name}>
@@ -135,15 +155,15 @@ function Free({ cell, own }: { readonly cell: FreeCell; readonly own: boolean })
   return (
     <g className={own ? styles.own : undefined}>
       <title>{`${own ? 'this tab' : volunteer.shortId}: ${volunteer.state}; ${volunteer.adapter}`}</title>
-      <Hexagon x={x} y={y} filled={volunteer.state === 'serving'} />
+      <Hexagon x={x} y={y} look={volunteer.state === 'serving' ? 'cell' : 'cellHollow'} />
     </g>
   )
 }
 
-function Hexagon({ x, y, filled }: { readonly x: number; readonly y: number; readonly filled: boolean }) {
+function Hexagon({ x, y, look }: { readonly x: number; readonly y: number; readonly look: 'cell' | 'cellHollow' | 'ghost' }) {
   const points = Array.from({ length: 6 }, (_, corner) => {
     const angle = (Math.PI / 3) * corner + Math.PI / 6
     return `${(x + CELL_RADIUS * Math.cos(angle)).toFixed(1)},${(y + CELL_RADIUS * Math.sin(angle)).toFixed(1)}`
   })
-  return <polygon points={points.join(' ')} className={filled ? styles.cell : styles.cellHollow} />
+  return <polygon points={points.join(' ')} className={styles[look]} />
 }
