@@ -16,6 +16,8 @@ export interface Band {
 }
 
 export interface Layer {
+  /** From 0. */
+  readonly layer: number
   readonly x: number
   readonly width: number
   /** How many tabs serve it. */
@@ -71,7 +73,7 @@ export function layOut(swarm: SwarmSummary, width: number): SwarmLayout {
   )
   return {
     height: stripY + STRIP_HEIGHT + LABEL_HEIGHT + (rows === 0 ? 0 : GAP + rows * CELL_STEP_Y + 6 + (hidden > 0 ? LABEL_HEIGHT : 0)),
-    layers: depths.map((depth, at) => ({ x: at * step, width: step, depth })),
+    layers: depths.map((depth, at) => ({ layer: at, x: at * step, width: step, depth })),
     stripY,
     bands: many ? [] : hosts.map((volunteer, at) => toBand(volunteer, laneCount - 1 - (lanes[at] ?? 0), step)),
     depthMax: many ? Math.max(...depths, 1) : null,

@@ -17,49 +17,51 @@ import {
 } from './swarmLayout.ts'
 import styles from './swarmPicture.module.css'
 
-/** Before the element is measured; the height depends on it only for free cells. */
-const WIDTH_BEFORE_MEASURE = 640
+/** Before the element is measured nothing is drawn; its height, which hardly depends on the width, is kept free. */
+const WIDTH_MIN = 200
 const WAITING = 'waiting for layers'
 /** Characters of 11 px need about this much room. */
 const CHARACTER_WIDTH = 6.6
 
 export function SwarmPicture({ swarm, ownShortId }: { readonly swarm: SwarmSummary; readonly ownShortId: string | null }) {
   const { ref, width: measured } = useElementSize<HTMLDivElement>()
-  const width = measured === 0 ? WIDTH_BEFORE_MEASURE : measured
+  const width = Math.max(measured, WIDTH_MIN)
   const layout = layOut(swarm, width)
   const isOwn = (volunteer: VolunteerSummary) => volunteer.shortId === ownShortId
   const lastCell = layout.cells.at(-1)
   return (
     <div ref={ref} className={styles.frame} style={{ height: layout.height }}>
-      <svg width={width} height={layout.height} role="img" aria-label={describeSwarm(swarm)} className={styles.picture}>
-        {layout.depthMax !== null && <Depths layout={layout} depthMax={layout.depthMax} />}
-        {layout.bands.map((band) => (
-          <BandWithCell key={band.volunteer.shortId} band={band} own={isOwn(band.volunteer)} width={width} />
-        ))}
-        {layout.layers.map((layer) => (
-          <LayerSlot key={layer.x} layer={layer} y={layout.stripY} />
-        ))}
-        <text x={0} y={layout.stripY + STRIP_HEIGHT + 17} className={styles.label}>
-          layer 1
-        </text>
-        <text x={width} y={layout.stripY + STRIP_HEIGHT + 17} textAnchor="end" className={styles.label}>
-          {swarm.layerCount}
-        </text>
-        {layout.cells.map((cell) => (
-          <Free key={cell.volunteer.shortId} cell={cell} own={isOwn(cell.volunteer)} />
-        ))}
-        {swarm.volunteers.every(({ span }) => span === null) && <NoHost stripY={layout.stripY} />}
-        {layout.depthMax === null && lastCell !== undefined && lastCell.x + CELL_RADIUS + WAITING.length * CHARACTER_WIDTH < width && (
-          <text x={lastCell.x + CELL_RADIUS + 8} y={lastCell.y + 4} className={styles.label}>
-            {WAITING}
+      {measured > 0 && (
+        <svg width={width} height={layout.height} role="img" aria-label={describeSwarm(swarm)} className={styles.picture}>
+          {layout.depthMax !== null && <Depths layout={layout} depthMax={layout.depthMax} />}
+          {layout.bands.map((band) => (
+            <BandWithCell key={band.volunteer.shortId} band={band} own={isOwn(band.volunteer)} width={width} />
+          ))}
+          {layout.layers.map((layer) => (
+            <LayerSlot key={layer.layer} layer={layer} y={layout.stripY} />
+          ))}
+          <text x={0} y={layout.stripY + STRIP_HEIGHT + 17} className={styles.label}>
+            layer 1
           </text>
-        )}
-        {layout.hiddenCells > 0 && (
-          <text x={width} y={layout.height - 4} textAnchor="end" className={styles.label}>
-            and {layout.hiddenCells} more
+          <text x={width} y={layout.stripY + STRIP_HEIGHT + 17} textAnchor="end" className={styles.label}>
+            {swarm.layerCount}
           </text>
-        )}
-      </svg>
+          {layout.cells.map((cell) => (
+            <Free key={cell.volunteer.shortId} cell={cell} own={isOwn(cell.volunteer)} />
+          ))}
+          {swarm.volunteers.every(({ span }) => span === null) && <NoHost stripY={layout.stripY} />}
+          {layout.depthMax === null && lastCell !== undefined && lastCell.x + CELL_RADIUS + WAITING.length * CHARACTER_WIDTH < width && (
+            <text x={lastCell.x + CELL_RADIUS + 8} y={lastCell.y + 4} className={styles.label}>
+              {WAITING}
+            </text>
+          )}
+          {layout.hiddenCells > 0 && (
+            <text x={width} y={layout.height - 4} textAnchor="end" className={styles.label}>
+              and {layout.hiddenCells} more
+            </text>
+          )}
+        </svg>
+      )}
     </div>
   )
 }
@@ -97,11 +99,11 @@ function Depths({ layout, depthMax }: { readonly layout: SwarmLayout; readonly d
       <text x={0} y={12} className={styles.label}>
         tabs for each layer, {depthMax} at most
       </text>
-      {layout.layers.map(({ x, width, depth }) => {
+      {layout.layers.map(({ layer, x, width, depth }) => {
         const height = (depth / depthMax) * room
         return (
           <rect
-            key={x}
+            key={layer}
             x={x + 1}
             y={DEPTH_HEIGHT - height}
             width={Math.max(0.5, width - 2)}
