@@ -6,8 +6,8 @@
 import { type Command, CommanderError } from 'commander'
 import { TabswarmError, toErrorBody } from '../shared/index.ts'
 
-export const EXIT_FAILED = 1
-export const EXIT_USAGE = 2
+const EXIT_FAILED = 1
+const EXIT_USAGE = 2
 
 /** Arguments that are wrong in a way that the option parser cannot see; ends the process with code 2. */
 export class UsageError extends TabswarmError<'bad-usage'> {

@@ -29,7 +29,7 @@ export function readModel(file: GgufFile): { readonly config: ModelConfig; reado
 }
 
 /** The configuration alone, from metadata and the embedding's shape. Throws a ModelError. */
-export function readConfig(file: GgufFile): ModelConfig {
+function readConfig(file: GgufFile): ModelConfig {
   const { metadata } = file
   const architecture = readArchitecture(metadata)
   const key = (name: string) => `${architecture}.${name}`

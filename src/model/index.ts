@@ -1,18 +1,18 @@
 /** model: the GGUF file and everything read from it; knows no peers. */
 
 export { type ChatMessage, type ChatTemplate, createChatTemplate, encodePrompt } from './chatTemplate.ts'
-export { readConfig, readModel } from './config.ts'
+export { readModel } from './config.ts'
 export { ModelError, type ModelErrorReason } from './errors.ts'
-export { Metadata, type MetadataArray, type MetadataValue } from './gguf/metadata.ts'
+export { Metadata, type MetadataValue } from './gguf/metadata.ts'
 export { type GgufFile, type GgufTensor, readGguf } from './gguf/readGguf.ts'
 export {
-  type BuildManifestRequest,
   buildManifest,
   canonicalJson,
   hashManifest,
   MANIFEST_BYTES_MAX,
   modelIdFromFileName,
   parseManifest,
+  parseManifestJson,
 } from './manifest.ts'
 export { blockBytes, blockSize, dequantize, halfToFloat, tensorTypes } from './quants.ts'
 export {
@@ -38,6 +38,6 @@ export type {
   TensorType,
   WeightSource,
 } from './types.ts'
-export type { FetchLike, HttpBodyReader, HttpResponse } from './weights/http.ts'
-export { type HttpSourceOptions, httpWeightSource, openHttpModelFile } from './weights/httpSource.ts'
-export { createTensorLoader, type TensorCache, type TensorLoaderOptions } from './weights/tensorLoader.ts'
+export type { FetchLike } from './weights/http.ts'
+export { httpWeightSource, openHttpModelFile } from './weights/httpSource.ts'
+export { createTensorLoader, type TensorCache } from './weights/tensorLoader.ts'

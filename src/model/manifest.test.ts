@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { memoryFile, testData, tinyLlama, writeGguf } from '../../test/support/gguf.ts'
 import type { ModelId, Sha256 } from '../shared/index.ts'
 import { readGguf } from './gguf/readGguf.ts'
-import { buildManifest, canonicalJson, hashManifest, modelIdFromFileName, parseManifest } from './manifest.ts'
+import { buildManifest, canonicalJson, hashManifest, modelIdFromFileName, parseManifest, parseManifestJson } from './manifest.ts'
 import { layerBytes, layerMultiplyAccumulates, spanBytes, spanMultiplyAccumulates, spanParts } from './spans.ts'
 import type { Manifest } from './types.ts'
 
@@ -65,6 +65,8 @@ describe('parseManifest', () => {
 
   it('accepts what buildManifest makes', async () => {
     const manifest = await good()
+    expect(parseManifestJson(canonicalJson(manifest))).toEqual(manifest)
+    expect(() => parseManifestJson('{"format":')).toThrow(expect.objectContaining({ reason: 'bad-manifest' }))
     expect(parseManifest(manifest)).toEqual(manifest)
   })
 

@@ -125,6 +125,18 @@ const manifestSchema = v.strictObject({
   ),
 })
 
+/** As parseManifest, from JSON text. */
+export function parseManifestJson(text: string): Manifest {
+  if (text.length > MANIFEST_BYTES_MAX) throw badManifest(`${text.length} characters of JSON`)
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw badManifest(error instanceof Error ? error.message.slice(0, 200) : String(error))
+  }
+  return parseManifest(value)
+}
+
 /** A manifest from a stranger: complete, consistent with itself, and nothing beyond. Throws `bad-manifest`. */
 export function parseManifest(value: unknown): Manifest {
   const parsed = v.safeParse(manifestSchema, value)

@@ -15,7 +15,7 @@ import {
   type ModelFile,
   modelIdFromFileName,
   openHttpModelFile,
-  parseManifest,
+  parseManifestJson,
   readGguf,
 } from '../model/index.ts'
 import { type ModelId, toHex, utf8Encode } from '../shared/index.ts'
@@ -88,7 +88,7 @@ async function keptManifest(url: string, gguf: GgufFile): Promise<HashedManifest
   const text = await readFile(await manifestPath(url), 'utf8').catch(() => null)
   if (text === null) return null
   try {
-    const manifest = parseManifest(JSON.parse(text))
+    const manifest = parseManifestJson(text)
     const fresh = manifest.fileBytes === gguf.fileBytes && manifest.header.sha256 === toHex(await nodeSha256(gguf.headerBytes))
     return fresh ? { manifest, hash: await hashManifest(manifest, nodeSha256) } : null
   } catch {

@@ -15,7 +15,7 @@ export type WrittenValue =
   /** Bytes as they are, after the type's number. */
   | { readonly type: 'raw'; readonly typeId: number; readonly value: Uint8Array }
 
-export interface WrittenTensor {
+interface WrittenTensor {
   readonly name: string
   readonly typeId: number
   readonly shape: readonly number[]

@@ -19,12 +19,6 @@ export function textToBinary(text: string): string {
   return isAscii(text) ? text : bytesToBinary(utf8Encode(text))
 }
 
-export function binaryToBytes(binary: string): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(binary.length)
-  for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at)
-  return bytes
-}
-
 function isAscii(text: string): boolean {
   for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) >= 0x80) return false
   return true
