@@ -1,0 +1,273 @@
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { IDENTIFY_CONTEXT, parseClientMessage, type ServerMessage } from '../protocol/index.ts'
+import {
+  concatBytes,
+  fromBase64Url,
+  ManualClock,
+  type ModelId,
+  type PeerId,
+  type Signer,
+  toBase64Url,
+  utf8Encode,
+} from '../shared/index.ts'
+import {
+  ADMIT_DEADLINE_MS,
+  ControlClient,
+  type ControlSocket,
+  type ControlState,
+  SILENCE_MS_MAX,
+  WELCOME_DEADLINE_MS,
+} from './controlClient.ts'
+import { createIdentity, peerIdOf, sha256Of, signatureVerifier } from './identity.ts'
+
+const { subtle } = globalThis.crypto
+const modelId = 'm' as ModelId
+const request = { modelId, promptTokens: 10, maxTokens: 5 }
+let signer: Signer
+let peerId: PeerId
+
+beforeAll(async () => {
+  signer = await createIdentity(subtle)
+  peerId = await peerIdOf(signer.publicKey, sha256Of(subtle))
+})
+
+/** The server's end of one socket, by hand. */
+class ScriptedSocket implements ControlSocket {
+  onopen = null
+  onmessage: ((event: never) => void) | null = null
+  onclose: ((event: never) => void) | null = null
+  onerror = null
+  readonly sent: string[] = []
+  closed = false
+
+  send(text: string): void {
+    this.sent.push(text)
+  }
+  close(): void {
+    this.closed = true
+  }
+  say(message: ServerMessage | string): void {
+    const data = typeof message === 'string' ? message : JSON.stringify(message)
+    this.onmessage?.({ data } as never)
+  }
+  break(): void {
+    this.onclose?.({} as never)
+  }
+  heard(): unknown[] {
+    return this.sent.map((text) => {
+      const parsed = parseClientMessage(text)
+      if (!parsed.ok) throw new Error(parsed.error)
+      return parsed.value
+    })
+  }
+}
+
+const nonce = toBase64Url(new Uint8Array(32).fill(7))
+const coordinatorKey = toBase64Url(new Uint8Array(65).fill(4))
+const challenge: ServerMessage = { type: 'challenge', protocol: 1, nonce, coordinatorKey, timeMs: 5_000_000 }
+const welcome = (id: PeerId): ServerMessage => ({
+  type: 'welcome',
+  peerId: id,
+  timeMs: 5_000_000,
+  signalPath: '/signal',
+  signalToken: 'token',
+  iceServers: [],
+  defaultModelId: modelId,
+})
+
+let clock: ManualClock
+let sockets: ScriptedSocket[]
+let client: ControlClient
+let states: ControlState[]
+
+beforeEach(() => {
+  clock = new ManualClock()
+  clock.advance(1_000)
+  sockets = []
+  client = new ControlClient({
+    url: 'ws://coordinator/control',
+    openSocket: () => {
+      const socket = new ScriptedSocket()
+      sockets.push(socket)
+      return socket
+    },
+    peerId,
+    signer,
+    clock,
+    random: () => 1,
+    load: () => ({ sessions: 2, kvPositionsFree: 300 }),
+  })
+  states = []
+  client.on('state', (state) => states.push(state))
+})
+
+const latest = () => sockets.at(-1) ?? new ScriptedSocket()
+const turn = () => new Promise((resolve) => setTimeout(resolve, 10))
+
+async function goOnline(): Promise<ScriptedSocket> {
+  const socket = latest()
+  socket.say(challenge)
+  for (let waited = 0; socket.sent.length === 0 && waited < 100; waited++) await turn()
+  socket.say(welcome(peerId))
+  expect(client.state.kind).toBe('online')
+  return socket
+}
+
+describe('the control client', () => {
+  it('[C1] [C2] answers the challenge with its key and a signature over nonce and coordinator key', async () => {
+    const socket = await goOnline()
+    const [identify] = socket.heard()
+    expect(identify).toMatchObject({ type: 'identify', protocol: 1, publicKey: toBase64Url(signer.publicKey) })
+    const signature = fromBase64Url((identify as { signature: string }).signature) ?? new Uint8Array()
+    const statement = concatBytes([utf8Encode(IDENTIFY_CONTEXT), new Uint8Array(32).fill(7), new Uint8Array(65).fill(4)])
+    expect(await signatureVerifier(subtle)(signer.publicKey, statement, signature)).toBe(true)
+    expect(states.at(-1)).toMatchObject({ kind: 'online', welcome: { signalToken: 'token' }, coordinatorKey: new Uint8Array(65).fill(4) })
+  })
+
+  it('[C4] refuses a coordinator of another version by name, and does not try again', () => {
+    latest().say({ ...challenge, protocol: 2 })
+    expect(client.state).toMatchObject({
+      kind: 'closed',
+      error: { reason: 'protocol-version', message: expect.stringMatching(/protocol 2.*reload/) },
+    })
+    clock.advance(600_000)
+    expect(sockets).toHaveLength(1)
+  })
+
+  it('[C7] answers each ping with its sequence and load', async () => {
+    const socket = await goOnline()
+    socket.say({ type: 'ping', sequence: 41, timeMs: 5_000_100 })
+    expect(socket.heard().at(-1)).toEqual({ type: 'pong', sequence: 41, sessions: 2, kvPositionsFree: 300 })
+  })
+
+  it('hands assignments, releases and summaries to its owner', async () => {
+    const heard: unknown[] = []
+    client.on('assign', (message) => heard.push(message.assignmentId))
+    client.on('release', () => heard.push('release'))
+    client.on('network', (message) => heard.push(message.summary.tabs))
+    const socket = await goOnline()
+    const span = { firstLayer: 0, endLayer: 3 }
+    const manifestHash = 'a'.repeat(64)
+    socket.say(JSON.stringify({ type: 'assign', assignmentId: 9, modelId, manifestHash, span, kvPositions: 10, memoryBytesMax: 20 }))
+    socket.say({ type: 'release' })
+    socket.say({ type: 'network', summary: { tabs: 4, swarms: [] } })
+    expect(heard).toEqual([9, 'release', 4])
+  })
+
+  it('[C8] resolves an admission with its own answer, and rejects with the coordinator’s reason', async () => {
+    const socket = await goOnline()
+    const [first, second] = [client.admit(request), client.admit(request)]
+    const ids = socket
+      .heard()
+      .slice(1)
+      .map((message) => (message as { requestId: string }).requestId)
+    expect(new Set(ids).size).toBe(2)
+    socket.say({ type: 'refused', requestId: ids[0] ?? '', reason: 'busy', message: 'come back later', retryAfterMs: 5 })
+    const grant = { body: 'body', signature: 'signature' }
+    const chain = [{ peerId, firstLayer: 0, endLayer: 30, engine: 'cpu' as const, adapter: 'x' }]
+    socket.say({ type: 'admitted', requestId: ids[1] ?? '', grant, chain })
+    socket.say({ type: 'refused', requestId: 'unknown', reason: 'busy', message: '', retryAfterMs: null })
+    await expect(first).rejects.toMatchObject({ reason: 'busy', message: 'come back later' })
+    await expect(second).resolves.toMatchObject({ grant, chain })
+  })
+
+  it('[C8] gives an admission up at its deadline, when cancelled, when offline, and when the socket breaks', async () => {
+    await expect(client.admit(request)).rejects.toMatchObject({ reason: 'offline' })
+    const socket = await goOnline()
+    const late = client.admit(request)
+    const cancel = new AbortController()
+    const cancelled = client.admit(request, cancel.signal)
+    cancel.abort()
+    await expect(cancelled).rejects.toMatchObject({ reason: 'cancelled' })
+    clock.advance(ADMIT_DEADLINE_MS)
+    await expect(late).rejects.toMatchObject({ reason: 'timeout' })
+    const broken = client.admit(request)
+    socket.break()
+    await expect(broken).rejects.toMatchObject({ reason: 'offline' })
+  })
+
+  it('[C10] comes back with doubling waits of 30 s at most, and starts over once it was online', async () => {
+    const waits: number[] = []
+    for (let failure = 0; failure < 9; failure++) {
+      latest().break()
+      const { state } = client
+      if (state.kind !== 'offline') return expect.fail(state.kind)
+      waits.push(state.retryInMs)
+      clock.advance(state.retryInMs)
+    }
+    expect(waits).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000])
+    const socket = await goOnline()
+    socket.break()
+    expect(client.state).toMatchObject({ kind: 'offline', retryInMs: 500 })
+  })
+
+  it('[C11] knows coordinator time by the message that travelled fastest, whatever its own clock says', async () => {
+    const socket = await goOnline()
+    expect(client.coordinatorNowMs()).toBe(5_000_000)
+    clock.advance(10_000)
+    socket.say({ type: 'ping', sequence: 1, timeMs: 5_009_950 }) // 50 ms under way
+    expect(client.coordinatorNowMs()).toBe(5_010_000)
+    socket.say({ type: 'ping', sequence: 2, timeMs: 5_010_020 })
+    expect(client.coordinatorNowMs()).toBe(5_010_020)
+  })
+
+  it('[C12] shows the error that the server sent before closing; some are final', async () => {
+    const socket = await goOnline()
+    socket.say({ type: 'error', reason: 'shutting-down', message: 'back soon' })
+    socket.break()
+    expect(client.state).toMatchObject({ kind: 'offline', error: { reason: 'shutting-down', message: 'back soon' } })
+    clock.advance(500)
+    const next = await goOnline()
+    next.say({ type: 'error', reason: 'replaced', message: 'another tab has this key' })
+    expect(client.state).toMatchObject({ kind: 'closed', error: { reason: 'replaced' } })
+    expect(next.closed).toBe(true)
+  })
+
+  it.each([
+    ['text that is no JSON', '{'],
+    ['an unknown message', '{"type":"hello"}'],
+    ['a message before its welcome', JSON.stringify({ type: 'release' })],
+    ['binary', undefined],
+  ])('drops the socket on %s, and tries again', (_, data) => {
+    const socket = latest()
+    if (data === undefined) socket.onmessage?.({ data: new ArrayBuffer(4) } as never)
+    else socket.say(data)
+    expect(client.state).toMatchObject({ kind: 'offline', error: { reason: 'protocol' } })
+    expect(socket.closed).toBe(true)
+    clock.advance(500)
+    expect(sockets).toHaveLength(2)
+  })
+
+  it('drops a socket that never welcomes, and one that falls silent', async () => {
+    clock.advance(WELCOME_DEADLINE_MS)
+    expect(client.state.kind).toBe('offline')
+    clock.advance(500)
+    const socket = await goOnline()
+    clock.advance(SILENCE_MS_MAX - 1)
+    socket.say({ type: 'ping', sequence: 1, timeMs: 1 })
+    clock.advance(SILENCE_MS_MAX - 1)
+    expect(client.state.kind).toBe('online')
+    clock.advance(1)
+    expect(client.state).toMatchObject({ kind: 'offline', error: { message: expect.stringContaining('silent') } })
+  })
+
+  it('refuses a welcome for another peer', async () => {
+    const socket = latest()
+    socket.say(challenge)
+    for (let waited = 0; socket.sent.length === 0 && waited < 100; waited++) await turn()
+    socket.say(welcome('0'.repeat(32) as PeerId))
+    expect(client.state).toMatchObject({ kind: 'offline', error: { reason: 'protocol' } })
+  })
+
+  it('sends only while it is online, and nothing after it was closed', async () => {
+    expect(client.send({ type: 'watch' })).toBe(false)
+    const socket = await goOnline()
+    expect(client.send({ type: 'watch' })).toBe(true)
+    expect(socket.heard().at(-1)).toEqual({ type: 'watch' })
+    client.close()
+    expect(client.send({ type: 'leave' })).toBe(false)
+    expect([client.state.kind, socket.closed]).toEqual(['closed', true])
+    clock.advance(600_000)
+    expect(sockets).toHaveLength(1)
+  })
+})
