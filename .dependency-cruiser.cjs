@@ -6,7 +6,7 @@ const only = (room, rooms) => ({
   name: `${room.replace('/', '-')}-walls`,
   comment: `src/${room} may only import: ${rooms.join(', ') || 'nothing'}`,
   severity: 'error',
-  from: { path: `^src/${room}/`, pathNot: '\\.test\\.tsx?$' },
+  from: { path: `^src/${room}/`, pathNot: ['\\.test\\.tsx?$', '\\.worker\\.ts$'] },
   to: { path: '^src/', pathNot: [`^src/${room}/`, ...rooms.map((name) => `^src/${name}/`)] },
 })
 
@@ -32,7 +32,7 @@ module.exports = {
     only('model', ['shared']),
     only('kernels', ['model', 'shared']),
     only('protocol', ['shared']),
-    only('worker', ['kernels', 'model', 'protocol', 'shared', 'stage']),
+    only('worker', ['kernels', 'model', 'protocol', 'shared']),
     only('network', ['protocol', 'shared']),
     only('session', ['model', 'protocol', 'shared']),
     only('stage', ['model', 'protocol', 'shared', 'worker']),

@@ -70,7 +70,7 @@ export interface TruncateFrame {
   readonly length: number
 }
 
-/** Driver → each stage: the session is over (finished or cancelled); free everything at once. */
+/** Driver → each stage, each stage → the next: the session is over (finished, cancelled, failed); free everything at once. */
 export interface CloseFrame {
   readonly type: 'close'
   readonly sessionId: SessionId

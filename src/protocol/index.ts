@@ -49,5 +49,5 @@ export {
   WINDOW_TOTAL_MAX,
 } from './limits.ts'
 export type { Dial, Link, LinkClosed, LinkHandlers, LinkKind, LinkStats } from './link.ts'
-export { ReceiveWindow, WINDOW_STEP_ROWS } from './receiveWindow.ts'
+export { ReceiveWindow } from './receiveWindow.ts'
 export { decodeRows, encodeRows, type RowEncoding, type RowKind, rowBytes, rowWidth } from './rows.ts'

@@ -6,7 +6,7 @@
 import { WINDOW_ROWS } from './limits.ts'
 
 /** Consumed rows that are worth a `window` frame. The sender always has at least WINDOW_ROWS − WINDOW_STEP_ROWS ≥ ROWS_MAX in hand. */
-export const WINDOW_STEP_ROWS = WINDOW_ROWS / 4
+const WINDOW_STEP_ROWS = WINDOW_ROWS / 4
 
 export class ReceiveWindow {
   #rows = WINDOW_ROWS

@@ -13,7 +13,7 @@ import { checkSampling, type Sampling, sample } from './sampler.ts'
 import { StopSequences } from './stopSequences.ts'
 
 /** Rows of a prompt chunk: enough for a matrix product to reuse each weight, few enough that stages overlap. */
-export const CHUNK_ROWS_DEFAULT = 128
+const CHUNK_ROWS_DEFAULT = 128
 
 /** Most rows of a chunk, so that activations of this width fit a frame (less 4 KiB for its header) in the widest encoding. */
 export function chunkRowsFor(width: number): number {

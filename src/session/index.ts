@@ -1,11 +1,10 @@
 /** session: the driver. Opens a chain, generates over it; the same in a tab, in the coordinator and on the command line. */
 
 export type { Candidates, Chain, ChainEvents, Lap, LapResults, StageLap } from './chain.ts'
-export { Detokenizer, type TokenText } from './detokenizer.ts'
+export type { TokenText } from './detokenizer.ts'
 export { type ChainEngine, type ChainOutput, type ChainSegment, type EngineChainOptions, openEngineChain } from './engineChain.ts'
 export { SessionError, type SessionErrorReason } from './errors.ts'
 export {
-  CHUNK_ROWS_DEFAULT,
   chunkRowsFor,
   type GenerateEvent,
   type GenerateRequest,
@@ -16,6 +15,5 @@ export {
   generate,
 } from './generate.ts'
 export { type LinkChainOptions, OPEN_DEADLINE_MS, openLinkChain } from './linkChain.ts'
-export { LINK_KEEP_MS, LinkRouter } from './linkRouter.ts'
-export { checkSampling, GREEDY, type Sampling, sample } from './sampler.ts'
-export { STOP_SEQUENCE_CHARACTERS_MAX, STOP_SEQUENCES_MAX, StopSequences } from './stopSequences.ts'
+export { LinkRouter } from './linkRouter.ts'
+export { GREEDY, type Sampling } from './sampler.ts'

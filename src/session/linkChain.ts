@@ -5,6 +5,7 @@
  */
 
 import {
+  type FailedFrame,
   type Frame,
   type Grant,
   type LapFrame,
@@ -184,7 +185,7 @@ class LinkChain implements Chain {
         this.#onOpen(index, frame)
         break
       case 'failed':
-        this.fail(frame.reason, `${this.#nameOf(index)}: ${frame.message}`, index)
+        this.#onFailed(index, frame)
         break
       case 'window':
         if (index === 0) this.#raiseWindow(frame.windowRows)
@@ -204,6 +205,12 @@ class LinkChain implements Chain {
       default:
         unreachable(frame)
     }
+  }
+
+  #onFailed(index: number, { reason, message }: FailedFrame): void {
+    // Who says that it lost its neighbor is not to blame, nor does anybody know whether the neighbor is.
+    const blamed = reason === 'stage-lost' || reason === 'unreachable' ? undefined : index
+    this.fail(reason, `${this.#nameOf(index)}: ${message}`, blamed)
   }
 
   /** The last stage announces itself to the receiver of its results. */
@@ -290,7 +297,8 @@ class LinkChain implements Chain {
     this.#liveness.rest()
     for (const cancel of this.#cancelTimers.splice(0)) cancel()
     for (const stage of this.#stages) {
-      stage.route?.send({ type: 'close', sessionId: this.#sessionId }, 'urgent')
+      // It must not overtake an `open` that is still in the queue.
+      stage.route?.send({ type: 'close', sessionId: this.#sessionId }, stage.answered ? 'urgent' : 'data')
       stage.route?.detach()
       stage.route = null
     }

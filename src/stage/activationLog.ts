@@ -12,7 +12,7 @@ import type { RowKind } from '../protocol/index.ts'
 import { assert, type Sha256 } from '../shared/index.ts'
 
 /** Rows that all sessions of one stage may keep together: 58,000 positions of a 576-wide model in f16. */
-export const LOG_BYTES_MAX = 64 * 1024 * 1024
+const LOG_BYTES_MAX = 64 * 1024 * 1024
 
 /** Bytes of logged rows, shared by a stage's sessions. */
 export class LogBudget {

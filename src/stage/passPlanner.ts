@@ -6,12 +6,12 @@
 import type { StageSession, Work } from './stageSession.ts'
 
 /** Decode rows of a pass, all sessions together: also the bound for a driver that calls everything decode. */
-export const DECODE_ROWS_MAX = 64
+const DECODE_ROWS_MAX = 64
 
 /** Prompt rows of a pass: the first guess, and what it may become. Powers of two, so that matrix tiles stay full. */
 const PROMPT_ROWS_START = 32
 const PROMPT_ROWS_MIN = 8
-export const PROMPT_ROWS_MAX = 128
+const PROMPT_ROWS_MAX = 128
 
 /** A pass should take about this long: decode rows that come meanwhile wait for its end. */
 const PASS_SLOW_MS = 1_000

@@ -115,11 +115,6 @@ export class PeerLinks {
     return dialing
   }
 
-  /** Closes the links that were dialed here and all others. */
-  closeAll(closed: LinkClosed): void {
-    for (const link of [...this.#links.values()]) link.close(closed)
-  }
-
   #adopt(link: Link, dialed: boolean): PeerLink {
     const known = this.#links.get(link)
     if (known !== undefined) return known

@@ -27,20 +27,20 @@ import {
   type VerifySignature,
 } from '../shared/index.ts'
 import type { Engine, ForwardResult } from '../worker/engine.ts'
-import { LogBudget } from './activationLog.ts'
+import { type ActivationLog, LogBudget } from './activationLog.ts'
 import { PassPlanner } from './passPlanner.ts'
 import { type PeerLink, PeerLinks } from './peerLinks.ts'
 import { findPlace, type Refusal, type ServedSpan, stageName } from './place.ts'
 import { StageSession, type Work } from './stageSession.ts'
 
 /** Sessions of one stage: each costs timers and a few kilobytes beside its KV memory, which the engine bounds. */
-export const SESSIONS_MAX = 256
+const SESSIONS_MAX = 256
 
 /** Grants that wait for their signature to be verified: a stranger can send any number. */
-export const VERIFYING_MAX = 64
+const VERIFYING_MAX = 64
 
 /** Ids of ended sessions, kept until their grants expire so that no grant is used twice; beyond it nothing new is accepted. */
-export const SEEN_SESSIONS_MAX = 10_000
+const SEEN_SESSIONS_MAX = 10_000
 
 export interface StageHostOptions {
   readonly peerId: PeerId
@@ -118,6 +118,11 @@ export class StageHost {
     this.#links.add(link)
   }
 
+  /** What this stage has sent downstream in an open session. */
+  logOf(sessionId: SessionId): ActivationLog | null {
+    return this.#sessions.get(sessionId)?.log ?? null
+  }
+
   /** Accepts nothing new; resolves when the last session has ended and the engine holds none of its memory. */
   async drain(): Promise<void> {
     this.#served = null
@@ -128,10 +133,12 @@ export class StageHost {
     await this.#running
   }
 
-  /** Ends every session with `stopped`, closes all links; resolves when the engine holds no session's memory. */
+  /**
+   * Ends every session with `stopped`, takes no other; resolves when the engine holds no session's memory. Links stay, so that
+   * drivers are told: they close with the network that carries them, or by themselves when unused.
+   */
   async stop(): Promise<void> {
     this.#failAll('stopped', 'the volunteer stopped; ask again to get another chain')
-    this.#links.closeAll({ reason: 'local', detail: 'the volunteer stopped' })
     await this.#running
   }
 
@@ -211,7 +218,7 @@ export class StageHost {
     if (link.peerId !== place.value.driver && link.peerId !== place.value.upstream) {
       return err({ reason: 'bad-grant', message: 'the grant names another driver and upstream' })
     }
-    if (!link.isOpen || opening.closedBy.has(place.value.driver)) return ok(null)
+    if (!link.isOpen || opening.closedBy.has(place.value.driver) || opening.closedBy.has(place.value.upstream)) return ok(null)
     this.#forgetExpired()
     if (this.#sessions.size >= SESSIONS_MAX || this.#seen.size >= SEEN_SESSIONS_MAX) {
       return err({ reason: 'no-room', message: `this peer serves ${this.#sessions.size} sessions already` })

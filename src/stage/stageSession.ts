@@ -5,6 +5,7 @@
 
 import {
   FAILURE_MESSAGE_CHARACTERS_MAX,
+  type FailedFrame,
   type FailureReason,
   type Frame,
   type Grant,
@@ -25,6 +26,9 @@ import { RowQueue, tokenIds } from './rowQueue.ts'
 
 /** From the first `open` until driver, upstream and downstream are there. The driver gives up sooner, and says who is to blame. */
 const JOIN_DEADLINE_MS = 30_000
+
+/** How long the word of who failed goes before the word of its neighbor, so that the driver blames the right one. */
+const PASS_ON_AFTER_MS = 1_000
 
 /** Timers of hosts overflow beyond 2^31 ms; a long-lived grant is looked at again after this. */
 const CHECK_AFTER_MS_MAX = 60 * 60_000
@@ -76,6 +80,7 @@ export class StageSession {
   #bytesSentBefore: number | null = null
   readonly #cancelJoin: CancelTimer
   #cancelWatch: CancelTimer | null = null
+  #cancelPassOn: CancelTimer | null = null
 
   constructor(setup: SessionSetup) {
     this.#setup = setup
@@ -151,8 +156,8 @@ export class StageSession {
         else this.#break(link, 'truncate comes from the upstream only')
         break
       case 'close':
-        if (link === this.#driver) this.end()
-        else this.#break(link, 'close comes from the driver only')
+        if (link === this.#driver || link === this.#upstream) this.end()
+        else this.#break(link, 'close comes from driver and upstream only')
         break
       case 'opened':
       case 'window':
@@ -160,7 +165,7 @@ export class StageSession {
         else this.#break(link, `${frame.type} comes from the downstream only`)
         break
       case 'failed':
-        if (link === this.#downstream && link !== this.#driver) this.fail(frame.reason, `${this.#nameOf(link)}: ${frame.message}`)
+        if (link === this.#downstream && link !== this.#driver) this.#passOn(frame, this.#nameOf(link))
         else this.#break(link, 'failed comes from the downstream only')
         break
       default:
@@ -221,8 +226,12 @@ export class StageSession {
     this.#ended = true
     this.#cancelJoin()
     this.#cancelWatch?.()
+    this.#cancelPassOn?.()
     this.#queue.clear()
     this.log.drop()
+    // It must not overtake the `open` of a stage that has not answered yet.
+    const priority = this.#downstreamReady ? 'urgent' : 'data'
+    if (!this.place.isLast) this.#downstream?.send({ type: 'close', sessionId: this.grant.sessionId }, priority)
     for (const link of new Set([this.#driver, this.#upstream, this.#downstream])) link?.release(this)
     if (this.#inPass === null) this.#setup.engine.close(this.#setup.slot)
     this.#setup.onEnded(this)
@@ -342,6 +351,11 @@ export class StageSession {
     } catch {
       // The link ended while it was asked: its end is told by `lost`.
     }
+  }
+
+  /** The next stage has refused: the driver hears so from itself, unless it cannot reach it. */
+  #passOn({ reason, message }: FailedFrame, name: string): void {
+    this.#cancelPassOn ??= this.#setup.clock.after(PASS_ON_AFTER_MS, () => this.fail(reason, `${name}: ${message}`))
   }
 
   #break(link: PeerLink, rule: string): void {

@@ -52,8 +52,8 @@ describe('a chain of three that breaks in mid-answer', () => {
     it(`says that the volunteer stopped when stage ${index} does`, async () => {
       const world = new World(3)
       const error = await brokenBy(world, () => void required(world.stages[index], 'stage').host.stop())
-      expect(['stopped', 'stage-lost']).toContain(error.reason)
-      expect(required(world.stages[index], 'stage').engine.usage().openSlots).toBe(0)
+      expect(error).toMatchObject({ reason: 'stopped', stageIndex: index, message: expect.stringMatching(/ask again/) })
+      await expect(world.open(world.grant())).rejects.toMatchObject({ reason: 'not-serving', stageIndex: index })
     })
 
     it(`passes on that stage ${index} lost its GPU`, async () => {
@@ -68,7 +68,7 @@ describe('a chain of three that breaks in mid-answer', () => {
       const world = new World(3)
       const lost = { reason: 'lost', detail: 'cut' } as const
       const error = await brokenBy(world, () => linkBetween(world, peerId(index + 1), peerId(index + 2)).atFrom.close(lost))
-      expect(error.reason).toBe('stage-lost')
+      expect(error).toMatchObject({ reason: 'stage-lost', stageIndex: null, message: expect.stringMatching(/link to stage/) })
     })
   }
 
@@ -106,7 +106,7 @@ describe('a chain of three that breaks in mid-answer', () => {
 
 describe('a chain that cannot be opened', () => {
   for (const index of [0, 1, 2]) {
-    it(`names stage ${index} when it cannot be reached, and frees the others`, async () => {
+    it(`[S21] names stage ${index} when it cannot be reached, and frees the others`, async () => {
       const world = new World(3)
       world.unreachable.add(peerId(index + 1))
       await expect(world.open(world.grant())).rejects.toMatchObject({ reason: 'unreachable', stageIndex: index })
@@ -136,6 +136,19 @@ describe('a chain that cannot be opened', () => {
     const opening = world.open(world.grant(), controller.signal)
     controller.abort()
     await expect(opening).rejects.toMatchObject({ reason: 'cancelled' })
+    await world.settle()
+    expect(world.openSlots()).toBe(0)
+  })
+
+  it('[S21] frees a stage that only its upstream has opened, when the upstream closes it', async () => {
+    const world = new World(2)
+    const grant = world.grant()
+    const link = world.connect(peerId(1), peerId(2))
+    link.listen({ onFrame: () => undefined, onClose: () => undefined })
+    link.sendFrame({ type: 'open', sessionId: grant.sessionId, grant: await world.sign(grant) })
+    await world.settle()
+    expect(world.openSlots()).toBe(1)
+    link.sendFrame({ type: 'close', sessionId: grant.sessionId })
     await world.settle()
     expect(world.openSlots()).toBe(0)
   })

@@ -222,6 +222,33 @@ describe('rows', () => {
     ])
   })
 
+  it('[S19] that are in a pass when they are truncated are dropped after it, and those that follow stand in their place', async () => {
+    const { world, link, grant, received } = await opened()
+    const { engine } = required(world.stages[0], 'stage')
+    link.sendFrame(rowsFrame(grant, 0, [1, 2, 3]))
+    await world.settle()
+    let release: () => void = () => undefined
+    engine.gate = new Promise((resolve) => {
+      release = resolve
+    })
+    link.sendFrame(rowsFrame(grant, 3, [4, 5], { resultCount: 1 }))
+    await world.settle()
+    link.sendFrame({ type: 'truncate', ...sessionOf(grant), epoch: 1, length: 2 })
+    link.sendFrame(rowsFrame(grant, 2, [6, 7], { epoch: 1, resultCount: 1 }))
+    await world.settle()
+    release()
+    await world.settle()
+    expect(failures(received)).toEqual([])
+    const results = received.flatMap((frame) => (frame.type === 'results' && frame.resultCount > 0 ? [frame] : []))
+    expect(results.map(({ epoch, firstPosition }) => [epoch, firstPosition])).toEqual([[1, 2]])
+
+    const control = await opened()
+    control.link.sendFrame(rowsFrame(control.grant, 0, [1, 2, 6, 7], { resultCount: 1 }))
+    await control.world.settle()
+    const expected = control.received.flatMap((frame) => (frame.type === 'results' ? [frame.payload] : []))
+    expect(results.map(({ payload }) => payload)).toEqual(expected)
+  })
+
   it('[S2] of a stranger, or for a session nobody knows, change nothing', async () => {
     const { world, link, grant, received } = await opened()
     const stranger = world.connect(peerId(0xbad), peerId(1))
@@ -256,7 +283,7 @@ describe('rows', () => {
     expect(world.openSlots()).toBe(0)
   })
 
-  it('[S17] that give NaN fail their session alone, not those in the same pass', async () => {
+  it('[S17][S20] that give NaN fail their session alone, not those in the same pass', async () => {
     const world = new World(1)
     const { engine } = required(world.stages[0], 'stage')
     engine.poison = 13
@@ -308,7 +335,7 @@ describe('the end of a session', () => {
     expect(world.openSlots()).toBe(0)
   })
 
-  it('[S12] does not come while an open chain is kept by its driver, however long it is silent', async () => {
+  it('[S12][S18] does not come while an open chain is kept by its driver, however long it is silent', async () => {
     const world = new World(2)
     const chain = await world.open(world.grant())
     for (let minute = 0; minute < 10; minute++) {

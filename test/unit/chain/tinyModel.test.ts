@@ -1,0 +1,107 @@
+/** A real model over a real protocol: the CPU twin at every stage, network's links, WebCrypto's keys; against transformers' tokens. */
+
+import { describe, expect, it } from 'vitest'
+import { createIdentity, memoryLinkPair, peerIdOf, sha256Of, signatureVerifier } from '../../../src/network/index.ts'
+import { type Dial, type Grant, type Link, type RowEncoding, signGrant } from '../../../src/protocol/index.ts'
+import { chunkRowsFor, GREEDY, generate, LinkRouter, openLinkChain } from '../../../src/session/index.ts'
+import { type Clock, type ManifestHash, type ModelId, type PeerId, required, type SessionId, toHex } from '../../../src/shared/index.ts'
+import { StageHost } from '../../../src/stage/index.ts'
+import { createCpuEngine, type Engine } from '../../../src/worker/index.ts'
+import { loadRequest } from '../../support/engineSuite.ts'
+import { openTinyModel, readTinyReference } from '../../support/tinyModels.ts'
+
+const { subtle } = globalThis.crypto
+const verify = signatureVerifier(subtle)
+const sha256 = sha256Of(subtle)
+const clock: Clock = {
+  nowMs: () => Date.now(),
+  after: (delayMs, callback) => {
+    const timer = setTimeout(callback, delayMs)
+    return () => clearTimeout(timer)
+  },
+}
+const manifestHash = 'ab'.repeat(32) as ManifestHash
+const model = await openTinyModel('llama')
+const reference = await readTinyReference('llama')
+const { config } = model.manifest
+
+interface Peer {
+  readonly id: PeerId
+  readonly engine: Engine
+  readonly host: StageHost
+}
+
+/** Stages that hold only their span, a driver, and a grant over all of them. */
+async function swarm(cuts: readonly number[], rowEncoding: RowEncoding) {
+  const coordinator = await createIdentity(subtle)
+  const newId = async () => peerIdOf((await createIdentity(subtle)).publicKey, sha256)
+  const driver = await newId()
+  const peers: Peer[] = []
+  const dialFrom =
+    (from: PeerId): Dial =>
+    async (to) => {
+      const [here, there]: readonly [Link, Link] = memoryLinkPair(from, to)
+      required(
+        peers.find(({ id }) => id === to),
+        'peer',
+      ).host.addLink(there)
+      return here
+    }
+  for (const [index, firstLayer] of cuts.entries()) {
+    const span = { firstLayer, endLayer: cuts[index + 1] ?? config.layerCount }
+    const id = await newId()
+    const engine = createCpuEngine({ nowMs: () => performance.now() })
+    await engine.load(loadRequest(model, span))
+    const host = new StageHost({ peerId: id, engine, dial: dialFrom(id), clock, coordinatorKey: coordinator.publicKey, verify, sha256 })
+    host.serve({ manifestHash, span, config })
+    peers.push({ id, engine, host })
+  }
+  const grant: Grant = {
+    version: 1,
+    sessionId: toHex(globalThis.crypto.getRandomValues(new Uint8Array(16))) as SessionId,
+    modelId: 'llama' as ModelId,
+    manifestHash,
+    driver,
+    stages: peers.map(({ id }, index) => ({ peerId: id, firstLayer: cuts[index] ?? 0, endLayer: cuts[index + 1] ?? config.layerCount })),
+    maxPositions: 112,
+    topK: 10,
+    rowEncoding,
+    issuedAtMs: Date.now() - 1_000,
+    expiresAtMs: Date.now() + 600_000,
+  }
+  const router = new LinkRouter({ dial: dialFrom(driver), clock })
+  const signedGrant = await signGrant(grant, coordinator)
+  const chain = await openLinkChain({ router, grant, signedGrant, vocabularySize: config.vocabularySize, clock })
+  return { peers, grant, chain }
+}
+
+async function answer(cuts: readonly number[], rowEncoding: RowEncoding, chunkRows: number) {
+  const { peers, grant, chain } = await swarm(cuts, rowEncoding)
+  const tokenizer = { vocabularySize: config.vocabularySize, isEnd: () => false, tokenBytes: () => new Uint8Array(0) }
+  const result = await generate({ chain, tokenizer, promptTokenIds: reference.tokenIds, maxTokens: 16, sampling: GREEDY, chunkRows, clock })
+  const last = required(required(peers.at(-1), 'last peer').host.logOf(grant.sessionId), 'log')
+  const hash = toHex(required(await last.hash(last.length - 1), 'hash'))
+  const logLength = last.length
+  chain.close()
+  await expect.poll(() => peers.map(({ engine }) => engine.usage().openSlots)).toEqual(peers.map(() => 0))
+  await Promise.all(peers.map(({ host }) => host.stop()))
+  return { ids: result.completionTokenIds, hash, logLength }
+}
+
+describe('the tiny llama over links', () => {
+  for (const cuts of [[0], [0, 1]]) {
+    it(`gives transformers' tokens over ${cuts.length} stages, in both encodings`, async () => {
+      for (const encoding of ['f32', 'f16e'] as const) {
+        const { ids } = await answer(cuts, encoding, chunkRowsFor(config.width))
+        expect(ids).toEqual(reference.greedyTokenIds)
+      }
+    })
+  }
+
+  it('logs the same hash whatever the split and the chunks, with f32 rows', async () => {
+    const whole = await answer([0], 'f32', 96)
+    const split = await answer([0, 1], 'f32', 7)
+    expect(whole.logLength).toBe(96 + 15)
+    expect(split).toEqual(whole)
+  })
+})
