@@ -1,6 +1,7 @@
 /** worker: the engine of a span, see engine.ts. */
 
 export { checkBatch, segmentRows } from './batch.ts'
+export { bestCandidates } from './cpu/candidates.ts'
 export { type CpuEngineOptions, createCpuEngine } from './cpu/cpuEngine.ts'
 export type {
   Candidates,
