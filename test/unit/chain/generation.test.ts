@@ -121,6 +121,21 @@ describe('an answer over a chain', () => {
     expect(first.passes.some((segments) => segments.length > 1)).toBe(true)
   })
 
+  it('goes on decoding while another session reads a long prompt, whose passes stay bounded', async () => {
+    const world = new World(1)
+    const { engine } = required(world.stages[0])
+    engine.passTurns = 3
+    const reader = await world.open(world.grant({ change: { maxPositions: 1_000 } }))
+    const writer = await world.open(world.grant())
+    const promptTokenIds = Array.from({ length: 900 }, (_, index) => index % 49)
+    const long = generate(request(world, reader, { promptTokenIds, maxTokens: 1, chunkRows: 128 }))
+    const short = generate(request(world, writer, { promptTokenIds: [1] }))
+    await world.run(Promise.all([long, short]))
+    expect(Math.max(...engine.passes.map((segments) => segments.reduce((sum, rows) => sum + rows, 0)))).toBeLessThanOrEqual(128 + 64)
+    const shared = engine.passes.filter((segments) => segments.length === 2 && segments.includes(1))
+    expect(shared.length).toBeGreaterThan(2)
+  })
+
   it('[F13][W5] in any order of delivery, with any sessions beside it and any end, gives the same tokens and leaves nothing', async () => {
     const expected = await reference()
     await fc.assert(
