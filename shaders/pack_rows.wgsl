@@ -88,7 +88,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   for (var pair = lane; pair < shape.width / 2u; pair += 32u) {
     let low = to_half(x[begin + 2u * pair], exponent);
-    packed[to + 1u + pair] = low | (to_half(x[begin + 2u * pair + 1u], exponent) << 16u);
+    let high = to_half(x[begin + 2u * pair + 1u], exponent);
+    packed[to + 1u + pair] = low | (high << 16u);
+    // 2^15 with the largest exponent is 2^128, which is no f32.
+    if (exponent == 113 && ((low & 0x7fffu) == 0x7800u || (high & 0x7fffu) == 0x7800u)) {
+      atomicOr(&flags[0], 1u);
+    }
   }
   //#else
   let to = work.io_word + group.x * shape.width;

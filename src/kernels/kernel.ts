@@ -67,6 +67,7 @@ export class KernelDevice {
   readonly #layouts = new Map<string, GPUBindGroupLayout>()
   readonly #uniforms = new Map<string, GPUBuffer>()
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>()
+  readonly #lazyPipelines = new Map<string, GPUComputePipeline>()
 
   constructor(device: GPUDevice, shaders: ShaderLibrary) {
     this.device = device
@@ -86,19 +87,12 @@ export class KernelDevice {
     })
   }
 
-  /** Compiled once for each variant; rejects when the device refuses the shader. */
+  /** Compiled once for each variant, off this thread; rejects when the device refuses the shader. */
   pipeline<Variant, Shape, Extent>(kernel: Kernel<Variant, Shape, Extent>, variant: Variant): Promise<GPUComputePipeline> {
-    const defines = kernel.defines(variant)
-    const key = `${kernel.name} ${JSON.stringify(defines)}`
+    const key = pipelineKey(kernel, variant)
     const known = this.#pipelines.get(key)
     if (known !== undefined) return known
-    const module = this.device.createShaderModule({ label: kernel.name, code: shaderText(this.#shaders, kernel.name, defines) })
-    const bindGroupLayouts = [this.#layout(kernel.bindings), ...(kernel.usesWork ? [this.workLayout] : [])]
-    const pipeline = this.device.createComputePipelineAsync({
-      label: key,
-      layout: this.device.createPipelineLayout({ bindGroupLayouts }),
-      compute: { module, entryPoint: 'main' },
-    })
+    const pipeline = this.device.createComputePipelineAsync(this.#descriptor(kernel, variant))
     this.#pipelines.set(key, pipeline)
     return pipeline
   }
@@ -110,6 +104,33 @@ export class KernelDevice {
     shape: Shape,
     buffers: readonly GPUBuffer[],
   ): Promise<Dispatch<Extent>> {
+    const pipeline = await this.pipeline(kernel, variant)
+    return this.#dispatch(kernel, shape, buffers, () => pipeline)
+  }
+
+  /** The same for a variant that may never be needed: compiled when it is first used, which may take a second. */
+  prepareLazily<Variant, Shape, Extent>(
+    kernel: Kernel<Variant, Shape, Extent>,
+    variant: Variant,
+    shape: Shape,
+    buffers: readonly GPUBuffer[],
+  ): Dispatch<Extent> {
+    const key = pipelineKey(kernel, variant)
+    return this.#dispatch(kernel, shape, buffers, () => {
+      const known = this.#lazyPipelines.get(key)
+      if (known !== undefined) return known
+      const pipeline = this.device.createComputePipeline(this.#descriptor(kernel, variant))
+      this.#lazyPipelines.set(key, pipeline)
+      return pipeline
+    })
+  }
+
+  #dispatch<Variant, Shape, Extent>(
+    kernel: Kernel<Variant, Shape, Extent>,
+    shape: Shape,
+    buffers: readonly GPUBuffer[],
+    pipeline: () => GPUComputePipeline,
+  ): Dispatch<Extent> {
     assert(
       buffers.length === kernel.bindings.length - 1,
       `kernel ${kernel.name} takes ${kernel.bindings.length - 1} buffers, not ${buffers.length}`,
@@ -122,9 +143,8 @@ export class KernelDevice {
         resource: { buffer },
       })),
     })
-    const pipeline = await this.pipeline(kernel, variant)
     return (pass, extent, work) => {
-      pass.setPipeline(pipeline)
+      pass.setPipeline(pipeline())
       pass.setBindGroup(0, group)
       if (kernel.usesWork) {
         const binding = required(work, `the work of kernel ${kernel.name}`)
@@ -159,6 +179,16 @@ export class KernelDevice {
     return buffer
   }
 
+  #descriptor<Variant, Shape, Extent>(kernel: Kernel<Variant, Shape, Extent>, variant: Variant): GPUComputePipelineDescriptor {
+    const module = this.device.createShaderModule({
+      label: kernel.name,
+      code: shaderText(this.#shaders, kernel.name, kernel.defines(variant)),
+    })
+    const bindGroupLayouts = [this.#layout(kernel.bindings), ...(kernel.usesWork ? [this.workLayout] : [])]
+    const layout = this.device.createPipelineLayout({ bindGroupLayouts })
+    return { label: pipelineKey(kernel, variant), layout, compute: { module, entryPoint: 'main' } }
+  }
+
   #layout(bindings: readonly Binding[]): GPUBindGroupLayout {
     const key = bindings.join()
     const known = this.#layouts.get(key)
@@ -170,4 +200,8 @@ export class KernelDevice {
     this.#layouts.set(key, layout)
     return layout
   }
+}
+
+function pipelineKey<Variant, Shape, Extent>(kernel: Kernel<Variant, Shape, Extent>, variant: Variant): string {
+  return `${kernel.name} ${JSON.stringify(kernel.defines(variant))}`
 }

@@ -209,16 +209,17 @@ async function buildMatvec(
   accumulate: boolean,
 ): Promise<Multiply> {
   const { kernels, weights, tuning } = request
-  const prepare = (rows: GroupRows) =>
-    Promise.all(
-      plan.parts.map((part) => {
-        const { type, columns, outputs, outputFirst } = part
-        const shape = { type, columns, outputs, yStride, yOffset: outputFirst, accumulate }
-        return kernels.prepare(matvec, { type, rows, lanes: tuning.lanes }, shape, [weights.part(part), x, y])
-      }),
-    )
-  const [one, two, four, eight] = await Promise.all([prepare(1), prepare(2), prepare(4), prepare(8)])
-  const variants = { 1: one, 2: two, 4: four, 8: eight }
+  const bound = plan.parts.map((part) => {
+    const { type, columns, outputs, outputFirst } = part
+    const shape = { type, columns, outputs, yStride, yOffset: outputFirst, accumulate }
+    return { type, shape, buffers: [weights.part(part), x, y] }
+  })
+  const { lanes } = tuning
+  const one = await Promise.all(bound.map(({ type, shape, buffers }) => kernels.prepare(matvec, { type, rows: 1, lanes }, shape, buffers)))
+  // One tab alone mostly decodes one row at a time; the wider variants cost a second of compiling each on software adapters.
+  const more = (rows: GroupRows) =>
+    bound.map(({ type, shape, buffers }) => kernels.prepareLazily(matvec, { type, rows, lanes }, shape, buffers))
+  const variants = { 1: one, 2: more(2), 4: more(4), 8: more(8) }
   return (pass, rows) => {
     for (const part of variants[groupRows(rows)]) part(pass, undefined, null)
   }

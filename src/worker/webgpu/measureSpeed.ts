@@ -1,0 +1,53 @@
+/**
+ * Speed probe: how many multiply-accumulates a second this device does in decode's mat-vec, for a volunteer's pledge. Measured, not
+ * asked: adapters' names say little. A hint for placement only; real laps correct it.
+ */
+
+import { KernelDevice, matrixBytes, matvec, type ShaderLibrary } from '../../kernels/index.ts'
+import type { Clock } from '../../shared/index.ts'
+import { tuningFor } from './tuning.ts'
+
+/** A matrix of 11.8 MB in Q4_1: beyond the caches of most processors, 18.9 million multiply-accumulates. */
+const COLUMNS = 2048
+const OUTPUTS = 9216
+
+/** How long the probe may compute; a slower device is done after one repetition. */
+const PROBE_MS = 150
+
+/** Dispatches of one repetition at most: 10 TMAC/s would need more, and that is fast enough. */
+const REPETITIONS_MAX = 256
+
+/** Multiply-accumulates a second of one row. Doubles the work until it takes long enough to be measured. */
+export async function measureMacsPerSecond(device: GPUDevice, shaders: ShaderLibrary, clock: Clock): Promise<number> {
+  const kernels = new KernelDevice(device, shaders)
+  const { lanes } = tuningFor(device.adapterInfo)
+  const type = 'Q4_1' as const
+  const buffer = (size: number) => device.createBuffer({ size, usage: GPUBufferUsage.STORAGE })
+  const buffers = [buffer(matrixBytes(type, COLUMNS, OUTPUTS)), buffer(4 * COLUMNS), buffer(4 * OUTPUTS)]
+  try {
+    const shape = { type, columns: COLUMNS, outputs: OUTPUTS, yStride: OUTPUTS, yOffset: 0, accumulate: false }
+    const dispatch = await kernels.prepare(matvec, { type, rows: 1, lanes }, shape, buffers)
+    const run = async (repetitions: number) => {
+      const encoder = device.createCommandEncoder()
+      const pass = encoder.beginComputePass()
+      for (let index = 0; index < repetitions; index++) dispatch(pass, undefined, null)
+      pass.end()
+      const startMs = clock.nowMs()
+      device.queue.submit([encoder.finish()])
+      await device.queue.onSubmittedWorkDone()
+      return Math.max(0.01, clock.nowMs() - startMs)
+    }
+    // The first run compiles and touches the memory; only the later ones count.
+    await run(1)
+    let repetitions = 1
+    let durationMs = await run(repetitions)
+    while (durationMs < PROBE_MS / 3 && repetitions < REPETITIONS_MAX) {
+      repetitions *= 2
+      durationMs = await run(repetitions)
+    }
+    return (COLUMNS * OUTPUTS * repetitions * 1000) / durationMs
+  } finally {
+    for (const each of buffers) each.destroy()
+    kernels.release()
+  }
+}

@@ -1,0 +1,38 @@
+/** One WebGPU device with every feature and limit that the kernels can use and the adapter has; nothing is demanded. */
+
+export interface OpenedDevice {
+  readonly adapter: GPUAdapter
+  readonly device: GPUDevice
+  /** What a person should read. */
+  readonly description: string
+  /** Computes on the CPU (SwiftShader, lavapipe, WARP): honest, slow. */
+  readonly software: boolean
+}
+
+const FEATURES_WANTED: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query']
+
+/** Each is requested as high as the adapter goes. */
+const LIMITS_WANTED = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupStorageSize',
+] as const satisfies readonly (keyof GPUSupportedLimits)[]
+
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|warp|microsoft basic render/i
+
+/** Null where the host has no adapter. `without`: optional features to leave out, to test the paths without them. */
+export async function openDevice(gpu: GPU, without: readonly GPUFeatureName[] = []): Promise<OpenedDevice | null> {
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
+  if (adapter === null) return null
+  const requiredFeatures = FEATURES_WANTED.filter((name) => adapter.features.has(name) && !without.includes(name))
+  const requiredLimits = Object.fromEntries(LIMITS_WANTED.map((name) => [name, adapter.limits[name]]))
+  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits })
+  const { vendor, architecture, description, device: model } = adapter.info
+  const name = description || model || `${vendor} ${architecture}`.trim() || 'unnamed adapter'
+  return { adapter, device, description: name, software: SOFTWARE.test(`${name} ${architecture} ${vendor}`) }
+}
