@@ -3,7 +3,7 @@
  * and from base.css. System fonts only: no page asks another host for anything.
  */
 
-import { type CSSVariablesResolver, createTheme, type MantineColorsTuple, Paper } from '@mantine/core'
+import { type CSSVariablesResolver, createTheme, type MantineColorsTuple, Paper, Title } from '@mantine/core'
 
 const honey: MantineColorsTuple = [
   '#fff8e8',
@@ -55,7 +55,10 @@ export const theme = createTheme({
   defaultRadius: 'md',
   cursorType: 'pointer',
   respectReducedMotion: true,
-  components: { Paper: Paper.extend({ styles: { root: { backgroundColor: 'var(--ts-surface)', borderColor: 'var(--ts-line)' } } }) },
+  components: {
+    Title: Title.extend({ defaultProps: { textWrap: 'balance' } }),
+    Paper: Paper.extend({ styles: { root: { backgroundColor: 'var(--ts-surface)', borderColor: 'var(--ts-line)' } } }),
+  },
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Helvetica Neue", Arial, sans-serif',
   fontFamilyMonospace: 'ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace',
   headings: {

@@ -63,16 +63,19 @@ export function ChatPage() {
           <RoutePanel figures={figures} />
         </aside>
       ) : (
-        <Drawer
-          opened={drawerOpen}
-          onClose={drawer.close}
-          position="bottom"
-          size="auto"
-          title="Route of the answer"
-          closeButtonProps={{ 'aria-label': 'Close' }}
-        >
-          <RoutePanel figures={figures} />
-        </Drawer>
+        <Drawer.Root opened={drawerOpen} onClose={drawer.close} position="bottom" size="auto">
+          <Drawer.Overlay />
+          <Drawer.Content>
+            <Drawer.Body pt="md">
+              {/* Not Drawer.Header: it is a second banner on the page. */}
+              <Group justify="space-between" mb="sm">
+                <Drawer.Title c="dimmed">Route of the answer</Drawer.Title>
+                <Drawer.CloseButton aria-label="Close" />
+              </Group>
+              <RoutePanel figures={figures} />
+            </Drawer.Body>
+          </Drawer.Content>
+        </Drawer.Root>
       )}
     </div>
   )
