@@ -33,7 +33,7 @@ const DECODE_SESSIONS = [1, 8]
 /** What a decode step attends to at the least. */
 const PROMPT_TOKENS = 32
 /** The first pass of a shape compiles pipelines. */
-const WARM_UP_RUNS = 2
+const WARM_UP_RUNS = 1
 const RUNS_MIN = 3
 const RUNS_MAX = 21
 /** A measurement goes on until it has taken this long, or RUNS_MAX; a slow adapter does RUNS_MIN. */
