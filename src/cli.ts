@@ -3,9 +3,11 @@
 import { Command } from 'commander'
 import packageJson from '../package.json' with { type: 'json' }
 import { registerBenchCommands } from './cli/bench.ts'
+import { registerDemoCommand } from './cli/demo.ts'
 import { registerModelCommands } from './cli/model.ts'
 import { registerModelRunCommand } from './cli/modelRun.ts'
 import { runProgram } from './cli/output.ts'
+import { registerServeCommand } from './cli/serve.ts'
 
 const program = new Command('tabswarm')
   .description('An LLM cloud made of idle GPUs in browser tabs.')
@@ -13,6 +15,8 @@ const program = new Command('tabswarm')
   .showHelpAfterError(false)
   .enablePositionalOptions()
 
+registerServeCommand(program)
+registerDemoCommand(program)
 registerModelRunCommand(registerModelCommands(program))
 registerBenchCommands(program)
 

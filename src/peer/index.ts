@@ -1,5 +1,8 @@
-/** peer: the runtime of one tab, volunteer and requester, without any framework. */
+/** peer: the runtime of one tab, volunteer and requester, and what its engine worker does; without any framework. */
 
+export { EngineHost, type EngineHostPorts } from './engineHost.ts'
+export type { EngineWorker } from './hosting.ts'
+export { createPeerRuntime, type RuntimeHost } from './runtime.ts'
 export type {
   Answer,
   Ask,
@@ -16,3 +19,4 @@ export type {
   StorageSummary,
   VolunteerState,
 } from './types.ts'
+export type { DetectedEngine, EngineWorkerApi } from './workerApi.ts'

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest'
 import type { Manifest } from '../model/index.ts'
 import type { Assignment, ClientMessage } from '../protocol/index.ts'
 import { type ManifestHash, ManualClock, type ModelId } from '../shared/index.ts'
-import type { DetectedEngine, Outcome, ServeRequest } from '../worker/index.ts'
 import type { VolunteerState } from './types.ts'
 import { Volunteer } from './volunteer.ts'
+import type { DetectedEngine, Outcome, ServeRequest } from './workerApi.ts'
 
 const detected: DetectedEngine = {
   engine: 'webgpu',

@@ -6,11 +6,11 @@
 import type { Manifest, Span } from '../model/index.ts'
 import type { Assignment, ClientMessage } from '../protocol/index.ts'
 import { type Clock, type ErrorBody, type ManifestHash, type ModelId, toErrorBody } from '../shared/index.ts'
-import type { DetectedEngine, LoadProgress, Outcome, ServeRequest, StageWork } from '../worker/index.ts'
 import type { GpuSummary, VolunteerState } from './types.ts'
+import type { DetectedEngine, LoadProgress, Outcome, ServeRequest, StageWork } from './workerApi.ts'
 
 export interface VolunteerPorts {
-  readonly send: (message: ClientMessage) => void
+  readonly send: (message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' }>) => void
   readonly detect: () => Promise<Outcome<DetectedEngine>>
   readonly serve: (request: ServeRequest) => Promise<Outcome<null>>
   /** Fetches and checks a manifest. Rejects with a TabswarmError. */

@@ -5,7 +5,6 @@
  */
 
 import type { Manifest, Span } from '../model/index.ts'
-import type { LinkKind } from '../protocol/index.ts'
 import type { ErrorBody, ManifestHash, PeerId } from '../shared/index.ts'
 
 export type Outcome<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly error: ErrorBody }
@@ -50,8 +49,8 @@ export interface StageWork {
 
 /** The page's side, passed as comlink proxies. */
 export interface WorkerEvents {
-  /** Opens (or finds) a link and returns a port to it, transferred. */
-  readonly dial: (peerId: PeerId) => Promise<Outcome<{ readonly port: MessagePort; readonly kind: LinkKind }>>
+  /** Opens a link and returns a port to it, transferred; null where the worker has a port to the open link already. */
+  readonly dial: (peerId: PeerId) => Promise<Outcome<MessagePort | null>>
   readonly onProgress: (progress: LoadProgress) => void
   readonly onWork: (work: StageWork) => void
   readonly onDeviceLost: (message: string) => void
@@ -70,7 +69,7 @@ export interface EngineWorkerApi {
    */
   serve(request: ServeRequest): Promise<Outcome<null>>
   /** An incoming link that the page has authenticated. */
-  addLink(peerId: PeerId, kind: LinkKind, port: MessagePort): Promise<void>
+  addLink(peerId: PeerId, port: MessagePort): Promise<void>
   /** Ends every session with `stopped` and frees the GPU. The worker may be terminated afterwards. */
   stop(): Promise<void>
 }

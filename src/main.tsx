@@ -1,0 +1,42 @@
+/** The page's composition root: real sockets, clock, randomness and worker for one peer runtime, and the pages that show it. */
+
+import { wrap } from 'comlink'
+import { StrictMode } from 'react'
+import { createRoot } from 'react-dom/client'
+import { createPeerRuntime, type EngineWorkerApi } from './peer/index.ts'
+import { required } from './shared/index.ts'
+import { App } from './ui/app.tsx'
+
+const runtime = createPeerRuntime({
+  origin: location.origin,
+  openSocket: (url) => new WebSocket(url),
+  clock: {
+    nowMs: () => performance.timeOrigin + performance.now(),
+    after(delayMs, callback) {
+      const timer = setTimeout(callback, delayMs)
+      return () => clearTimeout(timer)
+    },
+  },
+  random: Math.random,
+  randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+  subtle: crypto.subtle,
+  fetch: (url, init) => fetch(url, init),
+  storage: navigator.storage,
+  startWorker() {
+    const worker = new Worker(new URL('./worker/engine.worker.ts', import.meta.url), { type: 'module', name: 'tabswarm-engine' })
+    return { api: wrap<EngineWorkerApi>(worker), terminate: () => worker.terminate() }
+  },
+})
+globalThis.tabswarm = runtime
+
+// The coordinator hears of the end at once instead of by silence; a page that comes back from the cache begins anew.
+addEventListener('pagehide', () => runtime.dispose())
+addEventListener('pageshow', (event) => {
+  if (event.persisted) location.reload()
+})
+
+createRoot(required(document.getElementById('root'), 'the element #root')).render(
+  <StrictMode>
+    <App runtime={runtime} />
+  </StrictMode>,
+)

@@ -1,0 +1,175 @@
+/**
+ * Hosting: one contribution from consent to Stop. Owns the engine worker and the volunteer's connection, and joins them to the
+ * Volunteer's states; ends all of it at once.
+ */
+
+import { proxy, type Remote, transfer } from 'comlink'
+import { serveLink } from '../network/index.ts'
+import type { Assignment, Link } from '../protocol/index.ts'
+import { toErrorBody } from '../shared/index.ts'
+import { type ConnectionHost, PeerConnection } from './connection.ts'
+import type { ModelLibrary } from './modelLibrary.ts'
+import type { VolunteerState } from './types.ts'
+import { Volunteer } from './volunteer.ts'
+import type { DetectedEngine, EngineWorkerApi, Outcome, WorkerEvents } from './workerApi.ts'
+
+export interface EngineWorker {
+  readonly api: Remote<EngineWorkerApi>
+  terminate(): void
+}
+
+export interface HostingOptions {
+  readonly host: ConnectionHost
+  readonly library: ModelLibrary
+  readonly startWorker: () => EngineWorker
+  readonly pledgeBytes: number
+  readonly onState: (state: VolunteerState) => void
+  /** Weights were kept, or might have been. */
+  readonly onStored: () => void
+}
+
+/** How long Stop waits for the worker to say goodbye to its sessions before it is ended anyway. */
+const STOP_MS = 1_000
+
+export class Hosting {
+  readonly #options: HostingOptions
+  readonly #worker: EngineWorker
+  readonly #volunteer: Volunteer
+  #connection: PeerConnection | null = null
+  #assignment: Assignment | null = null
+  #engineReady = false
+  /** Key of the coordinator whose grants the stage accepts now. */
+  #hostedKey: Uint8Array | null = null
+  /** Links that the worker has a port to. */
+  readonly #handed = new WeakSet<Link>()
+  #stopped = false
+
+  constructor(options: HostingOptions) {
+    this.#options = options
+    this.#worker = options.startWorker()
+    const { library, host } = options
+    this.#volunteer = new Volunteer(
+      {
+        send: (message) => void this.#connection?.control.send(message),
+        detect: () => this.#detect(),
+        serve: async (request) => {
+          const served = await this.#worker.api.serve(request)
+          options.onStored()
+          return served
+        },
+        manifest: (modelId, hash) => library.manifest(modelId, hash),
+        modelUrl: (modelId) => library.modelUrl(modelId),
+        clock: host.clock,
+        onState: options.onState,
+      },
+      options.pledgeBytes,
+    )
+    void this.#start()
+  }
+
+  stop(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#volunteer.stop()
+    const cancel = this.#options.host.clock.after(STOP_MS, () => this.#end())
+    void this.#worker.api.stop().finally(() => {
+      cancel()
+      this.#end()
+    })
+  }
+
+  #end(): void {
+    this.#worker.terminate()
+    this.#connection?.close()
+  }
+
+  async #start(): Promise<void> {
+    try {
+      const connection = await PeerConnection.open(this.#options.host, {
+        load: () => this.#volunteer.load(),
+        onIncoming: (link) => this.#handOver(link),
+      })
+      if (this.#stopped) return connection.close()
+      this.#connection = connection
+      connection.control.on('state', (state) => {
+        if (state.kind === 'online') void this.#onOnline()
+        else this.#volunteer.handleOffline()
+        if (state.kind === 'closed' && !this.#stopped) this.#options.onState({ kind: 'failed', error: state.error })
+      })
+      connection.control.on('assign', (assignment) => {
+        this.#assignment = assignment
+        void this.#volunteer.handleAssign(assignment)
+      })
+      connection.control.on('release', () => this.#volunteer.handleRelease())
+      await this.#volunteer.start()
+    } catch (error) {
+      if (!this.#stopped) this.#options.onState({ kind: 'failed', error: toErrorBody(error) })
+    }
+  }
+
+  async #detect(): Promise<Outcome<DetectedEngine>> {
+    this.#engineReady = false
+    this.#hostedKey = null
+    const detected = await this.#worker.api.detect()
+    this.#engineReady = detected.ok
+    await this.#hostIfOnline()
+    return detected
+  }
+
+  async #onOnline(): Promise<void> {
+    await this.#hostIfOnline()
+    this.#volunteer.handleOnline()
+  }
+
+  /** The stage begins anew only for another engine or another coordinator: a broken control socket ends no session. */
+  async #hostIfOnline(): Promise<void> {
+    const connection = this.#connection
+    const state = connection?.control.state
+    if (connection === null || state?.kind !== 'online' || !this.#engineReady) return
+    const { api } = this.#worker
+    await api.setClockOffset(connection.control.coordinatorNowMs() - this.#options.host.clock.nowMs())
+    if (this.#hostedKey !== null && equal(this.#hostedKey, state.coordinatorKey)) return
+    this.#hostedKey = state.coordinatorKey
+    // Each callback travels as a proxy of its own: an object of functions cannot be cloned.
+    await api.host({ peerId: connection.peerId, coordinatorKey: state.coordinatorKey }, proxy(this.#workerEvents(connection)))
+    // Incoming links are accepted from here on.
+    await connection.network()
+  }
+
+  #workerEvents(connection: PeerConnection): WorkerEvents {
+    return {
+      dial: async (peerId) => {
+        try {
+          const network = await connection.network()
+          const link = await network.dial(peerId)
+          if (this.#handed.has(link)) return { ok: true, value: null }
+          const port = this.#portTo(link)
+          return transfer({ ok: true, value: port }, [port])
+        } catch (error) {
+          return { ok: false, error: toErrorBody(error) }
+        }
+      },
+      onProgress: (progress) => {
+        if (this.#assignment !== null) this.#volunteer.handleProgress(progress, this.#assignment)
+      },
+      onWork: (work) => this.#volunteer.handleWork(work),
+      onDeviceLost: (message) => void this.#volunteer.handleDeviceLost(message),
+    }
+  }
+
+  #handOver(link: Link): void {
+    const port = this.#portTo(link)
+    void this.#worker.api.addLink(link.peerId, transfer(port, [port]))
+  }
+
+  #portTo(link: Link): MessagePort {
+    const { port1, port2 } = new MessageChannel()
+    this.#handed.add(link)
+    serveLink(link, port1)
+    return port2
+  }
+}
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index])
+}

@@ -1,0 +1,161 @@
+/** createPeerRuntime: the whole peer of one tab. Fills the store, carries out what the page asks; both roles, each its own peer. */
+
+import { sha256Of, signatureVerifier } from '../network/index.ts'
+import { LinkRouter } from '../session/index.ts'
+import { type Clock, type ManifestHash, type ModelId, TabswarmError, toErrorBody } from '../shared/index.ts'
+import { deleteWeightCache, measureWeightCache } from '../worker/index.ts'
+import { type ConnectionHost, PeerConnection } from './connection.ts'
+import { type EngineWorker, Hosting } from './hosting.ts'
+import { type HttpFetch, ModelLibrary } from './modelLibrary.ts'
+import { type Admission, type RequesterPorts, startAsk } from './requester.ts'
+import { createPeerStore } from './store.ts'
+import type { PeerRuntime } from './types.ts'
+
+export interface RuntimeHost extends ConnectionHost {
+  readonly fetch: HttpFetch
+  readonly storage: StorageManager
+  readonly startWorker: () => EngineWorker
+}
+
+/** A request waits this long for a place, or for the connection, before it is refused. */
+const PATIENCE_MS = 30_000
+const RETRY_MS = 1_000
+/** Refusals that pass by themselves. */
+const PASSING_REASONS: readonly string[] = ['busy', 'loading', 'offline']
+
+export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
+  const store = createPeerStore()
+  const { clock, fetch, origin, storage, subtle } = host
+  const library = new ModelLibrary({ origin, fetch, clock, sha256: sha256Of(subtle) })
+  const requester = openRequester(host, library, store)
+  let hosting: Hosting | null = null
+  const measureStorage = () =>
+    void measureWeightCache(storage).then(
+      (measured) => store.setState({ storage: measured }),
+      () => undefined,
+    )
+  measureStorage()
+  return {
+    store,
+    contribute({ pledgeBytes }) {
+      hosting?.stop()
+      // Asked for where it helps; browsers that refuse may evict, which costs a download.
+      void storage.persist().catch(() => false)
+      const current = new Hosting({
+        host,
+        library,
+        startWorker: host.startWorker,
+        pledgeBytes,
+        onState: (volunteer) => {
+          if (hosting === current || hosting === null) store.setState({ volunteer })
+        },
+        onStored: measureStorage,
+      })
+      hosting = current
+    },
+    stopContributing() {
+      hosting?.stop()
+      hosting = null
+      store.setState({ volunteer: { kind: 'off' } })
+    },
+    ask: (request, onProgress) => startAsk(requester, request, onProgress),
+    async deleteStorage() {
+      await deleteWeightCache()
+      measureStorage()
+    },
+    dispose() {
+      hosting?.stop()
+      hosting = null
+      requester.close()
+    },
+  }
+}
+
+/** The asking role: its socket opens at once, to watch the network; its links at the first question. */
+function openRequester(host: RuntimeHost, library: ModelLibrary, store: PeerRuntime['store']): RequesterPorts & { close(): void } {
+  const { clock, subtle } = host
+  let closed = false
+  const opening = PeerConnection.open(host, { load: () => ({ sessions: 0, kvPositionsFree: 0 }), onIncoming: (link) => link.close() })
+  opening.then(
+    (connection) => {
+      if (closed) return connection.close()
+      watch(connection, store)
+    },
+    (error: unknown) => store.setState({ connection: { kind: 'offline', error: toErrorBody(error), retryInMs: Number.POSITIVE_INFINITY } }),
+  )
+  let router: Promise<LinkRouter> | null = null
+  let key: Uint8Array | null = null
+  let now: () => number = () => clock.nowMs()
+  return {
+    library,
+    clock,
+    verify: signatureVerifier(subtle),
+    manifestHash: (modelId) => patiently(clock, async () => announcedHash(store, modelId)),
+    admit: (request) =>
+      patiently(clock, async (): Promise<Admission> => {
+        const { control } = await opening
+        const admitted = await control.admit(request)
+        if (control.state.kind === 'online') key = control.state.coordinatorKey
+        now = () => control.coordinatorNowMs()
+        return { grant: admitted.grant, chain: admitted.chain }
+      }),
+    ended(sessionId, outcome, failedStage) {
+      void opening.then(({ control }) => control.send({ type: 'ended', sessionId, outcome, failedPeerId: failedStage?.peerId ?? null }))
+    },
+    router() {
+      router ??= opening.then(
+        (connection) => new LinkRouter({ dial: async (peerId, signal) => (await connection.network()).dial(peerId, signal), clock }),
+      )
+      return router
+    },
+    coordinatorKey() {
+      if (key === null) throw new TabswarmError('offline', 'the coordinator is not known yet; try again in a moment')
+      return key
+    },
+    coordinatorNowMs: () => now(),
+    close() {
+      closed = true
+      void opening.then((connection) => connection.close())
+    },
+  }
+}
+
+function watch({ control, peerId }: PeerConnection, store: PeerRuntime['store']): void {
+  control.on('network', ({ summary }) => store.setState({ network: summary }))
+  control.on('state', (state) => {
+    switch (state.kind) {
+      case 'connecting':
+        return store.setState({ connection: { kind: 'connecting' } })
+      case 'online':
+        store.setState({ connection: { kind: 'online', peerId }, defaultModelId: state.welcome.defaultModelId })
+        return void control.send({ type: 'watch' })
+      case 'offline':
+        return store.setState({ connection: { kind: 'offline', error: state.error, retryInMs: state.retryInMs }, network: null })
+      case 'closed':
+        return store.setState({ connection: { kind: 'offline', error: state.error, retryInMs: Number.POSITIVE_INFINITY }, network: null })
+    }
+  })
+}
+
+function announcedHash(store: PeerRuntime['store'], modelId: ModelId): ManifestHash {
+  const { network } = store.getState()
+  if (network === null) throw new TabswarmError('offline', 'this tab is not connected to the coordinator; it is trying again')
+  const swarm = network.swarms.find((candidate) => candidate.modelId === modelId)
+  if (swarm === undefined)
+    throw new TabswarmError('unknown-model', `the model ${modelId} is not served here; reload the page to see which are`)
+  return swarm.manifestHash
+}
+
+/** Tries again while the refusal is one that passes by itself, for a bounded time. */
+async function patiently<Value>(clock: Clock, attempt: () => Promise<Value>): Promise<Value> {
+  const untilMs = clock.nowMs() + PATIENCE_MS
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      const passes = error instanceof TabswarmError && PASSING_REASONS.includes(error.reason)
+      if (!passes || clock.nowMs() + RETRY_MS > untilMs) throw error
+      await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve))
+    }
+  }
+}

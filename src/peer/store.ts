@@ -1,0 +1,14 @@
+/** The page's picture of this peer, as one zustand store that the runtime fills. */
+
+import { createStore, type StoreApi } from 'zustand/vanilla'
+import type { PeerState } from './types.ts'
+
+export function createPeerStore(): StoreApi<PeerState> {
+  return createStore<PeerState>(() => ({
+    connection: { kind: 'connecting' },
+    volunteer: { kind: 'off' },
+    network: null,
+    storage: null,
+    defaultModelId: null,
+  }))
+}
