@@ -1,7 +1,8 @@
 /** Chat: the conversation and its composer, with the route of the answer beside it (in a drawer on narrow screens). */
 
-import { ActionIcon, Button, Drawer, Group, Title, Tooltip, VisuallyHidden } from '@mantine/core'
+import { ActionIcon, Button, Group, Title, VisuallyHidden } from '@mantine/core'
 import { useDisclosure, useDocumentTitle, useMediaQuery } from '@mantine/hooks'
+import { lazy, Suspense, useRef } from 'react'
 import { useStore } from 'zustand'
 import type { ChatEntry } from '../chatStore.ts'
 import { RouteIcon } from '../icons.tsx'
@@ -12,6 +13,9 @@ import { MessageList } from './messageList.tsx'
 import { type RouteFigures, RoutePanel } from './routePanel.tsx'
 import { SamplingPopover } from './samplingPopover.tsx'
 
+/** Narrow screens only, and only when asked for. */
+const RouteDrawer = lazy(async () => ({ default: (await import('./routeDrawer.tsx')).RouteDrawer }))
+
 export function ChatPage() {
   useDocumentTitle('Chat · Tabswarm')
   const { chat } = useServices()
@@ -19,6 +23,11 @@ export function ChatPage() {
   const newChat = useStore(chat, (state) => state.newChat)
   const wide = useMediaQuery('(min-width: 64em)', true, { getInitialValueInEffect: false })
   const [drawerOpen, drawer] = useDisclosure(false)
+  const routeButton = useRef<HTMLButtonElement>(null)
+  const closeDrawer = () => {
+    drawer.close()
+    routeButton.current?.focus()
+  }
   const figures = latestRoute(entries)
   return (
     <div className={styles.page} data-full-height>
@@ -40,18 +49,17 @@ export function ChatPage() {
           <Group gap={6}>
             <SamplingPopover />
             {!wide && (
-              <Tooltip label="Who computes the answer">
-                <ActionIcon
-                  variant="subtle"
-                  color="gray"
-                  c="var(--mantine-color-text)"
-                  size={36}
-                  aria-label="Who computes the answer"
-                  onClick={drawer.open}
-                >
-                  <RouteIcon />
-                </ActionIcon>
-              </Tooltip>
+              <ActionIcon
+                ref={routeButton}
+                variant="subtle"
+                color="gray"
+                c="var(--mantine-color-text)"
+                size={36}
+                aria-label="Who computes the answer"
+                onClick={drawer.open}
+              >
+                <RouteIcon />
+              </ActionIcon>
             )}
           </Group>
         </Group>
@@ -63,19 +71,11 @@ export function ChatPage() {
           <RoutePanel figures={figures} />
         </aside>
       ) : (
-        <Drawer.Root opened={drawerOpen} onClose={drawer.close} position="bottom" size="auto">
-          <Drawer.Overlay />
-          <Drawer.Content>
-            <Drawer.Body pt="md">
-              {/* Not Drawer.Header: it is a second banner on the page. */}
-              <Group justify="space-between" mb="sm">
-                <Drawer.Title c="dimmed">Route of the answer</Drawer.Title>
-                <Drawer.CloseButton aria-label="Close" />
-              </Group>
-              <RoutePanel figures={figures} />
-            </Drawer.Body>
-          </Drawer.Content>
-        </Drawer.Root>
+        drawerOpen && (
+          <Suspense>
+            <RouteDrawer figures={figures} onClose={closeDrawer} />
+          </Suspense>
+        )
       )}
     </div>
   )

@@ -1,18 +1,12 @@
-/** How the model chooses its words: the few options that people ask for. */
+/** How the model chooses its words: the button of the few options that people ask for. */
 
-import { ActionIcon, NumberInput, Popover, Slider, Stack, Text } from '@mantine/core'
-import { useStore } from 'zustand'
+import { ActionIcon, Popover, Text } from '@mantine/core'
+import { lazy, Suspense } from 'react'
 import { TuneIcon } from '../icons.tsx'
-import { useServices } from '../runtimeContext.ts'
 
-const SEED_MAX = 2 ** 32 - 1
-/** One answer; the default model's context is 8,192 positions. */
-const TOKENS_MAX = 4_096
+const SamplingFields = lazy(async () => ({ default: (await import('./samplingFields.tsx')).SamplingFields }))
 
 export function SamplingPopover() {
-  const { chat } = useServices()
-  const { temperature, maxTokens, seed } = useStore(chat, (state) => state.options)
-  const { setOptions } = chat.getState()
   return (
     <Popover width={300} position="bottom-end" shadow="md" trapFocus returnFocus withRoles>
       <Popover.Target>
@@ -20,45 +14,14 @@ export function SamplingPopover() {
           <TuneIcon />
         </ActionIcon>
       </Popover.Target>
-      <Popover.Dropdown aria-label="Options of the answer">
-        <Stack gap="md">
-          <div>
-            <Text size="sm" fw={500} id="temperature-label">
-              Temperature {temperature.toFixed(1)}
-            </Text>
-            <Slider
-              min={0}
-              max={2}
-              step={0.1}
-              value={temperature}
-              onChange={(value) => setOptions({ temperature: value })}
-              label={null}
-              thumbLabel="Temperature"
-            />
-            <Text size="xs" c="dimmed" mt={6}>
-              0 always takes the likeliest word.
-            </Text>
-          </div>
-          <NumberInput
-            label="Longest answer, in tokens"
-            min={1}
-            max={TOKENS_MAX}
-            allowDecimal={false}
-            value={maxTokens}
-            onChange={(value) => typeof value === 'number' && value >= 1 && value <= TOKENS_MAX && setOptions({ maxTokens: value })}
-          />
-          <NumberInput
-            label="Seed"
-            description="Empty: a new one for each answer"
-            min={0}
-            max={SEED_MAX}
-            allowDecimal={false}
-            allowNegative={false}
-            value={seed ?? ''}
-            onChange={(value) => setOptions({ seed: typeof value === 'number' && value <= SEED_MAX ? value : null })}
-          />
-        </Stack>
+      <Popover.Dropdown aria-label="Options of the answer" mih={FIELDS_HEIGHT}>
+        <Suspense fallback={<Text size="sm">Opening the options …</Text>}>
+          <SamplingFields />
+        </Suspense>
       </Popover.Dropdown>
     </Popover>
   )
 }
+
+/** Of the fields, so that nothing moves when they arrive. */
+const FIELDS_HEIGHT = 258
