@@ -1,0 +1,140 @@
+/**
+ * `npm test`: every test, each GPU test on every adapter at hand. Gets the default model first. `npm test -- unit e2e` runs
+ * only the runs named. GPU_REQUIRED=1: SwiftShader must be there; LAVAPIPE_REQUIRED=1: lavapipe too. Ends with one line
+ * `N passed, N failed, N skipped` over all runs.
+ */
+
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { register } from 'tsx/esm/api'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+register({ tsconfig: path.join(root, 'tsconfig.json') })
+const { ADAPTER_VARIABLE, catalogueEntry, environmentFor, probeEnvironment, pullModel } = await import('../src/node/index.ts')
+
+/** Which prompts test/golden computes: the longest only where it is fastest. */
+const PROMPTS_VARIABLE = 'TABSWARM_PROMPTS'
+const RUN_NAMES = ['unit', 'gpu:swiftshader', 'gpu:lavapipe', 'e2e']
+
+/** @type {import('node:child_process').ChildProcess | null} */
+let child = null
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.on(signal, () => child?.kill(signal))
+
+const reports = await mkdtemp(path.join(tmpdir(), 'tabswarm-test-'))
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} finally {
+  await rm(reports, { recursive: true, force: true })
+}
+
+/** @param {readonly string[]} wanted */
+async function main(wanted) {
+  const unknown = wanted.filter((name) => !RUN_NAMES.includes(name))
+  if (unknown.length > 0) {
+    process.stderr.write(`there is no run ${unknown.join(', ')}; the runs are ${RUN_NAMES.join(', ')}\n`)
+    return 2
+  }
+  await getModel()
+  const isWanted = (/** @type {string} */ name) => wanted.length === 0 || wanted.includes(name)
+  const lavapipe = isWanted('gpu:lavapipe') ? await gpuEnvironment('lavapipe') : { missing: 'not asked for' }
+  const results = []
+  if (isWanted('unit')) results.push(await runProject('unit', 'unit', {}))
+  if (isWanted('gpu:swiftshader')) {
+    const prompts = 'env' in lavapipe ? 'short' : 'all'
+    results.push(await runAdapter('swiftshader', await gpuEnvironment('swiftshader'), prompts, process.env.GPU_REQUIRED === '1'))
+  }
+  if (isWanted('gpu:lavapipe')) results.push(await runAdapter('lavapipe', lavapipe, 'all', process.env.LAVAPIPE_REQUIRED === '1'))
+  if (isWanted('e2e')) results.push(await runProject('e2e', 'e2e', {}))
+  return report(results)
+}
+
+async function getModel() {
+  const entry = catalogueEntry('default')
+  if (entry === undefined) throw new Error('the catalogue has no default model')
+  let tenth = -1
+  await pullModel(entry, {
+    onProgress(bytesDone, bytesTotal) {
+      const now = Math.floor((10 * bytesDone) / bytesTotal)
+      if (now !== tenth && bytesDone < bytesTotal) process.stdout.write(`getting the model: ${10 * now} %\n`)
+      tenth = now
+    },
+  })
+}
+
+/**
+ * The variables of a driver that was found and that Dawn accepts, or what is missing.
+ * @param {'swiftshader' | 'lavapipe'} adapter
+ */
+async function gpuEnvironment(adapter) {
+  const found = await environmentFor(adapter)
+  if ('missing' in found) return found
+  const description = await probeEnvironment(found.env)
+  return description === null ? { missing: `Dawn gets no adapter from ${JSON.stringify(found.env)}` } : found
+}
+
+/**
+ * @param {'swiftshader' | 'lavapipe'} adapter
+ * @param {import('../src/node/index.ts').GpuEnvironment} environment
+ * @param {'short' | 'all'} prompts
+ * @param {boolean} isRequired
+ */
+async function runAdapter(adapter, environment, prompts, isRequired) {
+  const name = `gpu:${adapter}`
+  if ('env' in environment) return runProject(name, 'gpu', { ...environment.env, [ADAPTER_VARIABLE]: adapter, [PROMPTS_VARIABLE]: prompts })
+  process.stdout.write(`\n== ${name}: ${isRequired ? 'FAILED, it is required' : 'skipped'}: ${environment.missing}\n`)
+  return { name, passed: 0, failed: isRequired ? 1 : 0, skipped: isRequired ? 0 : 1, seconds: 0, note: environment.missing }
+}
+
+/**
+ * One vitest project in a process of its own, its output passed on.
+ * @param {string} name
+ * @param {string} project
+ * @param {Readonly<Record<string, string>>} env
+ */
+async function runProject(name, project, env) {
+  process.stdout.write(`\n== ${name}\n`)
+  const startedMs = performance.now()
+  const reportFile = path.join(reports, `${name.replace(':', '-')}.json`)
+  const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs')
+  const args = [vitest, 'run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`]
+  const code = await new Promise((resolve, reject) => {
+    child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } })
+    child.once('error', reject)
+    child.once('exit', resolve)
+  })
+  child = null
+  const seconds = (performance.now() - startedMs) / 1000
+  const counts = await readCounts(reportFile)
+  // A file that could not be loaded, or a process that died, fails without a failed test.
+  const failed = code === 0 ? counts.failed : Math.max(1, counts.failed)
+  return { name, ...counts, failed, seconds, note: code === 0 ? '' : `exit code ${code}` }
+}
+
+/** @param {string} reportFile */
+async function readCounts(reportFile) {
+  const text = await readFile(reportFile, 'utf8').catch(() => null)
+  if (text === null) return { passed: 0, failed: 1, skipped: 0 }
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(text)
+  return { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests + numTodoTests }
+}
+
+/**
+ * Prints the table and the last line; the exit code.
+ * @param {readonly {name: string, passed: number, failed: number, skipped: number, seconds: number, note: string}[]} results
+ */
+function report(results) {
+  process.stdout.write(
+    `\n${'run'.padEnd(18)}${'passed'.padStart(8)}${'failed'.padStart(8)}${'skipped'.padStart(9)}${'seconds'.padStart(9)}\n`,
+  )
+  for (const { name, passed, failed, skipped, seconds, note } of results) {
+    const row = `${name.padEnd(18)}${String(passed).padStart(8)}${String(failed).padStart(8)}${String(skipped).padStart(9)}${seconds.toFixed(0).padStart(9)}`
+    process.stdout.write(`${row}${note === '' ? '' : `  ${note}`}\n`)
+  }
+  const sum = (/** @type {'passed' | 'failed' | 'skipped'} */ key) => results.reduce((total, result) => total + result[key], 0)
+  if (sum('passed') === 0) process.stdout.write('no test passed: that is a failure\n')
+  process.stdout.write(`${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped\n`)
+  return sum('failed') > 0 || sum('passed') === 0 ? 1 : 0
+}
