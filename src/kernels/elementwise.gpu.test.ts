@@ -1,0 +1,98 @@
+/** embedding, rmsNorm and swiglu against the truth: odd sizes, every table type, rows picked out, extreme values. */
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { asFloats, KernelHarness, nmse, seededBlocks, seededValues } from '../../test/support/kernelHarness.ts'
+import { dequantize, tensorTypes } from '../model/index.ts'
+import { rmsNormReference, swigluReference } from './elementwise.reference.ts'
+import { embedding } from './embedding.ts'
+import { rmsNorm } from './rmsNorm.ts'
+import { swiglu } from './swiglu.ts'
+import { toPanels } from './weightLayout.ts'
+
+let harness: KernelHarness
+beforeAll(async () => {
+  harness = await KernelHarness.open()
+})
+afterAll(() => harness.close())
+
+describe('embedding', () => {
+  for (const type of tensorTypes) {
+    it(`${type}: the rows of the tokens; ids of another part are left alone`, async () => {
+      const [width, ids] = [96, 70]
+      const bytes = seededBlocks(type, 21, ids * width)
+      const table = dequantize(type, bytes)
+      const x = new Float32Array(5 * width).fill(7)
+      // The part holds ids 100 … 169; row 0 is another piece's.
+      const tokens = [100, 163, 164, 99, 170]
+      const rows = [{}, ...tokens.map((token) => ({ token }))]
+      const shape = { type, width, idFirst: 100, idCount: ids }
+      const input = { work: { rowBase: 1, rowFirst: 0, rowCount: 5 }, rows }
+      const [words] = await harness.run(embedding, { type }, shape, { rows: 5 }, [toPanels(type, bytes, width, 0, ids), x], input)
+      const expected = tokens.flatMap((token) =>
+        token >= 100 && token < 170 ? Array.from(table.subarray((token - 100) * width, (token - 99) * width)) : new Array(width).fill(7),
+      )
+      expect(nmse(asFloats(words), expected)).toBeLessThan(embedding.nmseMax)
+    })
+  }
+})
+
+describe('rmsNorm', () => {
+  for (const [rows, width] of [
+    [1, 4],
+    [3, 100],
+    [9, 576],
+  ] as const) {
+    it(`${rows} rows of ${width}`, async () => {
+      const x = seededValues(2, rows * width).map((value) => value * 300)
+      const weight = seededValues(4, width)
+      const out = new Float32Array(rows * width)
+      const [words] = await harness.run(rmsNorm, { gather: false }, { width, epsilon: 1e-5 }, { rows }, [x, weight, out])
+      expect(nmse(asFloats(words), rmsNormReference(x, weight, 1e-5))).toBeLessThan(rmsNorm.nmseMax)
+    })
+  }
+
+  it('takes the rows that are wanted, in their order; epsilon decides a row of zeros', async () => {
+    const width = 64
+    const x = seededValues(2, 6 * width).fill(0, 0, width)
+    const weight = seededValues(4, width)
+    const selected = [5, 0, 2, 5, 3]
+    const out = new Float32Array(selected.length * width)
+    const extent = { rows: selected.length }
+    const [words] = await harness.run(rmsNorm, { gather: true }, { width, epsilon: 1e-5 }, extent, [x, weight, out], { work: { selected } })
+    const picked = Float32Array.from(selected.flatMap((row) => Array.from(x.subarray(row * width, (row + 1) * width))))
+    expect(nmse(asFloats(words), rmsNormReference(picked, weight, 1e-5))).toBeLessThan(rmsNorm.nmseMax)
+  })
+
+  it('keeps NaN', async () => {
+    const x = seededValues(2, 32)
+    x[9] = Number.NaN
+    const [words] = await harness.run(rmsNorm, { gather: false }, { width: 32, epsilon: 1e-5 }, { rows: 1 }, [
+      x,
+      seededValues(4, 32),
+      new Float32Array(32),
+    ])
+    expect(asFloats(words).every(Number.isNaN)).toBe(true)
+  })
+})
+
+describe('swiglu', () => {
+  for (const [rows, width] of [
+    [1, 4],
+    [3, 260],
+  ] as const) {
+    it(`${rows} rows of ${width}`, async () => {
+      const x = seededValues(6, rows * 2 * width).map((value) => value * 12)
+      const [words] = await harness.run(swiglu, undefined, { width }, { rows }, [x, new Float32Array(rows * width)])
+      expect(nmse(asFloats(words), swigluReference(x, width))).toBeLessThan(swiglu.nmseMax)
+    })
+  }
+
+  it('is finite at both ends of f32', async () => {
+    const x = Float32Array.of(-1e30, -100, 100, 1e30, 1, 1, 1, 1)
+    const [words] = await harness.run(swiglu, undefined, { width: 4 }, { rows: 1 }, [x, new Float32Array(4)])
+    const y = asFloats(words)
+    expect(Math.abs(y[1] ?? 1)).toBeLessThan(1e-30)
+    expect(Array.from(y.slice(2))).toEqual([100, Math.fround(1e30)])
+    expect(y.every(Number.isFinite)).toBe(true)
+  })
+})

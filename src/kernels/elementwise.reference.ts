@@ -1,0 +1,23 @@
+/** The truth of rmsNorm and swiglu, in f64. */
+
+/** x: [rows, width]. */
+export function rmsNormReference(x: ArrayLike<number>, weight: ArrayLike<number>, epsilon: number): Float64Array {
+  const width = weight.length
+  const y = new Float64Array(x.length)
+  for (let row = 0; row < x.length / width; row++) {
+    let squares = 0
+    for (let column = 0; column < width; column++) squares += (x[row * width + column] ?? 0) ** 2
+    const scale = 1 / Math.sqrt(squares / width + epsilon)
+    for (let column = 0; column < width; column++) y[row * width + column] = (x[row * width + column] ?? 0) * scale * (weight[column] ?? 0)
+  }
+  return y
+}
+
+/** gateUp: [rows, gate | up], each `width` wide. */
+export function swigluReference(gateUp: ArrayLike<number>, width: number): Float64Array {
+  return Float64Array.from({ length: gateUp.length / 2 }, (_, index) => {
+    const at = Math.floor(index / width) * 2 * width + (index % width)
+    const gate = gateUp[at] ?? 0
+    return (gate / (1 + Math.exp(-gate))) * (gateUp[at + width] ?? 0)
+  })
+}
