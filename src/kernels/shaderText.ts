@@ -40,6 +40,7 @@ function expandLines(shaders: ShaderLibrary, lines: readonly string[], defines: 
       out.push(...expandLines(shaders, shaders(name).split('\n'), defines, depth + 1))
       continue
     }
+    assert(verb === 'repeat' || verb === 'if', `unknown shader directive //#${verb}`)
     const block = findEnd(lines, at)
     if (verb === 'repeat') {
       const variable = required(words[0], 'the variable of //#repeat')
@@ -47,7 +48,6 @@ function expandLines(shaders: ShaderLibrary, lines: readonly string[], defines: 
       const body = lines.slice(at + 1, block.end)
       for (let i = 0; i < count; i++) out.push(...expandLines(shaders, body, { ...defines, [variable]: i }, depth + 1))
     } else {
-      assert(verb === 'if', `unknown shader directive //#${verb}`)
       const kept = evaluate(rest.trim(), defines) !== 0
       const body = kept ? lines.slice(at + 1, block.otherwise ?? block.end) : lines.slice((block.otherwise ?? block.end) + 1, block.end)
       out.push(...expandLines(shaders, body, defines, depth + 1))
