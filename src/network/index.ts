@@ -1,7 +1,6 @@
 /** network: links to other peers, and the control socket to the coordinator. */
 
 export {
-  ADMIT_DEADLINE_MS,
   type AdmitRequest,
   ControlClient,
   type ControlClientOptions,

@@ -43,13 +43,8 @@ const grantSchema = v.strictObject({
   expiresAtMs: amount,
 })
 
-/** The grant's JSON in UTF-8: what is signed, and what travels. */
-export function encodeGrant(grant: Grant): Uint8Array<ArrayBuffer> {
-  return utf8Encode(JSON.stringify(grant))
-}
-
 export async function signGrant(grant: Grant, signer: Signer): Promise<SignedGrant> {
-  const body = encodeGrant(grant)
+  const body = utf8Encode(JSON.stringify(grant))
   const signature = await signer.sign(concatBytes([utf8Encode(GRANT_CONTEXT), body]))
   return { body: toBase64Url(body), signature: toBase64Url(signature) }
 }

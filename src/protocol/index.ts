@@ -29,10 +29,9 @@ export type {
   WindowFrame,
 } from './frames.ts'
 export { GRANT_CONTEXT, type Grant, type GrantStage, type SignedGrant } from './grant.ts'
-export { encodeGrant, openGrant, signGrant } from './grantCodec.ts'
+export { openGrant, signGrant } from './grantCodec.ts'
 export {
   CONTROL_MESSAGE_BYTES_MAX,
-  CONTROL_PAYLOAD_BYTES_MAX,
   FAILURE_MESSAGE_CHARACTERS_MAX,
   FRAME_BYTES_MAX,
   GRANT_LIFE_MS_MAX,
@@ -46,8 +45,7 @@ export {
   TOP_K_MAX,
   WIDTH_MAX,
   WINDOW_ROWS,
-  WINDOW_TOTAL_MAX,
 } from './limits.ts'
 export type { Dial, Link, LinkClosed, LinkHandlers, LinkKind, LinkStats } from './link.ts'
 export { ReceiveWindow } from './receiveWindow.ts'
-export { decodeRows, encodeRows, type RowEncoding, type RowKind, rowBytes, rowWidth } from './rows.ts'
+export { decodeRows, encodeRows, type RowEncoding, type RowKind, rowBytes } from './rows.ts'

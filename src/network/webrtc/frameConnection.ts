@@ -1,6 +1,9 @@
-/** FrameConnection: PeerJS's DataConnection without its serializers. It hands out the open RTCDataChannel and tells the end. */
+/**
+ * FrameConnection: PeerJS's DataConnection without its serializers and buffers. It hands out the open RTCDataChannel and tells
+ * the end. (BufferedConnection is the base that PeerJS exports; DataConnection itself is a type there.)
+ */
 
-import { DataConnection } from 'peerjs'
+import { BufferedConnection, type DataConnection } from 'peerjs'
 
 export interface ConnectionListener {
   /** Once, synchronously with the channel's opening, so that no message is missed. */
@@ -20,7 +23,7 @@ interface State {
 /** Beside the class: PeerJS calls `_initializeDataChannel` from its constructor, before a subclass has fields. */
 const states = new WeakMap<FrameConnection, State>()
 
-export class FrameConnection extends DataConnection {
+export class FrameConnection extends BufferedConnection {
   /** PeerJS's name of "no serializer". */
   readonly serialization = 'raw'
 
@@ -36,8 +39,13 @@ export class FrameConnection extends DataConnection {
       channel.close()
       return
     }
+    const rtc = this.peerConnection
     state.channel = channel
-    state.rtc = this.peerConnection
+    state.rtc = rtc
+    // PeerJS waits for iceConnectionState `failed`, which Chromium 156 never reports for a tab that has gone; this comes after 15 s.
+    rtc.addEventListener('connectionstatechange', () => {
+      if (rtc.connectionState === 'failed') this.close()
+    })
     // Before PeerJS's own handler, which would call it `lost`.
     channel.addEventListener('close', () => tellEnd(state, 'remote'))
     super._initializeDataChannel(channel)
@@ -59,6 +67,9 @@ export class FrameConnection extends DataConnection {
     super.close()
     tellEnd(stateOf(this), 'lost')
   }
+
+  /** RtcChannel listens to the messages itself. */
+  protected override _handleDataMessage(): void {}
 
   protected override _send(): void {
     throw new Error('assertion failed: frames go straight to the RTCDataChannel')

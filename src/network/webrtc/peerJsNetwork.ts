@@ -12,13 +12,13 @@ import { RtcChannel } from './rtcChannel.ts'
 import { Signaller, type SignallingServer } from './signaller.ts'
 
 /** From the call of `dial` to an authenticated link. */
-export const DIAL_DEADLINE_MS = 15_000
+const DIAL_DEADLINE_MS = 15_000
 
 /** A chain is at most 64 stages; browsers bear a few hundred connections a page. */
-export const LINKS_MAX = 64
+const LINKS_MAX = 64
 
 /** Connections that strangers have begun and not proven yet. */
-export const PENDING_HANDSHAKES_MAX = 16
+const PENDING_HANDSHAKES_MAX = 16
 
 export interface PeerJsNetworkOptions {
   readonly peerId: PeerId

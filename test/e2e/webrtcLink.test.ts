@@ -1,0 +1,166 @@
+/** Links over real WebRTC between real Chromium pages pass the suite that every link passes, and trust nobody on the way. */
+
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { PeerServer } from 'peer'
+import type { Browser, Page } from 'playwright-core'
+import { build } from 'vite'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { SignallingServer } from '../../src/network/index.ts'
+import { linkSuite } from '../../src/network/link.suite.ts'
+import { launchChromium } from '../../src/node/index.ts'
+import type { PeerId } from '../../src/shared/index.ts'
+
+const PAGE = fileURLToPath(new URL('./webrtcLinkPage.ts', import.meta.url))
+
+let browser: Browser
+let pages: Server
+let signallingServer: Server
+let signalling: SignallingServer
+const foreign: string[] = []
+
+/** The page's script and its chunks, by name. */
+async function bundlePage(): Promise<Map<string, string>> {
+  const result = await build({
+    configFile: false,
+    logLevel: 'error',
+    build: {
+      write: false,
+      minify: false,
+      modulePreload: false,
+      target: 'es2023',
+      rolldownOptions: { input: PAGE, output: { entryFileNames: 'page.js' } },
+    },
+  })
+  const [output] = [result].flat()
+  if (output === undefined || !('output' in output)) throw new Error('vite built nothing')
+  return new Map(output.output.flatMap((chunk) => (chunk.type === 'chunk' ? [[`/${chunk.fileName}`, chunk.code] as const] : [])))
+}
+
+beforeAll(async () => {
+  const files = await bundlePage()
+  pages = createServer((request, response) => {
+    const code = files.get(request.url ?? '')
+    response.setHeader('content-type', code === undefined ? 'text/html' : 'text/javascript')
+    response.end(code ?? '<!doctype html><script type="module" src="/page.js"></script>')
+  })
+  await new Promise<void>((resolve) => pages.listen(0, '127.0.0.1', resolve))
+  signallingServer = await new Promise<Server>((resolve) => {
+    PeerServer({ port: 0, host: '127.0.0.1', path: '/signal' }, (server) => resolve(server as Server))
+  })
+  const { port } = signallingServer.address() as AddressInfo
+  signalling = { host: '127.0.0.1', port, path: '/signal', secure: false, token: 'token' }
+  browser = await launchChromium()
+})
+
+afterAll(async () => {
+  await browser?.close()
+  pages?.close()
+  signallingServer?.close()
+  signallingServer?.closeAllConnections()
+})
+
+async function openPage(): Promise<Page> {
+  const context = await browser.newContext()
+  const page = await context.newPage()
+  const own = [(pages.address() as AddressInfo).port, signalling.port]
+  const watch = (url: string) => {
+    const { hostname, port } = new URL(url)
+    if (hostname !== '127.0.0.1' || !own.includes(Number(port))) foreign.push(url)
+  }
+  page.on('request', (request) => watch(request.url()))
+  page.on('websocket', (socket) => watch(socket.url()))
+  page.on('pageerror', (error) => foreign.push(`uncaught in the page: ${error.message}`))
+  await page.goto(`http://127.0.0.1:${own[0]}/`)
+  await page.waitForFunction(() => globalThis.linkTest !== undefined)
+  return page
+}
+
+const start = (page: Page) =>
+  page.evaluate((server) => globalThis.linkTest?.start(server) ?? Promise.reject(new Error('no page')), signalling)
+const dial = (page: Page, peerId: PeerId) => page.evaluate((id) => globalThis.linkTest?.dial(id), peerId)
+const say = (page: Page, peerId: PeerId, byte: number) =>
+  page.evaluate(([id, value]) => globalThis.linkTest?.say(id, value), [peerId, byte] as const)
+const state = (page: Page) => page.evaluate(() => globalThis.linkTest?.state())
+const absent = 'ab'.repeat(16) as PeerId
+
+describe('a WebRTC link', () => {
+  let page: Page
+  beforeAll(async () => {
+    page = await openPage()
+  })
+  afterAll(() => page.context().close())
+
+  for (const { name } of linkSuite) {
+    it(name, async () => {
+      expect(await page.evaluate(([which, server]) => globalThis.linkTest?.runCase(which, server), [name, signalling] as const)).toBe(
+        'passed',
+      )
+    })
+  }
+})
+
+describe('peers in pages of their own', () => {
+  it('[H1] reach each other, know how, and reuse the link that the other side dialed', async () => {
+    const [a, b] = [await openPage(), await openPage()]
+    const [idA, idB] = [await start(a), await start(b)]
+    expect(await say(a, idB, 7)).toBe('webrtc true true')
+    expect(await dial(b, idA)).toBe(`link to ${idA}`)
+    await b.evaluate(() => globalThis.linkTest?.hearIncoming())
+    await expect.poll(() => state(b)).toEqual({ heard: [7], ends: [], incoming: 1 })
+    expect((await state(a))?.incoming).toBe(0)
+    await Promise.all([a.context().close(), b.context().close()])
+  })
+
+  it('have one link when both dial at once, time and again', async () => {
+    for (let round = 0; round < 5; round++) {
+      const [a, b] = [await openPage(), await openPage()]
+      const [idA, idB] = [await start(a), await start(b)]
+      const twice = (page: Page, peerId: PeerId) => page.evaluate((id) => globalThis.linkTest?.dialTwice(id), peerId)
+      expect(await Promise.all([twice(a, idB), twice(b, idA)])).toEqual([true, true])
+      const states = await Promise.all([state(a), state(b)])
+      expect(states.reduce((sum, { incoming } = { heard: [], ends: [], incoming: 0 }) => sum + incoming, 0)).toBe(1)
+      await Promise.all([a.context().close(), b.context().close()])
+    }
+  })
+
+  it('learn that a page was closed', async () => {
+    const [a, b] = [await openPage(), await openPage()]
+    await start(a)
+    await say(a, await start(b), 1)
+    await b.context().close()
+    await expect.poll(async () => (await state(a))?.ends.length, { timeout: 60_000 }).toBe(1)
+    await a.context().close()
+  })
+
+  it('[H3] refuse who took another peer’s id at the signalling server', async () => {
+    const [a, impostor] = [await openPage(), await openPage()]
+    await start(a)
+    await impostor.evaluate(([id, server]) => globalThis.linkTest?.startAs(id, server), [absent, signalling] as const)
+    expect(await dial(a, absent)).toMatch(/^handshake-failed: .*\[H3\]/)
+    expect(await state(impostor)).toMatchObject({ incoming: 0 })
+    await Promise.all([a.context().close(), impostor.context().close()])
+  })
+
+  it('[H9] refuse to answer who took another peer’s id', async () => {
+    const [a, impostor] = [await openPage(), await openPage()]
+    const idA = await start(a)
+    await impostor.evaluate(([id, server]) => globalThis.linkTest?.startAs(id, server), [absent, signalling] as const)
+    expect(await dial(impostor, idA)).toMatch(/^handshake-failed: .*\[H9\]/)
+    expect(await state(a)).toMatchObject({ incoming: 0 })
+    await Promise.all([a.context().close(), impostor.context().close()])
+  })
+
+  it('are told in time that nobody has this id, and may stop waiting', async () => {
+    const a = await openPage()
+    await start(a)
+    expect(await a.evaluate((id) => globalThis.linkTest?.cancelDial(id), absent)).toMatch(/^cancelled: /)
+    expect(await dial(a, absent)).toMatch(/^unreachable: .*(not connected|no connection)/)
+    await a.context().close()
+  })
+
+  it('speak to nobody but the page’s server and the signalling server, and throw nothing', () => {
+    expect(foreign).toEqual([])
+  })
+})

@@ -1,0 +1,143 @@
+/** Runs in the pages of webrtcLink.test.ts: peers over real WebRTC, and the acceptance suite between two of them. */
+
+import {
+  createIdentity,
+  createPeerJsNetwork,
+  type PeerNetwork,
+  peerIdOf,
+  type SignallingServer,
+  sha256Of,
+  signatureVerifier,
+} from '../../src/network/index.ts'
+import { linkSuite } from '../../src/network/link.suite.ts'
+import type { Link } from '../../src/protocol/index.ts'
+import type { Clock, PeerId, Signer } from '../../src/shared/index.ts'
+
+const { subtle } = crypto
+const sha256 = sha256Of(subtle)
+
+const clock: Clock = {
+  nowMs: () => performance.now(),
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs)
+    return () => clearTimeout(timer)
+  },
+}
+
+interface TestPeer {
+  readonly peerId: PeerId
+  readonly network: PeerNetwork
+  readonly incoming: Link[]
+}
+
+async function createPeer(signalling: SignallingServer, options?: { claimedId?: PeerId; signer?: Signer }): Promise<TestPeer> {
+  const signer = options?.signer ?? (await createIdentity(subtle))
+  const peerId = options?.claimedId ?? (await peerIdOf(signer.publicKey, sha256))
+  const incoming: Link[] = []
+  const network = await createPeerJsNetwork({
+    peerId,
+    signalling,
+    iceServers: [],
+    signer,
+    verify: signatureVerifier(subtle),
+    sha256,
+    clock,
+    random: Math.random,
+    randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+    onIncoming: (link) => incoming.push(link),
+  })
+  return { peerId, network, incoming }
+}
+
+async function until(done: () => boolean): Promise<void> {
+  const deadlineMs = performance.now() + 60_000
+  while (!done()) {
+    if (performance.now() > deadlineMs) throw new Error('never came')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+const outcomeOf = (promise: Promise<Link>) =>
+  promise.then(
+    (link) => `link to ${link.peerId}`,
+    (error: { reason?: string; message: string }) => `${error.reason}: ${error.message}`,
+  )
+
+let own: TestPeer | null = null
+const ends: string[] = []
+const heard: number[] = []
+
+function listenTo(link: Link): void {
+  link.listen({ onFrame: (frame) => heard.push(...frame), onClose: ({ reason }) => ends.push(reason) })
+}
+
+export const linkPage = {
+  suiteNames: () => linkSuite.map(({ name }) => name),
+
+  /** One case of the suite between two peers of this page; resolves with 'passed' or what went wrong. */
+  async runCase(name: string, signalling: SignallingServer): Promise<string> {
+    const [near, far] = [await createPeer(signalling), await createPeer(signalling)]
+    try {
+      const link = await near.network.dial(far.peerId)
+      await until(() => far.incoming.length === 1)
+      const [other] = far.incoming
+      const found = linkSuite.find((candidate) => candidate.name === name)
+      if (found === undefined || other === undefined) return 'no such case'
+      await found.run({ near: link, far: other, until })
+      return 'passed'
+    } catch (error) {
+      return String(error)
+    } finally {
+      near.network.destroy()
+      far.network.destroy()
+    }
+  },
+
+  async start(signalling: SignallingServer): Promise<PeerId> {
+    own = await createPeer(signalling)
+    return own.peerId
+  },
+
+  /** Joins under an id whose key this page does not have. */
+  async startAs(claimedId: PeerId, signalling: SignallingServer): Promise<void> {
+    own = await createPeer(signalling, { claimedId })
+  },
+
+  dial: (peerId: PeerId): Promise<string> => (own === null ? Promise.resolve('not started') : outcomeOf(own.network.dial(peerId))),
+
+  /** Dials (or reuses), listens, and sends one byte. */
+  async say(peerId: PeerId, byte: number): Promise<string> {
+    const link = await own?.network.dial(peerId)
+    if (link === undefined) return 'not started'
+    listenTo(link)
+    link.send(Uint8Array.of(byte))
+    const { kind, bytesSent, roundTripMs } = await link.stats()
+    return `${kind} ${bytesSent > 0} ${roundTripMs === null || roundTripMs >= 0}`
+  },
+
+  /** Listens to the links that others dialed. */
+  hearIncoming(): void {
+    for (const link of own?.incoming ?? []) listenTo(link)
+  },
+
+  /** Two dials at once by each side give one link, the same for all. */
+  async dialTwice(peerId: PeerId): Promise<boolean> {
+    if (own === null) return false
+    const [first, second] = await Promise.all([own.network.dial(peerId), own.network.dial(peerId)])
+    return first === second && (await own.network.dial(peerId)) === first
+  },
+
+  async cancelDial(peerId: PeerId): Promise<string> {
+    const cancel = new AbortController()
+    const outcome = own === null ? Promise.resolve('not started') : outcomeOf(own.network.dial(peerId, cancel.signal))
+    cancel.abort()
+    return outcome
+  },
+
+  state: () => ({ heard, ends, incoming: own?.incoming.length ?? 0 }),
+}
+
+declare global {
+  var linkTest: typeof linkPage | undefined
+}
+globalThis.linkTest = linkPage
