@@ -94,7 +94,8 @@ export function scratchSizes(config: ModelConfig, span: Span, kvPositions: numbe
     partials: partialsBytes(attentionShape(config, kvPositions), GROUP_ROWS_MAX),
     headHidden: head ? 4 * GROUP_ROWS_MAX * config.width : 16,
     logits,
-    input: span.firstLayer === 0 ? 16 : rows(config.width),
+    // Also where the span begins with layer 0: a slot may begin later.
+    input: rows(config.width),
     output,
     flags,
     readback: output + flags,
