@@ -1,0 +1,138 @@
+/**
+ * Admission: one request for a session, answered at once by a chain or by a refusal that says what to do. Nothing queues.
+ */
+
+import type { ClientMessage } from '../../protocol/index.ts'
+import type { PeerId } from '../../shared/index.ts'
+import { KV_BLOCK_POSITIONS, REPORT_SETTLES_MS, RETRY_BUSY_MS, RETRY_LOADING_MS, SESSIONS_PER_REQUESTER_MAX } from './limits.ts'
+import { isChoosable, type PeerRecord } from './peers.ts'
+import type { PlacedStage } from './placement.ts'
+import type { SwarmModel } from './plan.ts'
+import { type Candidate, chooseChain, uncovered } from './route.ts'
+import type { OpenSessions } from './sessions.ts'
+
+export type AdmitMessage = Extract<ClientMessage, { type: 'admit' }>
+
+export interface Refusal {
+  readonly reason:
+    | 'unknown-model'
+    | 'bad-request'
+    | 'prompt-too-long'
+    | 'too-large'
+    | 'too-many-sessions'
+    | 'no-volunteers'
+    | 'incomplete'
+    | 'busy'
+  readonly message: string
+  readonly retryAfterMs: number | null
+}
+
+export type Decision =
+  | { readonly kind: 'chain'; readonly stages: readonly PlacedStage[] }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
+
+export interface AdmissionRequest {
+  readonly message: AdmitMessage
+  readonly requester: PeerId
+  readonly model: SwarmModel | undefined
+  readonly peers: Iterable<PeerRecord>
+  readonly sessions: OpenSessions
+  readonly stagesMin: number
+  readonly nowMs: number
+}
+
+export function decideAdmission(request: AdmissionRequest): Decision {
+  const { message, model, requester, sessions, nowMs } = request
+  if (model === undefined)
+    return refuse('unknown-model', `this coordinator has no model "${message.modelId}"; GET /models lists those that it has`)
+  const early = checkLengths(message, model.costs.contextLength)
+  if (early !== null) return { kind: 'refused', refusal: early }
+  if (sessions.ofDriver(requester) >= SESSIONS_PER_REQUESTER_MAX)
+    return refuse('too-many-sessions', `${SESSIONS_PER_REQUESTER_MAX} answers are open already; stop or finish one`, RETRY_BUSY_MS)
+  const volunteers = [...request.peers].filter((peer) => peer.pledge !== null)
+  const serving = volunteers.filter((peer) => peer.served?.modelId === model.modelId)
+  const present = serving.filter((peer) => isChoosable(peer, nowMs))
+  const missing = uncovered(model.costs.layerCount, spansOf(present))
+  if (missing.length > 0) return { kind: 'refused', refusal: explainMissing(request, model, volunteers, missing) }
+  const positions = message.promptTokens + message.maxTokens
+  const large = present.filter((peer) => (peer.served?.kvPositions ?? 0) >= positions)
+  if (uncovered(model.costs.layerCount, spansOf(large)).length > 0)
+    return refuse(
+      'too-large',
+      `${positions} positions (${message.promptTokens} of the prompt, ${message.maxTokens} of the answer) are more than the tabs can keep; ask for fewer tokens, or let tabs pledge more memory`,
+    )
+  const stages = chooseChain(model.costs.layerCount, freeCandidates(request, large, positions), request.stagesMin)
+  if (stages === null) return refuse('busy', 'all tabs that hold this model are busy; try again in a moment', RETRY_BUSY_MS)
+  return { kind: 'chain', stages }
+}
+
+function refuse(reason: Refusal['reason'], message: string, retryAfterMs: number | null = null): Decision {
+  return { kind: 'refused', refusal: { reason, message, retryAfterMs } }
+}
+
+function checkLengths({ promptTokens, maxTokens }: AdmitMessage, contextLength: number): Refusal | null {
+  if (promptTokens === 0)
+    return { reason: 'bad-request', message: 'the prompt is empty: a model needs at least one token to go on from', retryAfterMs: null }
+  if (promptTokens > contextLength)
+    return {
+      reason: 'prompt-too-long',
+      message: `the prompt has ${promptTokens} tokens, the model's context ${contextLength}; shorten it or start a new chat`,
+      retryAfterMs: null,
+    }
+  if (promptTokens + maxTokens > contextLength)
+    return {
+      reason: 'too-large',
+      message: `${promptTokens} tokens of the prompt leave room for ${contextLength - promptTokens} more in the context, ${maxTokens} were asked for`,
+      retryAfterMs: null,
+    }
+  return null
+}
+
+function explainMissing(
+  request: AdmissionRequest,
+  model: SwarmModel,
+  volunteers: readonly PeerRecord[],
+  missing: readonly { firstLayer: number; endLayer: number }[],
+): Refusal {
+  if (volunteers.length === 0)
+    return {
+      reason: 'no-volunteers',
+      message: `nobody is contributing to ${model.name} right now; open Contribute in a tab, here or on another machine`,
+      retryAfterMs: null,
+    }
+  const layers = missing.map(({ firstLayer, endLayer }) =>
+    endLayer - firstLayer === 1 ? `${firstLayer}` : `${firstLayer}–${endLayer - 1}`,
+  )
+  const loading = volunteers.some((peer) => peer.order !== null && peer.served === null)
+  const silent = volunteers.some((peer) => peer.served !== null && !isChoosable(peer, request.nowMs))
+  const advice = loading
+    ? 'tabs are loading now, try again in a moment'
+    : silent
+      ? 'a tab does not answer, others take over if it stays away'
+      : 'more tabs have to contribute, or pledge more memory'
+  return {
+    reason: 'incomplete',
+    message: `layers ${layers.join(', ')} of ${model.name} are not served: ${advice}`,
+    retryAfterMs: loading || silent ? RETRY_LOADING_MS : null,
+  }
+}
+
+function spansOf(peers: readonly PeerRecord[]) {
+  return peers.flatMap((peer) => (peer.served === null ? [] : [peer.served.span]))
+}
+
+/** Who has room, by what was granted and, where it is fresh, by what the peer reports. */
+function freeCandidates({ sessions, requester }: AdmissionRequest, peers: readonly PeerRecord[], positions: number): Candidate[] {
+  const reserved = sessions.reserved()
+  const needed = Math.ceil(positions / KV_BLOCK_POSITIONS) * KV_BLOCK_POSITIONS
+  return peers.flatMap((peer) => {
+    const { served, report } = peer
+    if (served === null) return []
+    const at = reserved.get(peer.peerId) ?? { sessions: 0, kvPositions: 0 }
+    const capacity = Math.ceil(served.kvPositions / KV_BLOCK_POSITIONS) * KV_BLOCK_POSITIONS
+    const settled = report !== null && report.atMs - peer.touchedMs >= REPORT_SETTLES_MS
+    const free = Math.min(capacity - at.kvPositions, settled ? report.kvPositionsFree : capacity)
+    if (free < needed) return []
+    return [{ peerId: peer.peerId, span: served.span, sessions: at.sessions, lastResort: peer.peerId === requester }]
+  })
+}

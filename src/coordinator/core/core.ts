@@ -1,0 +1,381 @@
+/**
+ * CoordinatorCore: the coordinator without its sockets. Events in, effects out; time comes with each event, chance is handed
+ * in, and whoever feeds it carries the effects out in order. Registry here; placement in plan.ts, admission in admission.ts.
+ */
+
+import type { Span } from '../../model/index.ts'
+import {
+  type ClientMessage,
+  type Grant,
+  type NetworkSummary,
+  type RowEncoding,
+  type ServerMessage,
+  TOP_K_DEFAULT,
+} from '../../protocol/index.ts'
+import { assert, type ErrorBody, type PeerId, required, type SessionId, unreachable } from '../../shared/index.ts'
+import { type AdmitMessage, decideAdmission } from './admission.ts'
+import { kvPositionsFor } from './costs.ts'
+import {
+  DROP_AFTER_MS,
+  FAILURE_BACKOFF_MS,
+  GRANT_LIFE_MS,
+  LOAD_STALL_MS,
+  MISFIT_FACTOR,
+  ORPHAN_MS,
+  PEERS_MAX,
+  PING_INTERVAL_MS,
+  SUMMARY_INTERVAL_MS,
+} from './limits.ts'
+import { common, covers, isChoosable, newPeer, type PeerRecord, type Pledge, sameSpan, withdraw } from './peers.ts'
+import type { PlacedStage } from './placement.ts'
+import { Plan, type SwarmModel } from './plan.ts'
+import { uncovered } from './route.ts'
+import { OpenSessions } from './sessions.ts'
+import { summarize } from './summary.ts'
+
+export interface CoreOptions {
+  /** At least one; the first is the default. */
+  readonly models: readonly SwarmModel[]
+  /** Stages that a chain has at least, where there are enough peers. */
+  readonly stagesMin: number
+  readonly rowEncoding: RowEncoding
+  /** What volunteers' kernels must be; null: whatever the volunteers that are there have. */
+  readonly kernelVersion: string | null
+  /** 16 random bytes in hex. */
+  readonly newSessionId: () => SessionId
+}
+
+/** A client's message as far as it concerns the core; `identify` is the server's matter. */
+type PeerMessage = Exclude<ClientMessage, { type: 'identify' }>
+
+export type CoreEvent =
+  /** A socket proved its key; if the peer was connected before, the older socket is gone. */
+  | { readonly kind: 'connected'; readonly peerId: PeerId }
+  | { readonly kind: 'disconnected'; readonly peerId: PeerId }
+  | { readonly kind: 'message'; readonly peerId: PeerId; readonly message: PeerMessage }
+  /** Time has passed; a few times a second. */
+  | { readonly kind: 'tick' }
+
+export type CoreEffect =
+  | { readonly kind: 'send'; readonly peerId: PeerId; readonly message: ServerMessage }
+  /** Sign the grant and send it as the answer to `requestId`. */
+  | {
+      readonly kind: 'admit'
+      readonly peerId: PeerId
+      readonly requestId: string
+      readonly grant: Grant
+      readonly chain: Extract<ServerMessage, { type: 'admitted' }>['chain']
+    }
+  /** Tell the error, then close the socket; `disconnected` need not follow. */
+  | { readonly kind: 'close'; readonly peerId: PeerId; readonly error: ErrorBody }
+
+export class CoordinatorCore {
+  readonly #options: CoreOptions
+  readonly #peers = new Map<PeerId, PeerRecord>()
+  readonly #plan: Plan
+  readonly #sessions = new OpenSessions()
+  #effects: CoreEffect[] = []
+  #assignments = 0
+  #summaryText = ''
+  #summaryMs = Number.NEGATIVE_INFINITY
+
+  constructor(options: CoreOptions) {
+    assert(options.models.length > 0, 'a coordinator without a model')
+    this.#options = options
+    this.#plan = new Plan(options.models, options.stagesMin)
+  }
+
+  handle(event: CoreEvent, nowMs: number): CoreEffect[] {
+    this.#effects = []
+    switch (event.kind) {
+      case 'connected':
+        this.#connected(event.peerId, nowMs)
+        break
+      case 'disconnected':
+        this.#forget(event.peerId, nowMs)
+        break
+      case 'message': {
+        const peer = this.#peers.get(event.peerId)
+        if (peer !== undefined) this.#message(peer, event.message, nowMs)
+        break
+      }
+      case 'tick':
+        this.#tick(nowMs)
+        break
+      default:
+        unreachable(event)
+    }
+    return this.#effects
+  }
+
+  summary(nowMs: number): NetworkSummary {
+    const { models, stagesMin } = this.#options
+    return summarize({ models, peers: [...this.#peers.values()], plan: this.#plan, sessions: this.#sessions, stagesMin, nowMs })
+  }
+
+  #connected(peerId: PeerId, nowMs: number): void {
+    if (this.#peers.has(peerId)) this.#forget(peerId, nowMs)
+    if (this.#peers.size >= PEERS_MAX) {
+      this.#close(peerId, 'full', `this coordinator has ${PEERS_MAX} tabs already; try again later`)
+      return
+    }
+    this.#peers.set(peerId, newPeer(peerId, nowMs))
+    this.#sessions.adopt(peerId)
+  }
+
+  #forget(peerId: PeerId, nowMs: number): void {
+    if (!this.#peers.delete(peerId)) return
+    this.#sessions.orphan(peerId, nowMs + ORPHAN_MS)
+    this.#replan(nowMs)
+  }
+
+  #message(peer: PeerRecord, message: PeerMessage, nowMs: number): void {
+    peer.heardMs = nowMs
+    switch (message.type) {
+      case 'pledge':
+        return this.#pledge(peer, message, nowMs)
+      case 'progress':
+        return this.#progress(peer, message, nowMs)
+      case 'serving':
+        return this.#serving(peer, message.assignmentId, nowMs)
+      case 'assignment-failed':
+        return this.#assignmentFailed(peer, message, nowMs)
+      case 'away':
+        withdraw(peer)
+        return this.#replan(nowMs)
+      case 'leave':
+        withdraw(peer)
+        return this.#replan(nowMs, peer.peerId)
+      case 'pong':
+        return this.#pong(peer, message, nowMs)
+      case 'admit':
+        return this.#admit(peer, message, nowMs)
+      case 'ended':
+        return this.#ended(peer, message, nowMs)
+      case 'watch':
+        peer.watching = true
+        return this.#send(peer.peerId, { type: 'network', summary: this.summary(nowMs) })
+      default:
+        return unreachable(message)
+    }
+  }
+
+  /** Whatever was ordered before is void. */
+  #pledge(peer: PeerRecord, pledge: Pledge, nowMs: number): void {
+    const expected = this.#options.kernelVersion ?? this.#kernelVersionOfOthers(peer)
+    if (expected !== null && pledge.kernelVersion !== expected) {
+      this.#close(
+        peer.peerId,
+        'kernel-version',
+        `this tab computes with kernels ${pledge.kernelVersion.slice(0, 64)}, this swarm with ${expected}: reload the page`,
+      )
+      return this.#forget(peer.peerId, nowMs)
+    }
+    withdraw(peer)
+    peer.pledge = pledge
+    peer.memoryBytes = pledge.memoryBytes
+    peer.failures = 0
+    peer.blockedUntilMs = 0
+    this.#replan(nowMs)
+  }
+
+  #kernelVersionOfOthers(peer: PeerRecord): string | null {
+    for (const { pledge, peerId } of this.#peers.values()) if (pledge !== null && peerId !== peer.peerId) return pledge.kernelVersion
+    return null
+  }
+
+  #progress(peer: PeerRecord, message: Extract<PeerMessage, { type: 'progress' }>, nowMs: number): void {
+    const { order } = peer
+    if (order === null || order.assignmentId !== message.assignmentId) return
+    const progress = message.bytesTotal === 0 ? 0 : Math.min(1, message.bytesLoaded / message.bytesTotal)
+    if (progress > order.progress) order.heardMs = nowMs
+    order.progress = progress
+  }
+
+  /** The order is what it serves: what the message says beside is not needed. */
+  #serving(peer: PeerRecord, assignmentId: number, nowMs: number): void {
+    const { order } = peer
+    if (order === null || order.assignmentId !== assignmentId) return
+    const { modelId, span, kvPositions } = order
+    peer.served = { modelId, span, kvPositions }
+    if (!this.#isLoaded(peer, modelId, span)) peer.loaded = peer.served
+    order.progress = 1
+    peer.failures = 0
+    peer.touchedMs = nowMs
+    this.#replan(nowMs)
+  }
+
+  #assignmentFailed(peer: PeerRecord, message: Extract<PeerMessage, { type: 'assignment-failed' }>, nowMs: number): void {
+    if (peer.order?.assignmentId !== message.assignmentId) return
+    if (message.reason === 'does-not-fit') peer.memoryBytes = Math.floor(peer.memoryBytes * MISFIT_FACTOR)
+    this.#fail(peer, nowMs)
+    this.#replan(nowMs)
+  }
+
+  #fail(peer: PeerRecord, nowMs: number): void {
+    peer.order = null
+    peer.served = null
+    peer.loaded = null
+    peer.blockedUntilMs = nowMs + FAILURE_BACKOFF_MS * 2 ** peer.failures
+    peer.failures++
+  }
+
+  #pong(peer: PeerRecord, message: Extract<PeerMessage, { type: 'pong' }>, nowMs: number): void {
+    peer.report = { kvPositionsFree: message.kvPositionsFree, atMs: nowMs }
+    // It lets its open sessions end before it loads.
+    if (peer.order !== null && message.sessions > 0) peer.order.heardMs = nowMs
+    // Only a ping that was sent after the accusation can clear of it, and only one that was sent at all.
+    if (peer.suspectSequence === null || message.sequence < peer.suspectSequence || message.sequence > peer.pingSequence) return
+    peer.suspectSequence = null
+  }
+
+  #admit(peer: PeerRecord, message: AdmitMessage, nowMs: number): void {
+    const { models, stagesMin, rowEncoding, newSessionId } = this.#options
+    const model = models.find(({ modelId }) => modelId === message.modelId)
+    const peers = [...this.#peers.values()]
+    const decision = decideAdmission({ message, requester: peer.peerId, model, peers, sessions: this.#sessions, stagesMin, nowMs })
+    const { requestId } = message
+    if (decision.kind === 'refused') return this.#send(peer.peerId, { type: 'refused', requestId, ...decision.refusal })
+    const { modelId, manifestHash } = required(model, `model ${message.modelId}`)
+    const grant: Grant = {
+      version: 1,
+      sessionId: newSessionId(),
+      modelId,
+      manifestHash,
+      driver: peer.peerId,
+      stages: decision.stages.map(({ peerId, span }) => ({ peerId, firstLayer: span.firstLayer, endLayer: span.endLayer })),
+      maxPositions: message.promptTokens + message.maxTokens,
+      topK: TOP_K_DEFAULT,
+      rowEncoding,
+      issuedAtMs: nowMs,
+      expiresAtMs: nowMs + GRANT_LIFE_MS,
+    }
+    this.#sessions.add(grant)
+    this.#touch(grant, nowMs)
+    this.#effects.push({
+      kind: 'admit',
+      peerId: peer.peerId,
+      requestId,
+      grant,
+      chain: decision.stages.map((stage) => this.#describe(stage)),
+    })
+  }
+
+  #describe({ peerId, span }: PlacedStage) {
+    const { engine, adapter } = required(this.#peers.get(peerId)?.pledge, `the pledge of ${peerId}`)
+    return { peerId, ...span, engine, adapter }
+  }
+
+  #ended(peer: PeerRecord, message: Extract<PeerMessage, { type: 'ended' }>, nowMs: number): void {
+    const grant = this.#sessions.get(message.sessionId)
+    if (grant === null || grant.driver !== peer.peerId) return
+    this.#sessions.end(message.sessionId)
+    this.#touch(grant, nowMs)
+    const accused = grant.stages.find((stage) => stage.peerId === message.failedPeerId)
+    const suspect = accused === undefined ? undefined : this.#peers.get(accused.peerId)
+    if (suspect === undefined) return
+    suspect.suspectSequence = suspect.pingSequence + 1
+    this.#ping(suspect, nowMs)
+  }
+
+  /** Sessions came or went at these peers: their earlier reports say nothing any more. */
+  #touch(grant: Grant, nowMs: number): void {
+    for (const { peerId } of grant.stages) {
+      const peer = this.#peers.get(peerId)
+      if (peer !== undefined) peer.touchedMs = nowMs
+    }
+  }
+
+  #tick(nowMs: number): void {
+    for (const peer of [...this.#peers.values()]) {
+      if (nowMs - peer.heardMs >= DROP_AFTER_MS) {
+        this.#close(peer.peerId, 'silent', `nothing was heard of this tab for ${DROP_AFTER_MS / 1000} s`)
+        this.#forget(peer.peerId, nowMs)
+      } else if (nowMs - peer.pingSentMs >= PING_INTERVAL_MS) this.#ping(peer, nowMs)
+    }
+    for (const grant of this.#sessions.expire(nowMs)) this.#touch(grant, nowMs)
+    for (const peer of this.#peers.values()) {
+      const { order, served } = peer
+      if (order !== null && served === null && nowMs - order.heardMs >= LOAD_STALL_MS) this.#fail(peer, nowMs)
+    }
+    this.#replan(nowMs)
+    this.#tellWatchers(nowMs)
+  }
+
+  #ping(peer: PeerRecord, nowMs: number): void {
+    peer.pingSequence++
+    peer.pingSentMs = nowMs
+    this.#send(peer.peerId, { type: 'ping', sequence: peer.pingSequence, timeMs: nowMs })
+  }
+
+  /** Only what has changed, and not too often. */
+  #tellWatchers(nowMs: number): void {
+    const watchers = [...this.#peers.values()].filter((peer) => peer.watching)
+    if (watchers.length === 0 || nowMs - this.#summaryMs < SUMMARY_INTERVAL_MS) return
+    this.#summaryMs = nowMs
+    const summary = this.summary(nowMs)
+    const text = JSON.stringify(summary)
+    if (text === this.#summaryText) return
+    this.#summaryText = text
+    for (const { peerId } of watchers) this.#send(peerId, { type: 'network', summary })
+  }
+
+  /** Brings the plan up to date, then turns what differs from it into orders. */
+  #replan(nowMs: number, left: PeerId | null = null): void {
+    this.#plan.update(this.#peers, nowMs, left)
+    for (const peer of this.#peers.values()) this.#order(peer, nowMs)
+  }
+
+  #order(peer: PeerRecord, nowMs: number): void {
+    if (peer.pledge === null) return
+    const place = this.#plan.placeOf(peer.peerId)
+    if (place === null) {
+      if (peer.order === null) return
+      peer.order = null
+      peer.served = null
+      return this.#send(peer.peerId, { type: 'release' })
+    }
+    const { model, span } = place
+    const { order } = peer
+    if (order !== null && order.modelId === model.modelId && sameSpan(order.span, span)) return
+    if (this.#mustStay(peer, model, span, nowMs)) return
+    const loaded = this.#isLoaded(peer, model.modelId, span)
+    const kvPositions = loaded ? required(peer.loaded, 'the loaded span').kvPositions : kvPositionsFor(model.costs, span, peer.memoryBytes)
+    // A span that has to be loaded takes the place of what is there.
+    if (!loaded) {
+      peer.served = null
+      peer.loaded = null
+    }
+    const assignmentId = this.#assignments++
+    peer.order = { assignmentId, modelId: model.modelId, span, kvPositions, progress: 0, heardMs: nowMs }
+    const { modelId, manifestHash } = model
+    this.#send(peer.peerId, { type: 'assign', assignmentId, modelId, manifestHash, span, kvPositions, memoryBytesMax: peer.memoryBytes })
+  }
+
+  /** It gives layers up, and nobody else serves them yet. */
+  #mustStay(peer: PeerRecord, { modelId }: SwarmModel, span: Span, nowMs: number): boolean {
+    const { served } = peer
+    if (served === null || served.modelId !== modelId || !covers(served.span, span)) return false
+    // What another was told to give up does not count, though it may still serve it.
+    const others = [...this.#peers.values()].flatMap((other) =>
+      other !== peer && other.served?.modelId === modelId && other.order !== null && isChoosable(other, nowMs)
+        ? [common(other.served.span, other.order.span)]
+        : [],
+    )
+    const { firstLayer, endLayer } = served.span
+    const covered = uncovered(endLayer, [{ firstLayer: 0, endLayer: firstLayer }, span, ...others])
+    return covered.length > 0
+  }
+
+  #isLoaded(peer: PeerRecord, modelId: SwarmModel['modelId'], span: Span): boolean {
+    return peer.loaded !== null && peer.loaded.modelId === modelId && covers(peer.loaded.span, span)
+  }
+
+  #close(peerId: PeerId, reason: string, message: string): void {
+    this.#effects.push({ kind: 'close', peerId, error: { reason, message } })
+  }
+
+  #send(peerId: PeerId, message: ServerMessage): void {
+    this.#effects.push({ kind: 'send', peerId, message })
+  }
+}

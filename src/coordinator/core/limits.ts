@@ -1,0 +1,49 @@
+/** Bounds and periods of the coordinator's core, each with its reason. */
+
+/** Sockets that one coordinator keeps: its summary and its plans are computed over all of them. */
+export const PEERS_MAX = 1_000
+
+/** Open sessions of one requester: enough for a few chats side by side, too few to take a swarm for oneself. */
+export const SESSIONS_PER_REQUESTER_MAX = 4
+
+export const PING_INTERVAL_MS = 2_000
+/** Three pings unanswered: not chosen for new sessions. */
+export const AWAY_AFTER_MS = 6_000
+/** A page that sleeps longer has lost its links too. */
+export const DROP_AFTER_MS = 30_000
+
+/** A tab that broke off may come back at once (a reload, a new device); only then do its neighbors load its layers. */
+export const GROWTH_GRACE_MS = 5_000
+
+/** A load without news for this long has failed: compiling the kernels in software takes a minute on a busy machine. */
+export const LOAD_STALL_MS = 180_000
+
+/** A peer that failed this often is asked again only after it has pledged anew. */
+export const FAILURES_MAX = 3
+/** Wait after the first failure; doubles with each. */
+export const FAILURE_BACKOFF_MS = 2_000
+/** What is left of a pledge after a load that did not fit: drivers and browsers take their part. */
+export const MISFIT_FACTOR = 0.8
+
+/** KV positions of a stage where memory allows, and the least that is worth serving. */
+export const KV_POSITIONS_WANTED = 8_192
+export const KV_POSITIONS_MIN = 2_048
+/** Engines reserve KV in blocks of this many positions. */
+export const KV_BLOCK_POSITIONS = 32
+
+/** Life of a grant: 2,048 tokens at a third of a token a second. */
+export const GRANT_LIFE_MS = 2 * 3_600_000
+/** Sessions of a requester whose socket broke are counted as open for this long: it may come back and end them itself. */
+export const ORPHAN_MS = 30_000
+
+/** What a refused requester is told to wait: until sessions may have ended, and until tabs may have loaded. */
+export const RETRY_BUSY_MS = 2_000
+export const RETRY_LOADING_MS = 5_000
+
+/** A report of free KV is believed from this long after the last grant or end: stages tell it with a delay. */
+export const REPORT_SETTLES_MS = 1_000
+
+/** Watchers get at most two summaries a second. */
+export const SUMMARY_INTERVAL_MS = 500
+/** 500 volunteers make a summary of about 150 KB; a message may have 256 KB. */
+export const VOLUNTEERS_LISTED_MAX = 500

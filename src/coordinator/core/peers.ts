@@ -1,0 +1,109 @@
+/** PeerRecord: all that the coordinator knows of one socket's peer. Changed only by the core. */
+
+import type { Span } from '../../model/index.ts'
+import type { ClientMessage } from '../../protocol/index.ts'
+import type { ModelId, PeerId } from '../../shared/index.ts'
+import { AWAY_AFTER_MS, FAILURES_MAX } from './limits.ts'
+import type { Capacity } from './placement.ts'
+
+export type Pledge = Extract<ClientMessage, { type: 'pledge' }>
+
+/** The last assignment sent. */
+export interface Order {
+  readonly assignmentId: number
+  readonly modelId: ModelId
+  readonly span: Span
+  readonly kvPositions: number
+  /** 0 … 1. */
+  progress: number
+  /** When it was last heard of. */
+  heardMs: number
+}
+
+/** Layers that a peer said it serves, or has in its memory. */
+export interface Held {
+  readonly modelId: ModelId
+  readonly span: Span
+  readonly kvPositions: number
+}
+
+export interface PeerRecord {
+  readonly peerId: PeerId
+  heardMs: number
+  /** Null: not a volunteer, or away. */
+  pledge: Pledge | null
+  /** Of the pledge, what a load may take; shrinks where loads did not fit. */
+  memoryBytes: number
+  order: Order | null
+  /** What it serves now. */
+  served: Held | null
+  /** What lies in its memory: any span inside is served at once. */
+  loaded: Held | null
+  failures: number
+  blockedUntilMs: number
+  pingSequence: number
+  pingSentMs: number
+  /** Not chosen before it has answered a ping of at least this sequence. */
+  suspectSequence: number | null
+  report: { readonly kvPositionsFree: number; readonly atMs: number } | null
+  /** Last grant, end of a session or change of span that touched this peer. */
+  touchedMs: number
+  watching: boolean
+}
+
+export function newPeer(peerId: PeerId, nowMs: number): PeerRecord {
+  return {
+    peerId,
+    heardMs: nowMs,
+    pledge: null,
+    memoryBytes: 0,
+    order: null,
+    served: null,
+    loaded: null,
+    failures: 0,
+    blockedUntilMs: 0,
+    pingSequence: 0,
+    pingSentMs: nowMs,
+    suspectSequence: null,
+    report: null,
+    touchedMs: nowMs,
+    watching: false,
+  }
+}
+
+/** Forgets everything that was said about volunteering. */
+export function withdraw(peer: PeerRecord): void {
+  peer.pledge = null
+  peer.order = null
+  peer.served = null
+  peer.loaded = null
+  peer.report = null
+}
+
+/** May hold layers. */
+export function isPlaceable(peer: PeerRecord, nowMs: number): boolean {
+  return peer.pledge !== null && peer.failures < FAILURES_MAX && nowMs >= peer.blockedUntilMs
+}
+
+/** May be chosen for a new session. */
+export function isChoosable(peer: PeerRecord, nowMs: number): boolean {
+  return peer.served !== null && peer.suspectSequence === null && nowMs - peer.heardMs < AWAY_AFTER_MS
+}
+
+export function capacityOf(peer: PeerRecord): Capacity {
+  return { peerId: peer.peerId, memoryBytes: peer.memoryBytes, macsPerSecond: peer.pledge?.macsPerSecond ?? 0 }
+}
+
+export function covers(outer: Span, inner: Span): boolean {
+  return outer.firstLayer <= inner.firstLayer && inner.endLayer <= outer.endLayer
+}
+
+export function sameSpan(a: Span, b: Span): boolean {
+  return a.firstLayer === b.firstLayer && a.endLayer === b.endLayer
+}
+
+/** The layers of both; empty where they have none in common. */
+export function common(a: Span, b: Span): Span {
+  const firstLayer = Math.max(a.firstLayer, b.firstLayer)
+  return { firstLayer, endLayer: Math.max(firstLayer, Math.min(a.endLayer, b.endLayer)) }
+}

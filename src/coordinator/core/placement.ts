@@ -1,0 +1,133 @@
+/**
+ * Placement: who gets which layers. Pure arithmetic over capacities; keeping what is there and repairing it is the plan's
+ * matter (plan.ts). Fewest stages that fit, since each hop costs a lap its delay; within them each next layer goes to
+ * whoever would be done first, so that layers follow measured speed and the head counts as work.
+ */
+
+import type { Manifest, Span } from '../../model/index.ts'
+import { STAGES_MAX } from '../../protocol/index.ts'
+import { assert, type PeerId } from '../../shared/index.ts'
+import { costsOf, kvPositionsMin, layersThatFit, type ModelCosts } from './costs.ts'
+import { CoordinatorError } from './errors.ts'
+import { KV_POSITIONS_WANTED } from './limits.ts'
+
+export interface Capacity {
+  readonly peerId: PeerId
+  readonly memoryBytes: number
+  readonly macsPerSecond: number
+}
+
+export interface PlacedStage {
+  readonly peerId: PeerId
+  readonly span: Span
+}
+
+/**
+ * A chain over all layers out of `peers`, of at least `stagesMin` stages, or null where they cannot hold the model. Takes
+ * the fastest peers where they fit, else the largest.
+ */
+export function placeChain(costs: ModelCosts, peers: readonly Capacity[], stagesMin: number): PlacedStage[] | null {
+  const whole = { firstLayer: 0, endLayer: costs.layerCount }
+  const bySpeed = [...peers].sort((a, b) => b.macsPerSecond - a.macsPerSecond)
+  const byMemory = [...peers].sort((a, b) => b.memoryBytes - a.memoryBytes)
+  const stagesMax = Math.min(peers.length, costs.layerCount, STAGES_MAX)
+  for (let stages = Math.max(1, stagesMin); stages <= stagesMax; stages++) {
+    for (const ranked of [bySpeed, byMemory]) {
+      const placed = divide(costs, whole, largestAtTheEnds(ranked.slice(0, stages)))
+      if (placed !== null) return placed
+    }
+  }
+  return null
+}
+
+/**
+ * `range` cut into one span for each of `peers`, in their order, each at least one layer and within its memory; null where
+ * that cannot be. With as much KV as they can all have, out of three sizes.
+ */
+export function divide(costs: ModelCosts, range: Span, peers: readonly Capacity[]): PlacedStage[] | null {
+  const layers = range.endLayer - range.firstLayer
+  if (peers.length === 0 || layers < peers.length) return null
+  const least = kvPositionsMin(costs)
+  const most = Math.max(least, Math.min(KV_POSITIONS_WANTED, costs.contextLength))
+  for (const kvPositions of [most, Math.max(least, Math.floor(most / 2)), least]) {
+    const counts = shareLayers(costs, range, peers, kvPositions)
+    if (counts === null) continue
+    let firstLayer = range.firstLayer
+    return peers.map(({ peerId }, index) => {
+      const span = { firstLayer, endLayer: firstLayer + (counts[index] ?? 0) }
+      firstLayer = span.endLayer
+      return { peerId, span }
+    })
+  }
+  return null
+}
+
+/** Layers of each peer, or null. */
+function shareLayers(costs: ModelCosts, range: Span, peers: readonly Capacity[], kvPositions: number): number[] | null {
+  const shares = peers.map((peer, index) => {
+    const ends = {
+      first: range.firstLayer === 0 && index === 0,
+      last: range.endLayer === costs.layerCount && index === peers.length - 1,
+    }
+    return {
+      layers: 1,
+      layersMax: layersThatFit(costs, peer.memoryBytes, ends, kvPositions),
+      macs: costs.macsPerLayer + (ends.last ? costs.headMacs : 0),
+      macsPerSecond: Math.max(1, peer.macsPerSecond),
+    }
+  })
+  if (shares.some((share) => share.layersMax < 1)) return null
+  for (let left = range.endLayer - range.firstLayer - shares.length; left > 0; left--) {
+    let best: (typeof shares)[number] | null = null
+    let bestSeconds = Number.POSITIVE_INFINITY
+    for (const share of shares) {
+      const seconds = (share.macs + costs.macsPerLayer) / share.macsPerSecond
+      if (share.layers < share.layersMax && seconds < bestSeconds) [best, bestSeconds] = [share, seconds]
+    }
+    if (best === null) return null
+    best.layers++
+    best.macs += costs.macsPerLayer
+  }
+  return shares.map((share) => share.layers)
+}
+
+/** The ends hold embedding and head beside their layers. */
+function largestAtTheEnds(peers: readonly Capacity[]): Capacity[] {
+  const [last, first, ...middle] = [...peers].sort((a, b) => b.memoryBytes - a.memoryBytes)
+  return [...(first === undefined ? [] : [first]), ...middle, ...(last === undefined ? [] : [last])]
+}
+
+/** How many more bytes `peers` must pledge before the model has a home; 0 when it has one. */
+export function missingBytes(costs: ModelCosts, peers: readonly Capacity[]): number {
+  if (placeChain(costs, peers, 1) !== null) return 0
+  const kvPositions = kvPositionsMin(costs)
+  const perLayer = costs.layerBytes + kvPositions * costs.kvBytesPerPositionPerLayer
+  const ordered = largestAtTheEnds(peers).slice(-STAGES_MAX)
+  const layers = ordered.reduce((sum, peer, index) => {
+    const ends = { first: index === 0 && ordered.length > 1, last: index === ordered.length - 1 }
+    return sum + layersThatFit(costs, peer.memoryBytes, ends, kvPositions)
+  }, 0)
+  if (layers >= costs.layerCount) return perLayer // Enough memory, badly cut: one more layer's worth makes the difference.
+  const ends =
+    layers === 0 ? costs.embeddingBytes + costs.headBytes + costs.headScratchBytes + costs.scratchBytes - costs.sharedHeadBytes : 0
+  return (costs.layerCount - layers) * perLayer + ends
+}
+
+/** The least pledge with which `stages` equal peers hold the model, bytes. Throws a CoordinatorError where it has fewer layers. */
+export function smallestPledgeBytes(manifest: Manifest, stages: number): number {
+  const costs = costsOf(manifest)
+  if (stages > costs.layerCount)
+    throw new CoordinatorError('too-many-stages', `${manifest.id} has ${costs.layerCount} layers: it cannot be cut into ${stages} stages`)
+  const fits = (memoryBytes: number) => {
+    const peers = Array.from({ length: stages }, () => ({ peerId: '' as PeerId, memoryBytes, macsPerSecond: 1 }))
+    return divide(costs, { firstLayer: 0, endLayer: costs.layerCount }, peers) !== null
+  }
+  let [tooFew, enough] = [0, 2 ** 50]
+  assert(fits(enough), `${stages} stages of ${costs.layerCount} layers do not fit into ${enough} bytes`)
+  while (enough - tooFew > 1) {
+    const middle = Math.floor((tooFew + enough) / 2)
+    if (fits(middle)) enough = middle
+    else tooFew = middle
+  }
+  return enough
+}

@@ -1,0 +1,70 @@
+/** OpenSessions: the grants that may still be used, and what they reserve at each stage. The coordinator's own account. */
+
+import type { Grant } from '../../protocol/index.ts'
+import type { PeerId, SessionId } from '../../shared/index.ts'
+import { KV_BLOCK_POSITIONS } from './limits.ts'
+
+interface OpenSession {
+  readonly grant: Grant
+  /** Freed at this time, unless its requester comes back; null while the requester is connected. */
+  orphanEndsMs: number | null
+}
+
+export class OpenSessions {
+  readonly #open = new Map<SessionId, OpenSession>()
+
+  get count(): number {
+    return this.#open.size
+  }
+
+  add(grant: Grant): void {
+    this.#open.set(grant.sessionId, { grant, orphanEndsMs: null })
+  }
+
+  get(sessionId: SessionId): Grant | null {
+    return this.#open.get(sessionId)?.grant ?? null
+  }
+
+  end(sessionId: SessionId): void {
+    this.#open.delete(sessionId)
+  }
+
+  /** Ends what has expired, and what nobody has come back for; returns it. */
+  expire(nowMs: number): Grant[] {
+    const over = [...this.#open.values()].filter(
+      ({ grant, orphanEndsMs }) => nowMs >= Math.min(grant.expiresAtMs, orphanEndsMs ?? grant.expiresAtMs),
+    )
+    for (const { grant } of over) this.#open.delete(grant.sessionId)
+    return over.map(({ grant }) => grant)
+  }
+
+  orphan(driver: PeerId, endsMs: number): void {
+    for (const session of this.#open.values()) if (session.grant.driver === driver) session.orphanEndsMs = endsMs
+  }
+
+  adopt(driver: PeerId): void {
+    for (const session of this.#open.values()) if (session.grant.driver === driver) session.orphanEndsMs = null
+  }
+
+  ofDriver(driver: PeerId): number {
+    return [...this.#open.values()].filter(({ grant }) => grant.driver === driver).length
+  }
+
+  ofModel(modelId: Grant['modelId']): number {
+    return [...this.#open.values()].filter(({ grant }) => grant.modelId === modelId).length
+  }
+
+  /** Sessions and KV positions (in whole blocks) that are granted at each peer. */
+  reserved(): Map<PeerId, { sessions: number; kvPositions: number }> {
+    const reserved = new Map<PeerId, { sessions: number; kvPositions: number }>()
+    for (const { grant } of this.#open.values()) {
+      for (const { peerId } of grant.stages) {
+        const at = reserved.get(peerId) ?? { sessions: 0, kvPositions: 0 }
+        at.sessions++
+        at.kvPositions += Math.ceil(grant.maxPositions / KV_BLOCK_POSITIONS) * KV_BLOCK_POSITIONS
+        reserved.set(peerId, at)
+      }
+    }
+    return reserved
+  }
+}

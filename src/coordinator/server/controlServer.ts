@@ -1,0 +1,157 @@
+/**
+ * ControlServer: all control sockets, and the core behind them. Feeds it events, carries out its effects, signs its grants.
+ */
+
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer } from 'ws'
+import { type ServerMessage, signGrant } from '../../protocol/index.ts'
+import {
+  type CancelTimer,
+  type Clock,
+  type ModelId,
+  type PeerId,
+  type Sha256,
+  type Signer,
+  toBase64Url,
+  unreachable,
+  type VerifySignature,
+} from '../../shared/index.ts'
+import type { CoordinatorCore, CoreEffect, CoreEvent } from '../core/index.ts'
+import { ControlSocket } from './controlSocket.ts'
+import { CLOSE_GRACE_MS, RECEIVE_BYTES_MAX, TICK_MS, UNIDENTIFIED_MAX } from './limits.ts'
+import { SIGNAL_PATH, type SignalServer } from './signalServer.ts'
+
+export interface ControlServerOptions {
+  readonly core: CoordinatorCore
+  readonly signals: SignalServer
+  readonly signer: Signer
+  readonly clock: Clock
+  readonly randomBytes: (count: number) => Uint8Array
+  readonly sha256: Sha256
+  readonly verify: VerifySignature
+  readonly iceServers: Extract<ServerMessage, { type: 'welcome' }>['iceServers']
+  readonly defaultModelId: ModelId
+  readonly log: (line: string) => void
+}
+
+export const CONTROL_PATH = '/control'
+const TOKEN_BYTES = 24
+/** RFC 6455: the endpoint is going away. */
+const GOING_AWAY = 1001
+
+export class ControlServer {
+  readonly #options: ControlServerOptions
+  readonly #server = new WebSocketServer({ noServer: true, maxPayload: RECEIVE_BYTES_MAX, perMessageDeflate: false })
+  readonly #all = new Set<ControlSocket>()
+  readonly #identified = new Map<PeerId, ControlSocket>()
+  #cancelTick: CancelTimer = () => undefined
+  #closing = false
+
+  constructor(options: ControlServerOptions) {
+    this.#options = options
+    this.#tick()
+  }
+
+  /** The status to refuse the upgrade with, or null where it went through. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): number | null {
+    if (this.#closing || this.#all.size - this.#identified.size >= UNIDENTIFIED_MAX) return 503
+    this.#server.handleUpgrade(request, socket, head, (opened) => {
+      const { signer, clock, randomBytes, sha256, verify } = this.#options
+      const control = new ControlSocket({
+        socket: opened,
+        coordinatorKey: signer.publicKey,
+        clock,
+        randomBytes,
+        sha256,
+        verify,
+        onIdentified: (client, peerId) => this.#welcome(client, peerId),
+        onMessage: (client, peerId, message) => {
+          if (this.#identified.get(peerId) === client) this.#feed({ kind: 'message', peerId, message })
+        },
+        onClosed: (client, peerId) => this.#closed(client, peerId),
+      })
+      this.#all.add(control)
+    })
+    return null
+  }
+
+  /** Tells every client, and resolves once their sockets are closed or cut. */
+  async close(): Promise<void> {
+    this.#closing = true
+    this.#cancelTick()
+    const error = { reason: 'shutting-down', message: 'the coordinator is shutting down; this tab tries again until it is back' }
+    for (const client of this.#all) client.fail(error, GOING_AWAY)
+    if (this.#all.size > 0) await new Promise<void>((resolve) => this.#options.clock.after(CLOSE_GRACE_MS, resolve))
+    for (const socket of this.#server.clients) socket.terminate()
+    this.#server.close()
+  }
+
+  #welcome(client: ControlSocket, peerId: PeerId): void {
+    const { clock, iceServers, defaultModelId, randomBytes, signals } = this.#options
+    const older = this.#identified.get(peerId)
+    this.#identified.set(peerId, client)
+    older?.fail({ reason: 'replaced', message: 'the same key has connected anew; this connection is of no use any more' })
+    const signalToken = toBase64Url(randomBytes(TOKEN_BYTES))
+    signals.allow(peerId, signalToken)
+    const timeMs = clock.nowMs()
+    client.send({ type: 'welcome', peerId, timeMs, signalPath: SIGNAL_PATH, signalToken, iceServers, defaultModelId })
+    this.#feed({ kind: 'connected', peerId })
+  }
+
+  #closed(client: ControlSocket, peerId: PeerId | null): void {
+    this.#all.delete(client)
+    if (peerId !== null && this.#identified.get(peerId) === client) this.#drop(peerId)
+  }
+
+  #drop(peerId: PeerId): void {
+    this.#identified.delete(peerId)
+    this.#options.signals.forbid(peerId)
+    if (!this.#closing) this.#feed({ kind: 'disconnected', peerId })
+  }
+
+  #tick(): void {
+    this.#cancelTick = this.#options.clock.after(TICK_MS, () => {
+      this.#feed({ kind: 'tick' })
+      this.#tick()
+    })
+  }
+
+  #feed(event: CoreEvent): void {
+    const { core, clock } = this.#options
+    for (const effect of core.handle(event, clock.nowMs())) this.#carryOut(effect)
+  }
+
+  #carryOut(effect: CoreEffect): void {
+    const client = this.#identified.get(effect.peerId)
+    if (client === undefined) return
+    switch (effect.kind) {
+      case 'send':
+        return client.send(effect.message)
+      case 'admit':
+        void this.#admit(client, effect)
+        return
+      case 'close':
+        this.#identified.delete(effect.peerId)
+        this.#options.signals.forbid(effect.peerId)
+        return client.fail(effect.error)
+      default:
+        unreachable(effect)
+    }
+  }
+
+  async #admit(client: ControlSocket, { requestId, grant, chain }: Extract<CoreEffect, { kind: 'admit' }>): Promise<void> {
+    try {
+      client.send({ type: 'admitted', requestId, grant: await signGrant(grant, this.#options.signer), chain })
+    } catch (error) {
+      this.#options.log(`a grant could not be signed: ${String(error)}`)
+      const message = 'the coordinator could not sign the permission; try again'
+      client.send({ type: 'refused', requestId, reason: 'internal', message, retryAfterMs: null })
+      this.#feed({
+        kind: 'message',
+        peerId: grant.driver,
+        message: { type: 'ended', sessionId: grant.sessionId, outcome: 'failed', failedPeerId: null },
+      })
+    }
+  }
+}

@@ -1,0 +1,4 @@
+/** coordinator/server: HTTP, control sockets and signalling around the core. Node only. */
+
+export type { ServedModel } from './modelRoutes.ts'
+export { type Coordinator, type CoordinatorOptions, startCoordinator } from './startCoordinator.ts'

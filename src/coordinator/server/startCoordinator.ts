@@ -1,0 +1,170 @@
+/**
+ * startCoordinator: one process, one port. Web app, models, control sockets and signalling over one HTTP(S) server; the core
+ * decides. Clock, chance, keys and model files are handed in.
+ */
+
+import http, { type IncomingMessage } from 'node:http'
+import https from 'node:https'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import fastify, { type FastifyInstance } from 'fastify'
+import type { RowEncoding, ServerMessage } from '../../protocol/index.ts'
+import { type Clock, isSessionId, required, type Sha256, type Signer, toHex, type VerifySignature } from '../../shared/index.ts'
+import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../core/index.ts'
+import { CONTROL_PATH, ControlServer } from './controlServer.ts'
+import { CONNECTIONS_MAX } from './limits.ts'
+import { registerModelRoutes, type ServedModel } from './modelRoutes.ts'
+import { SignalServer } from './signalServer.ts'
+import { registerSecurityHeaders, registerWebApp } from './webApp.ts'
+
+export interface CoordinatorOptions {
+  readonly host: string
+  /** 0: a free one. */
+  readonly port: number
+  /** PEM; without it the server speaks plain HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string }
+  /** At least one; the first is the default. */
+  readonly models: readonly ServedModel[]
+  /** Stages that a chain has at least, where there are enough peers. */
+  readonly minStages: number
+  readonly rowEncoding: RowEncoding
+  readonly kernelVersion: string | null
+  readonly iceServers: Extract<ServerMessage, { type: 'welcome' }>['iceServers']
+  /** Folder of the built web app. */
+  readonly webRoot: string
+  readonly signer: Signer
+  /** Its time is coordinator time. */
+  readonly clock: Clock
+  /** Cryptographically strong. */
+  readonly randomBytes: (count: number) => Uint8Array
+  readonly sha256: Sha256
+  readonly verify: VerifySignature
+  /** What an operator should know; never prompts, never addresses. */
+  readonly log: (line: string) => void
+}
+
+export interface Coordinator {
+  /** Origin with a slash at the end. */
+  readonly url: string
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** Rejects with a CoordinatorError `cannot-listen`, `no-model` or `bad-options`. */
+export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
+  checkOptions(options)
+  const signals = new SignalServer(options.clock)
+  const app = await buildApp(options)
+  const control = new ControlServer({
+    ...options,
+    signals,
+    core: buildCore(options),
+    defaultModelId: required(options.models[0], 'the first model').hashedManifest.manifest.id,
+  })
+  app.server.maxConnections = CONNECTIONS_MAX
+  app.server.on('upgrade', (request, socket, head) => upgrade(request, socket, head, { control, signals }))
+  const close = async () => {
+    await control.close()
+    signals.close()
+    await app.close()
+  }
+  try {
+    await app.listen({ host: options.host, port: options.port })
+  } catch (error) {
+    await close()
+    throw cannotListen(error, options)
+  }
+  const { port } = app.server.address() as AddressInfo
+  return { url: originOf(options, port), port, close }
+}
+
+function checkOptions({ models, minStages }: CoordinatorOptions): void {
+  if (models.length === 0) throw new CoordinatorError('no-model', 'a coordinator needs a model to serve: name one')
+  if (!Number.isInteger(minStages) || minStages < 1 || minStages > 64)
+    throw new CoordinatorError('bad-options', `a chain has 1 to 64 stages, not ${minStages}`)
+}
+
+function buildCore({ models, minStages, rowEncoding, kernelVersion, randomBytes }: CoordinatorOptions): CoordinatorCore {
+  return new CoordinatorCore({
+    models: models.map(({ hashedManifest: { manifest, hash } }): SwarmModel => {
+      const weightBytes = manifest.tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0)
+      return { modelId: manifest.id, manifestHash: hash, name: manifest.name, weightBytes, costs: costsOf(manifest) }
+    }),
+    stagesMin: minStages,
+    rowEncoding,
+    kernelVersion,
+    newSessionId() {
+      const id = toHex(randomBytes(16))
+      if (!isSessionId(id)) throw new Error(`assertion failed: 16 random bytes gave "${id}"`)
+      return id
+    },
+  })
+}
+
+async function buildApp(options: CoordinatorOptions): Promise<FastifyInstance> {
+  const { tls } = options
+  const app = fastify({
+    // Nothing is posted here.
+    bodyLimit: 1_024,
+    forceCloseConnections: true,
+    serverFactory: (handler) =>
+      tls === undefined ? http.createServer(handler) : https.createServer({ cert: tls.cert, key: tls.key }, handler),
+  })
+  app.setErrorHandler<Error & { statusCode?: number }>(async (error, _request, reply) => {
+    const status = error.statusCode ?? 500
+    if (status >= 500) options.log(`a request failed: ${error.message}`)
+    reply.code(status)
+    return {
+      error: {
+        reason: status < 500 ? 'bad-request' : 'internal',
+        message: status < 500 ? error.message : 'the coordinator failed; try again',
+      },
+    }
+  })
+  registerSecurityHeaders(app)
+  app.get('/healthz', async (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' }))
+  registerModelRoutes(app, options.models, options.log)
+  await registerWebApp(app, options.webRoot)
+  return app
+}
+
+function upgrade(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  { control, signals }: { readonly control: ControlServer; readonly signals: SignalServer },
+): void {
+  socket.on('error', () => socket.destroy())
+  const path = (request.url ?? '').split('?')[0] ?? ''
+  let status: number | null = 404
+  if (!isSameOrigin(request)) status = 403
+  else if (path === CONTROL_PATH) status = control.upgrade(request, socket, head)
+  else if (signals.isMine(path)) status = signals.upgrade(request, socket, head)
+  if (status !== null)
+    socket.end(`HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? 'Refused'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}
+
+/** Pages of other sites may not speak for their visitors; what is no browser sends no Origin. */
+function isSameOrigin({ headers }: IncomingMessage): boolean {
+  const { origin, host } = headers
+  if (origin === undefined) return true
+  return host !== undefined && URL.canParse(origin) && new URL(origin).host === host
+}
+
+function originOf({ host, tls }: CoordinatorOptions, port: number): string {
+  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
+  return `${tls === undefined ? 'http' : 'https'}://${name}:${port}/`
+}
+
+function cannotListen(error: unknown, { host, port }: CoordinatorOptions): CoordinatorError {
+  const code = error instanceof Error && 'code' in error ? error.code : null
+  const what =
+    code === 'EADDRINUSE'
+      ? `port ${port} of ${host} is taken by another program: choose another with --port`
+      : code === 'EACCES'
+        ? `this user may not listen on port ${port}: choose one above 1023 with --port`
+        : code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND'
+          ? `${host} is no address of this machine: choose another with --host`
+          : `cannot listen on ${host}:${port}: ${error instanceof Error ? error.message : String(error)}`
+  return new CoordinatorError('cannot-listen', what, { cause: error })
+}
