@@ -30,7 +30,7 @@ export type ControlState =
   /** For good: closed here, or refused in a way that no retry mends. */
   | { readonly kind: 'closed'; readonly error: ErrorBody }
 
-export interface ControlEvents {
+interface ControlEvents {
   state: (state: ControlState) => void
   assign: (message: Message<'assign'>) => void
   release: () => void
@@ -47,7 +47,7 @@ export interface ControlSocket {
   close(): void
 }
 
-export interface ControlClientOptions {
+interface ControlClientOptions {
   /** ws: or wss: URL of the control socket. */
   readonly url: string
   readonly openSocket: (url: string) => ControlSocket
@@ -60,7 +60,7 @@ export interface ControlClientOptions {
   readonly load: () => { readonly sessions: number; readonly kvPositionsFree: number }
 }
 
-export interface AdmitRequest {
+interface AdmitRequest {
   readonly modelId: ModelId
   readonly promptTokens: number
   readonly maxTokens: number
