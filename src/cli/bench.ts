@@ -13,7 +13,7 @@ interface BenchOptions {
   readonly kv?: 'f32' | 'f16'
 }
 
-export interface EngineBench {
+interface EngineBench {
   readonly model: string
   readonly engine: string
   readonly adapter: string

@@ -14,8 +14,7 @@ import { GpuError } from './gpuError.ts'
 import { packagedChromium } from './packagedChromium.ts'
 
 /** `swiftshader` and `lavapipe` compute on the CPU; `default` is the machine's own GPU, or what software it has. */
-export const GPU_ADAPTERS = ['swiftshader', 'lavapipe', 'default'] as const
-export type GpuAdapterName = (typeof GPU_ADAPTERS)[number]
+export type GpuAdapterName = 'swiftshader' | 'lavapipe' | 'default'
 
 export type GpuEnvironment = { readonly env: Readonly<Record<string, string>> } | { readonly missing: string }
 

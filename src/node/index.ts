@@ -1,18 +1,16 @@
 /** node: what only Node has. Drivers, browsers, certificates, the model cache, the built web app. Import it late: it is heavy. */
 
 export { type Certificate, lanAddresses, ownCertificate, readCertificate } from './certificate.ts'
-export { type FoundChromium, findChromium, launchChromium } from './chromium.ts'
-export { type NodeGpu, type NodeGpuOptions, openNodeGpu } from './gpu.ts'
+export { launchChromium } from './chromium.ts'
+export { openNodeGpu } from './gpu.ts'
 export {
   ADAPTER_VARIABLE,
   environmentFor,
-  GPU_ADAPTERS,
   type GpuAdapterName,
   type GpuEnvironment,
   probeEnvironment,
   reexecWithGpu,
 } from './gpuEnvironment.ts'
-export { GpuError } from './gpuError.ts'
 export { type CatalogueEntry, catalogue, catalogueEntry, sourceUrl } from './modelCatalogue.ts'
 export { nodeClock, nodeSha256 } from './modelFile.ts'
 export { isPulled, modelFolder, modelPath, type PullOptions, pullModel } from './modelStore.ts'

@@ -7,9 +7,9 @@
 
 import { execFile } from 'node:child_process'
 import { access, constants, mkdir, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { homedir, tmpdir, userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { TabswarmError } from '../shared/index.ts'
 
@@ -39,7 +39,7 @@ export async function packagedChromium(): Promise<PackagedChromium> {
       `no Chromium was found, and the packaged one is for Linux on x64, not ${process.platform} on ${process.arch}. ` +
         'Install Chrome or Chromium, or name one in TABSWARM_CHROMIUM.',
     )
-  const entry = createRequire(import.meta.url).resolve('@sparticuz/chromium')
+  const entry = fileURLToPath(import.meta.resolve('@sparticuz/chromium'))
   const version = await packageVersion(entry)
   const places = parents().map((parent) => ({ parent, folder: join(parent, `chromium-${version}`) }))
   for (const { parent, folder } of places) if ((await isOwn(parent)) && (await exists(folder))) return describe(folder, version)

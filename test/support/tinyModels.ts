@@ -40,7 +40,7 @@ export async function readTinyReference(name: TinyModelName): Promise<TinyRefere
 }
 
 /** A whole model file in memory as an engine loads it. */
-export async function openModelBytes(bytes: Uint8Array, fileName: string): Promise<TestModel> {
+async function openModelBytes(bytes: Uint8Array, fileName: string): Promise<TestModel> {
   const file: ModelFile = {
     byteLength: bytes.byteLength,
     read: async ({ byteOffset, byteLength }) => bytes.slice(byteOffset, byteOffset + byteLength),
