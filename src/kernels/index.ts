@@ -2,22 +2,20 @@
 
 export {
   type AttentionShape,
-  type AttentionVariant,
   attention,
   attentionCombine,
   partialsBytes,
-  SPLIT_POSITIONS,
   splitCount,
 } from './attention.ts'
 export { candidates, candidatesWords, readCandidates, TOP_K_LIMIT } from './candidates.ts'
 export { embedding } from './embedding.ts'
-export { type Dispatch, type Grid, type Kernel, KernelDevice, type WorkBinding } from './kernel.ts'
+export { type Dispatch, type Kernel, KernelDevice, type WorkBinding } from './kernel.ts'
 export { dequantize, type MatmulVariant, matmul, panelValuesBytes } from './matmul.ts'
 export { type GroupRows, groupRows, matvec } from './matvec.ts'
 export { packRows, unpackRows } from './packRows.ts'
 export { rmsNorm } from './rmsNorm.ts'
 export { KV_BLOCK, type KvType, kvBlockBytes, ropeFrequencies, ropeKv, writeRopeAngles } from './ropeKv.ts'
-export type { Defines, ShaderLibrary } from './shaderText.ts'
+export type { ShaderLibrary } from './shaderText.ts'
 export { swiglu } from './swiglu.ts'
 export { matrixBytes, PANEL_OUTPUTS, panelCount, panelWords, toPanels, weightLayout } from './weightLayout.ts'
-export { GROUP_ROWS_MAX, ROW_WORDS, WORK_BYTES, WORK_STRIDE_BYTES, type Work, writeWork } from './work.ts'
+export { GROUP_ROWS_MAX, ROW_WORDS, WORK_STRIDE_BYTES, type Work, writeWork } from './work.ts'

@@ -1,6 +1,5 @@
 /** worker: the engine of a span, see engine.ts. */
 
-export { checkBatch, segmentRows } from './batch.ts'
 export { bestCandidates } from './cpu/candidates.ts'
 export { type CpuEngineOptions, createCpuEngine } from './cpu/cpuEngine.ts'
 export type {
@@ -16,9 +15,8 @@ export type {
   Slot,
 } from './engine.ts'
 export { EngineError } from './errors.ts'
-export { KV_BLOCK_POSITIONS, KvBlocks, type KvSlot, kvBlockCount } from './kvBlocks.ts'
+export { KV_BLOCK_POSITIONS, kvBlockCount } from './kvBlocks.ts'
 export { measureMacsPerSecond } from './webgpu/measureSpeed.ts'
-export { type MemoryPlan, type MemoryRequest, planMemory } from './webgpu/memory.ts'
 export { type OpenedDevice, openDevice } from './webgpu/openDevice.ts'
 export { createWebGpuEngine, KERNEL_VERSION, type WebGpuEngineOptions } from './webgpu/webGpuEngine.ts'
 export { deleteWeightCache, measureWeightCache, openWeightCache, type WeightCache, type WeightStorage } from './weightCache.ts'

@@ -1,5 +1,7 @@
 /** One WebGPU device with every feature and limit that the kernels can use and the adapter has; nothing is demanded. */
 
+import { isSoftwareAdapter } from './tuning.ts'
+
 export interface OpenedDevice {
   readonly adapter: GPUAdapter
   readonly device: GPUDevice
@@ -23,8 +25,6 @@ const LIMITS_WANTED = [
   'maxComputeWorkgroupStorageSize',
 ] as const satisfies readonly (keyof GPUSupportedLimits)[]
 
-const SOFTWARE = /swiftshader|llvmpipe|lavapipe|warp|microsoft basic render/i
-
 /** Null where the host has no adapter. `without`: optional features to leave out, to test the paths without them. */
 export async function openDevice(gpu: GPU, without: readonly GPUFeatureName[] = []): Promise<OpenedDevice | null> {
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
@@ -34,5 +34,5 @@ export async function openDevice(gpu: GPU, without: readonly GPUFeatureName[] = 
   const device = await adapter.requestDevice({ requiredFeatures, requiredLimits })
   const { vendor, architecture, description, device: model } = adapter.info
   const name = description || model || `${vendor} ${architecture}`.trim() || 'unnamed adapter'
-  return { adapter, device, description: name, software: SOFTWARE.test(`${name} ${architecture} ${vendor}`) }
+  return { adapter, device, description: name, software: isSoftwareAdapter(adapter.info) }
 }

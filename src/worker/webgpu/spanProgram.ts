@@ -48,7 +48,7 @@ export interface ProgramRequest {
 }
 
 /** A run as the kernels see it. */
-export interface RunExtent {
+interface RunExtent {
   readonly kind: RowKind
   readonly span: Span
   readonly rows: number

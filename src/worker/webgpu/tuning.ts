@@ -14,11 +14,11 @@ export interface Tuning {
   readonly promptTile: number
 }
 
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|warp|microsoft basic render/i
+
 /** Whether the adapter is a program on the CPU. `isFallbackAdapter` says so in newer browsers; the names cover the others and Dawn. */
-export function isSoftwareAdapter(info: GPUAdapterInfo): boolean {
-  return (
-    info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|basic render/i.test(`${info.architecture} ${info.device} ${info.description}`)
-  )
+export function isSoftwareAdapter({ isFallbackAdapter, vendor, architecture, device, description }: GPUAdapterInfo): boolean {
+  return isFallbackAdapter || SOFTWARE.test(`${vendor} ${architecture} ${device} ${description}`)
 }
 
 export function tuningFor(info: GPUAdapterInfo): Tuning {
