@@ -57,6 +57,7 @@ export class Plan {
   update(peers: ReadonlyMap<PeerId, PeerRecord>, nowMs: number, left: PeerId | null = null): void {
     for (const swarm of this.#swarms) this.#dropLost(swarm, peers, nowMs, left)
     for (const swarm of this.#swarms) for (const chain of swarm.chains) this.#repair(swarm, chain, peers, nowMs)
+    for (const swarm of this.#swarms) this.#placeAnew(swarm, peers, nowMs)
     for (const swarm of this.#swarms) for (const chain of swarm.chains) this.#spread(swarm, chain, peers, nowMs)
     this.#placeSpares(peers, nowMs)
   }
@@ -83,7 +84,6 @@ export class Plan {
       costs,
       stages: chain.stages,
       spares: this.#spares(peers, nowMs),
-      stagesMin: this.#stagesMin,
       capacity: (peerId) => capacityOf(required(peers.get(peerId), `peer ${peerId}`)),
       loaded(peerId) {
         const loaded = peers.get(peerId)?.loaded
@@ -94,6 +94,20 @@ export class Plan {
     if (stages === null) return
     chain.stages = stages
     chain.brokenSinceMs = null
+    this.#index()
+  }
+
+  /** Chains that cannot be repaired serve nobody: their members and the spares make a new one, if they can. */
+  #placeAnew(swarm: Swarm, peers: ReadonlyMap<PeerId, PeerRecord>, nowMs: number): void {
+    const { costs } = swarm.model
+    const broken = swarm.chains.filter((chain) => holesOf(costs.layerCount, chain.stages).length > 0)
+    const waited = broken.filter(({ brokenSinceMs }) => nowMs - (brokenSinceMs ?? 0) >= GROWTH_GRACE_MS)
+    if (waited.length === 0) return
+    const members = waited.flatMap(({ stages }) => stages.map(({ peerId }) => capacityOf(required(peers.get(peerId), `peer ${peerId}`))))
+    const all = [...members, ...this.#spares(peers, nowMs)]
+    const stages = placeChain(costs, all, Math.min(this.#stagesMin, costs.layerCount, all.length))
+    if (stages === null) return
+    swarm.chains = [...swarm.chains.filter((chain) => !waited.includes(chain)), { stages, brokenSinceMs: null }]
     this.#index()
   }
 

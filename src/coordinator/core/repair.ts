@@ -1,13 +1,13 @@
 /**
  * Repair: fills the holes of one planned chain with as little movement as possible. In this order: a neighbor that still has
- * the layers in its memory; a spare peer; neighbors that load more; the chain's members and spares placed anew.
+ * the layers in its memory; a spare peer; neighbors that load more. Placing a broken chain anew is the plan's last resort.
  */
 
 import type { Span } from '../../model/index.ts'
 import type { PeerId } from '../../shared/index.ts'
 import { endsOf, kvPositionsMin, layersThatFit, type ModelCosts, spanFits } from './costs.ts'
 import { covers } from './peers.ts'
-import { type Capacity, divide, type PlacedStage, placeChain } from './placement.ts'
+import { type Capacity, divide, type PlacedStage } from './placement.ts'
 
 export interface RepairRequest {
   readonly costs: ModelCosts
@@ -17,7 +17,6 @@ export interface RepairRequest {
   /** The span of this model in the peer's memory. */
   readonly loaded: (peerId: PeerId) => Span | null
   readonly spares: readonly Capacity[]
-  readonly stagesMin: number
   /** Whether neighbors may be asked to load more, which keeps them from new sessions meanwhile. */
   readonly mayGrow: boolean
 }
@@ -44,7 +43,7 @@ export function repair(request: RepairRequest): PlacedStage[] | null {
       fillFromMemory(request, stages, hole) ??
       fillWithSpare(costs, stages, hole, spares) ??
       (mayGrow ? growInto(request, stages, hole) : null)
-    if (filled === null) return mayGrow ? placeAnew(request) : null
+    if (filled === null) return null
     stages = filled
     const used = new Set(filled.map((stage) => stage.peerId))
     spares = spares.filter((spare) => !used.has(spare.peerId))
@@ -98,11 +97,6 @@ function growInto(request: RepairRequest, stages: readonly PlacedStage[], hole: 
   const rightSpan = { firstLayer: border, endLayer: right.span.endLayer }
   if (!spanFits(costs, rightSpan, capacity(right.peerId).memoryBytes)) return null
   return replaceSpan(replaceSpan(stages, left.peerId, { ...left.span, endLayer: border }), right.peerId, rightSpan)
-}
-
-function placeAnew({ costs, stages, spares, capacity, stagesMin }: RepairRequest): PlacedStage[] | null {
-  const peers = [...stages.map((stage) => capacity(stage.peerId)), ...spares]
-  return placeChain(costs, peers, Math.min(stagesMin, peers.length))
 }
 
 /**

@@ -47,6 +47,8 @@ export class ControlServer {
   readonly #identified = new Map<PeerId, ControlSocket>()
   #cancelTick: CancelTimer = () => undefined
   #closing = false
+  /** Called when the last socket has closed. */
+  #onEmpty: () => void = () => undefined
 
   constructor(options: ControlServerOptions) {
     this.#options = options
@@ -82,7 +84,11 @@ export class ControlServer {
     this.#cancelTick()
     const error = { reason: 'shutting-down', message: 'the coordinator is shutting down; this tab tries again until it is back' }
     for (const client of this.#all) client.fail(error, GOING_AWAY)
-    if (this.#all.size > 0) await new Promise<void>((resolve) => this.#options.clock.after(CLOSE_GRACE_MS, resolve))
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve
+      if (this.#all.size === 0) resolve()
+      else this.#options.clock.after(CLOSE_GRACE_MS, resolve)
+    })
     for (const socket of this.#server.clients) socket.terminate()
     this.#server.close()
   }
@@ -101,6 +107,7 @@ export class ControlServer {
 
   #closed(client: ControlSocket, peerId: PeerId | null): void {
     this.#all.delete(client)
+    if (this.#all.size === 0) this.#onEmpty()
     if (peerId !== null && this.#identified.get(peerId) === client) this.#drop(peerId)
   }
 

@@ -1,0 +1,226 @@
+/** Placement against the engine's own account of memory, and its arithmetic alone. */
+
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { costsOf, fixedBytes, kvPositionsFor, layersThatFit } from '../../../src/coordinator/core/costs.ts'
+import { type Capacity, divide, missingBytes, placeChain, smallestPledgeBytes } from '../../../src/coordinator/core/placement.ts'
+import type { Manifest, ManifestTensor, ModelConfig, TensorType } from '../../../src/model/index.ts'
+import { blockBytes, blockSize } from '../../../src/model/index.ts'
+import type { ModelId } from '../../../src/shared/index.ts'
+import { planMemory } from '../../../src/worker/webgpu/memory.ts'
+import { openTinyModel, tinyModelNames } from '../../support/tinyModels.ts'
+import { COSTS, peerId, spanMemory, WHOLE_BYTES } from './world.ts'
+
+const SMOLLM: ModelConfig = {
+  architecture: 'llama',
+  layerCount: 30,
+  width: 576,
+  headCount: 9,
+  kvHeadCount: 3,
+  headSize: 64,
+  feedForwardWidth: 1_536,
+  vocabularySize: 49_152,
+  contextLength: 8_192,
+  rmsEpsilon: 1e-5,
+  ropeBase: 100_000,
+  ropeDimensions: 64,
+  tiedHead: true,
+}
+const LLAMA_8B: ModelConfig = {
+  ...SMOLLM,
+  layerCount: 32,
+  width: 4_096,
+  headCount: 32,
+  kvHeadCount: 8,
+  headSize: 128,
+  feedForwardWidth: 14_336,
+  vocabularySize: 128_256,
+  contextLength: 131_072,
+  ropeDimensions: 128,
+  tiedHead: false,
+}
+
+/** Tensors of a model of this configuration, all matrices of one type, without their bytes. */
+function manifestOf(config: ModelConfig, type: TensorType): Manifest {
+  const tensors: ManifestTensor[] = []
+  let byteOffset = 4_096
+  const add = (name: string, tensorType: TensorType, shape: readonly number[]) => {
+    const byteLength = (shape.reduce((product, size) => product * size, 1) / blockSize(tensorType)) * blockBytes(tensorType)
+    tensors.push({ name, type: tensorType, shape, byteOffset, byteLength, sha256: '0'.repeat(64) })
+    byteOffset += byteLength
+  }
+  const { width, feedForwardWidth, vocabularySize } = config
+  const [queryWidth, kvWidth] = [config.headCount * config.headSize, config.kvHeadCount * config.headSize]
+  add('token_embd.weight', 'Q8_0', [width, vocabularySize])
+  for (let layer = 0; layer < config.layerCount; layer++) {
+    const of = (name: string) => `blk.${layer}.${name}.weight`
+    add(of('attn_norm'), 'F32', [width])
+    add(of('attn_q'), type, [width, queryWidth])
+    add(of('attn_k'), type, [width, kvWidth])
+    add(of('attn_v'), type, [width, kvWidth])
+    add(of('attn_output'), type, [queryWidth, width])
+    add(of('ffn_norm'), 'F32', [width])
+    add(of('ffn_gate'), type, [width, feedForwardWidth])
+    add(of('ffn_up'), type, [width, feedForwardWidth])
+    add(of('ffn_down'), type, [feedForwardWidth, width])
+  }
+  add('output_norm.weight', 'F32', [width])
+  if (!config.tiedHead) add('output.weight', 'Q8_0', [width, vocabularySize])
+  const header = { byteLength: 4_096, sha256: '0'.repeat(64) }
+  const id = 'model' as ModelId
+  return { format: 'tabswarm-manifest-1', id, name: 'model', license: null, fileBytes: byteOffset, header, config, tensors }
+}
+
+function capacities(memories: readonly number[], speeds: readonly number[] = []): Capacity[] {
+  return memories.map((memoryBytes, index) => ({ peerId: peerId(index), memoryBytes, macsPerSecond: speeds[index] ?? 1 }))
+}
+
+describe('costs', () => {
+  const models = [
+    ...(['Q4_1', 'Q8_0', 'F16', 'F32'] as const).map((type) => ({ name: `SmolLM2 in ${type}`, manifest: manifestOf(SMOLLM, type) })),
+    { name: 'Llama 8B in Q4_1', manifest: manifestOf(LLAMA_8B, 'Q4_1') },
+  ]
+  it.each(models)('never count less than the WGSL engine takes: $name', ({ manifest }) => {
+    const costs = costsOf(manifest)
+    const last = manifest.config.layerCount
+    for (const [firstLayer, endLayer] of [
+      [0, 1],
+      [0, last >> 1],
+      [3, 17],
+      [last >> 1, last],
+      [last - 1, last],
+      [0, last],
+    ] as const)
+      for (const kvPositions of [2_048, 8_192]) {
+        const span = { firstLayer, endLayer }
+        const taken = planMemory({ manifest, span, kvPositions, kvType: 'f32', bindingBytesMax: 128 * 1024 * 1024 }).totalBytes
+        const counted =
+          fixedBytes(costs, { first: firstLayer === 0, last: endLayer === last }) +
+          (endLayer - firstLayer) * (costs.layerBytes + kvPositions * costs.kvBytesPerPositionPerLayer)
+        expect(counted).toBeGreaterThanOrEqual(taken)
+        // Honest, too: a pledge is not asked for what nobody needs.
+        expect(counted).toBeLessThan(taken * 1.15 + 16 * 1024 * 1024)
+      }
+  })
+
+  it.each(tinyModelNames)('hold for the tiny model %s', async (name) => {
+    const { manifest } = await openTinyModel(name)
+    const costs = costsOf(manifest)
+    const span = { firstLayer: 0, endLayer: costs.layerCount }
+    const memoryBytes = smallestPledgeBytes(manifest, 1)
+    const kvPositions = kvPositionsFor(costs, span, memoryBytes)
+    expect(planMemory({ manifest, span, kvPositions, kvType: 'f32', bindingBytesMax: 2 ** 27 }).totalBytes).toBeLessThanOrEqual(memoryBytes)
+  })
+})
+
+describe('placeChain', () => {
+  it('takes one peer where one fits and nothing more is asked', () => {
+    expect(placeChain(COSTS, capacities([WHOLE_BYTES, WHOLE_BYTES]), 1)).toEqual([
+      { peerId: peerId(0), span: { firstLayer: 0, endLayer: 12 } },
+    ])
+  })
+
+  it('takes as few stages as fit, of the fastest that do', () => {
+    const placed = placeChain(COSTS, capacities([900, 1_600, 1_600, 900], [9, 1, 2, 8]), 1)
+    expect(placed).toHaveLength(2)
+    expect(new Set(placed?.map((stage) => stage.peerId))).toEqual(new Set([peerId(1), peerId(2)]))
+  })
+
+  it('gives layers in proportion to speed, and counts the head as work', () => {
+    const sizes = (speeds: number[]) =>
+      divide(COSTS, { firstLayer: 0, endLayer: 12 }, capacities([WHOLE_BYTES, WHOLE_BYTES], speeds))?.map(
+        ({ span }) => span.endLayer - span.firstLayer,
+      )
+    expect(sizes([1, 1])).toEqual([7, 5])
+    expect(sizes([3, 1])).toEqual([11, 1])
+    expect(sizes([1, 6])).toEqual([2, 10])
+    expect(sizes([0, 1e12])).toEqual([1, 11])
+  })
+
+  it('knows to the byte whether a chain fits', () => {
+    const [first, last] = [
+      spanMemory(COSTS, { firstLayer: 0, endLayer: 6 }, 1_024),
+      spanMemory(COSTS, { firstLayer: 6, endLayer: 12 }, 1_024),
+    ]
+    expect(divide(COSTS, { firstLayer: 0, endLayer: 12 }, capacities([Math.ceil(first), Math.ceil(last)]))).not.toBe(null)
+    expect(divide(COSTS, { firstLayer: 0, endLayer: 12 }, capacities([Math.ceil(first) - 1, Math.ceil(last)]))).toBe(null)
+  })
+
+  it('covers every layer once, within every memory, with as many stages as asked for', () => {
+    const peers = fc.array(
+      fc.record({ memoryBytes: fc.integer({ min: 0, max: 2_000 }), macsPerSecond: fc.integer({ min: 0, max: 1_000 }) }),
+      {
+        maxLength: 10,
+      },
+    )
+    fc.assert(
+      fc.property(peers, fc.integer({ min: 1, max: 5 }), (list, stagesMin) => {
+        const all = list.map((capacity, index) => ({ ...capacity, peerId: peerId(index) }))
+        const placed = placeChain(COSTS, all, stagesMin)
+        if (placed === null) return
+        expect(placed.length).toBeGreaterThanOrEqual(stagesMin)
+        expect(new Set(placed.map((stage) => stage.peerId)).size).toBe(placed.length)
+        let next = 0
+        for (const { peerId: id, span } of placed) {
+          expect(span.firstLayer).toBe(next)
+          expect(span.endLayer).toBeGreaterThan(span.firstLayer)
+          next = span.endLayer
+          const memoryBytes = all.find((peer) => peer.peerId === id)?.memoryBytes ?? 0
+          expect(spanMemory(COSTS, span, 1_024)).toBeLessThanOrEqual(memoryBytes)
+        }
+        expect(next).toBe(12)
+      }),
+    )
+  })
+
+  it('finds a home wherever equal peers can give one', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 2_600 }), (count, memoryBytes) => {
+        const fits = (first: boolean, last: boolean) => layersThatFit(COSTS, memoryBytes, { first, last }, 1_024)
+        const most = count === 1 ? fits(true, true) : fits(true, false) + (count - 2) * fits(false, false) + fits(false, true)
+        const every = count === 1 ? fits(true, true) : Math.min(fits(true, false), fits(false, true))
+        const placed = placeChain(COSTS, capacities(Array.from({ length: count }, () => memoryBytes)), count)
+        expect(placed !== null).toBe(every >= 1 && most >= 12)
+      }),
+    )
+  })
+})
+
+describe('missingBytes', () => {
+  it('is 0 exactly where the model has a home', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 1_500 }), { maxLength: 12 }), (memories) => {
+        const peers = capacities(memories)
+        expect(missingBytes(COSTS, peers) === 0).toBe(placeChain(COSTS, peers, 1) !== null)
+      }),
+    )
+  })
+
+  it('tells an empty swarm what one tab would need', () => {
+    expect(missingBytes(COSTS, [])).toBeGreaterThan(WHOLE_BYTES - 12)
+    expect(missingBytes(COSTS, [])).toBeLessThanOrEqual(WHOLE_BYTES)
+  })
+})
+
+describe('smallestPledgeBytes', () => {
+  it('is enough for so many tabs, and one byte less is not', () => {
+    const manifest = manifestOf(SMOLLM, 'Q4_1')
+    const costs = costsOf(manifest)
+    const whole = { firstLayer: 0, endLayer: 30 }
+    for (const stages of [1, 2, 3, 5, 16, 30]) {
+      const pledge = smallestPledgeBytes(manifest, stages)
+      const peers = (bytes: number) => capacities(Array.from({ length: stages }, () => bytes))
+      expect(divide(costs, whole, peers(pledge))).toHaveLength(stages)
+      expect(divide(costs, whole, peers(pledge - 1))).toBe(null)
+    }
+  })
+
+  it('lets no single tab of two hold the model', () => {
+    const manifest = manifestOf(SMOLLM, 'Q4_1')
+    expect(smallestPledgeBytes(manifest, 2)).toBeLessThan(smallestPledgeBytes(manifest, 1))
+  })
+
+  it('refuses more stages than layers', () => {
+    expect(() => smallestPledgeBytes(manifestOf(SMOLLM, 'Q4_1'), 31)).toThrow(/30 layers: it cannot be cut into 31 stages/)
+  })
+})

@@ -1,0 +1,238 @@
+/**
+ * A coordinator's core with volunteers and requesters that keep the rules of their side: a span inside the one in memory is
+ * served at once, any other only after it was loaded; orders are answered when the test says so.
+ */
+
+import {
+  CoordinatorCore,
+  type CoreEffect,
+  type CoreEvent,
+  type CoreOptions,
+  type ModelCosts,
+  type SwarmModel,
+} from '../../../src/coordinator/core/index.ts'
+import type { Span } from '../../../src/model/index.ts'
+import type { Assignment, ClientMessage, Grant, ServerMessage } from '../../../src/protocol/index.ts'
+import type { ManifestHash, ModelId, PeerId, SessionId } from '../../../src/shared/index.ts'
+
+/** Twelve layers of 100 bytes; the ends take 50 each, of which a tied head shares 40; KV of 1,024 positions takes 102.4 a layer. */
+export const COSTS: ModelCosts = {
+  layerCount: 12,
+  contextLength: 1_024,
+  layerBytes: 100,
+  embeddingBytes: 50,
+  headBytes: 50,
+  sharedHeadBytes: 40,
+  kvBytesPerPositionPerLayer: 0.1,
+  scratchBytes: 10,
+  headScratchBytes: 5,
+  macsPerLayer: 100,
+  headMacs: 200,
+}
+
+export const MODEL: SwarmModel = {
+  modelId: 'model' as ModelId,
+  manifestHash: 'a'.repeat(64) as ManifestHash,
+  name: 'Model',
+  weightBytes: 1_260,
+  costs: COSTS,
+}
+
+/** Holds the whole model. */
+export const WHOLE_BYTES = Math.ceil(10 + 50 + 50 + 5 - 40 + 12 * (100 + 0.1 * 1_024))
+
+export function peerId(index: number): PeerId {
+  return index.toString(16).padStart(32, '0') as PeerId
+}
+
+/** Bytes of a span with its KV, as the costs say. */
+export function spanMemory(costs: ModelCosts, { firstLayer, endLayer }: Span, kvPositions: number): number {
+  const [first, last] = [firstLayer === 0, endLayer === costs.layerCount]
+  const ends =
+    (first ? costs.embeddingBytes : 0) + (last ? costs.headBytes + costs.headScratchBytes : 0) - (first && last ? costs.sharedHeadBytes : 0)
+  return costs.scratchBytes + ends + (endLayer - firstLayer) * (costs.layerBytes + kvPositions * costs.kvBytesPerPositionPerLayer)
+}
+
+export interface Tab {
+  readonly peerId: PeerId
+  pledgeBytes: number | null
+  order: Assignment | null
+  served: { span: Span; kvPositions: number } | null
+  loaded: { span: Span; kvPositions: number } | null
+}
+
+type Refused = Extract<ServerMessage, { type: 'refused' }>
+
+export class World {
+  readonly core: CoordinatorCore
+  readonly tabs = new Map<PeerId, Tab>()
+  readonly closed: { peerId: PeerId; reason: string; message: string }[] = []
+  readonly assignments: { peerId: PeerId; assignment: Assignment; atMs: number }[] = []
+  readonly releases: PeerId[] = []
+  readonly grants = new Map<SessionId, Grant>()
+  readonly refusals: Refused[] = []
+  readonly summaries: PeerId[] = []
+  nowMs = 1_000
+  #sessions = 0
+  #requests = 0
+  #pings = new Map<PeerId, number>()
+
+  constructor(options: Partial<CoreOptions> = {}) {
+    this.core = new CoordinatorCore({
+      models: [MODEL],
+      stagesMin: 2,
+      rowEncoding: 'f16e',
+      kernelVersion: null,
+      newSessionId: () => (this.#sessions++).toString(16).padStart(32, '0') as SessionId,
+      ...options,
+    })
+  }
+
+  connect(index: number): Tab {
+    const tab: Tab = { peerId: peerId(index), pledgeBytes: null, order: null, served: null, loaded: null }
+    this.tabs.set(tab.peerId, tab)
+    this.feed({ kind: 'connected', peerId: tab.peerId })
+    return tab
+  }
+
+  disconnect(index: number): void {
+    this.tabs.delete(peerId(index))
+    this.feed({ kind: 'disconnected', peerId: peerId(index) })
+  }
+
+  tab(index: number): Tab {
+    return this.tabs.get(peerId(index)) ?? this.connect(index)
+  }
+
+  pledge(index: number, memoryBytes = WHOLE_BYTES, macsPerSecond = 1_000, kernelVersion = 'k1'): Tab {
+    const tab = this.tab(index)
+    Object.assign(tab, { pledgeBytes: memoryBytes, order: null, served: null })
+    this.say(index, {
+      type: 'pledge',
+      memoryBytes,
+      engine: 'webgpu',
+      adapter: `GPU ${index}`,
+      numericClass: 'c',
+      kernelVersion,
+      macsPerSecond,
+    })
+    return tab
+  }
+
+  say(index: number, message: Exclude<ClientMessage, { type: 'identify' }>): void {
+    this.feed({ kind: 'message', peerId: peerId(index), message })
+  }
+
+  leave(index: number): void {
+    Object.assign(this.tab(index), { pledgeBytes: null, order: null, served: null, loaded: null })
+    this.say(index, { type: 'leave' })
+  }
+
+  /** The tab carries out its order; false where it has none. */
+  serve(index: number): boolean {
+    const tab = this.tabs.get(peerId(index))
+    if (tab?.order === undefined || tab.order === null) return false
+    const { assignmentId, span, kvPositions } = tab.order
+    tab.served = { span, kvPositions }
+    if (!inside(tab.loaded?.span, span)) tab.loaded = tab.served
+    tab.order = null
+    this.feed({ kind: 'message', peerId: tab.peerId, message: { type: 'serving', assignmentId, span, kvPositions } })
+    return true
+  }
+
+  fail(index: number, reason = 'device-lost'): boolean {
+    const tab = this.tabs.get(peerId(index))
+    if (tab?.order === undefined || tab.order === null) return false
+    const { assignmentId } = tab.order
+    Object.assign(tab, { order: null, served: null, loaded: null })
+    this.feed({ kind: 'message', peerId: tab.peerId, message: { type: 'assignment-failed', assignmentId, reason, message: 'it failed' } })
+    return true
+  }
+
+  /** All orders, and those that they lead to. */
+  serveAll(): void {
+    const index = (tab: Tab) => Number.parseInt(tab.peerId, 16)
+    for (let rounds = 0; rounds < 100; rounds++) if (![...this.tabs.values()].map((tab) => this.serve(index(tab))).includes(true)) return
+    throw new Error('orders lead to orders for ever')
+  }
+
+  /** Time passes in the steps of the server; tabs answer pings unless told otherwise. */
+  wait(durationMs: number, silent: readonly number[] = []): void {
+    for (const endMs = this.nowMs + durationMs; this.nowMs < endMs; ) {
+      this.nowMs = Math.min(endMs, this.nowMs + 250)
+      this.feed({ kind: 'tick' })
+      for (const [peer, sequence] of this.#pings) {
+        this.#pings.delete(peer)
+        if (silent.some((index) => peerId(index) === peer) || !this.tabs.has(peer)) continue
+        const kvPositionsFree = (this.tabs.get(peer)?.served?.kvPositions ?? 0) - this.reserved(peer)
+        this.feed({ kind: 'message', peerId: peer, message: { type: 'pong', sequence, sessions: 0, kvPositionsFree } })
+      }
+    }
+  }
+
+  /** Positions granted at this peer. */
+  reserved(peer: PeerId): number {
+    const grants = [...this.grants.values()].filter(({ stages }) => stages.some((stage) => stage.peerId === peer))
+    return grants.reduce((sum, { maxPositions }) => sum + 32 * Math.ceil(maxPositions / 32), 0)
+  }
+
+  admit(index: number, promptTokens = 10, maxTokens = 20): Grant | Refused {
+    this.tab(index)
+    const requestId = `request ${this.#requests++}`
+    const known = new Set(this.grants.keys())
+    const refusalsBefore = this.refusals.length
+    this.say(index, { type: 'admit', requestId, modelId: MODEL.modelId, promptTokens, maxTokens })
+    const grant = [...this.grants.values()].find(({ sessionId }) => !known.has(sessionId))
+    const refused = this.refusals[refusalsBefore]
+    if ((grant === undefined) === (refused === undefined))
+      throw new Error(`request ${requestId} got ${grant === undefined ? 'no answer' : 'two'}`)
+    if (refused !== undefined) return refused
+    if (grant === undefined) throw new Error('unreachable')
+    return grant
+  }
+
+  end(grant: Grant, failedPeerId: PeerId | null = null): void {
+    this.grants.delete(grant.sessionId)
+    const outcome = failedPeerId === null ? 'finished' : 'failed'
+    this.feed({ kind: 'message', peerId: grant.driver, message: { type: 'ended', sessionId: grant.sessionId, outcome, failedPeerId } })
+  }
+
+  spans(): Record<string, [number, number]> {
+    const served = [...this.tabs.values()].flatMap(({ peerId: id, served }) => (served === null ? [] : [[id, served.span] as const]))
+    return Object.fromEntries(served.map(([id, { firstLayer, endLayer }]) => [Number.parseInt(id, 16), [firstLayer, endLayer]]))
+  }
+
+  feed(event: CoreEvent): CoreEffect[] {
+    const effects = this.core.handle(event, this.nowMs)
+    for (const effect of effects) this.#carryOut(effect)
+    return effects
+  }
+
+  #carryOut(effect: CoreEffect): void {
+    if (effect.kind === 'admit') this.grants.set(effect.grant.sessionId, effect.grant)
+    else if (effect.kind === 'close') {
+      this.closed.push({ peerId: effect.peerId, ...effect.error })
+      this.tabs.delete(effect.peerId)
+    } else this.#receive(effect.peerId, effect.message)
+  }
+
+  #receive(peer: PeerId, message: ServerMessage): void {
+    const tab = this.tabs.get(peer)
+    if (message.type === 'ping') this.#pings.set(peer, message.sequence)
+    else if (message.type === 'refused') this.refusals.push(message)
+    else if (message.type === 'network') this.summaries.push(peer)
+    else if (message.type === 'assign') {
+      this.assignments.push({ peerId: peer, assignment: message, atMs: this.nowMs })
+      if (tab === undefined) throw new Error(`an order to ${peer}, who is not there`)
+      tab.order = message
+      if (!inside(tab.loaded?.span, message.span)) Object.assign(tab, { served: null, loaded: null })
+    } else if (message.type === 'release') {
+      this.releases.push(peer)
+      if (tab !== undefined) Object.assign(tab, { order: null, served: null })
+    }
+  }
+}
+
+function inside(outer: Span | undefined, inner: Span): boolean {
+  return outer !== undefined && outer.firstLayer <= inner.firstLayer && inner.endLayer <= outer.endLayer
+}
