@@ -105,7 +105,7 @@ export class Plan {
     if (waited.length === 0) return
     const members = waited.flatMap(({ stages }) => stages.map(({ peerId }) => capacityOf(required(peers.get(peerId), `peer ${peerId}`))))
     const all = [...members, ...this.#spares(peers, nowMs)]
-    const stages = placeChain(costs, all, Math.min(this.#stagesMin, costs.layerCount, all.length))
+    const stages = this.#firstChain(costs, all)
     if (stages === null) return
     swarm.chains = [...swarm.chains.filter((chain) => !waited.includes(chain)), { stages, brokenSinceMs: null }]
     this.#index()
@@ -130,12 +130,17 @@ export class Plan {
         const spares = this.#spares(peers, nowMs)
         const { costs } = swarm.model
         const wanted = Math.min(this.#stagesMin, costs.layerCount)
-        const stages = placeChain(costs, spares, swarm.chains.length > 0 ? wanted : Math.min(wanted, spares.length))
+        const stages = swarm.chains.length > 0 ? placeChain(costs, spares, wanted) : this.#firstChain(costs, spares)
         if (stages === null) break
         swarm.chains.push({ stages, brokenSinceMs: null })
         this.#index()
       }
     }
+  }
+
+  /** With too few stages rather than none: what is too small to share the model must not keep it from those that are not. */
+  #firstChain(costs: ModelCosts, peers: readonly Capacity[]): PlacedStage[] | null {
+    return placeChain(costs, peers, Math.min(this.#stagesMin, costs.layerCount)) ?? placeChain(costs, peers, 1)
   }
 
   #spares(peers: ReadonlyMap<PeerId, PeerRecord>, nowMs: number): Capacity[] {
