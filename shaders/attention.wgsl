@@ -12,6 +12,10 @@ struct Shape {
   kv_heads: u32,
   scale: f32,
   splits: u32,        // capacity of `partials`
+  head_vec4s: u32,    // not a constant: Mesa would unroll the loop and compile for half a minute
+  unused_0: u32,
+  unused_1: u32,
+  unused_2: u32,
 }
 @group(0) @binding(0) var<storage, read> qkv: array<vec4f>;
 @group(0) @binding(1) var<storage, read> keys: array<u32>;
@@ -76,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     //#repeat v TILE
     var s_${v} = 0.0;
     //#end
-    for (var d = 0u; d < ${HEAD / 4}u; d++) {
+    for (var d = 0u; d < shape.head_vec4s; d++) {
       //#if KV_F16
       let k_at = base + d * 64u + lane;
       let k = vec4f(unpack2x16float(keys[k_at]), unpack2x16float(keys[k_at + 32u]));
@@ -93,15 +97,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     scores[${v * 32}u + lane] = select(HIDDEN, s_${v} * shape.scale, position <= last_${v});
     //#end
     workgroupBarrier();
+    let count = min(BLOCK, tile_last - b * BLOCK + 1u);
     if (lane < ${TILE}u) {
       let at = lane * BLOCK;
       var best = maximum[lane];
-      for (var i = 0u; i < BLOCK; i++) {
+      for (var i = 0u; i < count; i++) {
         best = max(best, scores[at + i]);
       }
       let factor = exp(maximum[lane] - best);
       var sum = total[lane] * factor;
-      for (var i = 0u; i < BLOCK; i++) {
+      for (var i = 0u; i < count; i++) {
         let score = scores[at + i];
         let weight = select(0.0, exp(score - best), score > HIDDEN);
         scores[at + i] = weight;
@@ -112,7 +117,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       rescale[lane] = factor;
     }
     workgroupBarrier();
-    let count = min(BLOCK, tile_last - b * BLOCK + 1u);
     //#repeat j PAIRS
     if (lane + ${j * 32}u < ${HEAD / 2}u) {
       //#repeat v TILE

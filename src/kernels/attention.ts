@@ -51,7 +51,7 @@ export const attention = defineKernel<AttentionVariant, AttentionShape, Attentio
   }),
   uniform({ heads, kvHeads, headSize, splits }) {
     assert(heads % kvHeads === 0 && headSize % 4 === 0, `${heads} heads, ${kvHeads} KV heads of size ${headSize}`)
-    return Uint32Array.of(heads, kvHeads, floatBits(1 / Math.sqrt(headSize)), splits)
+    return Uint32Array.of(heads, kvHeads, floatBits(1 / Math.sqrt(headSize)), splits, headSize / 4, 0, 0, 0)
   },
   grid({ heads, kvHeads }, { kind, tile, rows, positionLast }) {
     const share = heads / kvHeads

@@ -1,0 +1,118 @@
+/**
+ * What only a GPU engine has: a device that goes away, passes larger than its scratch buffers, groups that fill and overflow, and the
+ * speed probe. What every engine must do: test/support/engineSuite.ts.
+ */
+
+import { describe, expect, it } from 'vitest'
+import { loadRequest } from '../../../test/support/engineSuite.ts'
+import { randomModel } from '../../../test/support/randomModel.ts'
+import { nodeClock, openNodeGpu, readShader } from '../../node/index.ts'
+import type { Candidates, Engine, Segment, Slot } from '../engine.ts'
+import { measureMacsPerSecond } from './measureSpeed.ts'
+import { PROMPT_ROWS } from './memory.ts'
+import { createWebGpuEngine } from './webGpuEngine.ts'
+
+const model = randomModel({ seed: 3, layerCount: 2 })
+const { config } = model.manifest
+const span = { firstLayer: 0, endLayer: config.layerCount }
+
+async function loadedEngine(kvPositions = 2048) {
+  const { device, info } = await openNodeGpu()
+  const engine = createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock, kv: 'f32' })
+  await engine.load(loadRequest(model, span, { kvPositions }))
+  return { engine, device }
+}
+
+function open(engine: Engine, maxPositions: number): Slot {
+  const opened = engine.open({ span, maxPositions })
+  if (!opened.ok) throw new Error('no room')
+  return opened.value
+}
+
+const tokens = (count: number, seed: number) => Uint32Array.from({ length: count }, (_, i) => (i * 31 + seed * 17) % config.vocabularySize)
+
+function segment(engine: Engine, slot: Slot, kind: 'prompt' | 'decode', ids: Uint32Array, resultCount = ids.length): Segment {
+  const output = { kind: 'candidates', resultCount, topK: 3 } as const
+  return { slot, kind, firstPosition: engine.length(slot), input: { kind: 'tokens', ids }, output }
+}
+
+async function results(engine: Engine, segments: readonly Segment[]): Promise<(readonly Candidates[])[]> {
+  const { outputs } = await engine.forward(segments)
+  return outputs.map((output) => (output.kind === 'candidates' ? output.positions : []))
+}
+
+describe('a pass', () => {
+  it('gives 40 decode rows and a long prompt in one pass the bits that each gets alone', async () => {
+    const { engine } = await loadedEngine(8192)
+    const length = 2 * PROMPT_ROWS + 60
+    const long = () => segment(engine, open(engine, length), 'prompt', tokens(length, 1), 3)
+    const single = (seed: number) => segment(engine, open(engine, 32), 'decode', tokens(1, seed))
+    const together = await results(engine, [...Array.from({ length: 39 }, (_, seed) => single(seed)), long(), single(39)])
+    expect(await results(engine, [long()])).toEqual(together.slice(39, 40))
+    for (const seed of [0, 8, 38]) expect(await results(engine, [single(seed)])).toEqual(together.slice(seed, seed + 1))
+    expect(await results(engine, [single(39)])).toEqual(together.slice(40))
+    engine.dispose()
+  })
+
+  it('gives more logits than one readback holds, equal to those asked for one by one', async () => {
+    const { engine } = await loadedEngine()
+    const rows = 90
+    const ask = (slot: Slot, ids: Uint32Array): Segment => ({
+      ...segment(engine, slot, 'prompt', ids),
+      output: { kind: 'logits', resultCount: ids.length },
+    })
+    const values = async (asked: Segment) => {
+      const output = (await engine.forward([asked])).outputs[0]
+      return output?.kind === 'logits' ? output.values : new Float32Array()
+    }
+    const ids = tokens(rows, 2)
+    const all = await values(ask(open(engine, rows), ids))
+    expect(all.length).toBe(rows * config.vocabularySize)
+    const slot = open(engine, rows)
+    for (let row = 0; row < rows; row += 30) {
+      const part = await values(ask(slot, ids.subarray(row, row + 30)))
+      expect(part).toEqual(all.slice(row * config.vocabularySize, (row + 30) * config.vocabularySize))
+    }
+    engine.dispose()
+  })
+})
+
+describe('a lost device', () => {
+  it('ends every pending call, every later one, and says so once', async () => {
+    const { engine, device } = await loadedEngine()
+    const slot = open(engine, 64)
+    const pending = [
+      engine.forward([segment(engine, slot, 'prompt', tokens(20, 1))]),
+      engine.forward([segment(engine, slot, 'decode', tokens(1, 1))]),
+    ]
+    const ended = Promise.allSettled(pending)
+    // Let the first pass begin before its device goes.
+    await Promise.resolve()
+    device.destroy()
+    expect((await engine.lost).message).not.toBe('')
+    for (const result of await ended) expect(result).toMatchObject({ status: 'rejected', reason: { reason: 'device-lost' } })
+    await expect(engine.forward([segment(engine, slot, 'prompt', tokens(1, 1))])).rejects.toMatchObject({ reason: 'device-lost' })
+    await expect(engine.load(loadRequest(model, span))).rejects.toMatchObject({ reason: 'device-lost' })
+    engine.close(slot)
+    engine.unload()
+    expect(engine.usage()).toMatchObject({ weightBytes: 0, kvBytes: 0, scratchBytes: 0, openSlots: 0 })
+  })
+
+  it('is not reported when the engine itself lets it go', async () => {
+    const { engine, device } = await loadedEngine()
+    engine.dispose()
+    await device.lost
+    const first = await Promise.race([engine.lost.then(() => 'lost'), new Promise((resolve) => setTimeout(() => resolve('silent'), 20))])
+    expect(first).toBe('silent')
+  })
+})
+
+describe('measureMacsPerSecond', () => {
+  it('finds a speed that a processor or a GPU can have', async () => {
+    const { device } = await openNodeGpu()
+    const speed = await measureMacsPerSecond(device, readShader, nodeClock)
+    expect(speed).toBeGreaterThan(1e6)
+    expect(speed).toBeLessThan(1e15)
+    device.destroy()
+  })
+})
