@@ -42,7 +42,8 @@ export interface RequesterPorts {
 export function startAsk(ports: RequesterPorts, request: AskRequest, onProgress: (progress: AskProgress) => void): Ask {
   const controller = new AbortController()
   const asking = new Asking(ports, request, onProgress, controller.signal)
-  return { answer: asking.run(), stop: () => controller.abort() }
+  // Begun after this returns: who asks has its Ask in hand before the first progress comes.
+  return { answer: Promise.resolve().then(() => asking.run()), stop: () => controller.abort() }
 }
 
 class Asking {
