@@ -62,7 +62,7 @@ function sendFile(request: FastifyRequest, reply: FastifyReply, model: ServedMod
   const { byteOffset, byteLength } = range ?? { byteOffset: 0, byteLength: fileBytes }
   if (range !== null) reply.code(206).header('content-range', `bytes ${byteOffset}-${byteOffset + byteLength - 1}/${fileBytes}`)
   reply.type('application/octet-stream').header('content-length', byteLength)
-  if (request.method === 'HEAD') return reply.send()
+  if (request.method === 'HEAD') return reply.send(Readable.from([]))
   const stream = fileStream(model.source, { byteOffset, byteLength })
   stream.on('error', (error) => log(`${manifest.id}: bytes ${byteOffset} to ${byteOffset + byteLength - 1} broke off: ${error.message}`))
   return reply.send(stream)

@@ -7,7 +7,7 @@ import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import fastify, { type FastifyInstance } from 'fastify'
+import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import type { RowEncoding, ServerMessage } from '../../protocol/index.ts'
 import { type Clock, isSessionId, required, type Sha256, type Signer, toHex, type VerifySignature } from '../../shared/index.ts'
 import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../core/index.ts'
@@ -110,22 +110,23 @@ async function buildApp(options: CoordinatorOptions): Promise<FastifyInstance> {
     serverFactory: (handler) =>
       tls === undefined ? http.createServer(handler) : https.createServer({ cert: tls.cert, key: tls.key }, handler),
   })
-  app.setErrorHandler<Error & { statusCode?: number }>(async (error, _request, reply) => {
-    const status = error.statusCode ?? 500
-    if (status >= 500) options.log(`a request failed: ${error.message}`)
-    reply.code(status)
-    return {
-      error: {
-        reason: status < 500 ? 'bad-request' : 'internal',
-        message: status < 500 ? error.message : 'the coordinator failed; try again',
-      },
-    }
-  })
+  app.setErrorHandler<Error & { statusCode?: number }>((error, _request, reply) => answerError(error, reply, options.log))
   registerSecurityHeaders(app)
   app.get('/healthz', async (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' }))
   registerModelRoutes(app, options.models, options.log)
   await registerWebApp(app, options.webRoot)
   return app
+}
+
+/** Not async: @fastify/static waits for the reply that its error leads to. */
+function answerError(error: Error & { statusCode?: number }, reply: FastifyReply, log: (line: string) => void): void {
+  const status = error.statusCode ?? 500
+  if (status >= 500) log(`a request failed: ${error.message}`)
+  // What was said of the body that did not come.
+  for (const header of ['content-length', 'content-range', 'etag', 'accept-ranges']) reply.removeHeader(header)
+  const body =
+    status < 500 ? { reason: 'bad-request', message: error.message } : { reason: 'internal', message: 'the coordinator failed; try again' }
+  reply.code(status).type('application/json').header('cache-control', 'no-store').send({ error: body })
 }
 
 function upgrade(
