@@ -13,7 +13,7 @@ import type { OpenSessions } from './sessions.ts'
 
 export type AdmitMessage = Extract<ClientMessage, { type: 'admit' }>
 
-export interface Refusal {
+interface Refusal {
   readonly reason:
     | 'unknown-model'
     | 'bad-request'

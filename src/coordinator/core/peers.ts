@@ -9,7 +9,7 @@ import type { Capacity } from './placement.ts'
 export type Pledge = Extract<ClientMessage, { type: 'pledge' }>
 
 /** The last assignment sent. */
-export interface Order {
+interface Order {
   readonly assignmentId: number
   readonly modelId: ModelId
   readonly span: Span
@@ -21,7 +21,7 @@ export interface Order {
 }
 
 /** Layers that a peer said it serves, or has in its memory. */
-export interface Held {
+interface Held {
   readonly modelId: ModelId
   readonly span: Span
   readonly kvPositions: number
