@@ -22,7 +22,6 @@ export {
   layerBytes,
   layerMultiplyAccumulates,
   spanBytes,
-  spanMultiplyAccumulates,
   spanParts,
 } from './spans.ts'
 export { createTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts'

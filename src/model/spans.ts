@@ -55,9 +55,3 @@ export function layerMultiplyAccumulates(config: ModelConfig): number {
 export function headMultiplyAccumulates(config: ModelConfig): number {
   return config.width * config.vocabularySize
 }
-
-/** Multiply-accumulates of one position in a span, with the head where the span holds it. */
-export function spanMultiplyAccumulates(config: ModelConfig, span: Span): number {
-  const layers = (span.endLayer - span.firstLayer) * layerMultiplyAccumulates(config)
-  return layers + (isLastSpan(config, span) ? headMultiplyAccumulates(config) : 0)
-}

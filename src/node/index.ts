@@ -11,9 +11,9 @@ export {
   probeEnvironment,
   reexecWithGpu,
 } from './gpuEnvironment.ts'
-export { type CatalogueEntry, catalogue, catalogueEntry, sourceUrl } from './modelCatalogue.ts'
+export { type CatalogueEntry, catalogue, catalogueEntry } from './modelCatalogue.ts'
 export { nodeClock, nodeSha256 } from './modelFile.ts'
-export { isPulled, modelFolder, modelPath, type PullOptions, pullModel } from './modelStore.ts'
+export { isPulled, modelPath, type PullOptions, pullModel } from './modelStore.ts'
 export { type OpenedModel, openModel, type ResolvedModel, resolveModel } from './resolveModel.ts'
 export { readShader } from './shaderFiles.ts'
 export { openRequesterTab, openVolunteerTab, type RequesterTab, type TabOptions, type VolunteerTab } from './tabs.ts'

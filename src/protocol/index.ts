@@ -5,13 +5,11 @@ export {
   type Assignment,
   type ChainStage,
   type ClientMessage,
-  clientMessageSchema,
   IDENTIFY_CONTEXT,
   type NetworkSummary,
   parseClientMessage,
   parseServerMessage,
   type ServerMessage,
-  serverMessageSchema,
 } from './control.ts'
 export { decodeFrame, encodeFrame } from './frameCodec.ts'
 export { HEADER_BYTES } from './frameHeader.ts'
@@ -28,15 +26,13 @@ export type {
   TruncateFrame,
   WindowFrame,
 } from './frames.ts'
-export { GRANT_CONTEXT, type Grant, type GrantStage, type SignedGrant } from './grant.ts'
+export type { Grant, GrantStage, SignedGrant } from './grant.ts'
 export { openGrant, signGrant } from './grantCodec.ts'
 export {
   CONTROL_MESSAGE_BYTES_MAX,
   FAILURE_MESSAGE_CHARACTERS_MAX,
   FRAME_BYTES_MAX,
-  GRANT_LIFE_MS_MAX,
   LINK_QUEUE_BYTES_MAX,
-  POSITIONS_MAX,
   PROTOCOL_VERSION,
   ROWS_MAX,
   SESSION_IDLE_MS,
