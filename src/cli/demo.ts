@@ -5,6 +5,7 @@
 
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
+import { createChatTemplate, createTokenizer, encodePrompt, type Metadata } from '../model/index.ts'
 import type { Answer, AskRequest, ChatMessage } from '../peer/index.ts'
 import { TabswarmError } from '../shared/index.ts'
 import { printJson, printLine, printNote, progressPrinter, realNumber, UsageError, wholeNumber } from './output.ts'
@@ -39,7 +40,7 @@ export function registerDemoCommand(program: Command): void {
     .option('--temperature <t>', '0 always takes the likeliest token', realNumber('--temperature', 0, 10), 0)
     .option('--seed <n>', 'of the sampling', wholeNumber('--seed', 0, 2 ** 32 - 1), 0)
     .option('--model <id|file|url>', 'the model to serve', 'default')
-    .option('--engine <engine>', 'webgpu or auto', parseEngine, 'auto')
+    .option('--engine <engine>', 'webgpu or auto (WebGPU is the only one yet)', parseEngine, 'auto')
     .option('--latency-ms <l>', 'one-way delay of a message between two tabs', realNumber('--latency-ms', 0, 10_000), 0)
     .option('--json', 'one JSON object on stdout', false)
     .action(demo)
@@ -50,20 +51,22 @@ async function demo(options: DemoOptions): Promise<void> {
   const { createServer, smallestPledgeBytes } = await import('../server.ts')
   const { ensureWebApp, launchChromium, openRequesterTab, openVolunteerTab, resolveModel } = await import('../node/index.ts')
   const model = await resolveModel(options.model, progressPrinter('model'))
-  const pledgeMb = Math.ceil(smallestPledgeBytes(model.hashedManifest.manifest, options.tabs) / 1e6)
+  const { manifest } = model.hashedManifest
+  const positions = countPromptTokens(model.gguf.metadata, prompt) + options.maxTokens
+  const pledgeMb = Math.ceil(smallestPledgeBytes(manifest, options.tabs, positions) / 1e6)
   const webRoot = await ensureWebApp(printNote)
   const coordinator = await createServer({ host: '127.0.0.1', port: 0, models: [model], minStages: options.tabs, webRoot })
   try {
     const browser = await launchChromium()
     try {
-      const tab = { url: coordinator.url, engine: options.engine, latencyMs: options.latencyMs / 2 }
+      const tab = { url: coordinator.url, latencyMs: options.latencyMs / 2 }
       printNote(`opening ${options.tabs} volunteer tabs, each pledging ${pledgeMb} MB`)
       const volunteers = await Promise.all(Array.from({ length: options.tabs }, () => openVolunteerTab(browser, { ...tab, pledgeMb })))
       await Promise.all(volunteers.map((volunteer) => volunteer.serving(VOLUNTEER_TIMEOUT_MS)))
       printNote('all layers are served; asking')
       const requester = await openRequesterTab(browser, tab)
       const stream = textStream(options.json ? process.stderr : process.stdout)
-      const answer = await requester.ask(askRequest(options, prompt, model.hashedManifest.manifest.id), stream.show)
+      const answer = await requester.ask(askRequest(options, prompt, manifest.id), stream.show)
       stream.end()
       if (options.json) printJson(jsonAnswer(answer))
       else printTable(answer)
@@ -73,6 +76,12 @@ async function demo(options: DemoOptions): Promise<void> {
   } finally {
     await coordinator.close()
   }
+}
+
+function countPromptTokens(metadata: Metadata, prompt: AskRequest['prompt']): number {
+  const tokenizer = createTokenizer(metadata)
+  const text = prompt.kind === 'raw' ? prompt.text : createChatTemplate(metadata, tokenizer).render(prompt.messages)
+  return encodePrompt(tokenizer, text).length
 }
 
 async function readPrompt(options: DemoOptions): Promise<AskRequest['prompt']> {

@@ -35,7 +35,7 @@ export function registerServeCommand(program: Command): void {
     .option('--model <id|file|url>', 'the model to serve', 'default')
     .option('--min-stages <n>', 'tabs that share the model once there are enough', wholeNumber('--min-stages', 1, 64), 2)
     .option('--volunteers <n>', 'headless volunteer tabs to open beside it', wholeNumber('--volunteers', 0, 16), 0)
-    .option('--engine <engine>', 'engine of those tabs: webgpu or auto', parseEngine, 'auto')
+    .option('--engine <engine>', 'engine of those tabs: webgpu or auto (WebGPU is the only one yet)', parseEngine, 'auto')
     .action(serve)
 }
 
@@ -111,7 +111,7 @@ async function openVolunteers(
     const url = `${secure ? 'https' : 'http'}://localhost:${port}/`
     const tabs = await Promise.all(
       Array.from({ length: options.volunteers }, () =>
-        openVolunteerTab(browser, { url, engine: options.engine, latencyMs: 0, pledgeMb: 1_024, ignoreCertificate: secure }),
+        openVolunteerTab(browser, { url, latencyMs: 0, pledgeMb: 1_024, ignoreCertificate: secure }),
       ),
     )
     await Promise.all(tabs.map((tab) => tab.serving(VOLUNTEER_TIMEOUT_MS)))

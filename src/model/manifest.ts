@@ -17,6 +17,8 @@ export interface BuildManifestRequest {
   readonly source: WeightSource
   readonly file: GgufFile
   readonly id: ModelId
+  /** What people call it; where it is not given, what the file says. */
+  readonly name?: string
   readonly sha256: Sha256
   readonly signal: AbortSignal
   /** Bytes hashed and bytes to hash. */
@@ -40,7 +42,7 @@ export async function buildManifest(request: BuildManifestRequest): Promise<Hash
   const manifest: Manifest = {
     format: 'tabswarm-manifest-1',
     id: request.id,
-    name: (file.metadata.string('general.name') ?? request.id).slice(0, NAME_CHARACTERS_MAX),
+    name: (request.name ?? file.metadata.string('general.name') ?? request.id).slice(0, NAME_CHARACTERS_MAX),
     license: file.metadata.string('general.license')?.slice(0, NAME_CHARACTERS_MAX) ?? null,
     fileBytes: file.fileBytes,
     header: { byteLength: file.headerBytes.byteLength, sha256: toHex(await sha256(file.headerBytes)) },

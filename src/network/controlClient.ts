@@ -60,6 +60,17 @@ interface ControlClientOptions {
   readonly load: () => { readonly sessions: number; readonly kvPositionsFree: number }
 }
 
+/** The coordinator's no; `retryAfterMs` where it passes by itself. */
+export class AdmissionRefused extends TabswarmError {
+  readonly retryAfterMs: number | null
+
+  constructor(reason: string, message: string, retryAfterMs: number | null) {
+    super(reason, message)
+    this.name = 'AdmissionRefused'
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
 interface AdmitRequest {
   readonly modelId: ModelId
   readonly promptTokens: number
@@ -244,7 +255,7 @@ export class ControlClient {
         this.#admissions.get(message.requestId)?.cancelDeadline()
         return
       case 'refused':
-        return this.#refuse(message.requestId, new TabswarmError(message.reason, message.message))
+        return this.#refuse(message.requestId, new AdmissionRefused(message.reason, message.message, message.retryAfterMs))
       case 'error':
         this.#lastError = { reason: message.reason, message: message.message }
         if (FINAL_REASONS.includes(message.reason)) this.#finish(this.#lastError)

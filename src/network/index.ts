@@ -1,6 +1,6 @@
 /** network: links to other peers, and the control socket to the coordinator. */
 
-export { ControlClient, type ControlSocket } from './controlClient.ts'
+export { AdmissionRefused, ControlClient, type ControlSocket } from './controlClient.ts'
 export { createIdentity, peerIdOf, sha256Of, signatureVerifier } from './identity.ts'
 export { memoryLinkPair } from './memoryLink.ts'
 export { createPeerJsNetwork } from './peerJs.ts'

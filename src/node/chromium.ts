@@ -22,6 +22,7 @@ export interface FoundChromium {
  * - `--no-sandbox`: Chromium's sandbox refuses to run as root and in most containers; the pages are this project's own.
  * - `--enable-unsafe-webgpu`: WebGPU on Linux, and on software adapters. A person's own browser does not need it where
  *   WebGPU has shipped.
+ * - tabs on one machine tell each other its addresses and not mDNS names, which need multicast: containers have none;
  * - the rest keeps the browser from speaking to any host but the coordinator, and from asking questions.
  */
 const FLAGS = [
@@ -32,6 +33,7 @@ const FLAGS = [
   '--disable-sync',
   '--disable-quic',
   '--enable-unsafe-webgpu',
+  '--disable-features=WebRtcHideLocalIpsWithMdns',
 ]
 
 /** TABSWARM_CHROMIUM, else an installed browser, else the packaged one. Rejects with `no-chromium`. */

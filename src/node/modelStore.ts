@@ -7,7 +7,7 @@ import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { ModelError } from '../model/index.ts'
-import { type CatalogueEntry, sourceUrl } from './modelCatalogue.ts'
+import { type CatalogueEntry, sourceName } from './modelCatalogue.ts'
 import { downloadFrom } from './modelDownload.ts'
 import { describe, sha256OfFile } from './modelFile.ts'
 import { withLock } from './modelLock.ts'
@@ -76,7 +76,7 @@ async function pullLocked(entry: CatalogueEntry, options: PullOptions, signal: A
     } catch (error) {
       if (signal.aborted)
         throw new ModelError('aborted', `pulling ${entry.file} was stopped; what came is kept and the next pull goes on from there`)
-      failures.push(`${name} (${sourceUrl(source)}): ${describe(error)}`)
+      failures.push(`${name} (${sourceName(source)}): ${describe(error)}`)
       options.onNote?.(failures.at(-1) ?? '')
     }
   }

@@ -25,6 +25,8 @@ import { modelFolder, type PullOptions, pullModel } from './modelStore.ts'
 
 export interface OpenedModel {
   readonly id: ModelId
+  /** The catalogue's name for it, if it is there. */
+  readonly name?: string
   /** Random access to the file's bytes. */
   readonly source: ModelFile
   /** Its header, read and checked. */
@@ -54,7 +56,10 @@ export async function openModel(name: string, options: PullOptions = {}): Promis
     )
   const filePath = entry === undefined ? resolve(name) : await pullModel(entry, options)
   const source = await openLocalFile(filePath)
-  return { id: entry?.id ?? modelIdFromFileName(filePath), source, gguf: await readGguf(source, signal), filePath }
+  const gguf = await readGguf(source, signal)
+  return entry === undefined
+    ? { id: modelIdFromFileName(filePath), source, gguf, filePath }
+    : { id: entry.id, name: entry.name, source, gguf, filePath }
 }
 
 /** Opens a model that is to be run: with its manifest. Rejects with a ModelError, `unsupported` for one that cannot be run. */
@@ -70,6 +75,7 @@ export async function resolveModel(
     source: opened.source,
     file: opened.gguf,
     id: opened.id,
+    ...(opened.name === undefined ? {} : { name: opened.name }),
     sha256: nodeSha256,
     signal: options.signal ?? new AbortController().signal,
     // A local file is hashed in a moment; a URL is a download worth showing.

@@ -9,8 +9,6 @@ import { type ErrorBody, fromErrorBody, TabswarmError } from '../shared/index.ts
 
 export interface TabOptions {
   readonly url: string
-  /** Query parameter `engine` of the page. */
-  readonly engine: 'webgpu' | 'auto'
   /** Added to every message at this tab's end, each way, milliseconds. */
   readonly latencyMs: number
   readonly ignoreCertificate?: boolean
@@ -32,7 +30,7 @@ export interface RequesterTab {
 
 /** Opens *Contribute* in a browser context of its own and presses the button. */
 export async function openVolunteerTab(browser: Browser, options: TabOptions & { readonly pledgeMb: number }): Promise<VolunteerTab> {
-  const { context, page } = await openPage(browser, options, `/contribute?pledge-mb=${options.pledgeMb}&engine=${options.engine}`)
+  const { context, page } = await openPage(browser, options, `/contribute?pledge-mb=${options.pledgeMb}`)
   await page.getByTestId('start-contributing').click()
   return {
     page,

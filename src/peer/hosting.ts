@@ -6,7 +6,7 @@
 import { proxy, type Remote, transfer } from 'comlink'
 import { serveLink } from '../network/index.ts'
 import type { Assignment, Link } from '../protocol/index.ts'
-import { toErrorBody } from '../shared/index.ts'
+import { type PeerId, toErrorBody } from '../shared/index.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
 import type { ModelLibrary } from './modelLibrary.ts'
 import type { VolunteerState } from './types.ts'
@@ -24,6 +24,8 @@ export interface HostingOptions {
   readonly startWorker: () => EngineWorker
   readonly pledgeBytes: number
   readonly onState: (state: VolunteerState) => void
+  /** The peer that contributes, as soon as it has a key. */
+  readonly onPeer: (peerId: PeerId) => void
   /** Weights were kept, or might have been. */
   readonly onStored: () => void
 }
@@ -91,6 +93,7 @@ export class Hosting {
       })
       if (this.#stopped) return connection.close()
       this.#connection = connection
+      this.#options.onPeer(connection.peerId)
       connection.control.on('state', (state) => {
         if (state.kind === 'online') void this.#onOnline()
         else this.#volunteer.handleOffline()

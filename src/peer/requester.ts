@@ -24,12 +24,18 @@ export interface Admission {
   readonly chain: readonly ChainStage[]
 }
 
+export interface AdmissionRequest {
+  readonly modelId: ModelId
+  readonly promptTokens: number
+  readonly maxTokens: number
+}
+
 export interface RequesterPorts {
   readonly library: ModelLibrary
   /** The manifest that the coordinator serves the model with. Rejects when there is no such model. */
   readonly manifestHash: (modelId: ModelId) => Promise<ManifestHash>
   /** Rejects with the coordinator's refusal. */
-  readonly admit: (request: { readonly modelId: ModelId; readonly promptTokens: number; readonly maxTokens: number }) => Promise<Admission>
+  readonly admit: (request: AdmissionRequest) => Promise<Admission>
   readonly ended: (sessionId: SessionId, outcome: 'finished' | 'cancelled' | 'failed', failedStage: ChainStage | null) => void
   /** Links of this peer; connects to the signalling server at the first call. */
   readonly router: () => Promise<LinkRouter>
@@ -38,6 +44,11 @@ export interface RequesterPorts {
   readonly verify: VerifySignature
   readonly clock: Clock
 }
+
+/** Chains that are tried before the first token: a tab may have gone since the coordinator heard of it. */
+const ATTEMPTS_MAX = 2
+/** Failures that another chain, or another try, may not have. */
+const OTHER_CHAIN_REASONS: readonly string[] = ['unreachable', 'not-serving', 'no-room', 'stage-lost', 'stopped', 'device-lost']
 
 export function startAsk(ports: RequesterPorts, request: AskRequest, onProgress: (progress: AskProgress) => void): Ask {
   const controller = new AbortController()
@@ -89,8 +100,21 @@ class Asking {
     this.#tell({})
     const text = await this.#unlessStopped(this.#readModel(modelId))
     const promptTokens = this.#encode(text)
-    const admitting = this.#ports.admit({ modelId, promptTokens, maxTokens: this.#roomFor(text, promptTokens, maxTokens) })
-    const { grant: signedGrant, chain } = await this.#unlessStopped(admitting, (late) => this.#giveBack(late))
+    const maxTokensHere = this.#roomFor(text, promptTokens, maxTokens)
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#attempt(text, { modelId, promptTokens, maxTokens: maxTokensHere })
+      } catch (error) {
+        const passes = error instanceof SessionError && OTHER_CHAIN_REASONS.includes(error.reason) && this.#firstTokenMs === null
+        if (!passes || attempt === ATTEMPTS_MAX || this.#signal.aborted) throw error
+      }
+    }
+  }
+
+  /** One admission, one chain. */
+  async #attempt(text: ModelText, request: AdmissionRequest): Promise<Answer> {
+    this.#tell({ phase: 'queued', promptDone: 0, route: [] })
+    const { grant: signedGrant, chain } = await this.#unlessStopped(this.#ports.admit(request), (late) => this.#giveBack(late))
     const opened = await this.#open(signedGrant)
     this.#route.begin(chain)
     this.#tell({ phase: 'connecting', route: this.#route.stages() })

@@ -1,6 +1,6 @@
 /** createPeerRuntime: the whole peer of one tab. Fills the store, carries out what the page asks; both roles, each its own peer. */
 
-import { sha256Of, signatureVerifier } from '../network/index.ts'
+import { AdmissionRefused, sha256Of, signatureVerifier } from '../network/index.ts'
 import { LinkRouter } from '../session/index.ts'
 import { type Clock, type ManifestHash, type ModelId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache } from '../worker/index.ts'
@@ -20,8 +20,6 @@ export interface RuntimeHost extends ConnectionHost {
 /** A request waits this long for a place, or for the connection, before it is refused. */
 const PATIENCE_MS = 30_000
 const RETRY_MS = 1_000
-/** Refusals that pass by themselves. */
-const PASSING_REASONS: readonly string[] = ['busy', 'loading', 'offline']
 
 export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   const store = createPeerStore()
@@ -49,6 +47,9 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
         onState: (volunteer) => {
           if (hosting === current || hosting === null) store.setState({ volunteer })
         },
+        onPeer: (contributingAs) => {
+          if (hosting === current) store.setState({ contributingAs })
+        },
         onStored: measureStorage,
       })
       hosting = current
@@ -56,7 +57,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
     stopContributing() {
       hosting?.stop()
       hosting = null
-      store.setState({ volunteer: { kind: 'off' } })
+      store.setState({ volunteer: { kind: 'off' }, contributingAs: null })
     },
     ask: (request, onProgress) => startAsk(requester, request, onProgress),
     async deleteStorage() {
@@ -153,9 +154,15 @@ async function patiently<Value>(clock: Clock, attempt: () => Promise<Value>): Pr
     try {
       return await attempt()
     } catch (error) {
-      const passes = error instanceof TabswarmError && PASSING_REASONS.includes(error.reason)
-      if (!passes || clock.nowMs() + RETRY_MS > untilMs) throw error
-      await new Promise<void>((resolve) => void clock.after(RETRY_MS, resolve))
+      const delayMs = passingAfterMs(error)
+      if (delayMs === null || clock.nowMs() + delayMs > untilMs) throw error
+      await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
     }
   }
+}
+
+/** When to try again after a failure that passes by itself; null for those that don't. */
+function passingAfterMs(error: unknown): number | null {
+  if (error instanceof AdmissionRefused) return error.retryAfterMs
+  return error instanceof TabswarmError && error.reason === 'offline' ? RETRY_MS : null
 }

@@ -74,6 +74,8 @@ export interface RouteStage extends ChainStage {
 export interface PeerState {
   readonly connection: ConnectionState
   readonly volunteer: VolunteerState
+  /** The peer that this tab contributes as, another than the one it asks as; null while it does not. */
+  readonly contributingAs: PeerId | null
   readonly network: NetworkSummary | null
   readonly storage: StorageSummary | null
   readonly defaultModelId: ModelId | null

@@ -36,7 +36,8 @@ export function openWeightCache(storage: StorageManager): WeightCache {
     async put(sha256, bytes) {
       try {
         if (!(await hasRoom(storage, bytes.byteLength))) return
-        await set(sha256, bytes, store)
+        // A view would take its whole buffer along.
+        await set(sha256, bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice(), store)
         await update<Sizes>(SIZES_KEY, (sizes) => ({ ...sizes, [sha256]: bytes.byteLength }), store)
       } catch {
         // Quota, private mode, a broken profile: serving goes on without the cache.

@@ -6,7 +6,7 @@
 
 import type { Manifest, Span } from '../../model/index.ts'
 import { STAGES_MAX } from '../../protocol/index.ts'
-import { assert, type PeerId } from '../../shared/index.ts'
+import { assert, type PeerId, required } from '../../shared/index.ts'
 import { costsOf, kvPositionsMin, layersThatFit, type ModelCosts } from './costs.ts'
 import { CoordinatorError } from './errors.ts'
 import { KV_POSITIONS_WANTED } from './limits.ts'
@@ -47,9 +47,7 @@ export function placeChain(costs: ModelCosts, peers: readonly Capacity[], stages
 export function divide(costs: ModelCosts, range: Span, peers: readonly Capacity[]): PlacedStage[] | null {
   const layers = range.endLayer - range.firstLayer
   if (peers.length === 0 || layers < peers.length) return null
-  const least = kvPositionsMin(costs)
-  const most = Math.max(least, Math.min(KV_POSITIONS_WANTED, costs.contextLength))
-  for (const kvPositions of [most, Math.max(least, Math.floor(most / 2)), least]) {
+  for (const kvPositions of kvSizes(costs)) {
     const counts = shareLayers(costs, range, peers, kvPositions)
     if (counts === null) continue
     let firstLayer = range.firstLayer
@@ -60,6 +58,13 @@ export function divide(costs: ModelCosts, range: Span, peers: readonly Capacity[
     })
   }
   return null
+}
+
+/** How much KV a division may give everybody, most first. */
+function kvSizes(costs: ModelCosts): readonly number[] {
+  const least = kvPositionsMin(costs)
+  const most = Math.max(least, Math.min(KV_POSITIONS_WANTED, costs.contextLength))
+  return [most, Math.max(least, Math.floor(most / 2)), least]
 }
 
 /** Layers of each peer, or null. */
@@ -113,14 +118,18 @@ export function missingBytes(costs: ModelCosts, peers: readonly Capacity[]): num
   return (costs.layerCount - layers) * perLayer + ends
 }
 
-/** The least pledge with which `stages` equal peers hold the model, bytes. Throws a CoordinatorError where it has fewer layers. */
-export function smallestPledgeBytes(manifest: Manifest, stages: number): number {
+/**
+ * The least pledge with which `stages` equal peers hold the model and sessions of `positions`, bytes; as long ones as are
+ * served at all, where that is shorter. Throws a CoordinatorError where the model has fewer layers.
+ */
+export function smallestPledgeBytes(manifest: Manifest, stages: number, positions = 0): number {
   const costs = costsOf(manifest)
   if (stages > costs.layerCount)
     throw new CoordinatorError('too-many-stages', `${manifest.id} has ${costs.layerCount} layers: it cannot be cut into ${stages} stages`)
+  const kvPositions = kvSizes(costs).findLast((size) => size >= positions) ?? required(kvSizes(costs)[0], 'a KV size')
   const fits = (memoryBytes: number) => {
     const peers = Array.from({ length: stages }, () => ({ peerId: '' as PeerId, memoryBytes, macsPerSecond: 1 }))
-    return divide(costs, { firstLayer: 0, endLayer: costs.layerCount }, peers) !== null
+    return shareLayers(costs, { firstLayer: 0, endLayer: costs.layerCount }, peers, kvPositions) !== null
   }
   let [tooFew, enough] = [0, 2 ** 50]
   assert(fits(enough), `${stages} stages of ${costs.layerCount} layers do not fit into ${enough} bytes`)

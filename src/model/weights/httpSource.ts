@@ -99,6 +99,8 @@ async function fill(options: HttpSourceOptions, target: Target, signal: AbortSig
     const skip = checkResponse(options, response, target, first)
     if (reader === null) throw new Error('the answer has no body')
     await copyBody(reader, target, skip, deadline)
+    // The end of the body lets the connection be used again; cancelled before it, the connection would be thrown away.
+    await deadline.race(reader.read())
   } finally {
     deadline.end()
     reader?.cancel().catch(() => undefined)

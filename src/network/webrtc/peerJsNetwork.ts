@@ -14,6 +14,12 @@ import { Signaller, type SignallingServer } from './signaller.ts'
 /** From the call of `dial` to an authenticated link. */
 const DIAL_DEADLINE_MS = 15_000
 
+/**
+ * A first try that takes longer is given up for a fresh one: browsers hide local addresses behind mDNS names, whose lookup gets
+ * lost now and then. A connection over 500 ms of round trip is made in less.
+ */
+const FIRST_TRY_MS = 5_000
+
 /** A chain is at most 64 stages; browsers bear a few hundred connections a page. */
 const LINKS_MAX = 64
 
@@ -59,7 +65,8 @@ export class PeerJsNetwork implements PeerNetwork {
   readonly #signaller: Signaller
   readonly #links = new Map<PeerId, ChannelLink>()
   readonly #dials = new Map<PeerId, Attempt>()
-  readonly #incoming = new Set<PeerId>()
+  /** Offers of others whose link is being made; a newer one of the same peer takes the older one's place. */
+  readonly #incoming = new Map<PeerId, FrameConnection>()
   #destroyed = false
 
   constructor(options: PeerJsNetworkOptions) {
@@ -114,20 +121,22 @@ export class PeerJsNetwork implements PeerNetwork {
     }
     this.#dials.set(peerId, attempt)
     // An offer of theirs is on its way to a link: it will settle this attempt.
-    if (!this.#incoming.has(peerId)) this.#signaller.whenOpen(() => this.#offer(peerId, attempt))
+    if (!this.#incoming.has(peerId)) this.#signaller.whenOpen(() => this.#offer(peerId, attempt, FIRST_TRY_MS))
     return attempt
   }
 
-  #offer(peerId: PeerId, attempt: Attempt): void {
+  #offer(peerId: PeerId, attempt: Attempt, withinMs: number): void {
     if (this.#dials.get(peerId) !== attempt || this.#incoming.has(peerId)) return
     const connection = this.#signaller.connect(peerId)
-    if (connection === null) return this.#signaller.whenOpen(() => this.#offer(peerId, attempt))
+    if (connection === null) return this.#signaller.whenOpen(() => this.#offer(peerId, attempt, withinMs))
     attempt.connection = connection
-    this.#establish(peerId, connection, 'dialer').then(
+    this.#establish(peerId, connection, 'dialer', withinMs).then(
       (link) => attempt.settle(link),
       (error: TabswarmError) => {
-        // Not when the other side's offer has taken over.
-        if (attempt.connection === connection) attempt.settle(error)
+        // Not when the other side's offer has taken over, or nobody waits any more.
+        if (attempt.connection !== connection || this.#dials.get(peerId) !== attempt) return
+        if (withinMs === FIRST_TRY_MS && error.reason === 'unreachable') this.#offer(peerId, attempt, DIAL_DEADLINE_MS)
+        else attempt.settle(error)
       },
     )
   }
@@ -154,7 +163,7 @@ export class PeerJsNetwork implements PeerNetwork {
 
   #acceptOffer(from: PeerId): boolean {
     if (this.#destroyed || from === this.#options.peerId) return false
-    if (this.#incoming.has(from) || this.#incoming.size >= PENDING_HANDSHAKES_MAX) return false
+    if (!this.#incoming.has(from) && this.#incoming.size >= PENDING_HANDSHAKES_MAX) return false
     if (this.#links.size >= LINKS_MAX && !this.#links.has(from)) return false
     const dial = this.#dials.get(from)
     return dial === undefined || dial.connection === null || from < this.#options.peerId
@@ -165,8 +174,10 @@ export class PeerJsNetwork implements PeerNetwork {
     const mine = dial?.connection ?? null
     if (dial !== undefined) dial.connection = null
     mine?.close()
-    this.#incoming.add(from)
-    this.#establish(from, connection, 'listener')
+    const older = this.#incoming.get(from)
+    this.#incoming.set(from, connection)
+    older?.close()
+    this.#establish(from, connection, 'listener', DIAL_DEADLINE_MS)
       .then(
         (link) => {
           this.#options.onIncoming(link)
@@ -174,16 +185,18 @@ export class PeerJsNetwork implements PeerNetwork {
         },
         (error: TabswarmError) => {
           const waiting = this.#dials.get(from)
-          if (waiting?.connection === null) waiting.settle(error)
+          if (waiting?.connection === null && this.#incoming.get(from) === connection) waiting.settle(error)
         },
       )
-      .finally(() => this.#incoming.delete(from))
+      .finally(() => {
+        if (this.#incoming.get(from) === connection) this.#incoming.delete(from)
+      })
   }
 
   /** From PeerJS's connection to a link that is kept. Rejects with a TabswarmError, everything torn down. */
-  async #establish(peerId: PeerId, connection: FrameConnection, role: Role): Promise<ChannelLink> {
+  async #establish(peerId: PeerId, connection: FrameConnection, role: Role, withinMs: number): Promise<ChannelLink> {
     const { clock } = this.#options
-    const channel = await openChannel(connection, clock, peerId, (opened) =>
+    const channel = await openChannel({ connection, clock, peerId, withinMs }, (opened) =>
       authenticate(opened, { ...this.#options, role, expectedPeerId: peerId, onEnd: (ended) => this.#forget(ended) }),
     )
     if (channel.closed || this.#destroyed) {
@@ -202,15 +215,13 @@ export class PeerJsNetwork implements PeerNetwork {
 
 /** Waits for the data channel and hands it, in the same turn, to `use`. */
 function openChannel<Value>(
-  connection: FrameConnection,
-  clock: Clock,
-  peerId: PeerId,
+  { connection, clock, peerId, withinMs }: { connection: FrameConnection; clock: Clock; peerId: PeerId; withinMs: number },
   use: (channel: RtcChannel) => Promise<Value>,
 ): Promise<Value> {
   return new Promise((resolve, reject) => {
     let channel: RtcChannel | null = null
     const unreachable = (detail: string) => reject(new TabswarmError('unreachable', `peer ${peerId} cannot be reached: ${detail}`))
-    const cancelDeadline = clock.after(DIAL_DEADLINE_MS, () => connection.close())
+    const cancelDeadline = clock.after(withinMs, () => connection.close())
     connection.listen({
       onOpen: (dataChannel, peerConnection) => {
         cancelDeadline()

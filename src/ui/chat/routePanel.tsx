@@ -48,8 +48,7 @@ function Route({ figures }: { readonly figures: RouteFigures }) {
 }
 
 function Stage({ stage, slowestMs, layerCount }: { readonly stage: RouteStage; readonly slowestMs: number; readonly layerCount: number }) {
-  const connection = usePeer((state) => state.connection)
-  const own = connection.kind === 'online' && connection.peerId === stage.peerId
+  const own = usePeer((state) => state.contributingAs) === stage.peerId
   const { firstLayer, endLayer, computeMsPerLap, link } = stage
   const share = slowestMs === 0 || computeMsPerLap === null ? 0 : computeMsPerLap / slowestMs
   const percentOf = (layer: number) => `${(100 * layer) / layerCount}%`

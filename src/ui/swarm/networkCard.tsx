@@ -11,8 +11,7 @@ const HEIGHT_RESERVED = 236
 
 export function NetworkCard({ title }: { readonly title: string }) {
   const network = usePeer((state) => state.network)
-  const connection = usePeer((state) => state.connection)
-  const ownShortId = connection.kind === 'online' ? connection.peerId.slice(0, 8) : null
+  const ownShortId = usePeer((state) => state.contributingAs)?.slice(0, 8) ?? null
   return (
     <Paper component="section" aria-labelledby="network-title" withBorder p={{ base: 'md', sm: 'xl' }} mih={HEIGHT_RESERVED}>
       <Stack gap="md">

@@ -84,6 +84,7 @@ export class FakeRuntime implements PeerRuntime {
   constructor(state: Partial<PeerState> = {}) {
     this.store = createStore<PeerState>()(() => ({
       connection: { kind: 'online', peerId: OWN_PEER_ID },
+      contributingAs: OWN_PEER_ID,
       volunteer: { kind: 'off' },
       network: fakeSwarm([]),
       storage: { keptBytes: 0, quotaBytes: 10_000_000_000 },
