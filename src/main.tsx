@@ -4,8 +4,19 @@ import { wrap } from 'comlink'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { createPeerRuntime, type EngineWorkerApi } from './peer/index.ts'
-import { required } from './shared/index.ts'
+import { required, TabswarmError } from './shared/index.ts'
 import { App } from './ui/app.tsx'
+
+/** Insecure pages have no WebCrypto: whoever needs a key is told so, and where to go. */
+const noCrypto = new Proxy({} as SubtleCrypto, {
+  get: () => async () => {
+    const secure = `https://${location.host}${location.pathname}`
+    throw new TabswarmError(
+      'insecure-context',
+      `browsers allow keys and WebGPU on secure addresses only: open ${secure} (the coordinator has to be started with --https), or localhost on its own machine`,
+    )
+  },
+})
 
 const runtime = createPeerRuntime({
   origin: location.origin,
@@ -19,7 +30,7 @@ const runtime = createPeerRuntime({
   },
   random: Math.random,
   randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
-  subtle: crypto.subtle,
+  subtle: isSecureContext ? crypto.subtle : noCrypto,
   fetch: (url, init) => fetch(url, init),
   storage: navigator.storage,
   startWorker() {

@@ -1,6 +1,6 @@
 /**
  * packRows, unpackRows: rows of activations to the wire's bytes and back, in whole numbers, so that they equal the CPU's codec
- * byte for byte. Packing also finds what is not finite. Truth: rowCodec.reference.ts. Shaders: shaders/{pack,unpack}_rows.wgsl.
+ * byte for byte. Packing also finds what is not finite. Truth: protocol's encodeRows and decodeRows. Shaders: shaders/{pack,unpack}_rows.wgsl.
  */
 
 import { assert } from '../shared/index.ts'

@@ -3,6 +3,7 @@
  * environment, see gpuEnvironment.ts. Dawn's own warnings go to stderr.
  */
 
+import { openDevice } from '../worker/index.ts'
 import { GpuError } from './gpuError.ts'
 
 export interface NodeGpu {
@@ -13,38 +14,16 @@ export interface NodeGpu {
   readonly description: string
 }
 
-export interface NodeGpuOptions {
-  /** Optional features to leave out even where the adapter has them, to test the paths without. */
-  readonly without?: readonly GPUFeatureName[]
-}
-
-const FEATURES_WANTED: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query']
-
-/** Limits that kernels ask for; each is requested as high as the adapter goes. */
-const LIMITS_WANTED = [
-  'maxBufferSize',
-  'maxStorageBufferBindingSize',
-  'maxStorageBuffersPerShaderStage',
-  'maxComputeInvocationsPerWorkgroup',
-  'maxComputeWorkgroupSizeX',
-  'maxComputeWorkgroupSizeY',
-  'maxComputeWorkgroupSizeZ',
-  'maxComputeWorkgroupStorageSize',
-] as const satisfies readonly (keyof GPUSupportedLimits)[]
-
 /** Dawn's instance must outlive every object made from it: collected early, it takes the process down. */
 let instance: GPU | undefined
 
 /** A device with every wanted feature and limit that the adapter has. Rejects with a GpuError. */
-export async function openNodeGpu(options: NodeGpuOptions = {}): Promise<NodeGpu> {
+export async function openNodeGpu(): Promise<NodeGpu> {
   instance ??= await startDawn()
-  const adapter = await instance.requestAdapter()
-  if (adapter === null) throw new GpuError('no-adapter', noAdapterMessage())
-  const requiredFeatures = FEATURES_WANTED.filter((name) => adapter.features.has(name) && !options.without?.includes(name))
-  const requiredLimits = Object.fromEntries(LIMITS_WANTED.map((name) => [name, adapter.limits[name]]))
-  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits })
-  const { info } = adapter
-  return { adapter, device, info, description: info.description || `${info.vendor} ${info.architecture}`.trim() }
+  const opened = await openDevice(instance)
+  if (opened === null) throw new GpuError('no-adapter', noAdapterMessage())
+  const { adapter, device, description } = opened
+  return { adapter, device, info: adapter.info, description }
 }
 
 /** Imported late: the package is native code, which other commands do without. */

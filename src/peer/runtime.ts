@@ -13,7 +13,8 @@ import type { PeerRuntime } from './types.ts'
 
 export interface RuntimeHost extends ConnectionHost {
   readonly fetch: HttpFetch
-  readonly storage: StorageManager
+  /** Absent in insecure contexts. */
+  readonly storage: StorageManager | undefined
   readonly startWorker: () => EngineWorker
 }
 
@@ -28,6 +29,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   const requester = openRequester(host, library, store)
   let hosting: Hosting | null = null
   const measureStorage = () =>
+    storage !== undefined &&
     void measureWeightCache(storage).then(
       (measured) => store.setState({ storage: measured }),
       () => undefined,
@@ -38,7 +40,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
     contribute({ pledgeBytes }) {
       hosting?.stop()
       // Asked for where it helps; browsers that refuse may evict, which costs a download.
-      void storage.persist().catch(() => false)
+      void storage?.persist().catch(() => false)
       const current = new Hosting({
         host,
         library,
@@ -116,7 +118,10 @@ function openRequester(host: RuntimeHost, library: ModelLibrary, store: PeerRunt
     coordinatorNowMs: () => now(),
     close() {
       closed = true
-      void opening.then((connection) => connection.close())
+      void opening.then(
+        (connection) => connection.close(),
+        () => undefined,
+      )
     },
   }
 }

@@ -4,7 +4,6 @@
  */
 
 import http, { type IncomingMessage } from 'node:http'
-import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
@@ -14,6 +13,7 @@ import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../
 import { CONTROL_PATH, ControlServer } from './controlServer.ts'
 import { CONNECTIONS_MAX } from './limits.ts'
 import { registerModelRoutes, type ServedModel } from './modelRoutes.ts'
+import { createSecureServer } from './securePort.ts'
 import { SignalServer } from './signalServer.ts'
 import { registerSecurityHeaders, registerWebApp } from './webApp.ts'
 
@@ -107,8 +107,7 @@ async function buildApp(options: CoordinatorOptions): Promise<FastifyInstance> {
     // Nothing is posted here.
     bodyLimit: 1_024,
     forceCloseConnections: true,
-    serverFactory: (handler) =>
-      tls === undefined ? http.createServer(handler) : https.createServer({ cert: tls.cert, key: tls.key }, handler),
+    serverFactory: (handler) => (tls === undefined ? http.createServer(handler) : createSecureServer(tls, handler)),
   })
   app.setErrorHandler<Error & { statusCode?: number }>((error, _request, reply) => answerError(error, reply, options.log))
   registerSecurityHeaders(app)

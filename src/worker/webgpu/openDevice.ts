@@ -25,11 +25,11 @@ const LIMITS_WANTED = [
   'maxComputeWorkgroupStorageSize',
 ] as const satisfies readonly (keyof GPUSupportedLimits)[]
 
-/** Null where the host has no adapter. `without`: optional features to leave out, to test the paths without them. */
-export async function openDevice(gpu: GPU, without: readonly GPUFeatureName[] = []): Promise<OpenedDevice | null> {
+/** Null where the host has no adapter. */
+export async function openDevice(gpu: GPU): Promise<OpenedDevice | null> {
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
   if (adapter === null) return null
-  const requiredFeatures = FEATURES_WANTED.filter((name) => adapter.features.has(name) && !without.includes(name))
+  const requiredFeatures = FEATURES_WANTED.filter((name) => adapter.features.has(name))
   const requiredLimits = Object.fromEntries(LIMITS_WANTED.map((name) => [name, adapter.limits[name]]))
   const device = await adapter.requestDevice({ requiredFeatures, requiredLimits })
   const { vendor, architecture, description, device: model } = adapter.info
