@@ -91,7 +91,7 @@ async function announce(port: number, options: ServeOptions, secure: boolean): P
   if (address === undefined) return printLine('This machine has no address on a network.')
   const url = `${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}/`
   printLine(`On other machines of this network: ${url}`)
-  if (!secure) printLine('They can chat there; to contribute, browsers want a secure address: add --https.')
+  if (!secure) printLine('Browsers allow WebGPU and keys on secure addresses only: for other machines, start with --https.')
   const { default: qrcode } = await import('qrcode-terminal')
   qrcode.generate(url, { small: true }, printLine)
 }

@@ -7,6 +7,7 @@ import { X509Certificate } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { homedir, networkInterfaces } from 'node:os'
 import path from 'node:path'
+import { createSecureContext } from 'node:tls'
 import { TabswarmError } from '../shared/index.ts'
 
 export interface Certificate {
@@ -27,9 +28,14 @@ export function lanAddresses(): string[] {
 /** Reads `certFile` and `keyFile` (PEM). */
 export async function readCertificate(certFile: string, keyFile: string): Promise<Certificate> {
   try {
-    return { cert: await readFile(certFile, 'utf8'), key: await readFile(keyFile, 'utf8') }
+    const certificate = { cert: await readFile(certFile, 'utf8'), key: await readFile(keyFile, 'utf8') }
+    createSecureContext(certificate)
+    return certificate
   } catch (error) {
-    throw new TabswarmError('bad-certificate', `cannot read the certificate: ${String(error)}; give PEM files with --cert and --key`)
+    throw new TabswarmError(
+      'bad-certificate',
+      `${certFile} and ${keyFile} are no certificate and its key: ${String(error)}; give PEM files that belong together with --cert and --key`,
+    )
   }
 }
 

@@ -47,6 +47,8 @@ export interface RequesterPorts {
 
 /** Chains that are tried before the first token: a tab may have gone since the coordinator heard of it. */
 const ATTEMPTS_MAX = 2
+/** How long an answer waits for its last figures. */
+const LAST_LAPS_MS = 200
 /** Failures that another chain, or another try, may not have. */
 const OTHER_CHAIN_REASONS: readonly string[] = ['unreachable', 'not-serving', 'no-room', 'stage-lost', 'stopped', 'device-lost']
 
@@ -196,6 +198,7 @@ class Asking {
         onEvent: (event) => this.#onEvent(event),
         stripLeadingSpace: text.stripLeadingSpace,
       })
+      await this.#lastLaps(result)
       ended(grant.sessionId, result.finishReason === 'cancelled' ? 'cancelled' : 'finished', null)
       return this.#answer(grant.sessionId, { ...result, tokensPerSecond: timings.tokensPerSecond })
     } catch (error) {
@@ -205,6 +208,20 @@ class Asking {
     } finally {
       chain?.close()
     }
+  }
+
+  /** What the stages say of their last lap comes a moment after its result; the figures are worth the moment. */
+  #lastLaps({ finishReason, completionTokenIds }: Pick<Answer, 'finishReason' | 'completionTokenIds'>): Promise<void> {
+    if (finishReason === 'cancelled' || this.#firstTokenMs === null) return Promise.resolve()
+    // The token that ended the answer by its length was never computed on.
+    const positions = this.#promptTokenIds.length + completionTokenIds.length - (finishReason === 'length' ? 1 : 0)
+    return new Promise((resolve) => {
+      const cancel = this.#ports.clock.after(LAST_LAPS_MS, resolve)
+      this.#route.whenHeardOf(positions, () => {
+        cancel()
+        resolve()
+      })
+    })
   }
 
   #onEvent(event: GenerateEvent): void {
@@ -252,17 +269,33 @@ class Asking {
 
 /** What the stages say of themselves during one session. */
 class Route {
-  #stages: { readonly stage: ChainStage; readonly decodeMs: number[]; link: RouteStage['link'] }[] = []
+  #stages: { readonly stage: ChainStage; readonly decodeMs: number[]; link: RouteStage['link']; positions: number }[] = []
+  #waiting: { readonly positions: number; readonly resolve: () => void } | null = null
 
   begin(chain: readonly ChainStage[]): void {
-    this.#stages = chain.map((stage) => ({ stage, decodeMs: [], link: { kind: 'webrtc', bytesSent: 0 } }))
+    this.#stages = chain.map((stage) => ({ stage, decodeMs: [], link: { kind: 'webrtc', bytesSent: 0 }, positions: 0 }))
   }
 
   lap(lap: StageLap): void {
     const stage = this.#stages[lap.stageIndex]
     if (stage === undefined) return
     stage.link = { kind: lap.linkKind, bytesSent: lap.bytesSent }
+    stage.positions = lap.firstPosition + lap.rowCount
     if (lap.kind === 'decode') stage.decodeMs.push(lap.computeMs)
+    this.#check()
+  }
+
+  /** Calls back once every stage has told of its pass over the position before `positions`. */
+  whenHeardOf(positions: number, resolve: () => void): void {
+    this.#waiting = { positions, resolve }
+    this.#check()
+  }
+
+  #check(): void {
+    const waiting = this.#waiting
+    if (waiting === null || this.#stages.some((stage) => stage.positions < waiting.positions)) return
+    this.#waiting = null
+    waiting.resolve()
   }
 
   stages(): readonly RouteStage[] {

@@ -8,7 +8,7 @@
 
 import * as v from 'valibot'
 import { err, ok, type Result } from '../shared/index.ts'
-import { CONTROL_MESSAGE_BYTES_MAX, POSITIONS_MAX } from './limits.ts'
+import { CONTROL_MESSAGE_BYTES_MAX, MACS_PER_SECOND_MAX, POSITIONS_MAX } from './limits.ts'
 import { amount, base64Url, count, describeIssue, layer, manifestHash, modelId, peerId, sessionId, signedGrant, text } from './schemas.ts'
 
 const bytes = count(2 ** 50)
@@ -127,7 +127,7 @@ export const clientMessageSchema = v.variant('type', [
     numericClass: text(300),
     kernelVersion: text(64),
     /** Measured by a short probe of the decode mat-vec, multiply-accumulates a second. */
-    macsPerSecond: amount,
+    macsPerSecond: v.pipe(amount, v.maxValue(MACS_PER_SECOND_MAX)),
   }),
   v.strictObject({ type: v.literal('progress'), assignmentId: count(2 ** 31), bytesLoaded: bytes, bytesTotal: bytes }),
   v.strictObject({ type: v.literal('serving'), assignmentId: count(2 ** 31), span, kvPositions: count(POSITIONS_MAX) }),

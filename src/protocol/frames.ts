@@ -106,7 +106,7 @@ export interface LapFrame {
   readonly kind: RowKind
   /** From rows handed to the engine until the packed result is readable. */
   readonly computeMs: number
-  /** Bytes that this stage has sent downstream in this session, by the link's own statistics where they exist. */
+  /** Bytes of frames that this stage has sent downstream in this session, this lap's included; each frame is one message of the link. */
   readonly bytesSent: number
   readonly linkKind: 'webrtc' | 'turn' | 'relay' | 'memory'
 }

@@ -47,3 +47,6 @@ export const WINDOW_TOTAL_MAX = 2 ** 40
 
 /** How long a grant may live, from its issue: stages remember a grant's session until then. */
 export const GRANT_LIFE_MS_MAX = 24 * 3_600_000
+
+/** Multiply-accumulates a second that anybody may say of a device: ten times the fastest accelerator of 2026. */
+export const MACS_PER_SECOND_MAX = 1e16

@@ -37,10 +37,13 @@ export class PeerLink {
     return this.#open
   }
 
-  send(frame: Frame, priority: 'data' | 'urgent' = 'data'): void {
+  /** Returns how many bytes the frame takes on the wire. */
+  send(frame: Frame, priority: 'data' | 'urgent' = 'data'): number {
     const bytes = encodeFrame(frame)
-    this.#onSent(bytes.byteLength)
+    const { byteLength } = bytes
+    this.#onSent(byteLength)
     this.#link.send(bytes, priority)
+    return byteLength
   }
 
   stats(): Promise<LinkStats> {

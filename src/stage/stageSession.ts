@@ -77,7 +77,7 @@ export class StageSession {
   #truncateTo: number | null = null
   #ended = false
   #heardMs: number
-  #bytesSentBefore: number | null = null
+  #bytesSent = 0
   readonly #cancelJoin: CancelTimer
   #cancelWatch: CancelTimer | null = null
   #cancelPassOn: CancelTimer | null = null
@@ -132,13 +132,7 @@ export class StageSession {
   connected(link: PeerLink): void {
     if (this.#ended) return
     this.#downstream = this.#use(link)
-    link.stats().then(
-      (stats) => {
-        this.#bytesSentBefore = stats.bytesSent
-      },
-      () => undefined,
-    )
-    link.send({ type: 'open', sessionId: this.grant.sessionId, grant: this.#setup.signedGrant })
+    this.#bytesSent += link.send({ type: 'open', sessionId: this.grant.sessionId, grant: this.#setup.signedGrant })
   }
 
   /** Any frame of this session but `open`. Frames of others than those who take part change nothing. */
@@ -334,7 +328,7 @@ export class StageSession {
     const { frames, rows: logged } = outputFrames(this.grant, this.#setup.served.config.width, rows, output)
     for (const row of logged) this.log.append(row)
     this.#sentRows += rows.rowCount
-    for (const frame of frames) this.#downstream?.send(frame)
+    for (const frame of frames) this.#bytesSent += this.#downstream?.send(frame) ?? 0
   }
 
   /** Statistics take a moment; nothing waits for them, and a lap that is lost with its link does no harm. */
@@ -343,9 +337,9 @@ export class StageSession {
     assert(downstream !== null, 'a pass without a downstream')
     const { firstPosition, rowCount, kind } = rows
     try {
+      const bytesSent = this.#bytesSent
       const stats = await downstream.stats()
       if (this.#ended) return
-      const bytesSent = Math.max(0, stats.bytesSent - (this.#bytesSentBefore ?? 0))
       const { sessionId } = this.grant
       this.#driver?.send({ type: 'lap', sessionId, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind: stats.kind })
     } catch {

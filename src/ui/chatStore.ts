@@ -61,9 +61,9 @@ export interface ChatPorts {
 /** Characters of one message: four tokens' worth for each of the longest context that the protocol could carry in one frame. */
 export const QUESTION_CHARACTERS_MAX = 100_000
 
-/** What llama.cpp takes by default, so that answers compare. */
+/** Filters as llama.cpp's defaults, so that answers compare; a low temperature, since small models wander at higher ones. */
 const SAMPLING: Omit<SamplingOptions, 'seed' | 'temperature'> = { topP: 0.95, topK: 40, minP: 0.05, stop: [] }
-const DEFAULT_OPTIONS: ChatOptions = { temperature: 0.7, maxTokens: 512, seed: null }
+const DEFAULT_OPTIONS: ChatOptions = { temperature: 0.2, maxTokens: 512, seed: null }
 
 export function createChatStore({ runtime, randomSeed }: ChatPorts): ChatStore {
   let nextId = 1

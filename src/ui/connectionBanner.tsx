@@ -20,7 +20,9 @@ function Offline({ connection }: { readonly connection: Extract<ConnectionState,
   return (
     <div className={styles.banner}>
       <strong>Not connected.</strong> {connection.error.message}{' '}
-      <span aria-hidden="true">{seconds > 0 ? `Trying again in ${seconds} s.` : 'Trying again now …'}</span>
+      {Number.isFinite(connection.retryInMs) && (
+        <span aria-hidden="true">{seconds > 0 ? `Trying again in ${seconds} s.` : 'Trying again now …'}</span>
+      )}
     </div>
   )
 }

@@ -174,9 +174,17 @@ export class CoordinatorCore {
     withdraw(peer)
     peer.pledge = pledge
     peer.memoryBytes = pledge.memoryBytes
+    this.#levelSpeeds(pledge)
     peer.failures = 0
     peer.blockedUntilMs = 0
     this.#replan(nowMs)
+  }
+
+  /** Equal adapters count as equally fast, as fast as the fastest of them: a short probe beside other work says too little. */
+  #levelSpeeds({ engine, adapter }: Pledge): void {
+    const alike = [...this.#peers.values()].filter(({ pledge }) => pledge?.engine === engine && pledge.adapter === adapter)
+    const macsPerSecond = Math.max(...alike.map(({ pledge }) => pledge?.macsPerSecond ?? 0))
+    for (const peer of alike) peer.macsPerSecond = macsPerSecond
   }
 
   #kernelVersionOfOthers(peer: PeerRecord): string | null {

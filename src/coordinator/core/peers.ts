@@ -32,6 +32,8 @@ export interface PeerRecord {
   heardMs: number
   /** Null: not a volunteer, or away. */
   pledge: Pledge | null
+  /** Of the pledge, or of a faster pledge with the same adapter: what differs there is what else the machine did meanwhile. */
+  macsPerSecond: number
   /** Of the pledge, what a load may take; shrinks where loads did not fit. */
   memoryBytes: number
   order: Order | null
@@ -56,6 +58,7 @@ export function newPeer(peerId: PeerId, nowMs: number): PeerRecord {
     peerId,
     heardMs: nowMs,
     pledge: null,
+    macsPerSecond: 0,
     memoryBytes: 0,
     order: null,
     served: null,
@@ -91,7 +94,7 @@ export function isChoosable(peer: PeerRecord, nowMs: number): boolean {
 }
 
 export function capacityOf(peer: PeerRecord): Capacity {
-  return { peerId: peer.peerId, memoryBytes: peer.memoryBytes, macsPerSecond: peer.pledge?.macsPerSecond ?? 0 }
+  return { peerId: peer.peerId, memoryBytes: peer.memoryBytes, macsPerSecond: peer.macsPerSecond }
 }
 
 export function covers(outer: Span, inner: Span): boolean {

@@ -6,7 +6,7 @@
 import { BufferedConnection, type DataConnection } from 'peerjs'
 
 export interface ConnectionListener {
-  /** Once, synchronously with the channel's opening, so that no message is missed. */
+  /** Once, synchronously with the channel's opening, so that no message is missed; the signalling may not be stable yet. */
   readonly onOpen: (dataChannel: RTCDataChannel, peerConnection: RTCPeerConnection) => void
   /** Once. `remote`: the data channel was closed; `lost`: ICE failed, or PeerJS gave up. */
   readonly onEnd: (reason: 'remote' | 'lost') => void

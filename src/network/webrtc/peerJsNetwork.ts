@@ -213,28 +213,42 @@ export class PeerJsNetwork implements PeerNetwork {
   }
 }
 
-/** Waits for the data channel and hands it, in the same turn, to `use`. */
+/** Resolves when both descriptions are set: Chromium may open a data channel while the answer is still being applied. */
+function whenStable(connection: RTCPeerConnection): Promise<void> {
+  return new Promise((resolve) => {
+    const check = () => {
+      if (connection.signalingState !== 'stable') return
+      connection.removeEventListener('signalingstatechange', check)
+      resolve()
+    }
+    connection.addEventListener('signalingstatechange', check)
+    check()
+  })
+}
+
+/** Waits for the data channel and for its connection's descriptions, and hands it to `use`. */
 function openChannel<Value>(
   { connection, clock, peerId, withinMs }: { connection: FrameConnection; clock: Clock; peerId: PeerId; withinMs: number },
   use: (channel: RtcChannel) => Promise<Value>,
 ): Promise<Value> {
   return new Promise((resolve, reject) => {
     let channel: RtcChannel | null = null
+    let ended = false
     const unreachable = (detail: string) => reject(new TabswarmError('unreachable', `peer ${peerId} cannot be reached: ${detail}`))
     const cancelDeadline = clock.after(withinMs, () => connection.close())
     connection.listen({
       onOpen: (dataChannel, peerConnection) => {
-        cancelDeadline()
-        try {
-          channel = new RtcChannel({ connection: peerConnection, dataChannel, clock, destroy: () => connection.close() })
-        } catch (error) {
-          connection.close()
-          return reject(error)
-        }
-        use(channel).then(resolve, reject)
+        const opened = new RtcChannel({ connection: peerConnection, dataChannel, clock, destroy: () => connection.close() })
+        void whenStable(peerConnection).then(() => {
+          if (opened.closed || ended) return
+          cancelDeadline()
+          channel = opened
+          use(opened).then(resolve, reject)
+        })
       },
       onEnd: (reason) => {
         cancelDeadline()
+        ended = true
         if (channel === null) unreachable('the connection could not be made; a firewall or two networks may lie between')
         else channel.handleEnd(reason)
       },

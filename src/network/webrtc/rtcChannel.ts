@@ -15,25 +15,42 @@ export interface RtcChannelParts {
   readonly destroy: () => void
 }
 
-/** Throws TabswarmError `handshake-failed` where the connection's SDP does not tell one certificate for each side. */
+/** Messages that may come before anybody listens: a handshake's first ones. */
+const EARLY_MESSAGES_MAX = 8
+
+/** Made when the data channel opens; usable once the connection's signalling is stable, see `binding`. */
 export class RtcChannel implements ByteChannel {
-  readonly binding: ChannelBinding
   readonly #parts: RtcChannelParts
+  #binding: ChannelBinding | null = null
   #handlers: ChannelHandlers | null = null
+  #early: Uint8Array[] = []
   #closed = false
   #lastStats: LinkStats = { kind: 'webrtc', bytesSent: 0, bytesReceived: 0, roundTripMs: null }
 
   constructor(parts: RtcChannelParts) {
-    const { connection, dataChannel } = parts
+    const { dataChannel } = parts
     this.#parts = parts
-    this.binding = {
-      localFingerprint: fingerprintOf(connection.localDescription),
-      remoteFingerprint: fingerprintOf(connection.remoteDescription),
-    }
     dataChannel.binaryType = 'arraybuffer'
     dataChannel.bufferedAmountLowThreshold = CHANNEL_LOW_BYTES
     dataChannel.addEventListener('message', (event) => this.#receive(event.data))
     dataChannel.addEventListener('bufferedamountlow', () => this.#handlers?.onLow())
+  }
+
+  /**
+   * Throws TabswarmError `handshake-failed` where the connection's SDP does not tell one certificate for each side; so also
+   * before both descriptions are set, and a data channel may open before that.
+   */
+  get binding(): ChannelBinding {
+    const { connection } = this.#parts
+    this.#binding ??= {
+      localFingerprint: fingerprintOf(connection.localDescription),
+      remoteFingerprint: fingerprintOf(connection.remoteDescription),
+    }
+    return this.#binding
+  }
+
+  get closed(): boolean {
+    return this.#closed
   }
 
   bufferedBytes(): number {
@@ -42,6 +59,7 @@ export class RtcChannel implements ByteChannel {
 
   listen(handlers: ChannelHandlers): void {
     this.#handlers = handlers
+    for (const bytes of this.#early.splice(0)) handlers.onMessage(bytes)
   }
 
   send(bytes: Uint8Array): void {
@@ -72,8 +90,15 @@ export class RtcChannel implements ByteChannel {
   }
 
   #receive(data: unknown): void {
-    if (data instanceof ArrayBuffer) this.#handlers?.onMessage(new Uint8Array(data))
+    if (data instanceof ArrayBuffer) this.#deliver(new Uint8Array(data))
     else this.#end('garbage', '[F4] a text message on a channel of frames')
+  }
+
+  #deliver(bytes: Uint8Array): void {
+    if (this.#handlers !== null) this.#handlers.onMessage(bytes)
+    else if (this.#closed) return
+    else if (this.#early.length < EARLY_MESSAGES_MAX) this.#early.push(bytes)
+    else this.#end('garbage', '[H1] too many messages before the handshake began')
   }
 
   #end(reason: 'remote' | 'lost' | 'garbage', detail: string): void {

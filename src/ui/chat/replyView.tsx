@@ -36,7 +36,7 @@ export function ReplyView({ reply, last }: { readonly reply: Reply; readonly las
           {status.stopping ? 'Stopping' : phaseInWords(status.progress)}
         </p>
       )}
-      {status.kind === 'failed' && <Failure status={status} last={last} />}
+      {status.kind === 'failed' && <Failure status={status} started={text !== ''} last={last} />}
       {status.kind === 'done' && <Done status={status} text={text} last={last} />}
     </article>
   )
@@ -96,13 +96,21 @@ function finishInWords(reason: 'stop' | 'length' | 'cancelled', empty: boolean):
   }
 }
 
-function Failure({ status, last }: { readonly status: Extract<AnswerStatus, { kind: 'failed' }>; readonly last: boolean }) {
+function Failure({
+  status,
+  started,
+  last,
+}: {
+  readonly status: Extract<AnswerStatus, { kind: 'failed' }>
+  readonly started: boolean
+  readonly last: boolean
+}) {
   const { chat } = useServices()
   const { retry, newChat } = chat.getState()
   const complete = usePeer((state) => state.network?.swarms[0]?.state === 'ready')
   const { error } = status
   return (
-    <ErrorNote title="No answer" error={error}>
+    <ErrorNote title={started ? 'The answer broke off' : 'No answer'} error={error}>
       {last && (
         <Button variant="default" size="compact-md" onClick={retry}>
           Try again

@@ -83,7 +83,8 @@ function Pledge({ pledgeMb, onPledge }: Pick<ConsentProps, 'pledgeMb' | 'onPledg
         />
       </Group>
       <Text size="sm" c="dimmed">
-        An upper bound: the tab takes only what its layers need. The default model needs about 100 MB in all, shared among the tabs.
+        An upper bound: the tab takes only what its layers need. Beside its layers' weights it keeps the memory of running conversations
+        there.
       </Text>
     </Stack>
   )
