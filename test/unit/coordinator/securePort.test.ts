@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ownCertificate } from '../../node/certificate.ts'
-import { createSecureServer } from './securePort.ts'
+import { createSecureServer } from '../../../src/coordinator/server/securePort.ts'
+import { ownCertificate } from '../../../src/node/certificate.ts'
 
 let folder: string
 let server: https.Server
