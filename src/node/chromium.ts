@@ -18,10 +18,11 @@ export interface FoundChromium {
   readonly env: Readonly<Record<string, string>>
 }
 
+/** WebGPU on Linux, and on software adapters. A person's own browser does not need it where WebGPU has shipped. */
+const WEBGPU_FLAG = '--enable-unsafe-webgpu'
+
 /**
  * - `--no-sandbox`: Chromium's sandbox refuses to run as root and in most containers; the pages are this project's own.
- * - `--enable-unsafe-webgpu`: WebGPU on Linux, and on software adapters. A person's own browser does not need it where
- *   WebGPU has shipped.
  * - tabs on one machine tell each other its addresses and not mDNS names, which need multicast: containers have none;
  * - the rest keeps the browser from speaking to any host but the coordinator, and from asking questions.
  */
@@ -32,7 +33,6 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
   '--disable-quic',
-  '--enable-unsafe-webgpu',
   '--disable-features=WebRtcHideLocalIpsWithMdns',
 ]
 
@@ -50,13 +50,13 @@ export async function findChromium(): Promise<FoundChromium> {
   return { executablePath, version, source: 'packaged', env }
 }
 
-/** A headless browser with WebGPU. Rejects with `no-chromium`. */
-export async function launchChromium(): Promise<Browser> {
+/** A headless browser, with WebGPU unless told otherwise. Rejects with `no-chromium`. */
+export async function launchChromium(options: { readonly webGpu: boolean } = { webGpu: true }): Promise<Browser> {
   const found = await findChromium()
   try {
     return await chromium.launch({
       executablePath: found.executablePath,
-      args: FLAGS,
+      args: options.webGpu ? [...FLAGS, WEBGPU_FLAG] : FLAGS,
       env: { ...definedVariables(process.env), ...found.env },
     })
   } catch (cause) {

@@ -87,6 +87,19 @@ describe('one answer by several tabs', () => {
     await page.close()
   })
 
+  it('says what to do in a browser without WebGPU', async () => {
+    const plain = await launchChromium({ webGpu: false })
+    try {
+      const page = await plain.newPage()
+      await page.goto(new URL('/contribute', server.url).href)
+      await page.getByTestId('start-contributing').click()
+      await page.locator('[data-testid=volunteer-state][data-state=failed]').waitFor({ timeout: 30_000 })
+      expect(await page.locator('main').innerText()).toMatch(/use a current Chrome|update the graphics driver/)
+    } finally {
+      await plain.close()
+    }
+  })
+
   it('gives each of two tabs a span, and downloads only its bytes', async () => {
     volunteers = await openVolunteers(2)
     for (const { page } of volunteers) watch(page)
