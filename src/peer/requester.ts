@@ -4,20 +4,12 @@
  */
 
 import { encodePrompt } from '../model/index.ts'
-import { type ChainStage, type Grant, type LinkKind, openGrant, type SignedGrant } from '../protocol/index.ts'
-import {
-  type Chain,
-  chunkRowsFor,
-  type GenerateEvent,
-  generate,
-  type LinkRouter,
-  openLinkChain,
-  SessionError,
-  type StageLap,
-} from '../session/index.ts'
+import { type ChainStage, type Grant, openGrant, type SignedGrant } from '../protocol/index.ts'
+import { type Chain, chunkRowsFor, type GenerateEvent, generate, type LinkRouter, openLinkChain, SessionError } from '../session/index.ts'
 import { type Clock, type ManifestHash, type ModelId, type SessionId, TabswarmError, type VerifySignature } from '../shared/index.ts'
 import type { ModelLibrary, ModelText } from './modelLibrary.ts'
-import type { Answer, Ask, AskProgress, AskRequest, RouteStage } from './types.ts'
+import { Route, worstLink } from './route.ts'
+import type { Answer, Ask, AskProgress, AskRequest } from './types.ts'
 
 export interface Admission {
   readonly grant: SignedGrant
@@ -265,54 +257,4 @@ class Asking {
     this.#progress = { ...this.#progress, ...change }
     this.#onProgress(this.#progress)
   }
-}
-
-/** What the stages say of themselves during one session. */
-class Route {
-  #stages: { readonly stage: ChainStage; readonly decodeMs: number[]; link: RouteStage['link']; positions: number }[] = []
-  #waiting: { readonly positions: number; readonly resolve: () => void } | null = null
-
-  begin(chain: readonly ChainStage[]): void {
-    this.#stages = chain.map((stage) => ({ stage, decodeMs: [], link: { kind: 'webrtc', bytesSent: 0 }, positions: 0 }))
-  }
-
-  lap(lap: StageLap): void {
-    const stage = this.#stages[lap.stageIndex]
-    if (stage === undefined) return
-    stage.link = { kind: lap.linkKind, bytesSent: lap.bytesSent }
-    stage.positions = lap.firstPosition + lap.rowCount
-    if (lap.kind === 'decode') stage.decodeMs.push(lap.computeMs)
-    this.#check()
-  }
-
-  /** Calls back once every stage has told of its pass over the position before `positions`. */
-  whenHeardOf(positions: number, resolve: () => void): void {
-    this.#waiting = { positions, resolve }
-    this.#check()
-  }
-
-  #check(): void {
-    const waiting = this.#waiting
-    if (waiting === null || this.#stages.some((stage) => stage.positions < waiting.positions)) return
-    this.#waiting = null
-    waiting.resolve()
-  }
-
-  stages(): readonly RouteStage[] {
-    return this.#stages.map(({ stage, decodeMs, link }) => ({ ...stage, computeMsPerLap: median(decodeMs), link }))
-  }
-}
-
-function median(values: readonly number[]): number | null {
-  const sorted = [...values].sort((a, b) => a - b)
-  const upper = sorted[sorted.length >> 1]
-  const lower = sorted[(sorted.length - 1) >> 1]
-  return upper === undefined || lower === undefined ? null : (upper + lower) / 2
-}
-
-/** Kinds of links from best to worst: a chain is as good as its worst link. */
-const WORST_LAST: readonly LinkKind[] = ['memory', 'webrtc', 'turn', 'relay']
-
-function worstLink(kinds: readonly LinkKind[]): LinkKind {
-  return kinds.reduce<LinkKind>((worst, kind) => (WORST_LAST.indexOf(kind) > WORST_LAST.indexOf(worst) ? kind : worst), 'memory')
 }
