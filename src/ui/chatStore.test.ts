@@ -21,7 +21,7 @@ describe('chat store', () => {
     store.getState().send('  What is the capital of France? ')
     const question = store.getState().entries[0]
     expect(question).toMatchObject({ role: 'user', text: 'What is the capital of France?' })
-    expect(ask(0).request).toMatchObject({ maxTokens: 512, sampling: { temperature: 0.2, seed: 77 } })
+    expect(ask(0).request).toMatchObject({ maxTokens: 512, sampling: { temperature: 0, seed: 77 } })
 
     ask(0).progress({ phase: 'answering', text: 'The capital', route: [fakeStage('aa', 0, 30)] })
     expect(reply()).toMatchObject({ text: 'The capital', status: { kind: 'running', progress: { phase: 'answering' } } })

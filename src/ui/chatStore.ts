@@ -61,9 +61,9 @@ export interface ChatPorts {
 /** Characters of one message: four tokens' worth for each of the longest context that the protocol could carry in one frame. */
 export const QUESTION_CHARACTERS_MAX = 100_000
 
-/** Filters as llama.cpp's defaults, so that answers compare; a low temperature, since small models wander at higher ones. */
+/** Filters as llama.cpp's defaults, so that answers compare. Temperature 0 at first: a small model's second choice is often in another language. */
 const SAMPLING: Omit<SamplingOptions, 'seed' | 'temperature'> = { topP: 0.95, topK: 40, minP: 0.05, stop: [] }
-const DEFAULT_OPTIONS: ChatOptions = { temperature: 0.2, maxTokens: 512, seed: null }
+const DEFAULT_OPTIONS: ChatOptions = { temperature: 0, maxTokens: 512, seed: null }
 
 export function createChatStore({ runtime, randomSeed }: ChatPorts): ChatStore {
   let nextId = 1
