@@ -3,13 +3,12 @@
  * worse than none.
  */
 
+import { architectures, architectureTraits, layerTraits } from './architecture.ts'
 import { ModelError } from './errors.ts'
 import type { Metadata } from './gguf/metadata.ts'
 import type { GgufFile } from './gguf/readGguf.ts'
-import { checkTensors, EMBEDDING, HEAD, unsupported } from './tensors.ts'
-import type { ModelConfig, TensorInfo } from './types.ts'
-
-export const architectures: readonly ModelConfig['architecture'][] = ['llama']
+import { checkTensors, EMBEDDING, HEAD, ROPE_SHORT, unsupported } from './tensors.ts'
+import type { Architecture, ModelConfig, TensorInfo } from './types.ts'
 
 /** Bounds of a configuration: some times the largest known model's, so that sizes multiply without overflow. */
 export const configLimits = {
@@ -18,6 +17,7 @@ export const configLimits = {
   heads: 1_024,
   headSize: 1_024,
   feedForwardWidth: 1_048_576,
+  experts: 1_024,
   vocabulary: 4_194_304,
   context: 16_777_216,
 } as const
@@ -28,43 +28,95 @@ export function readModel(file: GgufFile): { readonly config: ModelConfig; reado
   return { config, tensors: checkTensors(config, file.tensors) }
 }
 
-/** The configuration alone, from metadata and the embedding's shape. Throws a ModelError. */
+/** The configuration alone, from metadata, the embedding's shape and which tensors there are. Throws a ModelError. */
 function readConfig(file: GgufFile): ModelConfig {
   const { metadata } = file
   const architecture = readArchitecture(metadata)
   const key = (name: string) => `${architecture}.${name}`
   const whole = (name: string, max: number) => required(metadata.integer(key(name), 1, max), key(name))
+  refuseUncomputed(metadata, architecture)
 
   const layerCount = whole('block_count', configLimits.layers)
   const width = whole('embedding_length', configLimits.width)
   const headCount = readHeadCount(metadata, key('attention.head_count')) ?? missing(key('attention.head_count'))
-  const kvHeadCount = readHeadCount(metadata, key('attention.head_count_kv')) ?? headCount
   const headSize = metadata.integer(key('attention.key_length'), 1, configLimits.headSize) ?? width / headCount
   const valueSize = metadata.integer(key('attention.value_length'), 1, configLimits.headSize) ?? headSize
-  const ropeDimensions = metadata.integer(key('rope.dimension_count'), 1, configLimits.headSize) ?? headSize
   const embedding = file.tensors.find((tensor) => tensor.name === EMBEDDING)
   if (embedding === undefined) throw new ModelError('unsupported', 'this file has no weights (a vocabulary only); give the model itself')
-  const vocabularySize = embedding.shape[1] ?? 0
-
-  refuseUncomputed(metadata, architecture)
+  const { experts } = architectureTraits(architecture)
   const config: ModelConfig = {
     architecture,
     layerCount,
     width,
     headCount,
-    kvHeadCount,
+    kvHeadCount: readHeadCount(metadata, key('attention.head_count_kv')) ?? headCount,
     headSize,
-    feedForwardWidth: whole('feed_forward_length', configLimits.feedForwardWidth),
-    vocabularySize,
-    contextLength: whole('context_length', configLimits.context),
+    feedForwardWidth: whole(experts ? 'expert_feed_forward_length' : 'feed_forward_length', configLimits.feedForwardWidth),
+    experts: experts
+      ? { count: whole('expert_count', configLimits.experts), used: whole('expert_used_count', configLimits.experts) }
+      : null,
+    vocabularySize: embedding.shape[1] ?? 0,
+    contextLength: readContextLength(file, key),
     rmsEpsilon: required(metadata.number(key('attention.layer_norm_rms_epsilon')), key('attention.layer_norm_rms_epsilon')),
-    ropeBase: metadata.number(key('rope.freq_base')) ?? 10_000,
-    ropeDimensions,
+    ...readRope(metadata, architecture, headSize),
+    slidingWindow: metadata.integer(key('attention.sliding_window'), 0, configLimits.context) || null,
+    attentionScale: metadata.number(key('attention.scale')) || attentionScale({ architecture, layerCount, width, headCount, headSize }),
+    attentionSoftCap: metadata.number(key('attn_logit_softcapping')) || null,
+    logitSoftCap: metadata.number(key('final_logit_softcapping')) || null,
     tiedHead: !file.tensors.some((tensor) => tensor.name === HEAD),
   }
   if (valueSize !== headSize) throw unsupported(`has keys of ${headSize} and values of ${valueSize} elements a head; they must be equal`)
   checkConfig(config)
+  checkWindowPattern(metadata, config)
   return config
+}
+
+/** LongRoPE models are offered up to their original context: one set of divisors for all positions, whatever comes after them. */
+function readContextLength({ metadata, tensors }: GgufFile, key: (name: string) => string): number {
+  const trained = required(metadata.integer(key('context_length'), 1, configLimits.context), key('context_length'))
+  if (!tensors.some((tensor) => tensor.name === ROPE_SHORT)) return trained
+  const original = key('rope.scaling.original_context_length')
+  return Math.min(trained, required(metadata.integer(original, 1, configLimits.context), original))
+}
+
+type RopeConfig = Pick<ModelConfig, 'ropeBase' | 'ropeDimensions' | 'ropePositionScale' | 'ropeMagnitude' | 'windowRopeBase'>
+
+function readRope(metadata: Metadata, architecture: Architecture, headSize: number): RopeConfig {
+  const key = (name: string) => `${architecture}.rope.${name}`
+  const scaling = metadata.string(key('scaling.type')) || 'none'
+  if (!['none', 'linear', 'longrope'].includes(scaling))
+    throw unsupported(`scales RoPE by ${JSON.stringify(scaling)}; known are linear, longrope and rope_freqs`)
+  const factor = metadata.number(key('scaling.factor')) || metadata.number(key('scale_linear')) || 1
+  if (scaling === 'none' && metadata.number(key('scaling.factor')) && factor !== 1)
+    throw unsupported(`scales RoPE by ${factor} and does not say how`)
+  const { windowRopeBase } = architectureTraits(architecture)
+  return {
+    ropeBase: metadata.number(key('freq_base')) ?? 10_000,
+    ropeDimensions: metadata.integer(key('dimension_count'), 1, configLimits.headSize) ?? headSize,
+    ropePositionScale: scaling === 'longrope' ? 1 : 1 / factor,
+    ropeMagnitude: metadata.number(key('scaling.attn_factor')) || 1,
+    windowRopeBase: windowRopeBase === null ? null : (metadata.number(key('freq_base_swa')) ?? windowRopeBase),
+  }
+}
+
+/** 1 / √headSize; the 27-billion models of Gemma 2 and 3, known by their layers, divide by √(width / heads), which no key says. */
+function attentionScale(config: Pick<ModelConfig, 'architecture' | 'layerCount' | 'width' | 'headCount' | 'headSize'>): number {
+  const { architecture, layerCount, width, headCount, headSize } = config
+  const large = (architecture === 'gemma2' && layerCount === 46) || (architecture === 'gemma3' && layerCount === 62)
+  return 1 / Math.sqrt(large ? width / headCount : headSize)
+}
+
+/** Newer converters say which layers have the window: a period, or one boolean a layer. */
+function checkWindowPattern(metadata: Metadata, config: ModelConfig): void {
+  const key = `${config.architecture}.attention.sliding_window_pattern`
+  const value = metadata.get(key)
+  if (value === undefined || config.slidingWindow === null) return
+  const { windowPeriod } = architectureTraits(config.architecture)
+  if (typeof value === 'number' && value === (windowPeriod ?? 1)) return
+  const perLayer = typeof value === 'object' ? value.values : []
+  const expected = Array.from({ length: config.layerCount }, (_, layer) => layerTraits(config, layer).window !== null)
+  if (expected.every((windowed, layer) => Boolean(perLayer[layer]) === windowed) && perLayer.length === config.layerCount) return
+  throw unsupported(`has a pattern of sliding windows (${key}) that is not the one of ${config.architecture}`)
 }
 
 /** Throws a ModelError unless the sizes fit each other; for metadata and for strangers' manifests. */
@@ -77,10 +129,18 @@ export function checkConfig(config: ModelConfig): void {
   if (ropeDimensions % 2 !== 0 || ropeDimensions > headSize) throw fail(`${ropeDimensions} rotated dimensions of ${headSize} a head`)
   if (config.vocabularySize < 1 || config.vocabularySize > configLimits.vocabulary) throw fail(`a vocabulary of ${config.vocabularySize}`)
   if (!(config.rmsEpsilon > 0 && config.rmsEpsilon < 1)) throw fail(`an RMS epsilon of ${config.rmsEpsilon}`)
-  if (!(config.ropeBase > 1 && config.ropeBase < 1e12)) throw fail(`a RoPE base of ${config.ropeBase}`)
+  for (const base of [config.ropeBase, config.windowRopeBase ?? config.ropeBase])
+    if (!(base > 1 && base < 1e12)) throw fail(`a RoPE base of ${base}`)
+  for (const factor of [config.ropePositionScale, config.ropeMagnitude, config.attentionScale])
+    if (!(factor > 0 && factor < 1e6)) throw fail(`a factor of ${factor}`)
+  for (const cap of [config.attentionSoftCap, config.logitSoftCap])
+    if (cap !== null && !(cap > 0 && cap < 1e6)) throw fail(`a soft cap of ${cap}`)
+  const { experts } = config
+  if ((experts !== null) !== architectureTraits(config.architecture).experts) throw fail(`experts in a ${config.architecture} model`)
+  if (experts !== null && experts.used > experts.count) throw fail(`${experts.used} used of ${experts.count} experts`)
 }
 
-function readArchitecture(metadata: Metadata): ModelConfig['architecture'] {
+function readArchitecture(metadata: Metadata): Architecture {
   const name = required(metadata.string('general.architecture'), 'general.architecture')
   const known = architectures.find((architecture) => architecture === name)
   if (known !== undefined) return known
@@ -95,26 +155,29 @@ function readHeadCount(metadata: Metadata, key: string): number | undefined {
 
 /** Keys whose presence changes the computation, and the values with which they change nothing. */
 const neutralValues: readonly (readonly [name: string, neutral: readonly (number | string | boolean)[], feature: string])[] = [
-  ['expert_count', [0], 'experts'],
-  ['expert_used_count', [0], 'experts'],
-  ['rope.scaling.type', ['none', ''], 'scaled RoPE other than by rope_freqs'],
-  ['rope.scaling.factor', [0, 1], 'scaled RoPE other than by rope_freqs'],
-  ['rope.scale_linear', [0, 1], 'linearly scaled RoPE'],
-  ['rope.scaling.attn_factor', [0, 1], 'a RoPE attention factor'],
-  ['attention.sliding_window', [0], 'sliding-window attention'],
-  ['attention.scale', [0], 'its own attention scale'],
+  ['expert_shared_count', [0], 'shared experts'],
+  ['expert_shared_feed_forward_length', [0], 'shared experts'],
+  ['leading_dense_block_count', [0], 'dense layers before its experts'],
+  ['expert_weights_scale', [0, 1], 'scaled experts'],
+  ['expert_weights_norm', [true], 'experts whose weights are not normalized'],
+  // GGUF's numbers: 1 is the softmax.
+  ['expert_gating_func', [0, 1], 'another gate of its experts than softmax'],
   ['attention.clamp_kqv', [0], 'clamped queries, keys and values'],
   ['attention.causal', [true], 'attention that is not causal'],
-  ['attn_logit_softcapping', [0], 'soft-capped attention'],
-  ['final_logit_softcapping', [0], 'soft-capped logits'],
   ['logit_scale', [0, 1], 'scaled logits'],
   ['residual_scale', [0, 1], 'a scaled residual'],
   ['embedding_scale', [0, 1], 'scaled embeddings'],
   ['use_parallel_residual', [false], 'a parallel residual'],
 ]
 
-function refuseUncomputed(metadata: Metadata, architecture: string): void {
-  for (const [name, neutral, feature] of neutralValues) {
+const expertKeys: typeof neutralValues = [
+  ['expert_count', [0], 'experts'],
+  ['expert_used_count', [0], 'experts'],
+]
+
+function refuseUncomputed(metadata: Metadata, architecture: Architecture): void {
+  const { experts } = architectureTraits(architecture)
+  for (const [name, neutral, feature] of [...neutralValues, ...(experts ? [] : expertKeys)]) {
     const value = metadata.get(`${architecture}.${name}`)
     if (value === undefined || (typeof value !== 'object' && typeof value !== 'bigint' && neutral.includes(value))) continue
     throw unsupported(

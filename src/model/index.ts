@@ -1,5 +1,13 @@
 /** model: the GGUF file and everything read from it; knows no peers. */
 
+export {
+  type ArchitectureTraits,
+  architectureTraits,
+  attentionWidths,
+  type LayerRope,
+  type LayerTraits,
+  layerTraits,
+} from './architecture.ts'
 export { type ChatMessage, type ChatTemplate, createChatTemplate, encodePrompt } from './chatTemplate.ts'
 export { readModel } from './config.ts'
 export { ModelError, type ModelErrorReason } from './errors.ts'
@@ -24,8 +32,10 @@ export {
   spanBytes,
   spanParts,
 } from './spans.ts'
+export { ROPE_DIVISORS } from './tensors.ts'
 export { createTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts'
 export type {
+  Architecture,
   HashedManifest,
   LoadTensor,
   Manifest,

@@ -5,7 +5,8 @@
 
 import * as v from 'valibot'
 import { assert, isManifestHash, isModelId, type ManifestHash, type ModelId, type Sha256, toHex, utf8Encode } from '../shared/index.ts'
-import { architectures, checkConfig, configLimits, readModel } from './config.ts'
+import { architectures } from './architecture.ts'
+import { checkConfig, configLimits, readModel } from './config.ts'
 import { ModelError, throwIfAborted } from './errors.ts'
 import { HEADER_BYTES_MAX, TENSORS_MAX } from './gguf/limits.ts'
 import type { GgufFile } from './gguf/readGguf.ts'
@@ -96,11 +97,19 @@ const configSchema = v.strictObject({
   kvHeadCount: whole(1, configLimits.heads),
   headSize: whole(1, configLimits.headSize),
   feedForwardWidth: whole(1, configLimits.feedForwardWidth),
+  experts: v.nullable(v.strictObject({ count: whole(1, configLimits.experts), used: whole(1, configLimits.experts) })),
   vocabularySize: whole(1, configLimits.vocabulary),
   contextLength: whole(1, configLimits.context),
   rmsEpsilon: v.number(),
   ropeBase: v.number(),
   ropeDimensions: whole(2, configLimits.headSize),
+  ropePositionScale: v.number(),
+  ropeMagnitude: v.number(),
+  windowRopeBase: v.nullable(v.number()),
+  slidingWindow: v.nullable(whole(1, configLimits.context)),
+  attentionScale: v.number(),
+  attentionSoftCap: v.nullable(v.number()),
+  logitSoftCap: v.nullable(v.number()),
   tiedHead: v.boolean(),
 })
 

@@ -1,7 +1,8 @@
 /** What a span of layers consists of and costs: its tensors, their bytes, its arithmetic. Placement and loading ask here. */
 
 import { assert } from '../shared/index.ts'
-import { EMBEDDING, HEAD, layerTensors, OUTPUT_NORM, ROPE_FREQS } from './tensors.ts'
+import { attentionWidths } from './architecture.ts'
+import { EMBEDDING, HEAD, layerTensors, OUTPUT_NORM, ROPE_DIVISORS } from './tensors.ts'
 import type { Manifest, ManifestTensor, ModelConfig, Span } from './types.ts'
 
 export function isFirstSpan(span: Span): boolean {
@@ -22,7 +23,7 @@ export function spanParts(manifest: Manifest, span: Span): ManifestTensor[] {
     Number.isInteger(span.firstLayer) && 0 <= span.firstLayer && span.firstLayer < span.endLayer && span.endLayer <= config.layerCount,
     `span [${span.firstLayer}, ${span.endLayer}) of ${config.layerCount} layers`,
   )
-  const names = new Set([ROPE_FREQS])
+  const names = new Set(ROPE_DIVISORS)
   if (isFirstSpan(span)) names.add(EMBEDDING)
   if (isLastSpan(config, span)) names.add(OUTPUT_NORM).add(config.tiedHead ? EMBEDDING : HEAD)
   for (let layer = span.firstLayer; layer < span.endLayer; layer++) for (const name of layerTensors(config, layer).keys()) names.add(name)
@@ -44,11 +45,12 @@ function sumBytes(tensors: readonly ManifestTensor[]): number {
   return tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0)
 }
 
-/** Multiply-accumulates of one position in the matrices of one layer; attention over the past is not counted. */
+/** Multiply-accumulates of one position in the matrices of one layer, the experts used counted; attention over the past is not. */
 export function layerMultiplyAccumulates(config: ModelConfig): number {
-  const queryWidth = config.headCount * config.headSize
-  const kvWidth = config.kvHeadCount * config.headSize
-  return config.width * (2 * queryWidth + 2 * kvWidth + 3 * config.feedForwardWidth)
+  const { width, feedForwardWidth, experts } = config
+  const { query, kv } = attentionWidths(config)
+  const feedForward = 3 * feedForwardWidth * (experts?.used ?? 1) + (experts?.count ?? 0)
+  return width * (2 * query + 2 * kv + feedForward)
 }
 
 /** Multiply-accumulates of one position in the head; a gather of the embedding costs none. */

@@ -3,6 +3,7 @@
  * stranger's manifest, and the choice of a span's parts.
  */
 
+import { architectureTraits, attentionWidths } from './architecture.ts'
 import { ModelError } from './errors.ts'
 import { isTensorType, tensorTypes } from './quants.ts'
 import type { ModelConfig, TensorInfo } from './types.ts'
@@ -10,25 +11,55 @@ import type { ModelConfig, TensorInfo } from './types.ts'
 export const EMBEDDING = 'token_embd.weight'
 export const OUTPUT_NORM = 'output_norm.weight'
 export const HEAD = 'output.weight'
-/** Llama 3's scaling: one divisor for the frequency of each rotated pair. */
-export const ROPE_FREQS = 'rope_freqs.weight'
+/** LongRoPE's divisors for contexts up to the original length, and those for longer ones, which are not offered and left out. */
+export const ROPE_SHORT = 'rope_factors_short.weight'
+const ROPE_LONG = 'rope_factors_long.weight'
+/** Divisors of the frequency of each rotated pair: Llama 3's scaling, or LongRoPE's. A file has one of them or none. */
+export const ROPE_DIVISORS: readonly string[] = ['rope_freqs.weight', ROPE_SHORT]
+
+type Shapes = Record<string, readonly number[]>
 
 /** What the tensors of one layer are called behind `blk.N.`, and their shapes (contiguous axis first). */
-function layerShapes(config: ModelConfig): Record<string, readonly number[]> {
-  const { width, feedForwardWidth } = config
-  const queryWidth = config.headCount * config.headSize
-  const kvWidth = config.kvHeadCount * config.headSize
+function layerShapes(config: ModelConfig): Shapes {
+  const { postNorms } = architectureTraits(config.architecture)
   return {
-    'attn_norm.weight': [width],
-    'attn_q.weight': [width, queryWidth],
-    'attn_k.weight': [width, kvWidth],
-    'attn_v.weight': [width, kvWidth],
-    'attn_output.weight': [queryWidth, width],
-    'ffn_norm.weight': [width],
-    'ffn_gate.weight': [width, feedForwardWidth],
-    'ffn_up.weight': [width, feedForwardWidth],
-    'ffn_down.weight': [feedForwardWidth, width],
+    'attn_norm.weight': [config.width],
+    ...attentionShapes(config),
+    'ffn_norm.weight': [config.width],
+    ...feedForwardShapes(config),
+    ...(postNorms && { 'post_attention_norm.weight': [config.width], 'post_ffw_norm.weight': [config.width] }),
   }
+}
+
+function attentionShapes(config: ModelConfig): Shapes {
+  const { width, headSize } = config
+  const { query, kv } = attentionWidths(config)
+  const { fusedQkv, qkvBias, headNorms } = architectureTraits(config.architecture)
+  const projections: Shapes = fusedQkv
+    ? { 'attn_qkv.weight': [width, query + 2 * kv] }
+    : { 'attn_q.weight': [width, query], 'attn_k.weight': [width, kv], 'attn_v.weight': [width, kv] }
+  return {
+    ...projections,
+    ...(qkvBias && { 'attn_q.bias': [query], 'attn_k.bias': [kv], 'attn_v.bias': [kv] }),
+    ...(headNorms && { 'attn_q_norm.weight': [headSize], 'attn_k_norm.weight': [headSize] }),
+    'attn_output.weight': [query, width],
+  }
+}
+
+function feedForwardShapes(config: ModelConfig): Shapes {
+  const { width, feedForwardWidth, experts } = config
+  if (experts !== null) {
+    return {
+      'ffn_gate_inp.weight': [width, experts.count],
+      'ffn_gate_exps.weight': [width, feedForwardWidth, experts.count],
+      'ffn_up_exps.weight': [width, feedForwardWidth, experts.count],
+      'ffn_down_exps.weight': [feedForwardWidth, width, experts.count],
+    }
+  }
+  const gateUp: Shapes = architectureTraits(config.architecture).fusedGateUp
+    ? { 'ffn_up.weight': [width, 2 * feedForwardWidth] }
+    : { 'ffn_gate.weight': [width, feedForwardWidth], 'ffn_up.weight': [width, feedForwardWidth] }
+  return { ...gateUp, 'ffn_down.weight': [feedForwardWidth, width] }
 }
 
 /** The names and shapes of the tensors of layer `layer`. */
@@ -56,7 +87,8 @@ export function checkTensors<T extends { readonly name: string; readonly type: s
   tensors: readonly T[],
 ): (T & Pick<TensorInfo, 'type'>)[] {
   const needed = neededTensors(config)
-  const allowed = new Map(needed).set(ROPE_FREQS, [config.ropeDimensions / 2])
+  const allowed = new Map(needed)
+  for (const name of [...ROPE_DIVISORS, ROPE_LONG]) allowed.set(name, [config.ropeDimensions / 2])
   const checked = tensors.map((tensor) => {
     const shape = allowed.get(tensor.name)
     if (shape === undefined)

@@ -6,7 +6,23 @@
 import type { ManifestHash, ModelId } from '../shared/index.ts'
 
 /** GGML's names of the tensor types that this engine computes with. */
-export type TensorType = 'F32' | 'F16' | 'BF16' | 'Q4_1' | 'Q8_0'
+export type TensorType =
+  | 'F32'
+  | 'F16'
+  | 'BF16'
+  | 'Q4_0'
+  | 'Q4_1'
+  | 'Q5_0'
+  | 'Q5_1'
+  | 'Q8_0'
+  | 'Q2_K'
+  | 'Q3_K'
+  | 'Q4_K'
+  | 'Q5_K'
+  | 'Q6_K'
+  | 'IQ4_NL'
+  | 'IQ4_XS'
+  | 'MXFP4'
 
 export interface TensorInfo {
   readonly name: string
@@ -18,22 +34,42 @@ export interface TensorInfo {
   readonly byteLength: number
 }
 
-/** What the forward pass needs to know of a model, read from its metadata. All sizes in elements. */
+/** By the names that GGUF gives them; each is described in architecture.ts. */
+export type Architecture = 'llama' | 'qwen2' | 'qwen3' | 'qwen3moe' | 'gemma2' | 'gemma3' | 'phi3'
+
+/** What the forward pass needs to know of a model, read from its metadata. All sizes in elements. What its architecture implies: architecture.ts. */
 export interface ModelConfig {
-  readonly architecture: 'llama'
+  readonly architecture: Architecture
   readonly layerCount: number
   /** Width of the residual stream (`embedding_length`). */
   readonly width: number
   readonly headCount: number
   readonly kvHeadCount: number
   readonly headSize: number
+  /** Of a dense layer; of one expert in a mixture of experts. */
   readonly feedForwardWidth: number
+  /** Null in a dense model. */
+  readonly experts: { readonly count: number; readonly used: number } | null
   readonly vocabularySize: number
   readonly contextLength: number
   readonly rmsEpsilon: number
   readonly ropeBase: number
-  /** How many leading dimensions of a head are rotated; pairs are (2i, 2i+1), as GGUF stores `llama`. */
+  /** How many leading dimensions of a head are rotated. */
   readonly ropeDimensions: number
+  /** Positions are multiplied by it before they are turned into angles (linear scaling: 1 / factor). */
+  readonly ropePositionScale: number
+  /** Cosines and sines are multiplied by it (LongRoPE's attention factor). */
+  readonly ropeMagnitude: number
+  /** Base of the layers within a window; null: the same as of all. */
+  readonly windowRopeBase: number | null
+  /** Positions that a windowed layer sees; null: every layer sees all. Which layers: `layerTraits`. */
+  readonly slidingWindow: number | null
+  /** Scores are multiplied by it: mostly 1 / √headSize. */
+  readonly attentionScale: number
+  /** Scores become cap · tanh(score / cap); null: they stay. */
+  readonly attentionSoftCap: number | null
+  /** The same for the logits. */
+  readonly logitSoftCap: number | null
   /** The head is the token embedding: no `output.weight` in the file. */
   readonly tiedHead: boolean
 }

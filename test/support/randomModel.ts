@@ -5,6 +5,7 @@
 
 import type { LoadTensor, Manifest, ManifestTensor, ModelConfig, TensorType } from '../../src/model/index.ts'
 import type { ModelId } from '../../src/shared/index.ts'
+import { modelConfig } from './modelConfig.ts'
 import type { TestModel } from './tinyModels.ts'
 
 export interface RandomModelOptions {
@@ -18,8 +19,7 @@ export interface RandomModelOptions {
 const TYPES: readonly TensorType[] = ['Q4_1', 'Q8_0', 'F16', 'BF16', 'F32']
 
 export function randomModel(options: RandomModelOptions): TestModel {
-  const config: ModelConfig = {
-    architecture: 'llama',
+  const config = modelConfig({
     layerCount: options.layerCount ?? 5,
     width: 128,
     headCount: 4,
@@ -28,11 +28,8 @@ export function randomModel(options: RandomModelOptions): TestModel {
     feedForwardWidth: 160,
     vocabularySize: options.vocabularySize ?? 334,
     contextLength: 512,
-    rmsEpsilon: 1e-5,
-    ropeBase: 10_000,
-    ropeDimensions: 32,
     tiedHead: false,
-  }
+  })
   const random = randomBits(options.seed)
   const contents = new Map<string, Uint8Array>()
   const tensors: ManifestTensor[] = []

@@ -8,12 +8,12 @@ import type { ModelConfig, Span } from '../../../src/model/index.ts'
 import { decodeRows, encodeRows, type PositionCandidates } from '../../../src/protocol/index.ts'
 import { err, ok, type Result, required, TabswarmError } from '../../../src/shared/index.ts'
 import type { Engine, EngineUsage, ForwardResult, LoadRequest, Segment, SegmentOutput, Slot } from '../../../src/worker/index.ts'
+import { modelConfig } from '../../support/modelConfig.ts'
 
 const MODULUS = 2_039
 const WIDTH = 4
 
-export const fakeConfig: ModelConfig = {
-  architecture: 'llama',
+export const fakeConfig: ModelConfig = modelConfig({
   layerCount: 10,
   width: WIDTH,
   headCount: 1,
@@ -22,11 +22,7 @@ export const fakeConfig: ModelConfig = {
   feedForwardWidth: 4,
   vocabularySize: 50,
   contextLength: 4_096,
-  rmsEpsilon: 1e-5,
-  ropeBase: 10_000,
-  ropeDimensions: 4,
-  tiedHead: true,
-}
+})
 
 interface FakeSlot {
   readonly span: Span

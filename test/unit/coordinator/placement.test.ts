@@ -8,11 +8,11 @@ import type { Manifest, ManifestTensor, ModelConfig, TensorType } from '../../..
 import { blockBytes, blockSize } from '../../../src/model/index.ts'
 import type { ModelId } from '../../../src/shared/index.ts'
 import { planMemory } from '../../../src/worker/webgpu/memory.ts'
+import { modelConfig } from '../../support/modelConfig.ts'
 import { openTinyModel, tinyModelNames } from '../../support/tinyModels.ts'
 import { COSTS, peerId, spanMemory, WHOLE_BYTES } from './world.ts'
 
-const SMOLLM: ModelConfig = {
-  architecture: 'llama',
+const SMOLLM = modelConfig({
   layerCount: 30,
   width: 576,
   headCount: 9,
@@ -21,11 +21,8 @@ const SMOLLM: ModelConfig = {
   feedForwardWidth: 1_536,
   vocabularySize: 49_152,
   contextLength: 8_192,
-  rmsEpsilon: 1e-5,
   ropeBase: 100_000,
-  ropeDimensions: 64,
-  tiedHead: true,
-}
+})
 const LLAMA_8B: ModelConfig = {
   ...SMOLLM,
   layerCount: 32,
