@@ -3,21 +3,22 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { PeerServer } from 'peer'
 import type { Browser, Page } from 'playwright-core'
 import { build } from 'vite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { SIGNAL_PATH, SignalServer } from '../../src/coordinator/server/signalServer.ts'
 import type { SignallingServer } from '../../src/network/index.ts'
 import { linkSuite } from '../../src/network/link.suite.ts'
-import { launchChromium } from '../../src/node/index.ts'
+import { launchChromium, nodeClock } from '../../src/node/index.ts'
 import type { PeerId } from '../../src/shared/index.ts'
 
 const PAGE = fileURLToPath(new URL('./webrtcLinkPage.ts', import.meta.url))
 
 let browser: Browser
-let pages: Server
-let signallingServer: Server
+let server: Server
 let signalling: SignallingServer
+const signals = new SignalServer(nodeClock)
+const TOKEN = 'token'
 const foreign: string[] = []
 
 /** The page's script and its chunks, by name. */
@@ -38,41 +39,46 @@ async function bundlePage(): Promise<Map<string, string>> {
   return new Map(output.output.flatMap((chunk) => (chunk.type === 'chunk' ? [[`/${chunk.fileName}`, chunk.code] as const] : [])))
 }
 
-beforeAll(async () => {
-  const files = await bundlePage()
-  pages = createServer((request, response) => {
+function createPageServer(files: ReadonlyMap<string, string>): Server {
+  const pages = createServer((request, response) => {
     const code = files.get(request.url ?? '')
     response.setHeader('content-type', code === undefined ? 'text/html' : 'text/javascript')
     response.end(code ?? '<!doctype html><script type="module" src="/page.js"></script>')
   })
-  await new Promise<void>((resolve) => pages.listen(0, '127.0.0.1', resolve))
-  signallingServer = await new Promise<Server>((resolve) => {
-    PeerServer({ port: 0, host: '127.0.0.1', path: '/signal' }, (server) => resolve(server as Server))
+  pages.on('upgrade', (request, socket, head) => {
+    if (signals.upgrade(request, socket, head) !== null) socket.destroy()
   })
-  const { port } = signallingServer.address() as AddressInfo
-  signalling = { host: '127.0.0.1', port, path: '/signal', secure: false, token: 'token' }
+  return pages
+}
+
+beforeAll(async () => {
+  server = createPageServer(await bundlePage())
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  signalling = { host: '127.0.0.1', port, path: SIGNAL_PATH, secure: false, token: TOKEN }
   browser = await launchChromium()
 })
 
 afterAll(async () => {
   await browser?.close()
-  pages?.close()
-  signallingServer?.close()
-  signallingServer?.closeAllConnections()
+  signals.close()
+  server?.close()
+  server?.closeAllConnections()
 })
 
 async function openPage(): Promise<Page> {
   const context = await browser.newContext()
   const page = await context.newPage()
-  const own = [(pages.address() as AddressInfo).port, signalling.port]
   const watch = (url: string) => {
     const { hostname, port } = new URL(url)
-    if (hostname !== '127.0.0.1' || !own.includes(Number(port))) foreign.push(url)
+    if (hostname !== '127.0.0.1' || Number(port) !== signalling.port) foreign.push(url)
   }
+  // Nobody has a control socket here: each peer is let in when it says its id.
+  await page.exposeFunction('allowPeer', (peerId: PeerId) => signals.allow(peerId, TOKEN))
   page.on('request', (request) => watch(request.url()))
   page.on('websocket', (socket) => watch(socket.url()))
   page.on('pageerror', (error) => foreign.push(`uncaught in the page: ${error.message}`))
-  await page.goto(`http://127.0.0.1:${own[0]}/`)
+  await page.goto(`http://127.0.0.1:${signalling.port}/`)
   await page.waitForFunction(() => globalThis.linkTest !== undefined)
   return page
 }
@@ -83,7 +89,8 @@ const dial = (page: Page, peerId: PeerId) => page.evaluate((id) => globalThis.li
 const say = (page: Page, peerId: PeerId, byte: number) =>
   page.evaluate(([id, value]) => globalThis.linkTest?.say(id, value), [peerId, byte] as const)
 const state = (page: Page) => page.evaluate(() => globalThis.linkTest?.state())
-const absent = 'ab'.repeat(16) as PeerId
+/** An id of its own for each test: a socket that is still closing belongs to no other. */
+const nobody = (byte: string) => byte.repeat(16) as PeerId
 
 describe('a WebRTC link', () => {
   let page: Page
@@ -136,6 +143,7 @@ describe('peers in pages of their own', () => {
 
   it('[H3] refuse who took another peer’s id at the signalling server', async () => {
     const [a, impostor] = [await openPage(), await openPage()]
+    const absent = nobody('ab')
     await start(a)
     await impostor.evaluate(([id, server]) => globalThis.linkTest?.startAs(id, server), [absent, signalling] as const)
     expect(await dial(a, absent)).toMatch(/^handshake-failed: .*\[H3\]/)
@@ -145,7 +153,7 @@ describe('peers in pages of their own', () => {
 
   it('[H9] refuse to answer who took another peer’s id', async () => {
     const [a, impostor] = [await openPage(), await openPage()]
-    const idA = await start(a)
+    const [idA, absent] = [await start(a), nobody('cd')]
     await impostor.evaluate(([id, server]) => globalThis.linkTest?.startAs(id, server), [absent, signalling] as const)
     expect(await dial(impostor, idA)).toMatch(/^handshake-failed: .*\[H9\]/)
     expect(await state(a)).toMatchObject({ incoming: 0 })
@@ -153,14 +161,14 @@ describe('peers in pages of their own', () => {
   })
 
   it('are told in time that nobody has this id, and may stop waiting', async () => {
-    const a = await openPage()
+    const [a, absent] = [await openPage(), nobody('ef')]
     await start(a)
     expect(await a.evaluate((id) => globalThis.linkTest?.cancelDial(id), absent)).toMatch(/^cancelled: /)
     expect(await dial(a, absent)).toMatch(/^unreachable: .*(not connected|no connection)/)
     await a.context().close()
   })
 
-  it('speak to nobody but the page’s server and the signalling server, and throw nothing', () => {
+  it('speak to nobody but the page’s own server, and throw nothing', () => {
     expect(foreign).toEqual([])
   })
 })

@@ -34,6 +34,7 @@ async function createPeer(signalling: SignallingServer, options?: { claimedId?: 
   const signer = options?.signer ?? (await createIdentity(subtle))
   const peerId = options?.claimedId ?? (await peerIdOf(signer.publicKey, sha256))
   const incoming: Link[] = []
+  await globalThis.allowPeer?.(peerId)
   const network = await createPeerJsNetwork({
     peerId,
     signalling,
@@ -139,5 +140,7 @@ export const linkPage = {
 
 declare global {
   var linkTest: typeof linkPage | undefined
+  /** Lets a peer into the test's signalling server. */
+  var allowPeer: ((peerId: PeerId) => Promise<void>) | undefined
 }
 globalThis.linkTest = linkPage
