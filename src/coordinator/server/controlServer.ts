@@ -19,7 +19,7 @@ import {
 } from '../../shared/index.ts'
 import type { CoordinatorCore, CoreEffect, CoreEvent } from '../core/index.ts'
 import { ControlSocket } from './controlSocket.ts'
-import { CLOSE_GRACE_MS, RECEIVE_BYTES_MAX, TICK_MS, UNIDENTIFIED_MAX } from './limits.ts'
+import { CLOSE_GRACE_MS, RECEIVE_BYTES_MAX, TICK_MS, UNIDENTIFIED_MAX, UNIDENTIFIED_PER_ADDRESS_MAX } from './limits.ts'
 import { SIGNAL_PATH, type SignalServer } from './signalServer.ts'
 
 export interface ControlServerOptions {
@@ -45,6 +45,8 @@ export class ControlServer {
   readonly #server = new WebSocketServer({ noServer: true, maxPayload: RECEIVE_BYTES_MAX, perMessageDeflate: false })
   readonly #all = new Set<ControlSocket>()
   readonly #identified = new Map<PeerId, ControlSocket>()
+  /** Sockets of each address that have not identified yet. */
+  readonly #waiting = new Map<string, number>()
   #cancelTick: CancelTimer = () => undefined
   #closing = false
   /** Called when the last socket has closed. */
@@ -57,7 +59,9 @@ export class ControlServer {
 
   /** The status to refuse the upgrade with, or null where it went through. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): number | null {
+    const address = request.socket.remoteAddress ?? ''
     if (this.#closing || this.#all.size - this.#identified.size >= UNIDENTIFIED_MAX) return 503
+    if ((this.#waiting.get(address) ?? 0) >= UNIDENTIFIED_PER_ADDRESS_MAX) return 429
     this.#server.handleUpgrade(request, socket, head, (opened) => {
       const { signer, clock, randomBytes, sha256, verify } = this.#options
       const control = new ControlSocket({
@@ -67,13 +71,20 @@ export class ControlServer {
         randomBytes,
         sha256,
         verify,
-        onIdentified: (client, peerId) => this.#welcome(client, peerId),
+        onIdentified: (client, peerId) => {
+          this.#stopWaiting(address)
+          this.#welcome(client, peerId)
+        },
         onMessage: (client, peerId, message) => {
           if (this.#identified.get(peerId) === client) this.#feed({ kind: 'message', peerId, message })
         },
-        onClosed: (client, peerId) => this.#closed(client, peerId),
+        onClosed: (client, peerId) => {
+          if (peerId === null) this.#stopWaiting(address)
+          this.#closed(client, peerId)
+        },
       })
       this.#all.add(control)
+      this.#waiting.set(address, (this.#waiting.get(address) ?? 0) + 1)
     })
     return null
   }
@@ -91,6 +102,12 @@ export class ControlServer {
     })
     for (const socket of this.#server.clients) socket.terminate()
     this.#server.close()
+  }
+
+  #stopWaiting(address: string): void {
+    const left = (this.#waiting.get(address) ?? 0) - 1
+    if (left > 0) this.#waiting.set(address, left)
+    else this.#waiting.delete(address)
   }
 
   #welcome(client: ControlSocket, peerId: PeerId): void {

@@ -4,6 +4,8 @@
 export const IDENTIFY_DEADLINE_MS = 10_000
 /** Sockets that have not identified yet: a burst of tabs after a restart, not a flood. */
 export const UNIDENTIFIED_MAX = 256
+/** Of one address: a person with many tabs, or a household behind one router; the rest of the door stays open for others. */
+export const UNIDENTIFIED_PER_ADDRESS_MAX = 64
 /** ws cuts off beyond this; up to it the client is told why. */
 export const RECEIVE_BYTES_MAX = 1024 * 1024
 /** A client that reads so slowly that this much waits for it is cut off: a few of the largest summaries. */

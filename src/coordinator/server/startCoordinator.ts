@@ -107,6 +107,8 @@ async function buildApp(options: CoordinatorOptions): Promise<FastifyInstance> {
     // Nothing is posted here.
     bodyLimit: 1_024,
     forceCloseConnections: true,
+    // A URL that cannot be decoded fails before there is a route.
+    frameworkErrors: (error, _request, reply) => answerError(error, reply, options.log),
     serverFactory: (handler) => (tls === undefined ? http.createServer(handler) : createSecureServer(tls, handler)),
   })
   app.setErrorHandler<Error & { statusCode?: number }>((error, _request, reply) => answerError(error, reply, options.log))

@@ -1,6 +1,8 @@
 /** The control socket with real sockets: who gets in, who is thrown out and told why, and the way from pledge to grant. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
+import { UNIDENTIFIED_PER_ADDRESS_MAX } from '../../../src/coordinator/server/limits.ts'
 import { createIdentity } from '../../../src/network/index.ts'
 import { CONTROL_MESSAGE_BYTES_MAX, openGrant } from '../../../src/protocol/index.ts'
 import { type ModelId, toBase64Url } from '../../../src/shared/index.ts'
@@ -195,6 +197,25 @@ describe('from pledge to grant', () => {
     second.client.socket.close()
     expect((await first.client.next('assign')).span).toEqual({ firstLayer: 0, endLayer: 2 })
     for (const { client } of [first, requester]) client.socket.close()
+  })
+})
+
+describe('strangers', () => {
+  it('of one address cannot stand in the whole door, and make room when they leave', async () => {
+    const crowd = Array.from({ length: UNIDENTIFIED_PER_ADDRESS_MAX }, () => new Client(server.control))
+    await Promise.all(crowd.map((client) => client.next('challenge')))
+    const refusal = new WebSocket(server.control)
+    expect(await new Promise((resolve) => refusal.on('unexpected-response', (_, { statusCode }) => resolve(statusCode)))).toBe(429)
+    for (const client of crowd) client.socket.close()
+    await Promise.all(crowd.map((client) => client.closed))
+    await expect
+      .poll(() =>
+        identified(server.control).then(
+          ({ client }) => client.socket.close(),
+          () => 'refused',
+        ),
+      )
+      .toBe(undefined)
   })
 })
 

@@ -39,6 +39,11 @@ describe('web app', () => {
     expect(await response.text()).toContain('Tabswarm')
   })
 
+  it('says in the usual words that a URL cannot be decoded', async () => {
+    const { status, body } = await getRaw('/%')
+    expect([status, JSON.parse(body)]).toMatchObject([400, { error: { reason: 'bad-request' } }])
+  })
+
   it('keeps hashed assets for ever', async () => {
     const response = await get('/assets/main-0123.js')
     expect(response.status).toBe(200)
