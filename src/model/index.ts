@@ -22,7 +22,7 @@ export {
   parseManifest,
   parseManifestJson,
 } from './manifest.ts'
-export { blockBytes, blockSize, dequantize, halfToFloat, tensorTypes } from './quants.ts'
+export { blockBytes, blockSize, dequantize, dequantizeInto, halfToFloat, tensorTypes } from './quants.ts'
 export {
   headMultiplyAccumulates,
   isFirstSpan,

@@ -1,13 +1,29 @@
 import { describe, expect, it } from 'vitest'
 import { testData } from '../../test/support/gguf.ts'
-import { blockBytes, blockSize, dequantize, halfToFloat, tensorTypes } from './quants.ts'
+import { blockBytes, blockSize, dequantize, dequantizeInto, halfToFloat, tensorTypes } from './quants.ts'
 
 describe('dequantize', () => {
-  it.each(['F16', 'BF16', 'Q4_1', 'Q8_0'] as const)('%s equals the reference bit for bit', (type) => {
+  it.each(tensorTypes.filter((type) => type !== 'F32'))('%s equals the reference bit for bit', (type) => {
     const bytes = testData(`quants/${type}.bin`)
     const values = dequantize(type, bytes)
     expect(values.length).toBe((bytes.byteLength / blockBytes(type)) * blockSize(type))
     expect(Buffer.from(values.buffer).equals(testData(`quants/${type}.f32`))).toBe(true)
+  })
+
+  it('F32 keeps every bit, NaNs with their payload included', () => {
+    const bits = Uint32Array.of(0, 0x8000_0000, 1, 0x7f80_0000, 0x7fc0_1234, 0xff80_0001, 0x3f80_0001)
+    expect(new Uint32Array(dequantize('F32', new Uint8Array(bits.buffer)).buffer)).toEqual(bits)
+  })
+
+  it.each(tensorTypes)('%s in parts, to and from any place, gives the same as the whole', (type) => {
+    const bytes = type === 'F32' ? testData('quants/Q4_1.f32') : testData(`quants/${type}.bin`)
+    const whole = dequantize(type, bytes)
+    const elements = blockSize(type)
+    const parts = new Float32Array(2 * elements + 3).fill(7)
+    dequantizeInto(type, bytes, blockBytes(type), parts, 1, 2 * elements)
+    expect(parts.subarray(1, 1 + 2 * elements)).toEqual(whole.subarray(elements, 3 * elements))
+    expect([parts[0], parts[2 * elements + 1], parts[2 * elements + 2]]).toEqual([7, 7, 7])
+    expect(() => dequantizeInto(type, bytes, bytes.byteLength, parts, 0, elements)).toThrow(/values of/)
   })
 
   it('reads from any place of a buffer, aligned or not', () => {

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
 import { randomModel } from '../../../test/support/randomModel.ts'
-import { dequantize, type TensorType } from '../../model/index.ts'
+import { dequantize, type TensorType, tensorTypes } from '../../model/index.ts'
 import { Matrix } from './matrix.ts'
 
-const model = randomModel({ seed: 3 })
+const model = randomModel({ seed: 3, types: tensorTypes })
 const { signal } = new AbortController()
 
 async function matrixOf(type: TensorType): Promise<{ matrix: Matrix; values: Float32Array; columns: number; rows: number }> {
@@ -14,7 +14,7 @@ async function matrixOf(type: TensorType): Promise<{ matrix: Matrix; values: Flo
   return { matrix: new Matrix(tensor, bytes), values: dequantize(type, bytes), columns, rows }
 }
 
-it.each(['F32', 'F16', 'BF16', 'Q4_1', 'Q8_0'] as const)('reads rows of %s as the model folder dequantizes them', async (type) => {
+it.each(tensorTypes)('reads rows of %s as the model folder dequantizes them', async (type) => {
   const { matrix, values, columns, rows } = await matrixOf(type)
   const own = new Float32Array(rows * columns)
   for (let row = 0; row < rows; row++) matrix.readRow(row, own, row * columns)

@@ -3,8 +3,8 @@
  * the model's own size. Sums are f64, in an order that depends on the number of columns alone; results are rounded to f32.
  */
 
-import { blockBytes, blockSize, halfToFloat, type ManifestTensor, type TensorType } from '../../model/index.ts'
-import { assert, unreachable } from '../../shared/index.ts'
+import { blockBytes, blockSize, dequantizeInto, type ManifestTensor, type TensorType } from '../../model/index.ts'
+import { assert } from '../../shared/index.ts'
 
 export class Matrix {
   readonly type: TensorType
@@ -35,7 +35,7 @@ export class Matrix {
   /** Writes row `row` as `columns` f32 values to `into` from `at`. */
   readRow(row: number, into: Float32Array, at: number): void {
     assert(row >= 0 && row < this.rows, `row ${row} of ${this.rows}`)
-    decode(this.type, this.#bytes, row * this.#rowBytes, into, at, this.columns)
+    dequantizeInto(this.type, this.#bytes, row * this.#rowBytes, into, at, this.columns)
   }
 
   /** y = W·x for `count` rows of x [count, columns]; y is [count, rows]. */
@@ -63,68 +63,4 @@ function dot(w: Float32Array, x: Float32Array, at: number, count: number): numbe
   }
   for (let i = whole; i < count; i++) a += (w[i] ?? 0) * (x[at + i] ?? 0)
   return a + b + (c + d)
-}
-
-let halves: Float32Array | undefined
-
-/** Every f16 as f32, by its bits: 256 KiB that make reading a scale one load. */
-function halfTable(): Float32Array {
-  halves ??= Float32Array.from({ length: 65_536 }, (_, bits) => halfToFloat(bits))
-  return halves
-}
-
-/** The same values as model/quants `dequantize`, without allocating. */
-function decode(type: TensorType, bytes: Uint8Array, from: number, into: Float32Array, at: number, count: number): void {
-  switch (type) {
-    case 'F32':
-      return decodeF32(bytes, from, into, at, count)
-    case 'F16': {
-      const half = halfTable()
-      for (let i = 0; i < count; i++) into[at + i] = half[u16(bytes, from + 2 * i)] ?? 0
-      return
-    }
-    case 'BF16': {
-      const bits = new Uint32Array(into.buffer, into.byteOffset + 4 * at, count)
-      for (let i = 0; i < count; i++) bits[i] = u16(bytes, from + 2 * i) << 16
-      return
-    }
-    case 'Q4_1':
-      return decodeQ4_1(bytes, from, into, at, count)
-    case 'Q8_0':
-      return decodeQ8_0(bytes, from, into, at, count)
-    default:
-      return unreachable(type)
-  }
-}
-
-function decodeF32(bytes: Uint8Array, from: number, into: Float32Array, at: number, count: number): void {
-  const target = new Uint8Array(into.buffer, into.byteOffset + 4 * at, 4 * count)
-  target.set(bytes.subarray(from, from + 4 * count))
-}
-
-function decodeQ4_1(bytes: Uint8Array, from: number, into: Float32Array, at: number, count: number): void {
-  const half = halfTable()
-  for (let block = 0; block < count / 32; block++) {
-    const head = from + 20 * block
-    const scale = half[u16(bytes, head)] ?? 0
-    const minimum = half[u16(bytes, head + 2)] ?? 0
-    for (let i = 0; i < 16; i++) {
-      const pair = bytes[head + 4 + i] ?? 0
-      into[at + 32 * block + i] = (pair & 15) * scale + minimum
-      into[at + 32 * block + 16 + i] = (pair >> 4) * scale + minimum
-    }
-  }
-}
-
-function decodeQ8_0(bytes: Uint8Array, from: number, into: Float32Array, at: number, count: number): void {
-  const half = halfTable()
-  for (let block = 0; block < count / 32; block++) {
-    const head = from + 34 * block
-    const scale = half[u16(bytes, head)] ?? 0
-    for (let i = 0; i < 32; i++) into[at + 32 * block + i] = (((bytes[head + 2 + i] ?? 0) << 24) >> 24) * scale
-  }
-}
-
-function u16(bytes: Uint8Array, at: number): number {
-  return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)
 }

@@ -12,7 +12,7 @@ import { measureMacsPerSecond } from './measureSpeed.ts'
 import { PROMPT_ROWS } from './memory.ts'
 import { createWebGpuEngine } from './webGpuEngine.ts'
 
-const model = randomModel({ seed: 3, layerCount: 2 })
+const model = randomModel({ seed: 3, config: { layerCount: 2 } })
 const { config } = model.manifest
 const span = { firstLayer: 0, endLayer: config.layerCount }
 
