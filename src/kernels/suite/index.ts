@@ -1,0 +1,25 @@
+/** kernels/suite: the kernel suite's core, without a page, a terminal or ONNX Runtime: cases, checks, timing, files. */
+
+export { CASES_MAX, caseWork, checkCase, SuiteError, type SuiteErrorReason } from './cases.ts'
+export { type CaseComparison, compareRuns, parseRun, RUN_BYTES_MAX, type RunComparison, runToCsv, runToJson } from './files.ts'
+export { isSuiteFormat, suiteFormats } from './formats.ts'
+export { decodeChoice, encodeChoice } from './link.ts'
+export { casesOf, defaultChoice, projections, type SuiteChoice, type SuitePreset, suitePresets } from './presets.ts'
+export { median, pairedRatios, quantile, quartiles } from './statistics.ts'
+export {
+  type BaselineResult,
+  type CaseFailure,
+  type CaseResult,
+  caseKey,
+  type Quartiles,
+  SUITE_KERNELS,
+  type SuiteAdapter,
+  type SuiteCase,
+  type SuiteEvent,
+  type SuiteFormat,
+  type SuiteKernel,
+  type SuitePhase,
+  type SuiteProgress,
+  type SuiteRun,
+} from './types.ts'
+export { ORT_DOWNLOAD_BYTES, type SuiteApi, type SuiteMessage, type SuiteRunRequest } from './workerApi.ts'
