@@ -4,9 +4,13 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { buildManifest, type LoadTensor, type Manifest, type ModelFile, modelIdFromFileName, readGguf } from '../../src/model/index.ts'
 
-export type TinyModelName = 'llama' | 'llama3-rope' | 'mistral'
-/** Byte-level BPE vocabulary with an untied head; scaled RoPE with a tied head; SentencePiece. All f16 weights. */
-export const tinyModelNames: readonly TinyModelName[] = ['llama', 'llama3-rope', 'mistral']
+/**
+ * All have f16 weights, head size 32 and 96 reference positions. `llama3-rope`: scaled RoPE, tied head; `mistral`: SentencePiece;
+ * `qwen2`: biases; `qwen3`: head norms, head size 64 ≠ width / heads; `qwen3moe`: 8 experts, 2 used; `gemma2`: soft caps, a window of
+ * 32 in every other layer; `gemma3`: seven layers, the sixth without the window and with its own RoPE base; `phi3`: fused projections.
+ */
+export const tinyModelNames = ['llama', 'llama3-rope', 'mistral', 'qwen2', 'qwen3', 'qwen3moe', 'gemma2', 'gemma3', 'phi3'] as const
+export type TinyModelName = (typeof tinyModelNames)[number]
 
 export interface TestModel {
   readonly manifest: Manifest

@@ -20,7 +20,7 @@ export interface CpuEngineOptions {
   readonly pause?: () => Promise<void>
 }
 
-const info: EngineInfo = { engine: 'cpu', adapter: 'CPU (JavaScript)', numericClass: 'cpu-f64-1', kvType: 'f32' }
+const info: EngineInfo = { engine: 'cpu', adapter: 'CPU (JavaScript)', numericClass: 'cpu-f64-2', kvType: 'f32' }
 
 export function createCpuEngine(options: CpuEngineOptions): Engine {
   return new CpuEngine(options)

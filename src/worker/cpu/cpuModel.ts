@@ -4,7 +4,8 @@ import { isLastSpan, type ModelConfig, type Span, spanBytes } from '../../model/
 import type { LoadRequest } from '../engine.ts'
 import { EngineError } from '../errors.ts'
 import { KV_BLOCK_POSITIONS, KvBlocks, kvBlockCount } from '../kvBlocks.ts'
-import { type CpuKv, type CpuScratch, cpuScratchRowFloats, createCpuScratch } from './transformer.ts'
+import type { CpuKv } from './attention.ts'
+import { type CpuScratch, cpuScratchRowFloats, createCpuScratch } from './scratch.ts'
 import type { CpuWeights } from './weights.ts'
 
 /** Rows computed together: a row of weights is dequantized once for all of them. */

@@ -11,7 +11,7 @@ async function matrixOf(type: TensorType): Promise<{ matrix: Matrix; values: Flo
   if (tensor === undefined) throw new Error(`no matrix of ${type}`)
   const bytes = await model.loadTensor(tensor, signal)
   const [columns = 0, rows = 0] = tensor.shape
-  return { matrix: new Matrix(tensor, bytes), values: dequantize(type, bytes), columns, rows }
+  return { matrix: Matrix.ofTensor(tensor, bytes), values: dequantize(type, bytes), columns, rows }
 }
 
 it.each(tensorTypes)('reads rows of %s as the model folder dequantizes them', async (type) => {

@@ -14,22 +14,33 @@ export class Matrix {
   readonly columns: number
   readonly #bytes: Uint8Array
   readonly #rowBytes: number
-  readonly #row: Float32Array<ArrayBuffer>
 
-  /** `bytes` are the tensor's, as in the file. */
-  constructor(tensor: ManifestTensor, bytes: Uint8Array) {
-    const [columns = 0, rows = 1] = tensor.shape
-    this.type = tensor.type
+  /** `bytes` are whole rows, as in the file. */
+  constructor(type: TensorType, columns: number, rows: number, bytes: Uint8Array) {
+    this.type = type
     this.rows = rows
     this.columns = columns
-    this.#rowBytes = (columns / blockSize(tensor.type)) * blockBytes(tensor.type)
-    assert(bytes.byteLength === rows * this.#rowBytes, `${tensor.name}: ${bytes.byteLength} bytes for ${rows} rows of ${this.#rowBytes}`)
+    this.#rowBytes = (columns / blockSize(type)) * blockBytes(type)
+    assert(bytes.byteLength === rows * this.#rowBytes, `${bytes.byteLength} bytes for ${rows} rows of ${this.#rowBytes}`)
     this.#bytes = bytes
-    this.#row = new Float32Array(columns)
   }
 
-  get byteLength(): number {
-    return this.#bytes.byteLength
+  /** A whole tensor; of one with three axes (experts), the rows of all slices one after another. */
+  static ofTensor({ type, shape }: ManifestTensor, bytes: Uint8Array): Matrix {
+    const [columns = 0, ...others] = shape
+    return new Matrix(
+      type,
+      columns,
+      others.reduce((product, size) => product * size, 1),
+      bytes,
+    )
+  }
+
+  /** `count` of the rows, without a copy. */
+  slice(firstRow: number, count: number): Matrix {
+    assert(firstRow >= 0 && firstRow + count <= this.rows, `rows ${firstRow} to ${firstRow + count} of ${this.rows}`)
+    const bytes = this.#bytes.subarray(firstRow * this.#rowBytes, (firstRow + count) * this.#rowBytes)
+    return new Matrix(this.type, this.columns, count, bytes)
   }
 
   /** Writes row `row` as `columns` f32 values to `into` from `at`. */
@@ -41,9 +52,10 @@ export class Matrix {
   /** y = W·x for `count` rows of x [count, columns]; y is [count, rows]. */
   multiply(x: Float32Array, count: number, y: Float32Array): void {
     const { columns, rows } = this
+    const weights = new Float32Array(columns)
     for (let row = 0; row < rows; row++) {
-      this.readRow(row, this.#row, 0)
-      for (let index = 0; index < count; index++) y[index * rows + row] = dot(this.#row, x, index * columns, columns)
+      this.readRow(row, weights, 0)
+      for (let index = 0; index < count; index++) y[index * rows + row] = dot(weights, x, index * columns, columns)
     }
   }
 }

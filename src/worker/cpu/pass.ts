@@ -4,14 +4,16 @@
  * length moves only when the whole pass has succeeded.
  */
 
+import { architectureTraits } from '../../model/index.ts'
 import { decodeRows, encodeRows } from '../../protocol/index.ts'
 import { required, TabswarmError } from '../../shared/index.ts'
 import { segmentRows } from '../batch.ts'
 import type { Candidates, Segment, SegmentOutput } from '../engine.ts'
 import { EngineError } from '../errors.ts'
+import type { CpuRow } from './attention.ts'
 import { bestCandidates } from './candidates.ts'
 import { CPU_HEAD_ROWS, CPU_PASS_ROWS, type CpuModel } from './cpuModel.ts'
-import { type CpuRow, runHead, runLayer } from './transformer.ts'
+import { runHead, runLayer } from './transformer.ts'
 
 /** A segment under way: its residual rows pile up in `x` [rowCount, width]. */
 interface Work {
@@ -50,6 +52,10 @@ function readInput(model: CpuModel, { input }: Segment, x: Float32Array<ArrayBuf
   input.ids.forEach((id, row) => {
     embedding.readRow(id, x, row * width)
   })
+  if (architectureTraits(model.config.architecture).scaledEmbedding)
+    x.forEach((value, i) => {
+      x[i] = value * Math.sqrt(width)
+    })
   return x
 }
 
@@ -87,7 +93,7 @@ async function runGroup(model: CpuModel, works: readonly Work[], pause: () => Pr
     for (let layer = span.firstLayer; layer < span.endLayer; layer++) {
       await pause()
       const kv = required(model.kv.get(layer), `KV of layer ${layer}`)
-      runLayer(config, required(weights.layers.get(layer), `layer ${layer}`), kv, weights.ropeFrequencies, rows, scratch)
+      runLayer(config, required(weights.layers.get(layer), `layer ${layer}`), kv, rows, scratch)
     }
     part.forEach(({ x }, index) => {
       x.set(scratch.x.subarray(index * width, (index + 1) * width))
