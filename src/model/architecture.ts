@@ -29,6 +29,8 @@ export interface ArchitectureTraits {
   readonly windowPeriod: number | null
   /** Layers within a window rotate by this base where the file gives none; null: by the model's own. */
   readonly windowRopeBase: number | null
+  /** What a file means that says nothing: older converters left these out. */
+  readonly defaults: Pick<ModelConfig, 'slidingWindow' | 'attentionSoftCap' | 'logitSoftCap'>
 }
 
 const plain: ArchitectureTraits = {
@@ -43,6 +45,7 @@ const plain: ArchitectureTraits = {
   scaledEmbedding: false,
   windowPeriod: null,
   windowRopeBase: null,
+  defaults: { slidingWindow: null, attentionSoftCap: null, logitSoftCap: null },
 }
 
 const gemma: ArchitectureTraits = { ...plain, postNorms: true, activation: 'gelu', scaledEmbedding: true }
@@ -53,7 +56,7 @@ const traits: Readonly<Record<Architecture, ArchitectureTraits>> = {
   qwen2: { ...plain, qkvBias: true },
   qwen3: { ...plain, headNorms: true },
   qwen3moe: { ...plain, headNorms: true, experts: true },
-  gemma2: { ...gemma, windowPeriod: 2 },
+  gemma2: { ...gemma, windowPeriod: 2, defaults: { slidingWindow: 4096, attentionSoftCap: 50, logitSoftCap: 30 } },
   gemma3: { ...gemma, headNorms: true, windowPeriod: 6, windowRopeBase: 10_000 },
   phi3: { ...plain, fusedQkv: true, fusedGateUp: true },
 }

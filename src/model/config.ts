@@ -6,9 +6,11 @@
 import { architectures, architectureTraits, layerTraits } from './architecture.ts'
 import { ModelError } from './errors.ts'
 import type { Metadata } from './gguf/metadata.ts'
+import { quote } from './gguf/parseHeader.ts'
 import type { GgufFile } from './gguf/readGguf.ts'
 import { checkTensors, EMBEDDING, HEAD, ROPE_SHORT, unsupported } from './tensors.ts'
 import type { Architecture, ModelConfig, TensorInfo } from './types.ts'
+import { refuseOtherWindowSizes, refuseUncomputed } from './uncomputed.ts'
 
 /** Bounds of a configuration: some times the largest known model's, so that sizes multiply without overflow. */
 export const configLimits = {
@@ -43,7 +45,8 @@ function readConfig(file: GgufFile): ModelConfig {
   const valueSize = metadata.integer(key('attention.value_length'), 1, configLimits.headSize) ?? headSize
   const embedding = file.tensors.find((tensor) => tensor.name === EMBEDDING)
   if (embedding === undefined) throw new ModelError('unsupported', 'this file has no weights (a vocabulary only); give the model itself')
-  const { experts } = architectureTraits(architecture)
+  const contextLength = readContextLength(file, key)
+  const { defaults } = architectureTraits(architecture)
   const config: ModelConfig = {
     architecture,
     layerCount,
@@ -51,20 +54,18 @@ function readConfig(file: GgufFile): ModelConfig {
     headCount,
     kvHeadCount: readHeadCount(metadata, key('attention.head_count_kv')) ?? headCount,
     headSize,
-    feedForwardWidth: whole(experts ? 'expert_feed_forward_length' : 'feed_forward_length', configLimits.feedForwardWidth),
-    experts: experts
-      ? { count: whole('expert_count', configLimits.experts), used: whole('expert_used_count', configLimits.experts) }
-      : null,
+    ...readFeedForward(metadata, architecture),
     vocabularySize: embedding.shape[1] ?? 0,
-    contextLength: readContextLength(file, key),
+    contextLength,
     rmsEpsilon: required(metadata.number(key('attention.layer_norm_rms_epsilon')), key('attention.layer_norm_rms_epsilon')),
     ...readRope(metadata, architecture, headSize),
-    slidingWindow: metadata.integer(key('attention.sliding_window'), 0, configLimits.context) || null,
+    slidingWindow: readWindow(metadata, architecture, contextLength),
     attentionScale: metadata.number(key('attention.scale')) || attentionScale({ architecture, layerCount, width, headCount, headSize }),
-    attentionSoftCap: metadata.number(key('attn_logit_softcapping')) || null,
-    logitSoftCap: metadata.number(key('final_logit_softcapping')) || null,
+    attentionSoftCap: (metadata.number(key('attn_logit_softcapping')) ?? defaults.attentionSoftCap) || null,
+    logitSoftCap: (metadata.number(key('final_logit_softcapping')) ?? defaults.logitSoftCap) || null,
     tiedHead: !file.tensors.some((tensor) => tensor.name === HEAD),
   }
+  refuseOtherWindowSizes(metadata, config)
   if (valueSize !== headSize) throw unsupported(`has keys of ${headSize} and values of ${valueSize} elements a head; they must be equal`)
   checkConfig(config)
   checkWindowPattern(metadata, config)
@@ -79,21 +80,41 @@ function readContextLength({ metadata, tensors }: GgufFile, key: (name: string) 
   return Math.min(trained, required(metadata.integer(original, 1, configLimits.context), original))
 }
 
+type FeedForwardConfig = Pick<ModelConfig, 'feedForwardWidth' | 'experts'>
+
+/** The width of one expert is, where no key gives it, the dense width's share. */
+function readFeedForward(metadata: Metadata, architecture: Architecture): FeedForwardConfig {
+  const key = (name: string) => `${architecture}.${name}`
+  const whole = (name: string, max: number) => metadata.integer(key(name), 1, max)
+  const dense = () => required(whole('feed_forward_length', configLimits.feedForwardWidth), key('feed_forward_length'))
+  if (!architectureTraits(architecture).experts) return { feedForwardWidth: dense(), experts: null }
+  const count = required(whole('expert_count', configLimits.experts), key('expert_count'))
+  const used = required(whole('expert_used_count', configLimits.experts), key('expert_used_count'))
+  const feedForwardWidth = whole('expert_feed_forward_length', configLimits.feedForwardWidth) ?? Math.floor(dense() / used)
+  return { feedForwardWidth, experts: { count, used } }
+}
+
+/** 0 is none, and a window as long as the context hides nothing. */
+function readWindow(metadata: Metadata, architecture: Architecture, contextLength: number): number | null {
+  const key = `${architecture}.attention.sliding_window`
+  const window = metadata.integer(key, 0, configLimits.context) ?? architectureTraits(architecture).defaults.slidingWindow
+  return window === null || window === 0 || window >= contextLength ? null : window
+}
+
 type RopeConfig = Pick<ModelConfig, 'ropeBase' | 'ropeDimensions' | 'ropePositionScale' | 'ropeMagnitude' | 'windowRopeBase'>
 
+/** As llama.cpp: a factor without a type is linear, one of the type "none" is not used. */
 function readRope(metadata: Metadata, architecture: Architecture, headSize: number): RopeConfig {
   const key = (name: string) => `${architecture}.rope.${name}`
-  const scaling = metadata.string(key('scaling.type')) || 'none'
+  const scaling = metadata.string(key('scaling.type')) || 'linear'
   if (!['none', 'linear', 'longrope'].includes(scaling))
-    throw unsupported(`scales RoPE by ${JSON.stringify(scaling)}; known are linear, longrope and rope_freqs`)
+    throw unsupported(`scales RoPE by ${quote(scaling)}; known are linear, longrope and rope_freqs`)
   const factor = metadata.number(key('scaling.factor')) || metadata.number(key('scale_linear')) || 1
-  if (scaling === 'none' && metadata.number(key('scaling.factor')) && factor !== 1)
-    throw unsupported(`scales RoPE by ${factor} and does not say how`)
   const { windowRopeBase } = architectureTraits(architecture)
   return {
     ropeBase: metadata.number(key('freq_base')) ?? 10_000,
     ropeDimensions: metadata.integer(key('dimension_count'), 1, configLimits.headSize) ?? headSize,
-    ropePositionScale: scaling === 'longrope' ? 1 : 1 / factor,
+    ropePositionScale: scaling === 'linear' ? 1 / factor : 1,
     ropeMagnitude: metadata.number(key('scaling.attn_factor')) || 1,
     windowRopeBase: windowRopeBase === null ? null : (metadata.number(key('freq_base_swa')) ?? windowRopeBase),
   }
@@ -106,16 +127,18 @@ function attentionScale(config: Pick<ModelConfig, 'architecture' | 'layerCount' 
   return 1 / Math.sqrt(large ? width / headCount : headSize)
 }
 
-/** Newer converters say which layers have the window: a period, or one boolean a layer. */
+/** Newer converters say which layers have the window: every n-th has not, or one boolean a layer. */
 function checkWindowPattern(metadata: Metadata, config: ModelConfig): void {
   const key = `${config.architecture}.attention.sliding_window_pattern`
   const value = metadata.get(key)
   if (value === undefined || config.slidingWindow === null) return
-  const { windowPeriod } = architectureTraits(config.architecture)
-  if (typeof value === 'number' && value === (windowPeriod ?? 1)) return
-  const perLayer = typeof value === 'object' ? value.values : []
-  const expected = Array.from({ length: config.layerCount }, (_, layer) => layerTraits(config, layer).window !== null)
-  if (expected.every((windowed, layer) => Boolean(perLayer[layer]) === windowed) && perLayer.length === config.layerCount) return
+  const told = (layer: number): boolean => {
+    if (typeof value === 'object') return Boolean(value.values[layer])
+    return typeof value === 'number' && (value === 0 || layer % value < value - 1)
+  }
+  const lengthFits = typeof value !== 'object' || value.values.length === config.layerCount
+  const layers = Array.from({ length: config.layerCount }, (_, layer) => layer)
+  if (lengthFits && layers.every((layer) => told(layer) === (layerTraits(config, layer).window !== null))) return
   throw unsupported(`has a pattern of sliding windows (${key}) that is not the one of ${config.architecture}`)
 }
 
@@ -136,7 +159,10 @@ export function checkConfig(config: ModelConfig): void {
   for (const cap of [config.attentionSoftCap, config.logitSoftCap])
     if (cap !== null && !(cap > 0 && cap < 1e6)) throw fail(`a soft cap of ${cap}`)
   const { experts } = config
-  if ((experts !== null) !== architectureTraits(config.architecture).experts) throw fail(`experts in a ${config.architecture} model`)
+  const traits = architectureTraits(config.architecture)
+  if ((config.windowRopeBase !== null) !== (traits.windowRopeBase !== null))
+    throw fail(`a window's RoPE base in a ${config.architecture} model`)
+  if ((experts !== null) !== traits.experts) throw fail(`experts in a ${config.architecture} model`)
   if (experts !== null && experts.used > experts.count) throw fail(`${experts.used} used of ${experts.count} experts`)
 }
 
@@ -144,46 +170,13 @@ function readArchitecture(metadata: Metadata): Architecture {
   const name = required(metadata.string('general.architecture'), 'general.architecture')
   const known = architectures.find((architecture) => architecture === name)
   if (known !== undefined) return known
-  throw unsupported(`is of the architecture ${JSON.stringify(name.slice(0, 80))}; supported: ${architectures.join(', ')}`)
+  throw unsupported(`is of the architecture ${quote(name)}; supported: ${architectures.join(', ')}`)
 }
 
 function readHeadCount(metadata: Metadata, key: string): number | undefined {
   const value = metadata.get(key)
   if (typeof value === 'object') throw unsupported(`gives each layer its own number of heads (${key})`)
   return metadata.integer(key, 1, configLimits.heads)
-}
-
-/** Keys whose presence changes the computation, and the values with which they change nothing. */
-const neutralValues: readonly (readonly [name: string, neutral: readonly (number | string | boolean)[], feature: string])[] = [
-  ['expert_shared_count', [0], 'shared experts'],
-  ['expert_shared_feed_forward_length', [0], 'shared experts'],
-  ['leading_dense_block_count', [0], 'dense layers before its experts'],
-  ['expert_weights_scale', [0, 1], 'scaled experts'],
-  ['expert_weights_norm', [true], 'experts whose weights are not normalized'],
-  // GGUF's numbers: 1 is the softmax.
-  ['expert_gating_func', [0, 1], 'another gate of its experts than softmax'],
-  ['attention.clamp_kqv', [0], 'clamped queries, keys and values'],
-  ['attention.causal', [true], 'attention that is not causal'],
-  ['logit_scale', [0, 1], 'scaled logits'],
-  ['residual_scale', [0, 1], 'a scaled residual'],
-  ['embedding_scale', [0, 1], 'scaled embeddings'],
-  ['use_parallel_residual', [false], 'a parallel residual'],
-]
-
-const expertKeys: typeof neutralValues = [
-  ['expert_count', [0], 'experts'],
-  ['expert_used_count', [0], 'experts'],
-]
-
-function refuseUncomputed(metadata: Metadata, architecture: Architecture): void {
-  const { experts } = architectureTraits(architecture)
-  for (const [name, neutral, feature] of [...neutralValues, ...(experts ? [] : expertKeys)]) {
-    const value = metadata.get(`${architecture}.${name}`)
-    if (value === undefined || (typeof value !== 'object' && typeof value !== 'bigint' && neutral.includes(value))) continue
-    throw unsupported(
-      `uses ${feature} (${architecture}.${name} = ${typeof value === 'object' ? 'an array' : String(value)}), which is not computed here`,
-    )
-  }
 }
 
 function required<T>(value: T | undefined, key: string): T {

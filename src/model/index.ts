@@ -32,7 +32,7 @@ export {
   spanBytes,
   spanParts,
 } from './spans.ts'
-export { ROPE_DIVISORS } from './tensors.ts'
+export { EMBEDDING, HEAD, ROPE_DIVISORS } from './tensors.ts'
 export { createTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts'
 export type {
   Architecture,

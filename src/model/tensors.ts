@@ -67,7 +67,7 @@ export function layerTensors(config: ModelConfig, layer: number): Map<string, re
   return new Map(Object.entries(layerShapes(config)).map(([name, shape]) => [`blk.${layer}.${name}`, shape]))
 }
 
-/** Every tensor that a runnable file must hold; `rope_freqs.weight` may come on top. */
+/** Every tensor that a runnable file must hold; divisors of RoPE may come on top. */
 function neededTensors(config: ModelConfig): Map<string, readonly number[]> {
   const needed = new Map<string, readonly number[]>([
     [EMBEDDING, [config.width, config.vocabularySize]],
@@ -101,10 +101,18 @@ export function checkTensors<T extends { readonly name: string; readonly type: s
     needed.delete(tensor.name)
     return narrowType(tensor)
   })
+  checkDivisors(tensors.map(({ name }) => name))
   const [missing] = needed.keys()
   if (missing !== undefined)
     throw new ModelError('malformed', `the model has no tensor ${missing} (and ${needed.size - 1} others); get a complete file`)
   return checked
+}
+
+/** Two sets of divisors would contradict each other; long ones alone leave the first positions without. */
+function checkDivisors(names: readonly string[]): void {
+  const present = ROPE_DIVISORS.filter((name) => names.includes(name))
+  const fine = present.length <= 1 && (!names.includes(ROPE_LONG) || present[0] === ROPE_SHORT)
+  if (!fine) throw unsupported(`has no single set of RoPE divisors (${[...present, ROPE_LONG].join(', ')})`)
 }
 
 function narrowType<T extends { readonly name: string; readonly type: string }>(tensor: T): T & Pick<TensorInfo, 'type'> {

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
-import type { ModelFile } from '../../src/model/index.ts'
+import { type MetadataValue, type ModelFile, readGguf } from '../../src/model/index.ts'
 
 const encoder = new TextEncoder()
 
@@ -138,6 +138,50 @@ export function testData(path: string): Uint8Array {
   return new Uint8Array(path.endsWith('.gz') ? gunzipSync(bytes) : bytes)
 }
 
+/**
+ * The real file test/data/tiny/NAME.gguf written anew without its tokenizer and with changes: metadata replaced (null: left out),
+ * tensors changed. The weights are the writer's pattern.
+ */
+export async function changedTiny(
+  name: string,
+  change: { metadata?: Record<string, WrittenValue | null>; tensors?: (all: TinyTensor[]) => TinyTensor[] } = {},
+): Promise<WrittenFile> {
+  const real = await readGguf(memoryFile(testData(`tiny/${name}.gguf`)), new AbortController().signal)
+  const metadata = new Map<string, WrittenValue>()
+  for (const key of real.metadata.keys()) {
+    const written = writtenScalar(real.metadata.get(key))
+    if (written !== null && !key.startsWith('tokenizer.')) metadata.set(key, written)
+  }
+  for (const [key, value] of Object.entries(change.metadata ?? {})) value === null ? metadata.delete(key) : metadata.set(key, value)
+  const typeIds: Record<string, number> = { F32: 0, F16: 1 }
+  const all = real.tensors.map(({ name: tensor, shape, type, byteLength }) => ({
+    name: tensor,
+    shape,
+    typeId: typeIds[type] ?? 0,
+    byteLength,
+  }))
+  return { metadata: [...metadata], ...placed(change.tensors?.(all) ?? all) }
+}
+
+function writtenScalar(value: MetadataValue | undefined): WrittenValue | null {
+  if (typeof value === 'string') return { type: 'string', value }
+  if (typeof value === 'boolean') return { type: 'bool', value }
+  if (typeof value !== 'number') return null
+  return { type: Number.isInteger(value) ? 'uint32' : 'float32', value }
+}
+
+/** One after another, aligned. */
+function placed(all: readonly TinyTensor[]): { readonly tensors: WrittenTensor[]; readonly dataBytes: number } {
+  let offset = 0
+  const tensors = all.map(({ name, shape, typeId = 0, byteLength }) => {
+    const tensor = { name, typeId, shape, offset }
+    const bytes = byteLength ?? 4 * shape.reduce((product, size) => product * size, 1)
+    offset += Math.ceil(bytes / 32) * 32
+    return tensor
+  })
+  return { tensors, dataBytes: offset }
+}
+
 /** Metadata and tensors of a complete `llama` model of one layer; width 32, 2 heads of 16, vocabulary 4. All tensors in F32. */
 export function tinyLlama(
   change: { metadata?: Record<string, WrittenValue | null>; tensors?: (all: TinyTensor[]) => TinyTensor[] } = {},
@@ -167,14 +211,7 @@ export function tinyLlama(
     { name: 'output_norm.weight', shape: [32] },
     { name: 'output.weight', shape: [32, 4] },
   ]
-  let offset = 0
-  const tensors = (change.tensors?.(all) ?? all).map(({ name, shape, typeId = 0, byteLength }) => {
-    const tensor = { name, typeId, shape, offset }
-    const bytes = byteLength ?? 4 * shape.reduce((product, size) => product * size, 1)
-    offset += Math.ceil(bytes / 32) * 32
-    return tensor
-  })
-  return { metadata: [...metadata], tensors, dataBytes: offset }
+  return { metadata: [...metadata], ...placed(change.tensors?.(all) ?? all) }
 }
 
 export interface TinyTensor {
