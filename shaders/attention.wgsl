@@ -1,4 +1,4 @@
-// attention: softmax(q·K^T / sqrt(d))·V over the paged KV cache, for TILE query vectors that share a KV head and a block table.
+// attention: softmax(q·K^T · scale)·V over the paged KV cache, for TILE query vectors that share a KV head and a block table.
 // Decode    the vectors are the heads of one row that share the KV head; positions are cut at multiples of SPLIT, each part's
 //           sums go to `partials`, and attention_combine adds them in order.
 // Prompt    the vectors are (row, head) of one piece, in order; one workgroup runs over all positions.
@@ -13,9 +13,9 @@ struct Shape {
   scale: f32,
   splits: u32,        // capacity of `partials`
   head_vec4s: u32,    // not a constant: Mesa would unroll the loop and compile for half a minute
-  unused_0: u32,
-  unused_1: u32,
-  unused_2: u32,
+  soft_cap: f32,      // 0: none
+  window: u32,        // positions that a row sees, its own included
+  unused: u32,
 }
 @group(0) @binding(0) var<storage, read> qkv: array<vec4f>;
 @group(0) @binding(1) var<storage, read> keys: array<u32>;
@@ -28,6 +28,19 @@ var<workgroup> maximum: array<f32, ${TILE}>;
 var<workgroup> total: array<f32, ${TILE}>;
 var<workgroup> rescale: array<f32, ${TILE}>;
 
+// tanh overflows to NaN on some adapters; beyond 15 it is 1.
+fn capped(score: f32) -> f32 {
+  if (shape.soft_cap == 0.0) {
+    return score;
+  }
+  return shape.soft_cap * tanh(clamp(score / shape.soft_cap, -15.0, 15.0));
+}
+
+// First position that a row at `position` sees.
+fn seen_from(position: u32) -> u32 {
+  return select(0u, position + 1u - shape.window, position >= shape.window);
+}
+
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let share = shape.heads / shape.kv_heads; // heads of one KV head
@@ -39,19 +52,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let vectors = share;
   let first_row = group.y;
   let info = rows[work.row_base + first_row];
-  let block_first = group.z * ${SPLIT / 32}u;
   let tile_last = info.position;
-  if (block_first * BLOCK > tile_last) {
+  let split = seen_from(tile_last) / ${SPLIT}u + group.z;
+  if (split * ${SPLIT}u > tile_last) {
     return;
   }
-  let block_end = min(block_first + ${SPLIT / 32}u, tile_last / BLOCK + 1u);
+  let block_first = max(split * ${SPLIT / 32}u, seen_from(tile_last) / BLOCK);
+  let block_end = min((split + 1u) * ${SPLIT / 32}u, tile_last / BLOCK + 1u);
   //#else
   let kv_head = group.x;
   let vector = group.y * ${TILE}u;
   let vectors = work.row_count * share;
   let first_row = work.row_first;
   let info = rows[work.row_base + first_row];
-  let block_first = 0u;
+  let block_first = seen_from(info.position + vector / share) / BLOCK;
   let tile_last = info.position + min(vector + ${TILE - 1}u, vectors - 1u) / share;
   let block_end = tile_last / BLOCK + 1u;
   //#end
@@ -66,6 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let head_${v} = kv_head * share + vector_${v} % share;
   let last_${v} = info.position + vector_${v} / share;
   //#end
+  let first_${v} = seen_from(last_${v});
   let q_${v} = row_${v} * q_stride + head_${v} * ${HEAD / 4}u;
   //#repeat j PAIRS
   var a_${v}_${j} = vec2f();
@@ -94,7 +109,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     let position = b * BLOCK + lane;
     //#repeat v TILE
-    scores[${v * 32}u + lane] = select(HIDDEN, s_${v} * shape.scale, position <= last_${v});
+    scores[${v * 32}u + lane] = select(HIDDEN, capped(s_${v} * shape.scale), position >= first_${v} && position <= last_${v});
     //#end
     workgroupBarrier();
     let count = min(BLOCK, tile_last - b * BLOCK + 1u);

@@ -5,6 +5,10 @@ struct Shape {
   head_size: u32,
   splits: u32,        // capacity of `partials`
   split_positions: u32,
+  window: u32,
+  unused_0: u32,
+  unused_1: u32,
+  unused_2: u32,
 }
 @group(0) @binding(0) var<storage, read> partials: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
@@ -14,7 +18,9 @@ struct Shape {
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let head = group.y * shape.heads + group.x;
-  let splits = rows[work.row_base + group.y].position / shape.split_positions + 1u;
+  let last = rows[work.row_base + group.y].position;
+  let first = select(0u, last + 1u - shape.window, last >= shape.window);
+  let splits = last / shape.split_positions - first / shape.split_positions + 1u;
   let stride = shape.head_size + 2u;
   let begin = head * shape.splits * stride;
   var best = partials[begin];

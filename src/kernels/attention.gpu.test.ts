@@ -1,13 +1,14 @@
 /**
- * ropeKv and attention against f64, through the paged cache: odd head sizes, both sides of a block, of a tile and of a split, block
- * tables out of order, rows that must not see later positions, and NaN in blocks that belong to nobody.
+ * Attention against f64, over a paged cache that the test lays out itself: odd head sizes, both sides of a block, of a tile, of a split
+ * and of a window, block tables out of order, NaN in blocks that belong to nobody and at positions that nobody has written.
  */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { asFloats, KernelHarness, nmse, seededValues } from '../../test/support/kernelHarness.ts'
-import { attentionReference, ropeReference } from './attention.reference.ts'
-import { attention, attentionCombine, SPLIT_POSITIONS, splitCount } from './attention.ts'
-import { KV_BLOCK, type KvType, kvBlockBytes, ropeFrequencies, ropeKv, writeRopeAngles } from './ropeKv.ts'
+import { KernelHarness, nmse, seededValues } from '../../test/support/kernelHarness.ts'
+import { halfToFloat } from '../model/index.ts'
+import { attentionReference } from './attention.reference.ts'
+import { type AttentionShape, attention, bindAttention, partialsBytes, SPLIT_POSITIONS, splitCount } from './attention.ts'
+import { KV_BLOCK, type KvType } from './ropeKv.ts'
 
 let harness: KernelHarness
 beforeAll(async () => {
@@ -15,135 +16,100 @@ beforeAll(async () => {
 })
 afterAll(() => harness.close())
 
-interface Setting {
-  readonly heads: number
-  readonly kvHeads: number
-  readonly headSize: number
+interface Setting extends Omit<AttentionShape, 'splits'> {
   readonly kvType: KvType
 }
 
-const small: Setting = { heads: 6, kvHeads: 2, headSize: 32, kvType: 'f32' }
-const f16Nmse = 1e-6
+const plain = { scale: 0.2, softCap: null, window: null } as const
+const small: Setting = { ...plain, heads: 6, kvHeads: 2, headSize: 32, kvType: 'f32' }
 
-/** A cache written by ropeKv, row by row in one dispatch: rows at positions 0 … count − 1 of one slot. */
-async function writtenCache(setting: Setting, count: number, ropeDimensions: number) {
-  const { heads, kvHeads, headSize, kvType } = setting
-  const stride = (heads + 2 * kvHeads) * headSize
-  const qkv = seededValues(3, count * stride)
+/** Halves of moderate size, so that a cache of either type holds the same values. */
+function seededHalves(seed: number, count: number): Uint16Array {
+  const values = seededValues(seed, count)
+  return Uint16Array.from(values, (value) => (value < 0 ? 0x8000 : 0) | (0x3000 + Math.floor(Math.abs(value) * 0x0c00)))
+}
+
+/** One slot of `count` positions: its words on the GPU, and the same as numbers. */
+function pagedCache({ kvHeads, headSize, kvType }: Setting, count: number) {
+  const size = count * kvHeads * headSize
+  const halves = { keys: seededHalves(1, size), values: seededHalves(2, size) }
   const blocks = Math.ceil(count / KV_BLOCK)
   // Blocks in reverse order, and one more that nobody owns.
   const tables = Array.from({ length: blocks }, (_, index) => blocks - index)
-  const frequencies = ropeFrequencies(10_000, ropeDimensions, null)
-  const angles = new Float32Array(count * ropeDimensions)
-  for (let row = 0; row < count; row++) writeRopeAngles(angles, row * ropeDimensions, row, frequencies)
-  const cacheWords = ((blocks + 1) * kvBlockBytes(kvType, kvHeads, headSize)) / 4
-  // NaN everywhere: what is read before it is written shows.
-  const empty = () => new Uint32Array(cacheWords).fill(0x7fc07fc0)
-  const rows = Array.from({ length: count }, (_, position) => ({ position }))
-  const shape = { heads, kvHeads, headSize, ropeDimensions }
-  const written = await harness.run(ropeKv, { kvType }, shape, { rows: count }, [qkv, empty(), empty()], { rows, tables, angles })
-  const part = (row: number, from: number, to: number) => qkv.subarray(row * stride + from * headSize, row * stride + to * headSize)
-  const rotated = (row: number, from: number, to: number) => {
-    const values = new Float64Array((to - from) * headSize)
-    for (let head = from; head < to; head++)
-      values.set(ropeReference(part(row, head, head + 1), row, frequencies), (head - from) * headSize)
-    return values
-  }
-  const perRow = (of: (row: number) => ArrayLike<number>) => Float64Array.from(rows.flatMap((_, row) => Array.from(of(row))))
-  return {
-    rows,
-    tables,
-    angles,
-    stride,
-    qkv: asFloats(written[0]),
-    keys: written[1] ?? new Uint32Array(),
-    values: written[2] ?? new Uint32Array(),
-    expected: {
-      queries: perRow((row) => rotated(row, 0, heads)),
-      keys: perRow((row) => rotated(row, heads, heads + kvHeads)),
-      values: perRow((row) => part(row, heads + kvHeads, heads + 2 * kvHeads)),
-    },
-  }
-}
-
-type Cache = Awaited<ReturnType<typeof writtenCache>>
-
-function expectedRow(setting: Setting, cache: Cache, row: number): Float64Array {
-  const { heads, headSize } = setting
-  const query = cache.expected.queries.subarray(row * heads * headSize, (row + 1) * heads * headSize)
-  return attentionReference({ ...setting, query, keys: cache.expected.keys, values: cache.expected.values, positions: row + 1 })
-}
-
-/** The attention outputs of rows `first` … of the cache's own slot, on the prompt path. */
-async function prompt(setting: Setting, cache: Cache, first: number, tile: number): Promise<Float32Array> {
-  const { heads, headSize, kvType } = setting
-  const rows = cache.rows.slice(first)
-  const qkv = cache.qkv.slice(first * cache.stride)
-  const out = new Float32Array(rows.length * heads * headSize)
-  const extent = { kind: 'prompt', tile, rows: rows.length, positionLast: cache.rows.length - 1 } as const
-  const buffers = [qkv, cache.keys, cache.values, out]
-  const input = { work: { rowCount: rows.length }, rows, tables: cache.tables }
-  const [words] = await harness.run(
-    attention,
-    { kind: 'prompt', kvType, headSize, tile },
-    { ...setting, splits: 1 },
-    extent,
-    buffers,
-    input,
-  )
-  return asFloats(words)
-}
-
-/** The same on the decode path, rows as given. */
-async function decode(setting: Setting, cache: Cache, picked: readonly number[], tile: number): Promise<Float32Array> {
-  const { heads, headSize, kvType } = setting
-  const rows = picked.map((position) => ({ position }))
-  const qkv = Float32Array.from(picked.flatMap((row) => Array.from(cache.qkv.subarray(row * cache.stride, (row + 1) * cache.stride))))
-  const splits = splitCount(cache.rows.length)
-  const shape = { ...setting, splits }
-  const partials = new Float32Array(picked.length * heads * splits * (headSize + 2)).fill(Number.NaN)
-  const extent = { kind: 'decode', tile, rows: picked.length, positionLast: Math.max(...picked) } as const
-  const input = { rows, tables: cache.tables }
-  const buffers = [qkv, cache.keys, cache.values, partials]
-  const [sums] = await harness.run(attention, { kind: 'decode', kvType, headSize, tile }, shape, extent, buffers, input)
-  const out = new Float32Array(picked.length * heads * headSize)
-  const [words] = await harness.run(attentionCombine, undefined, shape, { rows: picked.length }, [asFloats(sums), out], input)
-  return asFloats(words)
-}
-
-const expectRows = (actual: Float32Array, expected: readonly Float64Array[], bound: number) =>
-  expect(nmse(actual, Float64Array.from(expected.flatMap((row) => Array.from(row))))).toBeLessThan(bound)
-
-describe('ropeKv', () => {
-  it('rotates queries in place, all or some dimensions', async () => {
-    for (const ropeDimensions of [32, 20]) {
-      const cache = await writtenCache(small, 35, ropeDimensions)
-      const queries = Float64Array.from(
-        cache.rows.flatMap((_, row) => Array.from(cache.qkv.subarray(row * cache.stride, row * cache.stride + 6 * 32))),
-      )
-      expect(nmse(queries, cache.expected.queries)).toBeLessThan(ropeKv.nmseMax)
+  // NaN as one f32 and as two f16.
+  const words = (blocks + 1) * KV_BLOCK * kvHeads * headSize
+  const f32 = { keys: new Float32Array(words).fill(Number.NaN), values: new Float32Array(words).fill(Number.NaN) }
+  const f16 = { keys: new Uint16Array(words).fill(0x7e00), values: new Uint16Array(words).fill(0x7e00) }
+  const perWord = kvType === 'f16' ? 2 : 1
+  for (let position = 0; position < count; position++) {
+    for (let head = 0; head < kvHeads; head++) {
+      const base = ((tables[Math.floor(position / KV_BLOCK)] ?? 0) * kvHeads + head) * KV_BLOCK * headSize
+      const slot = position % KV_BLOCK
+      for (let d = 0; d < headSize; d++) {
+        const from = (position * kvHeads + head) * headSize + d
+        const keyAt = base + (Math.floor(d / perWord) * KV_BLOCK + slot) * perWord + (d % perWord)
+        f16.keys[keyAt] = halves.keys[from] ?? 0
+        f32.keys[keyAt] = halfToFloat(halves.keys[from] ?? 0)
+        f16.values[base + slot * headSize + d] = halves.values[from] ?? 0
+        f32.values[base + slot * headSize + d] = halfToFloat(halves.values[from] ?? 0)
+      }
     }
-  })
+  }
+  const stored = kvType === 'f16' ? f16 : f32
+  return {
+    count,
+    tables,
+    keys: new Uint32Array(stored.keys.buffer),
+    values: new Uint32Array(stored.values.buffer),
+    plain: { keys: Float64Array.from(halves.keys, halfToFloat), values: Float64Array.from(halves.values, halfToFloat) },
+  }
+}
 
-  it('is as exact at position 8,191 as at 1: the angles come from f64', () => {
-    const frequencies = ropeFrequencies(10_000, 64, null)
-    const angles = new Float32Array(64)
-    writeRopeAngles(angles, 0, 8191, frequencies)
-    expect(angles[1]).toBe(Math.fround(Math.sin(8191)))
-  })
+type Cache = ReturnType<typeof pagedCache>
 
-  it('writes nothing into blocks of others', async () => {
-    const cache = await writtenCache(small, 33, 32)
-    const blockWords = kvBlockBytes('f32', 2, 32) / 4
-    // Block 0 is nobody's; of block 1 (the second) only position 32 is written.
-    expect(cache.keys.subarray(0, blockWords).every((word) => word === 0x7fc07fc0)).toBe(true)
-    expect(cache.values.subarray(blockWords + 32, 2 * blockWords).filter((word) => word !== 0x7fc07fc0).length).toBe(32)
-  })
+/** Rows of [queries | keys | values] at these positions; attention reads the queries only. A query depends on its position alone. */
+function queryRows({ heads, kvHeads, headSize }: Setting, positions: readonly number[]): Float32Array {
+  const stride = (heads + 2 * kvHeads) * headSize
+  const rows = new Float32Array(positions.length * stride).fill(Number.NaN)
+  for (const [row, position] of positions.entries()) rows.set(seededValues(100 + position, heads * headSize), row * stride)
+  return rows
+}
 
-  it('divides frequencies by the factors of rope_freqs', () => {
-    expect(ropeFrequencies(100, 4, [2, 4])).toEqual(Float64Array.of(1 / 2, 0.1 / 4))
+function expectedRows(setting: Setting, cache: Cache, positions: readonly number[]): Float64Array {
+  const rows = positions.map((position) => {
+    const query = seededValues(100 + position, setting.heads * setting.headSize)
+    return Array.from(attentionReference({ ...setting, query, ...cache.plain, positions: position + 1 }))
   })
-})
+  return Float64Array.from(rows.flat())
+}
+
+/** Outputs [row, heads, headSize] of rows at these positions. `tile`: of the prompt path. */
+async function outputs(
+  kind: 'prompt' | 'decode',
+  setting: Setting,
+  cache: Cache,
+  positions: readonly number[],
+  tile = 8,
+): Promise<Float32Array> {
+  const { kvType, ...rest } = setting
+  const shape: AttentionShape = { ...rest, splits: splitCount(cache.count) }
+  const partials = new Float32Array(partialsBytes(shape, positions.length) / 4).fill(Number.NaN)
+  const result = new Float32Array(positions.length * setting.heads * setting.headSize).fill(Number.NaN)
+  const buffers = { qkv: queryRows(setting, positions), keys: cache.keys, values: cache.values, partials, result }
+  const written = await harness.runMany(
+    buffers,
+    ['partials', 'result'],
+    async (kernels, bound) => {
+      const bindings = { qkv: bound('qkv'), keys: bound('keys'), values: bound('values'), partials: bound('partials'), y: bound('result') }
+      const pair = await bindAttention(kernels, { shape, kvType, promptTile: tile }, bindings)
+      return (pass, work) => pair[kind](pass, { rows: positions.length, positionLast: Math.max(...positions) }, work)
+    },
+    { work: { rowCount: positions.length }, rows: positions.map((position) => ({ position })), tables: cache.tables },
+  )
+  return written.result
+}
+
+const range = (first: number, end: number) => Array.from({ length: end - first }, (_, index) => first + index)
 
 describe('attention', () => {
   for (const [setting, count, tile] of [
@@ -151,47 +117,76 @@ describe('attention', () => {
     [small, 32, 8],
     [small, 33, 8],
     [{ ...small, kvType: 'f16' }, 45, 8],
-    [{ heads: 3, kvHeads: 1, headSize: 64, kvType: 'f16' }, 40, 8],
-    [{ heads: 2, kvHeads: 2, headSize: 80, kvType: 'f32' }, 34, 3],
-  ] as const) {
-    const { heads, kvHeads, headSize, kvType } = setting
-    const bound = kvType === 'f16' ? f16Nmse : attention.nmseMax
-    it(`${count} positions, ${heads} heads on ${kvHeads} of ${headSize}, ${kvType}: prompt and decode`, async () => {
-      const cache = await writtenCache(setting, count, headSize)
-      const all = cache.rows.map((_, row) => expectedRow(setting, cache, row))
-      expectRows(await prompt(setting, cache, 0, tile), all, bound)
+    [{ ...plain, heads: 3, kvHeads: 1, headSize: 64, kvType: 'f16' }, 40, 8],
+    [{ ...plain, heads: 2, kvHeads: 2, headSize: 80, kvType: 'f32' }, 34, 3],
+    [{ ...plain, heads: 4, kvHeads: 2, headSize: 96, kvType: 'f16' }, 66, 8],
+    [{ ...plain, heads: 16, kvHeads: 1, headSize: 32, kvType: 'f16' }, 35, 8],
+    [{ ...plain, heads: 12, kvHeads: 1, headSize: 36, kvType: 'f32' }, 40, 8],
+    [{ ...plain, heads: 2, kvHeads: 1, headSize: 256, kvType: 'f16' }, 65, 8],
+    [{ ...small, softCap: 0.5 }, 50, 8],
+    [{ ...small, window: 1 }, 34, 8],
+    [{ ...small, window: 32, softCap: 2 }, 100, 8],
+    [{ ...small, window: 33, kvType: 'f16' }, 100, 5],
+  ] as const satisfies readonly (readonly [Setting, number, number])[]) {
+    const { heads, kvHeads, headSize, kvType, window, softCap } = setting
+    const name = `${count} positions, ${heads} heads on ${kvHeads} of ${headSize}, ${kvType}, window ${window}, cap ${softCap}, tiles of ${tile}`
+    it(`${name}: prompt and decode`, async () => {
+      const cache = pagedCache(setting, count)
+      const all = range(0, count)
+      expect(nmse(await outputs('prompt', setting, cache, all, tile), expectedRows(setting, cache, all))).toBeLessThan(attention.nmseMax)
       const picked = [count - 1, 0, Math.floor(count / 2)]
-      expectRows(
-        await decode(setting, cache, picked, Math.min(8, heads / kvHeads)),
-        picked.map((row) => all[row] ?? new Float64Array()),
-        bound,
-      )
+      expect(nmse(await outputs('decode', setting, cache, picked), expectedRows(setting, cache, picked))).toBeLessThan(attention.nmseMax)
     })
   }
 
-  it('adds the splits of a long decode row: both sides of a split', async () => {
-    const setting: Setting = { heads: 2, kvHeads: 1, headSize: 16, kvType: 'f32' }
-    const cache = await writtenCache(setting, SPLIT_POSITIONS + 2, 16)
-    const picked = [SPLIT_POSITIONS - 1, SPLIT_POSITIONS, SPLIT_POSITIONS + 1]
-    expectRows(
-      await decode(setting, cache, picked, 2),
-      picked.map((row) => expectedRow(setting, cache, row)),
-      attention.nmseMax,
-    )
+  it('caps scores of any size: tanh does not overflow', async () => {
+    const setting: Setting = { ...small, scale: 1e6, softCap: 30 }
+    const cache = pagedCache(setting, 40)
+    const picked = [39, 5]
+    for (const kind of ['prompt', 'decode'] as const) {
+      for (const position of picked) {
+        const actual = await outputs(kind, setting, cache, [position])
+        expect(nmse(actual, expectedRows(setting, cache, [position]))).toBeLessThan(attention.nmseMax)
+      }
+    }
   })
 
-  it('gives a row the same bits in any tile, any chunk, and beside any other row', async () => {
-    const cache = await writtenCache(small, 70, 32)
+  it('adds the splits of a long decode row: both sides of a split, and of a window that begins in an earlier one', async () => {
+    for (const window of [null, 3, SPLIT_POSITIONS, SPLIT_POSITIONS + 1, SPLIT_POSITIONS + 2]) {
+      const setting: Setting = { ...plain, heads: 2, kvHeads: 1, headSize: 16, kvType: 'f32', window }
+      const cache = pagedCache(setting, 2 * SPLIT_POSITIONS + 2)
+      for (const edge of [SPLIT_POSITIONS, 2 * SPLIT_POSITIONS]) {
+        const picked = [edge - 1, edge, edge + 1]
+        const expected = expectedRows(setting, cache, picked)
+        expect(nmse(await outputs('decode', setting, cache, picked), expected)).toBeLessThan(attention.nmseMax)
+      }
+    }
+  })
+
+  for (const window of [null, 40]) {
+    it(`gives a row the same bits in any tile, any chunk, and beside any other row (window ${window})`, async () => {
+      const setting: Setting = { ...small, window }
+      const cache = pagedCache(setting, 140)
+      const row = 6 * 32
+      const whole = await outputs('prompt', setting, cache, range(0, 140))
+      expect(await outputs('prompt', setting, cache, range(0, 140), 5)).toEqual(whole)
+      expect(await outputs('prompt', setting, cache, range(41, 140))).toEqual(whole.slice(41 * row))
+      expect(await outputs('prompt', setting, cache, [139])).toEqual(whole.slice(139 * row))
+      const together = await outputs('decode', setting, cache, [69, 3, 40, 68, 139])
+      for (const [index, position] of [69, 3, 40, 68, 139].entries())
+        expect(await outputs('decode', setting, cache, [position])).toEqual(together.slice(index * row, (index + 1) * row))
+    })
+  }
+
+  it('gives a short decode row the same bits alone and beside one of several splits', async () => {
+    const cache = pagedCache(small, SPLIT_POSITIONS + 40)
     const row = 6 * 32
-    const whole = await prompt(small, cache, 0, 8)
-    expect(await prompt(small, cache, 0, 5)).toEqual(whole)
-    expect(await prompt(small, cache, 41, 8)).toEqual(whole.slice(41 * row))
-    const together = await decode(small, cache, [69, 3, 40, 68], 3)
-    expect(await decode(small, cache, [40], 3)).toEqual(together.slice(2 * row, 3 * row))
-    expect(await decode(small, cache, [40], 2)).toEqual(together.slice(2 * row, 3 * row))
+    const together = await outputs('decode', small, cache, [SPLIT_POSITIONS - 1, 17, SPLIT_POSITIONS + 39])
+    expect(await outputs('decode', small, cache, [SPLIT_POSITIONS - 1])).toEqual(together.slice(0, row))
+    expect(await outputs('decode', small, cache, [17])).toEqual(together.slice(row, 2 * row))
   })
 
   it('refuses heads that the KV heads do not divide', () => {
-    expect(() => attention.uniform({ heads: 5, kvHeads: 2, headSize: 32, splits: 1 })).toThrow('5 heads, 2 KV heads')
+    expect(() => attention.uniform({ ...plain, heads: 5, kvHeads: 2, headSize: 32, splits: 1 })).toThrow('5 heads, 2 KV heads')
   })
 })

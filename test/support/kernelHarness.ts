@@ -4,8 +4,9 @@
  */
 
 import { expect } from 'vitest'
-import { type Kernel, KernelDevice, ROW_WORDS, WORK_STRIDE_BYTES, type Work, writeWork } from '../../src/kernels/index.ts'
+import { type Kernel, KernelDevice, ROW_WORDS, WORK_STRIDE_BYTES, type Work, type WorkBinding, writeWork } from '../../src/kernels/index.ts'
 import { openNodeGpu, readShader } from '../../src/node/index.ts'
+import { required } from '../../src/shared/index.ts'
 
 const GUARD_WORDS = 64
 const GUARD = 0xdeadbeef
@@ -48,34 +49,71 @@ export class KernelHarness {
     buffers: readonly (Float32Array | Uint32Array)[],
     input: WorkInput = {},
   ): Promise<Uint32Array[]> {
+    const names = buffers.map((_, index) => String(index))
+    const writtenNames = names.filter((_, index) => kernel.bindings[index] === 'write')
+    const words = Object.fromEntries(buffers.map((values, index) => [String(index), values]))
+    const results = await this.#record(words, writtenNames, input, async (bound) => {
+      const dispatch = await this.#kernels.prepare(kernel, variant, shape, names.map(bound))
+      return (pass, work) => dispatch(pass, extent, work)
+    })
+    return writtenNames.map((name) => required(results.get(name), name))
+  }
+
+  /**
+   * The same for what is made of several dispatches: `prepare` binds them to buffers by name, and what it resolves to encodes
+   * them. Resolves to the floats of the buffers named in `written`.
+   */
+  async runMany<Name extends string, Written extends Name>(
+    buffers: Readonly<Record<Name, Float32Array | Uint32Array>>,
+    written: readonly Written[],
+    prepare: (kernels: KernelDevice, bound: (name: Name) => GPUBuffer) => Promise<(pass: GPUComputePassEncoder, work: WorkBinding) => void>,
+    input: WorkInput = {},
+  ): Promise<Record<Written, Float32Array>> {
+    const results = await this.#record(buffers, written, input, (bound) => prepare(this.#kernels, bound))
+    return Object.fromEntries(written.map((name) => [name, asFloats(results.get(name))])) as Record<Written, Float32Array>
+  }
+
+  /** Uploads, encodes one pass, reads the buffers named in `written` back and checks the guard words behind them. */
+  async #record<Name extends string>(
+    buffers: Readonly<Record<Name, Float32Array | Uint32Array>>,
+    written: readonly Name[],
+    input: WorkInput,
+    prepare: (bound: (name: Name) => GPUBuffer) => Promise<(pass: GPUComputePassEncoder, work: WorkBinding) => void>,
+  ): Promise<Map<Name, Uint32Array>> {
     const device = this.#device
-    const uploaded = buffers.map((words, index) => this.#upload(words, kernel.bindings[index] === 'write' ? GUARD_WORDS : 0))
-    const dispatch = await this.#kernels.prepare(kernel, variant, shape, uploaded)
+    const uploaded = new Map<Name, GPUBuffer>()
+    const bound = (name: Name) => required(uploaded.get(name), name)
+    for (const [name, words] of Object.entries<Float32Array | Uint32Array>(buffers)) {
+      const isWritten = written.some((other) => other === name)
+      uploaded.set(name as Name, this.#upload(words, isWritten ? GUARD_WORDS : 0))
+    }
+    const encode = await prepare(bound)
     const encoder = device.createCommandEncoder()
     const pass = encoder.beginComputePass()
-    dispatch(pass, extent, { group: this.#workGroup(input), index: 0 })
+    encode(pass, { group: this.#workGroup(input), index: 0 })
     pass.end()
-    const written = uploaded.filter((_, index) => kernel.bindings[index] === 'write')
-    const staging = written.map((buffer) => {
-      const copy = device.createBuffer({ size: buffer.size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST })
-      encoder.copyBufferToBuffer(buffer, 0, copy, 0, buffer.size)
-      return copy
+    const staging = written.map((name) => {
+      const { size } = bound(name)
+      const copy = device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST })
+      encoder.copyBufferToBuffer(bound(name), 0, copy, 0, size)
+      return { name, copy }
     })
     device.pushErrorScope('validation')
     device.queue.submit([encoder.finish()])
     expect(await device.popErrorScope()).toBeNull()
-    const results: Uint32Array[] = []
-    for (const copy of staging) {
+    const results = new Map<Name, Uint32Array>()
+    for (const { name, copy } of staging) {
       await copy.mapAsync(GPUMapMode.READ)
       const words = new Uint32Array(copy.getMappedRange()).slice()
+      const guard = words.subarray(words.length - GUARD_WORDS)
       expect(
-        words.subarray(words.length - GUARD_WORDS).every((word) => word === GUARD),
-        `${kernel.name}: guard words`,
+        guard.every((word) => word === GUARD),
+        `guard words of ${name}`,
       ).toBe(true)
-      results.push(words.subarray(0, words.length - GUARD_WORDS))
+      results.set(name, words.subarray(0, words.length - GUARD_WORDS))
       copy.destroy()
     }
-    for (const buffer of uploaded) buffer.destroy()
+    for (const buffer of uploaded.values()) buffer.destroy()
     return results
   }
 
