@@ -1,4 +1,4 @@
-// embedding: x[row] = the table's row of token `rows[row].token`, dequantized. The table lies in matvec's layout (a tied head
+// embedding: x[row] = factor * the table's row of token `rows[row].token`, dequantized. The table lies in matvec's layout (a tied head
 // shares it) and may be one of several parts; ids of other parts are left alone.
 // Grid      one row a workgroup in y, 64 blocks in x.
 const PANEL = 64u;
@@ -7,6 +7,10 @@ struct Shape {
   id_first: u32,
   id_count: u32,
   x_stride: u32,      // vec4s
+  factor: f32,
+  unused_0: u32,
+  unused_1: u32,
+  unused_2: u32,
 }
 @group(0) @binding(0) var<storage, read> weights: array<u32>;
 @group(0) @binding(1) var<storage, read_write> x: array<vec4f>;
@@ -32,9 +36,9 @@ fn main(@builtin(global_invocation_id) global: vec3u) {
     let lot = block_lot(at + ${(SCALE_WORDS + i * LOT_WORDS) * PANEL}u);
     //#repeat c CHUNKS
     //#if SCALED
-    x[to + ${i + c * LOTS}u] = scale.x * (chunk_${c}(lot) * CHUNK_UNIT) + scale.y;
+    x[to + ${i + c * LOTS}u] = shape.factor * (scale.x * (chunk_${c}(lot) * CHUNK_UNIT) + scale.y);
     //#else
-    x[to + ${i + c * LOTS}u] = chunk_${c}(lot);
+    x[to + ${i + c * LOTS}u] = shape.factor * chunk_${c}(lot);
     //#end
     //#end
   }

@@ -1,4 +1,5 @@
-// rms_norm: y[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight. With GATHER, row r of y comes from row work.selected[r] of x.
+// rms_norm: y[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight. With GATHER, row r of y comes from row work.selected[r] of x; with
+// ADD it is added to y (the residual).
 // Grid      one row a workgroup, 32 lanes. One barrier: each lane adds the 32 partial sums itself, in order.
 struct Shape {
   width: u32,         // vec4s
@@ -33,6 +34,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   let scale = 1.0 / sqrt(sum / f32(shape.width * 4u) + shape.epsilon);
   for (var column = lane; column < shape.width; column += 32u) {
-    y[group.x * shape.width + column] = x[begin + column] * scale * weight[column];
+    let to = group.x * shape.width + column;
+    //#if ADD
+    y[to] += x[begin + column] * scale * weight[column];
+    //#else
+    y[to] = x[begin + column] * scale * weight[column];
+    //#end
   }
 }

@@ -1,12 +1,13 @@
-/** embedding, rmsNorm and swiglu against the truth: odd sizes, every table type, rows picked out, extreme values. */
+/** embedding, rmsNorm, gatedActivation and softCap against the truth: odd sizes, every table type, rows picked out, extreme values. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { asFloats, KernelHarness, nmse, seededBlocks, seededValues } from '../../test/support/kernelHarness.ts'
 import { dequantize, tensorTypes } from '../model/index.ts'
-import { rmsNormReference, swigluReference } from './elementwise.reference.ts'
+import { gatedActivationReference, rmsNormReference, softCapReference } from './elementwise.reference.ts'
 import { embedding } from './embedding.ts'
+import { gatedActivation } from './gatedActivation.ts'
 import { rmsNorm } from './rmsNorm.ts'
-import { swiglu } from './swiglu.ts'
+import { softCap } from './softCap.ts'
 import { toPanels } from './weightLayout.ts'
 
 let harness: KernelHarness
@@ -25,11 +26,13 @@ describe('embedding', () => {
       // The part holds ids 100 … 169; row 0 is another piece's.
       const tokens = [100, 163, 164, 99, 170]
       const rows = [{}, ...tokens.map((token) => ({ token }))]
-      const shape = { type, width, idFirst: 100, idCount: ids }
+      const shape = { type, width, idFirst: 100, idCount: ids, scale: 3 }
       const input = { work: { rowBase: 1, rowFirst: 0, rowCount: 5 }, rows }
       const [words] = await harness.run(embedding, { type }, shape, { rows: 5 }, [toPanels(type, bytes, width, 0, ids), x], input)
       const expected = tokens.flatMap((token) =>
-        token >= 100 && token < 170 ? Array.from(table.subarray((token - 100) * width, (token - 99) * width)) : new Array(width).fill(7),
+        token >= 100 && token < 170
+          ? Array.from(table.subarray((token - 100) * width, (token - 99) * width), (value) => 3 * value)
+          : new Array(width).fill(7),
       )
       expect(nmse(asFloats(words), expected)).toBeLessThan(embedding.nmseMax)
     })
@@ -46,7 +49,7 @@ describe('rmsNorm', () => {
       const x = seededValues(2, rows * width).map((value) => value * 300)
       const weight = seededValues(4, width)
       const out = new Float32Array(rows * width)
-      const [words] = await harness.run(rmsNorm, { gather: false }, { width, epsilon: 1e-5 }, { rows }, [x, weight, out])
+      const [words] = await harness.run(rmsNorm, { gather: false, add: false }, { width, epsilon: 1e-5 }, { rows }, [x, weight, out])
       expect(nmse(asFloats(words), rmsNormReference(x, weight, 1e-5))).toBeLessThan(rmsNorm.nmseMax)
     })
   }
@@ -58,15 +61,27 @@ describe('rmsNorm', () => {
     const selected = [5, 0, 2, 5, 3]
     const out = new Float32Array(selected.length * width)
     const extent = { rows: selected.length }
-    const [words] = await harness.run(rmsNorm, { gather: true }, { width, epsilon: 1e-5 }, extent, [x, weight, out], { work: { selected } })
+    const [words] = await harness.run(rmsNorm, { gather: true, add: false }, { width, epsilon: 1e-5 }, extent, [x, weight, out], {
+      work: { selected },
+    })
     const picked = Float32Array.from(selected.flatMap((row) => Array.from(x.subarray(row * width, (row + 1) * width))))
     expect(nmse(asFloats(words), rmsNormReference(picked, weight, 1e-5))).toBeLessThan(rmsNorm.nmseMax)
+  })
+
+  it('adds to what is there', async () => {
+    const [rows, width] = [3, 100]
+    const x = seededValues(2, rows * width)
+    const weight = seededValues(4, width)
+    const residual = seededValues(8, rows * width)
+    const [words] = await harness.run(rmsNorm, { gather: false, add: true }, { width, epsilon: 1e-6 }, { rows }, [x, weight, residual])
+    const expected = rmsNormReference(x, weight, 1e-6).map((value, index) => value + (residual[index] ?? 0))
+    expect(nmse(asFloats(words), expected)).toBeLessThan(rmsNorm.nmseMax)
   })
 
   it('keeps NaN', async () => {
     const x = seededValues(2, 32)
     x[9] = Number.NaN
-    const [words] = await harness.run(rmsNorm, { gather: false }, { width: 32, epsilon: 1e-5 }, { rows: 1 }, [
+    const [words] = await harness.run(rmsNorm, { gather: false, add: false }, { width: 32, epsilon: 1e-5 }, { rows: 1 }, [
       x,
       seededValues(4, 32),
       new Float32Array(32),
@@ -75,24 +90,44 @@ describe('rmsNorm', () => {
   })
 })
 
-describe('swiglu', () => {
-  for (const [rows, width] of [
-    [1, 4],
-    [3, 260],
-  ] as const) {
-    it(`${rows} rows of ${width}`, async () => {
-      const x = seededValues(6, rows * 2 * width).map((value) => value * 12)
-      const [words] = await harness.run(swiglu, undefined, { width }, { rows }, [x, new Float32Array(rows * width)])
-      expect(nmse(asFloats(words), swigluReference(x, width))).toBeLessThan(swiglu.nmseMax)
+describe('gatedActivation', () => {
+  for (const activation of ['silu', 'gelu'] as const) {
+    for (const [rows, width] of [
+      [1, 1],
+      [3, 261],
+    ] as const) {
+      it(`${activation}: ${rows} rows of ${width}`, async () => {
+        const x = seededValues(6, rows * 2 * width).map((value) => value * 12)
+        const [words] = await harness.run(gatedActivation, { activation }, { width }, { rows }, [x, new Float32Array(rows * width)])
+        expect(nmse(asFloats(words), gatedActivationReference(x, width, activation))).toBeLessThan(gatedActivation.nmseMax)
+      })
+    }
+
+    it(`${activation} is finite at both ends of f32`, async () => {
+      const x = Float32Array.of(-1e30, -100, 100, 1e30, 1, 1, 1, 1)
+      const [words] = await harness.run(gatedActivation, { activation }, { width: 4 }, { rows: 1 }, [x, new Float32Array(4)])
+      const y = asFloats(words)
+      expect(Math.abs(y[1] ?? 1)).toBeLessThan(1e-30)
+      expect(Array.from(y.slice(2))).toEqual([100, Math.fround(1e30)])
+      expect(y.every(Number.isFinite)).toBe(true)
     })
   }
+})
 
-  it('is finite at both ends of f32', async () => {
-    const x = Float32Array.of(-1e30, -100, 100, 1e30, 1, 1, 1, 1)
-    const [words] = await harness.run(swiglu, undefined, { width: 4 }, { rows: 1 }, [x, new Float32Array(4)])
+describe('softCap', () => {
+  it('caps rows of odd width, leaves their neighbors and what is not finite alone', async () => {
+    const [width, stride, cap] = [301, 304, 30]
+    const x = seededValues(6, 2 * stride).map((value) => value * 90)
+    x[5] = 1e30
+    x[6] = -1e30
+    x[stride + 3] = Number.NaN
+    const [words] = await harness.run(softCap, undefined, { width, stride, cap }, { rows: 2 }, [x])
     const y = asFloats(words)
-    expect(Math.abs(y[1] ?? 1)).toBeLessThan(1e-30)
-    expect(Array.from(y.slice(2))).toEqual([100, Math.fround(1e30)])
-    expect(y.every(Number.isFinite)).toBe(true)
+    expect(y[stride + 3]).toBeNaN()
+    expect([y[5], y[6]]).toEqual([30, -30])
+    const without = (values: ArrayLike<number>) => Array.from({ length: width }, (_, i) => values[i] ?? 0)
+    expect(nmse(without(y), softCapReference(without(x), cap))).toBeLessThan(softCap.nmseMax)
+    const second = (values: Float32Array) => Array.from(values.subarray(stride, stride + width)).filter((_, i) => i !== 3)
+    expect(nmse(second(y), softCapReference(second(x), cap))).toBeLessThan(softCap.nmseMax)
   })
 })

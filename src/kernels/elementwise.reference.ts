@@ -1,4 +1,4 @@
-/** The truth of rmsNorm and swiglu, in f64. */
+/** The truth of rmsNorm, gatedActivation and softCap, in f64. */
 
 /** x: [rows, width]. */
 export function rmsNormReference(x: ArrayLike<number>, weight: ArrayLike<number>, epsilon: number): Float64Array {
@@ -13,11 +13,17 @@ export function rmsNormReference(x: ArrayLike<number>, weight: ArrayLike<number>
   return y
 }
 
-/** gateUp: [rows, gate | up], each `width` wide. */
-export function swigluReference(gateUp: ArrayLike<number>, width: number): Float64Array {
+/** gateUp: [rows, gate | up], each `width` wide. GELU in its tanh form. */
+export function gatedActivationReference(gateUp: ArrayLike<number>, width: number, activation: 'silu' | 'gelu'): Float64Array {
   return Float64Array.from({ length: gateUp.length / 2 }, (_, index) => {
     const at = Math.floor(index / width) * 2 * width + (index % width)
     const gate = gateUp[at] ?? 0
-    return (gate / (1 + Math.exp(-gate))) * (gateUp[at + width] ?? 0)
+    const up = gateUp[at + width] ?? 0
+    if (activation === 'silu') return (gate / (1 + Math.exp(-gate))) * up
+    return 0.5 * gate * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (gate + 0.044715 * gate ** 3))) * up
   })
+}
+
+export function softCapReference(values: ArrayLike<number>, cap: number): Float64Array {
+  return Float64Array.from(values, (value) => cap * Math.tanh(value / cap))
 }

@@ -1,21 +1,27 @@
 /** kernels: the WGSL kernels, one module each, and the device that compiles them. Knows tensors, no models and no peers. */
 
 export {
+  type AttentionBuffers,
+  type AttentionOptions,
   type AttentionShape,
   attention,
   attentionCombine,
+  type BoundAttention,
+  bindAttention,
   partialsBytes,
   splitCount,
 } from './attention.ts'
 export { candidates, candidatesWords, readCandidates, TOP_K_LIMIT } from './candidates.ts'
 export { embedding } from './embedding.ts'
-export { type Dispatch, type Kernel, KernelDevice, type WorkBinding } from './kernel.ts'
+export { expertCombine, expertMatvec, ROUTE_WORDS, routeExperts } from './experts.ts'
+export { gatedActivation } from './gatedActivation.ts'
+export { type Dispatch, defineKernel, foldGrid, type Kernel, KernelDevice, type WorkBinding } from './kernel.ts'
 export { dequantize, type MatmulVariant, matmul, panelValuesBytes } from './matmul.ts'
 export { type GroupRows, groupRows, matvec } from './matvec.ts'
 export { packRows, unpackRows } from './packRows.ts'
 export { rmsNorm } from './rmsNorm.ts'
-export { KV_BLOCK, type KvType, kvBlockBytes, ropeFrequencies, ropeKv, writeRopeAngles } from './ropeKv.ts'
+export { KV_BLOCK, type KvType, kvBlockBytes, type RopeTable, ropeFrequencies, ropeKv, writeRopeAngles } from './ropeKv.ts'
 export type { ShaderLibrary } from './shaderText.ts'
-export { swiglu } from './swiglu.ts'
+export { softCap } from './softCap.ts'
 export { matrixBytes, PANEL_OUTPUTS, panelCount, panelWords, toPanels, weightLayout } from './weightLayout.ts'
 export { GROUP_ROWS_MAX, ROW_WORDS, WORK_STRIDE_BYTES, type Work, writeWork } from './work.ts'

@@ -11,13 +11,15 @@ import {
   kvBlockBytes,
   panelValuesBytes,
   partialsBytes,
+  ROUTE_WORDS,
   ROW_WORDS,
   splitCount,
   TOP_K_LIMIT,
   WORK_STRIDE_BYTES,
 } from '../../kernels/index.ts'
-import { isLastSpan, type Manifest, type ModelConfig, type Span } from '../../model/index.ts'
+import { attentionWidths, isLastSpan, layerTraits, type Manifest, type ModelConfig, type Span } from '../../model/index.ts'
 import { kvBlockCount } from '../kvBlocks.ts'
+import { ropeTables } from './ropeTables.ts'
 import { planWeights } from './weightPlan.ts'
 
 /** Rows of one prompt run: enough to share what unpacking the weights costs, few enough for small scratch buffers. */
@@ -40,6 +42,10 @@ export interface ScratchSizes {
   readonly attention: number
   readonly gateUp: number
   readonly activated: number
+  /** Of a mixture of experts: the router's logits, its choices, each chosen expert's output. */
+  readonly routerLogits: number
+  readonly routes: number
+  readonly expertOutputs: number
   readonly panelValues: number
   readonly partials: number
   readonly headHidden: number
@@ -61,37 +67,46 @@ export interface MemoryPlan {
   readonly totalBytes: number
 }
 
-/** Logits of a row, rounded up to whole vec4s. */
-export function logitsStride(config: ModelConfig): number {
-  return 4 * Math.ceil(config.vocabularySize / 4)
+/** Elements of a row that is read as vec4s: logits of the vocabulary, or of the experts. */
+export function wholeVec4s(elements: number): number {
+  return 4 * Math.ceil(elements / 4)
 }
 
-export function attentionShape(config: ModelConfig, kvPositions: number): AttentionShape {
+/** Attention of layer `layer`. */
+export function attentionShape(config: ModelConfig, kvPositions: number, layer: number): AttentionShape {
   return {
     heads: config.headCount,
     kvHeads: config.kvHeadCount,
     headSize: config.headSize,
     splits: splitCount(kvBlockCount(kvPositions) * 32),
+    scale: config.attentionScale,
+    softCap: config.attentionSoftCap,
+    window: layerTraits(config, layer).window,
   }
 }
 
 export function scratchSizes(config: ModelConfig, span: Span, kvPositions: number): ScratchSizes {
   const rows = (elements: number) => 4 * PROMPT_ROWS * elements
-  const queryWidth = config.headCount * config.headSize
-  const columnsMax = Math.max(config.width, queryWidth, config.feedForwardWidth)
+  const { query, kv } = attentionWidths(config)
+  const columnsMax = Math.max(config.width, query, config.feedForwardWidth)
+  const experts = config.experts
+  const used = experts?.used ?? 1
   const head = isLastSpan(config, span)
-  const logits = head ? 4 * GROUP_ROWS_MAX * logitsStride(config) : 16
+  const logits = head ? 4 * GROUP_ROWS_MAX * wholeVec4s(config.vocabularySize) : 16
   const output = Math.max(rows(config.width), head ? 4 * GROUP_ROWS_MAX * Math.max(config.vocabularySize, candidatesWords(TOP_K_LIMIT)) : 0)
   const flags = 16
   return {
     residual: rows(config.width),
     hidden: rows(config.width),
-    qkv: rows(queryWidth + 2 * config.kvHeadCount * config.headSize),
-    attention: rows(queryWidth),
-    gateUp: rows(2 * config.feedForwardWidth),
-    activated: rows(config.feedForwardWidth),
+    qkv: rows(query + 2 * kv),
+    attention: rows(query),
+    gateUp: rows(2 * used * config.feedForwardWidth),
+    activated: rows(used * config.feedForwardWidth),
+    routerLogits: experts === null ? 16 : rows(wholeVec4s(experts.count)),
+    routes: experts === null ? 16 : rows(ROUTE_WORDS * used),
+    expertOutputs: experts === null ? 16 : rows(used * config.width),
     panelValues: Math.max(PANEL_VALUES_BYTES, panelValuesBytes(columnsMax)),
-    partials: partialsBytes(attentionShape(config, kvPositions), GROUP_ROWS_MAX),
+    partials: partialsBytes(attentionShape(config, kvPositions, span.firstLayer), GROUP_ROWS_MAX),
     headHidden: head ? 4 * GROUP_ROWS_MAX * config.width : 16,
     logits,
     // Also where the span begins with layer 0: a slot may begin later.
@@ -102,7 +117,7 @@ export function scratchSizes(config: ModelConfig, span: Span, kvPositions: numbe
     works: SUBMISSION_WORKS * WORK_STRIDE_BYTES,
     rows: SUBMISSION_ROWS * ROW_WORDS * 4,
     tables: Math.max(16, 4 * kvBlockCount(kvPositions)),
-    angles: Math.max(16, SUBMISSION_ROWS * config.ropeDimensions * 4),
+    angles: Math.max(16, SUBMISSION_ROWS * ropeTables(config).length * config.ropeDimensions * 4),
   }
 }
 

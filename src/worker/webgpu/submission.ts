@@ -31,7 +31,8 @@ export interface SubmissionTarget {
   readonly scratch: Scratch
   readonly workGroup: GPUBindGroup
   readonly program: SpanProgram
-  readonly ropeFrequencies: Float64Array
+  /** Of each table, see ropeTables.ts. */
+  readonly ropeFrequencies: readonly Float64Array[]
 }
 
 /** A batch on its way: its segments, their slots, and the outputs that submissions fill. */
@@ -64,7 +65,7 @@ export class Submission {
   constructor(target: SubmissionTarget, batch: Batch) {
     this.#target = target
     this.#batch = batch
-    this.#angles = new Float32Array(SUBMISSION_ROWS * target.ropeFrequencies.length * 2)
+    this.#angles = new Float32Array(target.scratch.angles.size / 4)
     this.#tables = new Uint32Array(target.scratch.tables.size / 4)
     this.#encoder = target.device.createCommandEncoder()
     this.#encoder.clearBuffer(target.scratch.flags)
@@ -147,19 +148,27 @@ export class Submission {
     if (this.#rowCount === 0) return
     queue.writeBuffer(scratch.rows, 0, this.#rows, 0, this.#rowCount * ROW_WORDS)
     queue.writeBuffer(scratch.tables, 0, this.#tables, 0, this.#tableWords)
-    queue.writeBuffer(scratch.angles, 0, this.#angles, 0, this.#rowCount * this.#target.ropeFrequencies.length * 2)
+    queue.writeBuffer(scratch.angles, 0, this.#angles, 0, this.#rowCount * this.#rowAngles)
+  }
+
+  /** Words of a row's angles. */
+  get #rowAngles(): number {
+    return this.#target.ropeFrequencies.length * this.#target.config.ropeDimensions
   }
 
   /** Metadata of a piece's rows; returns its last position. */
   #addRows(piece: Piece): number {
     const segment = this.#segment(piece)
     const table = this.#addTable(piece.segmentIndex)
-    const { ropeFrequencies } = this.#target
+    const { ropeFrequencies, config } = this.#target
     const first = segment.firstPosition + piece.segmentRow
     for (let row = 0; row < piece.rowCount; row++) {
       const token = segment.input.kind === 'tokens' ? (segment.input.ids[piece.segmentRow + row] ?? 0) : 0
       this.#rows.set([first + row, table, token, 0], this.#rowCount * ROW_WORDS)
-      writeRopeAngles(this.#angles, this.#rowCount * ropeFrequencies.length * 2, first + row, ropeFrequencies)
+      for (const [index, frequencies] of ropeFrequencies.entries()) {
+        const at = this.#rowCount * this.#rowAngles + index * config.ropeDimensions
+        writeRopeAngles(this.#angles, at, first + row, frequencies, config.ropeMagnitude)
+      }
       this.#rowCount++
     }
     return first + piece.rowCount - 1

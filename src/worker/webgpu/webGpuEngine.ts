@@ -15,6 +15,7 @@ import { KvBlocks, kvBlockCount } from '../kvBlocks.ts'
 import { allocateKv, allocateScratch } from './buffers.ts'
 import { type MemoryPlan, planMemory, scratchSizes } from './memory.ts'
 import { planHeadGroups, planRuns } from './passPlan.ts'
+import { ropeTables } from './ropeTables.ts'
 import { buildProgram } from './spanProgram.ts'
 import { type Batch, Submission, type SubmissionTarget } from './submission.ts'
 import { kvTypeFor, type Tuning, tuningFor } from './tuning.ts'
@@ -158,7 +159,7 @@ class WebGpuEngine implements Engine {
       const refused = await this.#device.popErrorScope()
       if (refused !== null)
         throw new EngineError('does-not-fit', `the GPU has no room for ${megabytes(memory.totalBytes)}: ${refused.message}`)
-      const ropeFactors = await fillWeights({ device: this.#device, plan, weights, ...request })
+      const ropeDivisors = await fillWeights({ device: this.#device, plan, weights, ...request })
       const program = await buildProgram({
         kernels: this.#kernels,
         config,
@@ -171,7 +172,9 @@ class WebGpuEngine implements Engine {
         kvPositions,
         tuning: this.#tuning,
       })
-      const frequencies = ropeFrequencies(config.ropeBase, config.ropeDimensions, ropeFactors)
+      const frequencies = ropeTables(config).map(({ base, positionScale, divisors }) =>
+        ropeFrequencies({ base, positionScale, divisors: divisors ? ropeDivisors : null }, config.ropeDimensions),
+      )
       const workGroup = this.#kernels.workGroup(scratch.works, scratch.rows, scratch.tables, scratch.angles)
       const target = { device: this.#device, config, scratch, workGroup, program, ropeFrequencies: frequencies }
       this.#loaded = { config, span, blocks, memory, target, buffers }

@@ -4,14 +4,14 @@ import { PANEL_OUTPUTS, panelWords, toPanels } from '../../kernels/index.ts'
 import { dequantize, type LoadTensor, type ManifestTensor, ModelError } from '../../model/index.ts'
 import { assert, required } from '../../shared/index.ts'
 import { EngineError } from '../errors.ts'
-import type { PartPlan, ProjectionPlan, TensorPlacement, WeightPlan } from './weightPlan.ts'
+import type { PartPlan, TensorPlacement, VectorPlan, WeightPlan } from './weightPlan.ts'
 
 /** Words that are laid out and written at once: bounds the copy in main memory to 4 MB beside the tensor. */
 const UPLOAD_WORDS_MAX = 1024 * 1024
 
 export interface Weights {
   readonly part: (part: PartPlan) => GPUBuffer
-  readonly vector: (tensor: ManifestTensor) => GPUBuffer
+  readonly vector: (vector: VectorPlan) => GPUBuffer
   readonly buffers: readonly GPUBuffer[]
 }
 
@@ -19,16 +19,16 @@ export interface Weights {
 export function allocateWeights(device: GPUDevice, plan: WeightPlan): Weights {
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST
   const parts = new Map<PartPlan, GPUBuffer>()
-  const vectors = new Map<string, GPUBuffer>()
-  for (const projection of planProjections(plan)) {
+  const vectors = new Map<VectorPlan, GPUBuffer>()
+  for (const projection of plan.projections) {
     for (const part of projection.parts) parts.set(part, device.createBuffer({ label: projection.name, size: part.bytes, usage }))
   }
-  for (const tensor of planVectors(plan)) {
-    vectors.set(tensor.name, device.createBuffer({ label: tensor.name, size: 4 * (tensor.shape[0] ?? 0), usage }))
+  for (const vector of plan.vectors) {
+    vectors.set(vector, device.createBuffer({ label: vector.name, size: 4 * vector.elements, usage }))
   }
   return {
     part: (part) => required(parts.get(part), `the buffer of outputs ${part.outputFirst}`),
-    vector: (tensor) => required(vectors.get(tensor.name), tensor.name),
+    vector: (vector) => required(vectors.get(vector), vector.name),
     buffers: [...parts.values(), ...vectors.values()],
   }
 }
@@ -42,30 +42,64 @@ export interface FillRequest {
   readonly signal: AbortSignal
 }
 
-/** Loads every tensor in file order. Resolves to the RoPE factors, or null where the model has none. */
+/** Loads every tensor in file order. Resolves to the RoPE divisors, or null where the model has none. */
 export async function fillWeights(request: FillRequest): Promise<Float32Array | null> {
   const { device, plan, weights, onProgress, signal } = request
-  const placements = planProjections(plan).flatMap((projection) => projection.placements)
-  const tensors = new Map(placements.map(({ tensor }) => [tensor.name, tensor]))
-  const vectors = new Set(planVectors(plan))
-  for (const tensor of vectors) tensors.set(tensor.name, tensor)
-  if (plan.ropeFactors !== null) tensors.set(plan.ropeFactors.name, plan.ropeFactors)
-  const ordered = [...tensors.values()].sort((a, b) => a.byteOffset - b.byteOffset)
-  const bytesTotal = ordered.reduce((sum, tensor) => sum + tensor.byteLength, 0)
+  const writers = tensorWriters(device, plan, weights)
+  let ropeDivisors: Float32Array | null = null
+  if (plan.ropeDivisors !== null) {
+    const { name, type } = plan.ropeDivisors
+    writers.set(name, {
+      tensor: plan.ropeDivisors,
+      writes: [
+        (bytes) => {
+          ropeDivisors = dequantize(type, bytes)
+        },
+      ],
+    })
+  }
+  const ordered = [...writers.values()].sort((a, b) => a.tensor.byteOffset - b.tensor.byteOffset)
+  const bytesTotal = ordered.reduce((sum, { tensor }) => sum + tensor.byteLength, 0)
   let bytesLoaded = 0
-  let ropeFactors: Float32Array | null = null
   onProgress(0, bytesTotal)
-  for (const tensor of ordered) {
+  for (const { tensor, writes } of ordered) {
     const bytes = await loadOne(request.loadTensor, tensor, signal)
-    if (tensor === plan.ropeFactors) ropeFactors = dequantize(tensor.type, bytes)
-    else if (vectors.has(tensor)) device.queue.writeBuffer(weights.vector(tensor), 0, dequantize(tensor.type, bytes))
-    for (const placement of placements) if (placement.tensor === tensor) upload(device, weights.part(placement.part), placement, bytes)
+    for (const write of writes) write(bytes)
     // Waiting frees the staging copies of this tensor before the next one comes.
     await device.queue.onSubmittedWorkDone()
     bytesLoaded += tensor.byteLength
     onProgress(bytesLoaded, bytesTotal)
   }
-  return ropeFactors
+  return ropeDivisors
+}
+
+interface TensorWriter {
+  readonly tensor: ManifestTensor
+  readonly writes: ((bytes: Uint8Array) => void)[]
+}
+
+/** What is to be done with the bytes of each tensor, by its name. */
+function tensorWriters(device: GPUDevice, plan: WeightPlan, weights: Weights): Map<string, TensorWriter> {
+  const writers = new Map<string, TensorWriter>()
+  const add = (tensor: ManifestTensor, write: (bytes: Uint8Array) => void) => {
+    const writer = writers.get(tensor.name) ?? { tensor, writes: [] }
+    writer.writes.push(write)
+    writers.set(tensor.name, writer)
+  }
+  for (const { placements } of plan.projections) {
+    for (const placement of placements) {
+      add(placement.tensor, (bytes) => upload(device, weights.part(placement.part), placement, bytes))
+    }
+  }
+  for (const vector of plan.vectors) {
+    let byteOffset = 0
+    for (const tensor of vector.tensors) {
+      const at = byteOffset
+      add(tensor, (bytes) => device.queue.writeBuffer(weights.vector(vector), at, dequantize(tensor.type, bytes)))
+      byteOffset += 4 * (tensor.shape[0] ?? 0)
+    }
+  }
+  return writers
 }
 
 async function loadOne(loadTensor: LoadTensor, tensor: ManifestTensor, signal: AbortSignal): Promise<Uint8Array> {
@@ -82,24 +116,13 @@ async function loadOne(loadTensor: LoadTensor, tensor: ManifestTensor, signal: A
 }
 
 function upload(device: GPUDevice, buffer: GPUBuffer, placement: TensorPlacement, bytes: Uint8Array): void {
-  const { tensor, part, outputFrom, outputs, panel } = placement
+  const { tensor, part, byteFrom, outputFrom, outputs, panel } = placement
   const words = panelWords(part.type, part.columns)
   const outputsAtOnce = Math.max(1, Math.floor(UPLOAD_WORDS_MAX / words)) * PANEL_OUTPUTS
   for (let done = 0; done < outputs; done += outputsAtOnce) {
     const from = outputFrom + done
-    const values = toPanels(tensor.type, bytes, part.columns, from, Math.min(from + outputsAtOnce, outputFrom + outputs))
+    const end = Math.min(from + outputsAtOnce, outputFrom + outputs)
+    const values = toPanels(tensor.type, bytes.subarray(byteFrom), part.columns, from, end)
     device.queue.writeBuffer(buffer, 4 * words * (panel + done / PANEL_OUTPUTS), values)
   }
-}
-
-function planProjections(plan: WeightPlan): ProjectionPlan[] {
-  const all = new Set(plan.layers.flatMap((layer) => [layer.qkv, layer.attentionOutput, layer.gateUp, layer.down]))
-  if (plan.embedding !== null) all.add(plan.embedding)
-  if (plan.head !== null) all.add(plan.head)
-  return [...all]
-}
-
-function planVectors(plan: WeightPlan): ManifestTensor[] {
-  const norms = plan.layers.flatMap((layer) => [layer.attentionNorm, layer.feedForwardNorm])
-  return plan.outputNorm === null ? norms : [...norms, plan.outputNorm]
 }
