@@ -11,7 +11,7 @@ import type { Result } from '../shared/index.ts'
 export type Slot = number
 
 export interface EngineInfo {
-  readonly engine: 'webgpu' | 'cpu'
+  readonly engine: 'webgpu' | 'wasm' | 'cpu'
   /** What a person should read: the adapter's description, or vendor and architecture. */
   readonly adapter: string
   /** Engine, vendor, architecture, kernel version and variants in one string: equal classes give equal bits. */
@@ -62,11 +62,22 @@ export type SegmentOutput =
   /** Row-major [resultCount, vocabulary]. */
   | { readonly kind: 'logits'; readonly values: Float32Array }
 
+/** What a pass cost an engine that runs on a GPU. */
+export interface PassStats {
+  readonly dispatches: number
+  /** Dispatches of the layers alone, on average of a layer and a run. */
+  readonly dispatchesPerLayer: number
+  readonly submits: number
+  readonly bytesRead: number
+}
+
 export interface ForwardResult {
   /** One for each segment, in order. */
   readonly outputs: readonly SegmentOutput[]
   /** From the call until the packed result was readable, without waiting in any queue, milliseconds. */
   readonly computeMs: number
+  /** Of engines on a GPU. */
+  readonly stats?: PassStats
 }
 
 export interface EngineUsage {

@@ -10,13 +10,18 @@ export type {
   EngineUsage,
   ForwardResult,
   LoadRequest,
+  PassStats,
   Segment,
   SegmentOutput,
   Slot,
 } from './engine.ts'
+export { type EngineSpeed, measureEngineSpeed, type Speed, type SpeedPlan, type SpeedStep, speedPositions } from './engineSpeed.ts'
 export { EngineError } from './errors.ts'
 export { KV_BLOCK_POSITIONS, kvBlockCount } from './kvBlocks.ts'
+export { createOrtEngine, type OrtEngineOptions } from './ort/ortEngine.ts'
+export type { OrtRuntime } from './ort/runtime.ts'
 export { measureMacsPerSecond } from './webgpu/measureSpeed.ts'
 export { type OpenedDevice, openDevice } from './webgpu/openDevice.ts'
+export { tuningFor } from './webgpu/tuning.ts'
 export { createWebGpuEngine, KERNEL_VERSION, type WebGpuEngineOptions } from './webgpu/webGpuEngine.ts'
 export { deleteWeightCache, measureWeightCache, openWeightCache, type WeightCache, type WeightStorage } from './weightCache.ts'

@@ -1,0 +1,136 @@
+/**
+ * The engine of a tab without a GPU: a span in ONNX Runtime's WebAssembly build, with SIMD and, where the page is isolated, threads. Weights are
+ * dequantized to f32 once: that takes memory and is twenty times as fast as multiplying 4-bit blocks there
+ * (docs/decisions/0150-wasm-engine.md). Also an implementation of the forward pass that is independent of the WGSL kernels.
+ */
+
+import type { Span } from '../../model/index.ts'
+import { assert, type Result } from '../../shared/index.ts'
+import { checkBatch } from '../batch.ts'
+import type { Engine, EngineInfo, EngineUsage, ForwardResult, LoadRequest, Segment, Slot } from '../engine.ts'
+import { EngineError } from '../errors.ts'
+import { runPass } from './pass.ts'
+import type { OrtRuntime } from './runtime.ts'
+import { loadSpanModel, type SpanModel } from './spanModel.ts'
+
+/** Raised whenever the arithmetic changes, by us or by an upgrade of ONNX Runtime. */
+const WASM_VERSION = 'wasm-1 ort-1.30'
+
+export interface OrtEngineOptions {
+  readonly runtime: OrtRuntime
+  /** For a person to read, such as `2 threads`. */
+  readonly description: string
+  /** Milliseconds, for ForwardResult.computeMs. */
+  readonly nowMs: () => number
+  /** Awaited between layers, so that a worker's messages are not kept waiting for a whole pass. */
+  readonly pause?: () => Promise<void>
+}
+
+export function createOrtEngine(options: OrtEngineOptions): Engine {
+  return new OrtEngine(options)
+}
+
+class OrtEngine implements Engine {
+  readonly info: EngineInfo
+  /** A CPU is not lost. */
+  readonly lost = new Promise<never>(() => undefined)
+  readonly #options: OrtEngineOptions
+  #model: SpanModel | null = null
+  /** Rises with each load, unload and dispose: what was under way notices. */
+  #generation = 0
+  /** Ends when the last call so far has ended; calls run in their order. */
+  #queue: Promise<unknown> = Promise.resolve()
+
+  constructor(options: OrtEngineOptions) {
+    this.#options = options
+    this.info = { engine: 'wasm', adapter: options.description, numericClass: WASM_VERSION, kvType: 'f32' }
+  }
+
+  load(request: LoadRequest): Promise<void> {
+    const open = this.#model?.slots.openSlots ?? 0
+    assert(open === 0, `load with ${open} open slots`)
+    this.unload()
+    const generation = this.#generation
+    return this.#enqueue(async () => {
+      const model = await loadSpanModel(this.#options.runtime, request)
+      if (generation === this.#generation) {
+        this.#model = model
+        return
+      }
+      model.release()
+      throw new EngineError('aborted', 'the span was unloaded while it was loading')
+    })
+  }
+
+  unload(): void {
+    this.#generation++
+    this.#model?.release()
+    this.#model = null
+  }
+
+  open(request: { readonly span: Span; readonly maxPositions: number }): Result<Slot, 'no-room'> {
+    const { span, slots } = this.#loaded()
+    const inside = span.firstLayer <= request.span.firstLayer && request.span.endLayer <= span.endLayer
+    assert(
+      inside && request.span.firstLayer < request.span.endLayer,
+      `span [${request.span.firstLayer}, ${request.span.endLayer}) of the loaded [${span.firstLayer}, ${span.endLayer})`,
+    )
+    return slots.open(request)
+  }
+
+  truncate(slot: Slot, length: number): void {
+    this.#loaded().slots.truncate(slot, length)
+  }
+
+  close(slot: Slot): void {
+    this.#loaded().slots.close(slot)
+  }
+
+  length(slot: Slot): number {
+    return this.#loaded().slots.get(slot).length
+  }
+
+  forward(segments: readonly Segment[]): Promise<ForwardResult> {
+    return this.#enqueue(() => this.#forward(segments))
+  }
+
+  async #forward(segments: readonly Segment[]): Promise<ForwardResult> {
+    const model = this.#loaded()
+    checkBatch(segments, model.config, model.slots)
+    const generation = this.#generation
+    const startedMs = this.#options.nowMs()
+    const outputs = await runPass(model, segments, async () => {
+      await this.#options.pause?.()
+      if (generation !== this.#generation) throw new EngineError('not-loaded', 'the span was unloaded during the pass')
+    })
+    return { outputs, computeMs: this.#options.nowMs() - startedMs }
+  }
+
+  usage(): EngineUsage {
+    const memory = this.#model?.memory
+    const slots = this.#model?.slots
+    return {
+      weightBytes: memory?.weightBytes ?? 0,
+      kvBytes: memory?.kvBytes ?? 0,
+      scratchBytes: memory?.scratchBytes ?? 0,
+      kvBlocksTotal: slots?.blocksTotal ?? 0,
+      kvBlocksFree: slots?.blocksFree ?? 0,
+      openSlots: slots?.openSlots ?? 0,
+    }
+  }
+
+  dispose(): void {
+    this.unload()
+  }
+
+  #enqueue<Value>(job: () => Promise<Value>): Promise<Value> {
+    const result = this.#queue.then(job)
+    this.#queue = result.catch(() => undefined)
+    return result
+  }
+
+  #loaded(): SpanModel {
+    if (this.#model === null) throw new EngineError('not-loaded', 'no span is loaded; load one first')
+    return this.#model
+  }
+}
