@@ -14,15 +14,26 @@ struct Shape {
 var<workgroup> chosen: array<u32, ${USED}>;
 var<workgroup> values: array<f32, ${USED}>;
 
+// Larger logits have larger keys, both zeros the same; NaN is above all, so that it is chosen and shows.
+fn order_key(value: f32) -> u32 {
+  let bits = bitcast<u32>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) {
+    return 0xffffffffu;
+  }
+  let one_zero = select(bits, 0u, bits == 0x80000000u);
+  return one_zero ^ select(0x80000000u, 0xffffffffu, (one_zero >> 31u) == 1u);
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let begin = group.x * shape.stride;
   for (var expert = lane; expert < shape.experts; expert += 64u) {
     let value = logits[begin + expert];
+    let key = order_key(value);
     var rank = 0u;
     for (var other = 0u; other < shape.experts; other++) {
-      let rival = logits[begin + other];
-      rank += select(0u, 1u, rival > value || (rival == value && other < expert));
+      let rival = order_key(logits[begin + other]);
+      rank += select(0u, 1u, rival > key || (rival == key && other < expert));
     }
     if (rank < shape.used) {
       chosen[rank] = expert;

@@ -67,7 +67,9 @@ export class KernelDevice {
   readonly #layouts = new Map<string, GPUBindGroupLayout>()
   readonly #uniforms = new Map<string, GPUBuffer>()
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>()
-  readonly #lazyPipelines = new Map<string, GPUComputePipeline>()
+  /** Those that are compiled. */
+  readonly #ready = new Map<string, GPUComputePipeline>()
+  #dispatchCount = 0
 
   constructor(device: GPUDevice, shaders: ShaderLibrary) {
     this.device = device
@@ -87,12 +89,20 @@ export class KernelDevice {
     })
   }
 
+  /** Dispatches that were encoded so far. */
+  get dispatchCount(): number {
+    return this.#dispatchCount
+  }
+
   /** Compiled once for each variant, off this thread; rejects when the device refuses the shader. */
   pipeline<Variant, Shape, Extent>(kernel: Kernel<Variant, Shape, Extent>, variant: Variant): Promise<GPUComputePipeline> {
     const key = pipelineKey(kernel, variant)
     const known = this.#pipelines.get(key)
     if (known !== undefined) return known
-    const pipeline = this.device.createComputePipelineAsync(this.#descriptor(kernel, variant))
+    const pipeline = this.device.createComputePipelineAsync(this.#descriptor(kernel, variant)).then((compiled) => {
+      this.#ready.set(key, compiled)
+      return compiled
+    })
     this.#pipelines.set(key, pipeline)
     return pipeline
   }
@@ -108,7 +118,7 @@ export class KernelDevice {
     return this.#dispatch(kernel, shape, buffers, () => pipeline)
   }
 
-  /** The same for a variant that may never be needed: compiled when it is first used, which may take a second. */
+  /** The same for a variant that may never be needed: compiled when it is first used, which may take a second, unless `pipeline` was before. */
   prepareLazily<Variant, Shape, Extent>(
     kernel: Kernel<Variant, Shape, Extent>,
     variant: Variant,
@@ -117,10 +127,10 @@ export class KernelDevice {
   ): Dispatch<Extent> {
     const key = pipelineKey(kernel, variant)
     return this.#dispatch(kernel, shape, buffers, () => {
-      const known = this.#lazyPipelines.get(key)
+      const known = this.#ready.get(key)
       if (known !== undefined) return known
       const pipeline = this.device.createComputePipeline(this.#descriptor(kernel, variant))
-      this.#lazyPipelines.set(key, pipeline)
+      this.#ready.set(key, pipeline)
       return pipeline
     })
   }
@@ -151,6 +161,7 @@ export class KernelDevice {
         pass.setBindGroup(1, binding.group, [binding.index * WORK_STRIDE_BYTES])
       }
       pass.dispatchWorkgroups(...kernel.grid(shape, extent))
+      this.#dispatchCount++
     }
   }
 

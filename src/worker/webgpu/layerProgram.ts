@@ -3,16 +3,7 @@
  * has a forward pass of its own. Attention first, then the feed-forward; each reads the residual and adds to it.
  */
 
-import {
-  attention,
-  attentionCombine,
-  expertCombine,
-  expertMatvec,
-  gatedActivation,
-  rmsNorm,
-  ropeKv,
-  routeExperts,
-} from '../../kernels/index.ts'
+import { bindAttention, expertCombine, expertMatvec, gatedActivation, rmsNorm, ropeKv, routeExperts } from '../../kernels/index.ts'
 import { architectureTraits } from '../../model/index.ts'
 import { required } from '../../shared/index.ts'
 import type { LayerKv } from './buffers.ts'
@@ -76,31 +67,14 @@ async function buildRopeKv(request: ProgramRequest, plan: LayerPlan, kv: LayerKv
   return rowsStep(await kernels.prepare(ropeKv, variant, shape, [scratch.qkv, kv.keys, kv.values, vectors]))
 }
 
-async function buildAttention(request: ProgramRequest, kv: LayerKv, index: number): Promise<Step> {
+async function buildAttention(request: ProgramRequest, { keys, values }: LayerKv, index: number): Promise<Step> {
   const { kernels, config, span, kvType, scratch, tuning } = request
   const shape = attentionShape(config, request.kvPositions, span.firstLayer + index)
-  const { headSize } = config
-  // The heads that share a KV head, all at once where they are few.
-  const decodeTile = Math.min(8, config.headCount / config.kvHeadCount)
-  const { promptTile } = tuning
-  const decode = await kernels.prepare(attention, { kind: 'decode', kvType, headSize, tile: decodeTile }, shape, [
-    scratch.qkv,
-    kv.keys,
-    kv.values,
-    scratch.partials,
-  ])
-  const combine = await kernels.prepare(attentionCombine, undefined, shape, [scratch.partials, scratch.attention])
-  const prompt = await kernels.prepare(attention, { kind: 'prompt', kvType, headSize, tile: promptTile }, shape, [
-    scratch.qkv,
-    kv.keys,
-    kv.values,
-    scratch.attention,
-  ])
+  const buffers = { qkv: scratch.qkv, keys, values, partials: scratch.partials, y: scratch.attention }
+  const bound = await bindAttention(kernels, { shape, kvType, promptTile: tuning.promptTile }, buffers)
   return (pass, { kind, rows, positionLast, work, pieces }) => {
-    if (kind === 'decode') {
-      decode(pass, { kind, tile: decodeTile, rows, positionLast }, work)
-      combine(pass, { rows }, work)
-    } else for (const piece of pieces) prompt(pass, { kind, tile: promptTile, rows: piece.rows, positionLast }, piece.work)
+    if (kind === 'decode') bound.decode(pass, { rows, positionLast }, work)
+    else for (const piece of pieces) bound.prompt(pass, { rows: piece.rows }, piece.work)
   }
 }
 

@@ -25,8 +25,11 @@ import { planWeights } from './weightPlan.ts'
 /** Rows of one prompt run: enough to share what unpacking the weights costs, few enough for small scratch buffers. */
 export const PROMPT_ROWS = 128
 
-/** Rows whose metadata one submission carries: a prompt run and many decode runs. */
-export const SUBMISSION_ROWS = 2 * PROMPT_ROWS
+/** Rows whose metadata one submission carries: a pass of more, of which no stage is asked, becomes several. */
+export const SUBMISSION_ROWS = 8 * PROMPT_ROWS
+
+/** Rows that come or go in one submission: a prompt run and many decode runs. */
+export const IO_ROWS = 2 * PROMPT_ROWS
 
 /** Entries of work of one submission: two a row and some for the runs. */
 export const SUBMISSION_WORKS = 2 * SUBMISSION_ROWS + 64
@@ -93,7 +96,8 @@ export function scratchSizes(config: ModelConfig, span: Span, kvPositions: numbe
   const used = experts?.used ?? 1
   const head = isLastSpan(config, span)
   const logits = head ? 4 * GROUP_ROWS_MAX * wholeVec4s(config.vocabularySize) : 16
-  const output = Math.max(rows(config.width), head ? 4 * GROUP_ROWS_MAX * Math.max(config.vocabularySize, candidatesWords(TOP_K_LIMIT)) : 0)
+  const io = 4 * IO_ROWS * config.width
+  const output = Math.max(io, head ? 4 * GROUP_ROWS_MAX * Math.max(config.vocabularySize, candidatesWords(TOP_K_LIMIT)) : 0)
   const flags = 16
   return {
     residual: rows(config.width),
@@ -110,7 +114,7 @@ export function scratchSizes(config: ModelConfig, span: Span, kvPositions: numbe
     headHidden: head ? 4 * GROUP_ROWS_MAX * config.width : 16,
     logits,
     // Also where the span begins with layer 0: a slot may begin later.
-    input: rows(config.width),
+    input: io,
     output,
     flags,
     readback: output + flags,

@@ -19,6 +19,8 @@ export interface SpanProgram {
   /** Rows of the input buffer into the residual. */
   unpack(pass: Pass, encoding: RowEncoding, rows: number, work: WorkBinding): void
   encodeLayers(pass: Pass, run: RunExtent): void
+  /** Dispatches of the last `encodeLayers`. */
+  readonly layerDispatches: number
   /** Rows of the residual into the output buffer. */
   pack(pass: Pass, encoding: RowEncoding, rows: number, work: WorkBinding): void
   /** Final norm and head of the work's selected rows: logits of rows 0 … rows − 1. */
@@ -29,20 +31,26 @@ export interface SpanProgram {
 }
 
 export async function buildProgram(request: ProgramRequest): Promise<SpanProgram> {
-  const { span, plan } = request
+  const { kernels, span, plan } = request
   const layers = await Promise.all(plan.layers.map((layer, index) => buildLayer(request, layer, index)))
   const embed = await buildEmbedding(request)
   const head = await buildHead(request)
   const { unpack, pack } = await buildRows(request)
+  let layerDispatches = 0
   return {
     embed(pass, rows, work) {
       for (const dispatch of embed) dispatch(pass, { rows }, work)
     },
     unpack: (pass, encoding, rows, work) => unpack[encoding](pass, { rows }, work),
+    get layerDispatches() {
+      return layerDispatches
+    },
     encodeLayers(pass, run) {
+      const before = kernels.dispatchCount
       for (let layer = run.span.firstLayer; layer < run.span.endLayer; layer++) {
         for (const step of layers[layer - span.firstLayer] ?? []) step(pass, run)
       }
+      layerDispatches = kernels.dispatchCount - before
     },
     pack: (pass, encoding, rows, work) => pack[encoding](pass, { rows }, work),
     head(pass, rows, work) {

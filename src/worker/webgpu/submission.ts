@@ -31,8 +31,26 @@ export interface SubmissionTarget {
   readonly scratch: Scratch
   readonly workGroup: GPUBindGroup
   readonly program: SpanProgram
+  readonly staging: Staging
   /** Of each table, see ropeTables.ts. */
   readonly ropeFrequencies: readonly Float64Array[]
+}
+
+/** What a submission uploads, in main memory; made once, since one submission is filled at a time. */
+export interface Staging {
+  readonly works: Uint32Array<ArrayBuffer>
+  readonly rows: Uint32Array<ArrayBuffer>
+  readonly tables: Uint32Array<ArrayBuffer>
+  readonly angles: Float32Array<ArrayBuffer>
+}
+
+export function createStaging({ works, rows, tables, angles }: Scratch): Staging {
+  return {
+    works: new Uint32Array(works.size / 4),
+    rows: new Uint32Array(rows.size / 4),
+    tables: new Uint32Array(tables.size / 4),
+    angles: new Float32Array(angles.size / 4),
+  }
 }
 
 /** A batch on its way: its segments, their slots, and the outputs that submissions fill. */
@@ -50,10 +68,6 @@ export class Submission {
   readonly #batch: Batch
   readonly #encoder: GPUCommandEncoder
   readonly #pass: GPUComputePassEncoder
-  readonly #works = new Uint32Array((SUBMISSION_WORKS * WORK_STRIDE_BYTES) / 4)
-  readonly #rows = new Uint32Array(SUBMISSION_ROWS * ROW_WORDS)
-  readonly #angles: Float32Array<ArrayBuffer>
-  readonly #tables: Uint32Array<ArrayBuffer>
   readonly #tableOf = new Map<number, number>()
   readonly #readers: Reader[] = []
   #workCount = 0
@@ -65,8 +79,6 @@ export class Submission {
   constructor(target: SubmissionTarget, batch: Batch) {
     this.#target = target
     this.#batch = batch
-    this.#angles = new Float32Array(target.scratch.angles.size / 4)
-    this.#tables = new Uint32Array(target.scratch.tables.size / 4)
     this.#encoder = target.device.createCommandEncoder()
     this.#encoder.clearBuffer(target.scratch.flags)
     this.#pass = this.#encoder.beginComputePass()
@@ -120,8 +132,8 @@ export class Submission {
     return true
   }
 
-  /** Uploads, computes, reads. Rejects with an EngineError `not-finite`, and with what the device says when it is lost. */
-  async finish(): Promise<void> {
+  /** Uploads, computes, reads; resolves to the number of bytes read. Rejects with an EngineError `not-finite`, and with what the device says when it is lost. */
+  async finish(): Promise<number> {
     const { device, scratch } = this.#target
     this.#pass.end()
     const outputBytes = 4 * this.#outputWords
@@ -136,6 +148,7 @@ export class Submission {
       if (mapped[0] !== 0) throw new EngineError('not-finite', notFiniteMessage)
       const words = mapped.subarray(scratch.flags.size / 4)
       for (const read of this.#readers) read(words)
+      return size
     } finally {
       scratch.readback.unmap()
     }
@@ -143,12 +156,12 @@ export class Submission {
 
   #upload(): void {
     const { queue } = this.#target.device
-    const { scratch } = this.#target
-    queue.writeBuffer(scratch.works, 0, this.#works, 0, (this.#workCount * WORK_STRIDE_BYTES) / 4)
+    const { scratch, staging } = this.#target
+    queue.writeBuffer(scratch.works, 0, staging.works, 0, (this.#workCount * WORK_STRIDE_BYTES) / 4)
     if (this.#rowCount === 0) return
-    queue.writeBuffer(scratch.rows, 0, this.#rows, 0, this.#rowCount * ROW_WORDS)
-    queue.writeBuffer(scratch.tables, 0, this.#tables, 0, this.#tableWords)
-    queue.writeBuffer(scratch.angles, 0, this.#angles, 0, this.#rowCount * this.#rowAngles)
+    queue.writeBuffer(scratch.rows, 0, staging.rows, 0, this.#rowCount * ROW_WORDS)
+    queue.writeBuffer(scratch.tables, 0, staging.tables, 0, this.#tableWords)
+    queue.writeBuffer(scratch.angles, 0, staging.angles, 0, this.#rowCount * this.#rowAngles)
   }
 
   /** Words of a row's angles. */
@@ -160,14 +173,14 @@ export class Submission {
   #addRows(piece: Piece): number {
     const segment = this.#segment(piece)
     const table = this.#addTable(piece.segmentIndex)
-    const { ropeFrequencies, config } = this.#target
+    const { ropeFrequencies, config, staging } = this.#target
     const first = segment.firstPosition + piece.segmentRow
     for (let row = 0; row < piece.rowCount; row++) {
       const token = segment.input.kind === 'tokens' ? (segment.input.ids[piece.segmentRow + row] ?? 0) : 0
-      this.#rows.set([first + row, table, token, 0], this.#rowCount * ROW_WORDS)
+      staging.rows.set([first + row, table, token, 0], this.#rowCount * ROW_WORDS)
       for (const [index, frequencies] of ropeFrequencies.entries()) {
         const at = this.#rowCount * this.#rowAngles + index * config.ropeDimensions
-        writeRopeAngles(this.#angles, at, first + row, frequencies, config.ropeMagnitude)
+        writeRopeAngles(staging.angles, at, first + row, frequencies, config.ropeMagnitude)
       }
       this.#rowCount++
     }
@@ -180,7 +193,7 @@ export class Submission {
     if (known !== undefined) return known
     const at = this.#tableWords
     const blocks = this.#batch.slots[segmentIndex]?.blocks ?? new Uint32Array()
-    this.#tables.set(blocks, at)
+    this.#target.staging.tables.set(blocks, at)
     this.#tableOf.set(segmentIndex, at)
     this.#tableWords += blocks.length
     return at
@@ -253,7 +266,7 @@ export class Submission {
   }
 
   #addWork(work: Work): WorkBinding {
-    writeWork(this.#works, this.#workCount, work)
+    writeWork(this.#target.staging.works, this.#workCount, work)
     return { group: this.#target.workGroup, index: this.#workCount++ }
   }
 }

@@ -9,7 +9,7 @@ import { rowBytes } from '../../protocol/index.ts'
 import type { Clock, Result } from '../../shared/index.ts'
 import { assert } from '../../shared/index.ts'
 import { checkBatch, segmentRows } from '../batch.ts'
-import type { Engine, EngineInfo, EngineUsage, ForwardResult, LoadRequest, Segment, SegmentOutput, Slot } from '../engine.ts'
+import type { Engine, EngineInfo, EngineUsage, ForwardResult, LoadRequest, PassStats, Segment, SegmentOutput, Slot } from '../engine.ts'
 import { EngineError } from '../errors.ts'
 import { KvBlocks, kvBlockCount } from '../kvBlocks.ts'
 import { allocateKv, allocateScratch } from './buffers.ts'
@@ -17,7 +17,7 @@ import { type MemoryPlan, planMemory, scratchSizes } from './memory.ts'
 import { planHeadGroups, planRuns } from './passPlan.ts'
 import { ropeTables } from './ropeTables.ts'
 import { buildProgram } from './spanProgram.ts'
-import { type Batch, Submission, type SubmissionTarget } from './submission.ts'
+import { type Batch, createStaging, Submission, type SubmissionTarget } from './submission.ts'
 import { kvTypeFor, type Tuning, tuningFor } from './tuning.ts'
 import { planWeights } from './weightPlan.ts'
 import { allocateWeights, fillWeights } from './weights.ts'
@@ -176,7 +176,8 @@ class WebGpuEngine implements Engine {
         ropeFrequencies({ base, positionScale, divisors: divisors ? ropeDivisors : null }, config.ropeDimensions),
       )
       const workGroup = this.#kernels.workGroup(scratch.works, scratch.rows, scratch.tables, scratch.angles)
-      const target = { device: this.#device, config, scratch, workGroup, program, ropeFrequencies: frequencies }
+      const staging = createStaging(scratch)
+      const target = { device: this.#device, config, scratch, workGroup, program, staging, ropeFrequencies: frequencies }
       this.#loaded = { config, span, blocks, memory, target, buffers }
     } catch (error) {
       for (const buffer of buffers) buffer.destroy()
@@ -192,12 +193,14 @@ class WebGpuEngine implements Engine {
     const startMs = this.#clock.nowMs()
     const slots = segments.map((segment) => blocks.get(segment.slot))
     const batch: Batch = { segments, slots, outputs: segments.map((segment) => emptyOutput(segment, config)) }
-    await compute(target, batch)
+    const dispatchesBefore = this.#kernels.dispatchCount
+    const counted = await compute(target, batch)
+    const stats = { ...counted, dispatches: this.#kernels.dispatchCount - dispatchesBefore }
     for (const segment of segments) {
       // A slot that was closed or truncated meanwhile keeps what its owner made of it.
       if (blocks.find(segment.slot)?.length === segment.firstPosition) blocks.append(segment.slot, segmentRows(segment))
     }
-    return { outputs: batch.outputs, computeMs: this.#clock.nowMs() - startMs }
+    return { outputs: batch.outputs, computeMs: this.#clock.nowMs() - startMs, stats }
   }
 
   #get(): Loaded {
@@ -232,23 +235,34 @@ class WebGpuEngine implements Engine {
 }
 
 /** Runs and their results, in as many submissions as the scratch buffers ask for. */
-async function compute(target: SubmissionTarget, batch: Batch): Promise<void> {
+async function compute(target: SubmissionTarget, batch: Batch): Promise<Omit<PassStats, 'dispatches'>> {
   let submission = new Submission(target, batch)
+  let submits = 0
+  let bytesRead = 0
+  const finish = async () => {
+    bytesRead += await submission.finish()
+    submits++
+  }
   const add = async (step: (submission: Submission) => boolean) => {
     if (step(submission)) return
-    await submission.finish()
+    await finish()
     submission = new Submission(target, batch)
     assert(step(submission), 'one step fits an empty submission')
   }
   const spans = batch.slots.map((slot) => slot.span)
+  let layers = 0
+  let layerDispatches = 0
   for (const run of planRuns(batch.segments, spans)) {
     await add((current) => current.addRun(run))
+    layers += run.span.endLayer - run.span.firstLayer
+    layerDispatches += target.program.layerDispatches
     for (const piece of run.pieces) {
       if (batch.segments[piece.segmentIndex]?.output.kind === 'rows') await add((current) => current.addRowsOutput(piece))
     }
     for (const group of planHeadGroups(run, batch.segments)) await add((current) => current.addHeadGroup(group))
   }
-  await submission.finish()
+  await finish()
+  return { dispatchesPerLayer: layerDispatches / layers, submits, bytesRead }
 }
 
 function emptyOutput(segment: Segment, config: ModelConfig): SegmentOutput {
