@@ -53,7 +53,9 @@ export function writeGguf(file: WrittenFile): Uint8Array {
   }
   if (file.dataBytes !== undefined) {
     out.raw(new Uint8Array((alignment - (out.length % alignment)) % alignment))
-    out.raw(Uint8Array.from({ length: file.dataBytes }, (_, index) => (index * 7) % 60))
+    const data = new Uint8Array(file.dataBytes)
+    for (let index = 0; index < data.length; index++) data[index] = (index * 7) % 60
+    out.raw(data)
   }
   return out.done()
 }

@@ -5,6 +5,7 @@
  */
 
 import {
+  attentionWidths,
   headMultiplyAccumulates,
   layerBytes,
   layerMultiplyAccumulates,
@@ -33,10 +34,14 @@ export interface ModelCosts {
   readonly headMacs: number
 }
 
-/** Blocks of Q8_0 grow from 34 to 36 bytes on a GPU, panels are filled up: no type grows by more. */
-const LAYOUT_GROWTH = 1.07
+/** What engines promise of weights on a GPU, whatever their type: whole words a block, whole panels of outputs. */
+const LAYOUT_GROWTH = 1.1
 /** Rows of one prompt pass, over which an engine's scratch buffers reach. */
 const SCRATCH_ROWS = 128
+/** Bytes of dequantized weights for each column of the widest matrix: a panel of 64 outputs in f32. */
+const PANEL_BYTES_PER_COLUMN = 4 * 64
+/** What is noted of each row for each expert that it uses. */
+const EXPERT_ROUTE_VALUES = 8
 /** Buffers of fixed size, metadata of a pass, partial sums of attention. */
 const SCRATCH_FIXED_BYTES = 8 * 1024 * 1024
 /** Rows whose logits an engine computes at a time, in three buffers: logits, output, readback. */
@@ -68,11 +73,15 @@ export function costsOf(manifest: Manifest): ModelCosts {
   }
 }
 
+/** Residual, hidden and three buffers of twice the rows that come and go; attention; feed-forward, of each used expert. */
 function scratchBytes(config: ModelConfig): number {
-  const queryWidth = config.headCount * config.headSize
-  const kvWidth = config.kvHeadCount * config.headSize
-  const rowValues = 6 * config.width + 3 * queryWidth + 2 * kvWidth + 4 * config.feedForwardWidth
-  return 4 * SCRATCH_ROWS * rowValues + SCRATCH_FIXED_BYTES
+  const { width, feedForwardWidth, experts } = config
+  const { query, kv } = attentionWidths(config)
+  const used = experts?.used ?? 1
+  const routed = experts === null ? 0 : 2 * experts.count + used * (width + EXPERT_ROUTE_VALUES)
+  const rowValues = 8 * width + 2 * query + 2 * kv + 3 * used * feedForwardWidth + routed
+  const columnsMax = Math.max(width, query, feedForwardWidth)
+  return 4 * SCRATCH_ROWS * rowValues + PANEL_BYTES_PER_COLUMN * columnsMax + SCRATCH_FIXED_BYTES
 }
 
 /** Bytes of a span whatever its layers: ends and scratch. */

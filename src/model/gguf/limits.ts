@@ -22,6 +22,9 @@ export const STRING_BYTES_MAX = 16 * 1024 * 1024
 /** Elements of one array: merges of the largest vocabularies are about 500,000. */
 export const ARRAY_LENGTH_MAX = 16 * 1024 * 1024
 
+/** Strings, booleans and inner arrays of all arrays together: each becomes an object of many times its bytes in the file. */
+export const ARRAY_OBJECTS_MAX = 8 * 1024 * 1024
+
 /** Arrays in arrays exist in the format; no known file nests deeper than two. */
 export const ARRAY_DEPTH_MAX = 4
 

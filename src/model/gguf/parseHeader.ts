@@ -31,11 +31,12 @@ export function parseHeader(window: Uint8Array, fileBytes: number): Header {
   const version = parseMagic(cursor)
   const tensorCount = cursor.size(limits.TENSORS_MAX, 'the number of tensors')
   const keyCount = cursor.size(limits.KEYS_MAX, 'the number of metadata keys')
+  const bounds: Bounds = { fileBytes, objectsLeft: limits.ARRAY_OBJECTS_MAX }
   const metadata = new Map<string, MetadataValue>()
   for (let index = 0; index < keyCount; index++) {
     const key = parseKey(cursor)
     if (metadata.has(key)) throw malformed(`has the metadata key ${quote(key)} twice`)
-    metadata.set(key, parseValue(cursor, cursor.uint32(), key, fileBytes))
+    metadata.set(key, parseValue(cursor, cursor.uint32(), key, bounds))
   }
   const tensors: TensorEntry[] = []
   const names = new Set<string>()
@@ -89,7 +90,13 @@ function valueType(id: number, key: string): ScalarType | 'array' {
   return type
 }
 
-function parseValue(cursor: Cursor, typeId: number, key: string, fileBytes: number): MetadataValue {
+/** What arrays may still take. */
+interface Bounds {
+  readonly fileBytes: number
+  objectsLeft: number
+}
+
+function parseValue(cursor: Cursor, typeId: number, key: string, bounds: Bounds): MetadataValue {
   const type = valueType(typeId, key)
   switch (type) {
     case 'string':
@@ -97,7 +104,7 @@ function parseValue(cursor: Cursor, typeId: number, key: string, fileBytes: numb
     case 'bool':
       return parseBool(cursor, key)
     case 'array':
-      return parseArray(cursor, key, fileBytes, 1)
+      return parseArray(cursor, key, bounds, 1)
     default:
       return cursor[type]()
   }
@@ -143,23 +150,33 @@ const numberArrays: Record<Exclude<ScalarType, 'string' | 'bool'>, new (buffer: 
   float64: Float64Array,
 }
 
-function parseArray(cursor: Cursor, key: string, fileBytes: number, depth: number): MetadataArray {
+function parseArray(cursor: Cursor, key: string, bounds: Bounds, depth: number): MetadataArray {
   if (depth > limits.ARRAY_DEPTH_MAX) throw malformed(`nests arrays in ${quote(key)} deeper than ${limits.ARRAY_DEPTH_MAX}`)
   const elementType = valueType(cursor.uint32(), key)
   const count = cursor.size(limits.ARRAY_LENGTH_MAX, `the length of ${quote(key)}`)
   const bytesMin = count * elementBytesMin[elementType]
-  if (cursor.offset + bytesMin > fileBytes)
+  if (cursor.offset + bytesMin > bounds.fileBytes)
     throw new ModelError('truncated', `the file ends inside ${quote(key)}, an array of ${count} elements; download it again`)
+  if (elementType === 'string' || elementType === 'bool' || elementType === 'array') takeObjects(bounds, count, key)
   switch (elementType) {
     case 'string':
       return { elementType, values: fill(count, () => parseString(cursor)) }
     case 'bool':
       return { elementType, values: fill(count, () => parseBool(cursor, key)) }
     case 'array':
-      return { elementType, values: fill(count, () => parseArray(cursor, key, fileBytes, depth + 1)) }
+      return { elementType, values: fill(count, () => parseArray(cursor, key, bounds, depth + 1)) }
     default:
       return { elementType, values: new numberArrays[elementType](cursor.copy(bytesMin)) }
   }
+}
+
+function takeObjects(bounds: Bounds, count: number, key: string): void {
+  bounds.objectsLeft -= count
+  if (bounds.objectsLeft < 0)
+    throw new ModelError(
+      'too-large',
+      `the metadata's arrays hold more than ${limits.ARRAY_OBJECTS_MAX} strings, booleans and arrays (in ${quote(key)}); the file is broken`,
+    )
 }
 
 /** Grows with what is really there, so that a false count costs no memory. */

@@ -1,7 +1,5 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { memoryFile, testData, tinyLlama, type WrittenFile, writeGguf } from '../../../test/support/gguf.ts'
-import { ModelError } from '../errors.ts'
 import { WINDOW_BYTES_FIRST } from './limits.ts'
 import { readGguf } from './readGguf.ts'
 
@@ -149,6 +147,17 @@ describe('readGguf', () => {
     await expect(reading(file)).rejects.toMatchObject({ reason, message: expect.stringMatching(message) })
   })
 
+  it('refuses arrays whose elements would take many times their bytes in the file, all arrays together', async () => {
+    const flags = (count: number): WrittenFile => ({
+      metadata: [0, 1, 2].map((index) => [
+        `k${index}`,
+        { type: 'raw', typeId: 9, value: Buffer.concat([uint32s(7), uint64(BigInt(count)), new Uint8Array(count)]) },
+      ]),
+    })
+    expect((await reading(flags(1_000))).metadata.keys()).toHaveLength(3)
+    await expect(reading(flags(3 * 1024 * 1024))).rejects.toMatchObject({ reason: 'too-large', message: expect.stringContaining('"k2"') })
+  })
+
   it('accepts the neighbours of the refused: a tensor that ends with the file, tensors that touch', async () => {
     const gguf = await reading({ tensors: [one, { ...one, name: 'u', offset: 32 }], dataBytes: 64 })
     expect(gguf.tensors.map((tensor) => tensor.byteLength)).toEqual([32, 32])
@@ -171,20 +180,5 @@ describe('readGguf', () => {
     const stopped = new AbortController()
     stopped.abort()
     await expect(readGguf(memoryFile(writeGguf(tinyLlama())), stopped.signal)).rejects.toMatchObject({ reason: 'aborted' })
-  })
-
-  it('never fails otherwise than by a ModelError, whatever bytes of a real header are changed', async () => {
-    const real = testData('tiny/llama.gguf')
-    const change = fc.record({ at: fc.nat(13_000), bytes: fc.uint8Array({ minLength: 1, maxLength: 9 }) })
-    await fc.assert(
-      fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 8 }), async (changes) => {
-        const bytes = real.slice()
-        for (const { at, bytes: replacement } of changes) bytes.set(replacement, at)
-        const outcome = await read(bytes).catch((error: unknown) => error)
-        if (outcome instanceof Error) expect(outcome).toBeInstanceOf(ModelError)
-        else expect(outcome).toHaveProperty('metadata')
-      }),
-      { numRuns: 400, seed: 7 },
-    )
   })
 })

@@ -6,6 +6,7 @@ import { costsOf, fixedBytes, kvPositionsFor, layersThatFit } from '../../../src
 import { type Capacity, divide, missingBytes, placeChain, smallestPledgeBytes } from '../../../src/coordinator/core/placement.ts'
 import type { Manifest, ManifestTensor, ModelConfig, TensorType } from '../../../src/model/index.ts'
 import { blockBytes, blockSize } from '../../../src/model/index.ts'
+import { layerTensors } from '../../../src/model/tensors.ts'
 import type { ModelId } from '../../../src/shared/index.ts'
 import { planMemory } from '../../../src/worker/webgpu/memory.ts'
 import { modelConfig } from '../../support/modelConfig.ts'
@@ -37,6 +38,32 @@ const LLAMA_8B: ModelConfig = {
   tiedHead: false,
 }
 
+const QWEN3_MOE: ModelConfig = {
+  ...LLAMA_8B,
+  architecture: 'qwen3moe',
+  layerCount: 48,
+  width: 2_048,
+  kvHeadCount: 4,
+  feedForwardWidth: 768,
+  experts: { count: 128, used: 8 },
+  vocabularySize: 151_936,
+}
+const GEMMA3_4B: ModelConfig = {
+  ...LLAMA_8B,
+  architecture: 'gemma3',
+  layerCount: 34,
+  width: 2_560,
+  headCount: 8,
+  kvHeadCount: 4,
+  headSize: 256,
+  feedForwardWidth: 10_240,
+  vocabularySize: 262_144,
+  ropeDimensions: 256,
+  slidingWindow: 1_024,
+  windowRopeBase: 10_000,
+  tiedHead: true,
+}
+
 /** Tensors of a model of this configuration, all matrices of one type, without their bytes. */
 function manifestOf(config: ModelConfig, type: TensorType): Manifest {
   const tensors: ManifestTensor[] = []
@@ -46,23 +73,12 @@ function manifestOf(config: ModelConfig, type: TensorType): Manifest {
     tensors.push({ name, type: tensorType, shape, byteOffset, byteLength, sha256: '0'.repeat(64) })
     byteOffset += byteLength
   }
-  const { width, feedForwardWidth, vocabularySize } = config
-  const [queryWidth, kvWidth] = [config.headCount * config.headSize, config.kvHeadCount * config.headSize]
-  add('token_embd.weight', 'Q8_0', [width, vocabularySize])
-  for (let layer = 0; layer < config.layerCount; layer++) {
-    const of = (name: string) => `blk.${layer}.${name}.weight`
-    add(of('attn_norm'), 'F32', [width])
-    add(of('attn_q'), type, [width, queryWidth])
-    add(of('attn_k'), type, [width, kvWidth])
-    add(of('attn_v'), type, [width, kvWidth])
-    add(of('attn_output'), type, [queryWidth, width])
-    add(of('ffn_norm'), 'F32', [width])
-    add(of('ffn_gate'), type, [width, feedForwardWidth])
-    add(of('ffn_up'), type, [width, feedForwardWidth])
-    add(of('ffn_down'), type, [feedForwardWidth, width])
-  }
-  add('output_norm.weight', 'F32', [width])
-  if (!config.tiedHead) add('output.weight', 'Q8_0', [width, vocabularySize])
+  add('token_embd.weight', 'Q8_0', [config.width, config.vocabularySize])
+  for (let layer = 0; layer < config.layerCount; layer++)
+    for (const [name, shape] of layerTensors(config, layer))
+      add(name, shape.length === 1 || name.includes('gate_inp') ? 'F32' : type, shape)
+  add('output_norm.weight', 'F32', [config.width])
+  if (!config.tiedHead) add('output.weight', 'Q8_0', [config.width, config.vocabularySize])
   const header = { byteLength: 4_096, sha256: '0'.repeat(64) }
   const id = 'model' as ModelId
   return { format: 'tabswarm-manifest-1', id, name: 'model', license: null, fileBytes: byteOffset, header, config, tensors }
@@ -75,7 +91,11 @@ function capacities(memories: readonly number[], speeds: readonly number[] = [])
 describe('costs', () => {
   const models = [
     ...(['Q4_1', 'Q8_0', 'F16', 'F32'] as const).map((type) => ({ name: `SmolLM2 in ${type}`, manifest: manifestOf(SMOLLM, type) })),
-    { name: 'Llama 8B in Q4_1', manifest: manifestOf(LLAMA_8B, 'Q4_1') },
+    ...(['Q4_1', 'Q8_0'] as const).flatMap((type) => [
+      { name: `Llama 8B in ${type}`, manifest: manifestOf(LLAMA_8B, type) },
+      { name: `Qwen3 30B-A3B in ${type}`, manifest: manifestOf(QWEN3_MOE, type) },
+      { name: `Gemma 3 4B in ${type}`, manifest: manifestOf(GEMMA3_4B, type) },
+    ]),
   ]
   it.each(models)('never count less than the WGSL engine takes: $name', ({ manifest }) => {
     const costs = costsOf(manifest)
