@@ -13,5 +13,7 @@ export default defineConfig({
     target: 'es2022',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // suite.html: the kernel suite for the terminal, without the app.
+    rolldownOptions: { input: ['index.html', 'suite.html'] },
   },
 })

@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import type { ResolvedModel } from '../node/index.ts'
 import type { Engine, EngineUsage, Segment, Slot } from '../worker/index.ts'
+import { registerBenchKernels } from './benchKernels.ts'
 import { ENGINE_ADAPTERS, type EngineAdapter, enterAdapter, openEngine, parseAdapter, parseKvType } from './engine.ts'
 import { printJson, printLine, printNote, progressPrinter } from './output.ts'
 
@@ -49,6 +50,7 @@ export function registerBenchCommands(program: Command): void {
     .option('--kv <type>', 'type of the KV cache: f32 or f16 (default: what the adapter does best)', parseKvType)
     .option('--json', 'one JSON value on stdout', false)
     .action(benchEngine)
+  registerBenchKernels(bench)
 }
 
 async function benchEngine(options: BenchOptions): Promise<void> {

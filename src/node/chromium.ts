@@ -50,13 +50,19 @@ export async function findChromium(): Promise<FoundChromium> {
   return { executablePath, version, source: 'packaged', env }
 }
 
+export interface ChromiumOptions {
+  readonly webGpu: boolean
+  /** Added to ours. */
+  readonly flags?: readonly string[]
+}
+
 /** A headless browser, with WebGPU unless told otherwise. Rejects with `no-chromium`. */
-export async function launchChromium(options: { readonly webGpu: boolean } = { webGpu: true }): Promise<Browser> {
+export async function launchChromium(options: ChromiumOptions = { webGpu: true }): Promise<Browser> {
   const found = await findChromium()
   try {
     return await chromium.launch({
       executablePath: found.executablePath,
-      args: options.webGpu ? [...FLAGS, WEBGPU_FLAG] : FLAGS,
+      args: [...FLAGS, ...(options.webGpu ? [WEBGPU_FLAG] : []), ...(options.flags ?? [])],
       env: { ...definedVariables(process.env), ...found.env },
     })
   } catch (cause) {

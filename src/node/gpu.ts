@@ -12,6 +12,8 @@ export interface NodeGpu {
   readonly info: GPUAdapterInfo
   /** What a person should read. */
   readonly description: string
+  /** Computes on the CPU. */
+  readonly software: boolean
 }
 
 /** Dawn's instance must outlive every object made from it: collected early, it takes the process down. */
@@ -22,8 +24,8 @@ export async function openNodeGpu(): Promise<NodeGpu> {
   instance ??= await startDawn()
   const opened = await openDevice(instance)
   if (opened === null) throw new GpuError('no-adapter', noAdapterMessage())
-  const { adapter, device, description } = opened
-  return { adapter, device, info: adapter.info, description }
+  const { adapter, device, description, software } = opened
+  return { adapter, device, info: adapter.info, description, software }
 }
 
 /** Imported late: the package is native code, which other commands do without. */

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { TabswarmError } from '../shared/index.ts'
 
 const packageRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
-const SOURCES = ['index.html', 'vite.config.ts', 'package.json', 'src', 'shaders', 'public']
+const SOURCES = ['index.html', 'suite.html', 'vite.config.ts', 'package.json', 'src', 'shaders', 'public']
 /** Builds of older sources that nobody has touched for this long are deleted; a server may still be serving a younger one. */
 const STALE_BUILD_MS = 24 * 3_600_000
 
