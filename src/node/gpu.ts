@@ -3,7 +3,7 @@
  * environment, see gpuEnvironment.ts. Dawn's own warnings go to stderr.
  */
 
-import { openDevice } from '../worker/index.ts'
+import { type OpenDeviceOptions, openDevice } from '../worker/index.ts'
 import { GpuError } from './gpuError.ts'
 
 export interface NodeGpu {
@@ -20,9 +20,9 @@ export interface NodeGpu {
 let instance: GPU | undefined
 
 /** A device with every wanted feature and limit that the adapter has. Rejects with a GpuError. */
-export async function openNodeGpu(): Promise<NodeGpu> {
+export async function openNodeGpu(options?: OpenDeviceOptions): Promise<NodeGpu> {
   instance ??= await startDawn()
-  const opened = await openDevice(instance)
+  const opened = await openDevice(instance, options)
   if (opened === null) throw new GpuError('no-adapter', noAdapterMessage())
   const { adapter, device, description, software } = opened
   return { adapter, device, info: adapter.info, description, software }

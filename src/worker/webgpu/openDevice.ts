@@ -25,12 +25,18 @@ const LIMITS_WANTED = [
   'maxComputeWorkgroupStorageSize',
 ] as const satisfies readonly (keyof GPUSupportedLimits)[]
 
+export interface OpenDeviceOptions {
+  /** `adapter`: each limit as high as it goes; `default`: what every WebGPU has, to find out what needs more. */
+  readonly limits?: 'adapter' | 'default'
+}
+
 /** Null where the host has no adapter. */
-export async function openDevice(gpu: GPU): Promise<OpenedDevice | null> {
+export async function openDevice(gpu: GPU, { limits = 'adapter' }: OpenDeviceOptions = {}): Promise<OpenedDevice | null> {
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
   if (adapter === null) return null
   const requiredFeatures = FEATURES_WANTED.filter((name) => adapter.features.has(name))
-  const requiredLimits = Object.fromEntries(LIMITS_WANTED.map((name) => [name, adapter.limits[name]]))
+  const wanted = limits === 'adapter' ? LIMITS_WANTED : []
+  const requiredLimits = Object.fromEntries(wanted.map((name) => [name, adapter.limits[name]]))
   const device = await adapter.requestDevice({ requiredFeatures, requiredLimits })
   const { vendor, architecture, description, device: model } = adapter.info
   const name = description || model || `${vendor} ${architecture}`.trim() || 'unnamed adapter'

@@ -19,6 +19,8 @@ export interface ProgramRequest {
   readonly kvType: KvType
   readonly kvPositions: number
   readonly tuning: Tuning
+  /** Filled while the program is built: variants that are not needed yet, each once or more. */
+  readonly laterVariants: (() => Promise<unknown>)[]
 }
 
 /** A run as the kernels see it. */

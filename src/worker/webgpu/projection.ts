@@ -30,7 +30,7 @@ export async function buildProjection(request: ProgramRequest, plan: ProjectionP
 
 /** The decode path, for groups of up to 8 rows. */
 export async function buildMatvec(
-  { kernels, weights, tuning }: ProgramRequest,
+  { kernels, weights, tuning, laterVariants }: ProgramRequest,
   plan: ProjectionPlan,
   { x, y, yStride = plan.outputs, accumulate = false }: ProjectionTarget,
 ): Promise<Multiply> {
@@ -43,7 +43,10 @@ export async function buildMatvec(
   const one = await Promise.all(bound.map(({ type, shape, buffers }) => kernels.prepare(matvec, { type, rows: 1, lanes }, shape, buffers)))
   // One tab alone mostly decodes one row at a time; the wider variants cost a second of compiling each on software adapters.
   const more = (rows: GroupRows) =>
-    bound.map(({ type, shape, buffers }) => kernels.prepareLazily(matvec, { type, rows, lanes }, shape, buffers))
+    bound.map(({ type, shape, buffers }) => {
+      laterVariants.push(() => kernels.pipeline(matvec, { type, rows, lanes }))
+      return kernels.prepareLazily(matvec, { type, rows, lanes }, shape, buffers)
+    })
   const variants = { 1: one, 2: more(2), 4: more(4), 8: more(8) }
   return (pass, rows) => {
     for (const part of variants[groupRows(rows)]) part(pass, undefined, null)

@@ -14,6 +14,8 @@ import { buildMatvec } from './projection.ts'
 type Pass = GPUComputePassEncoder
 
 export interface SpanProgram {
+  /** Compile what is not needed at once; the same variant again costs nothing. */
+  readonly laterVariants: readonly (() => Promise<unknown>)[]
   /** Token ids of the work's rows into the residual. */
   embed(pass: Pass, rows: number, work: WorkBinding): void
   /** Rows of the input buffer into the residual. */
@@ -30,7 +32,8 @@ export interface SpanProgram {
   packLogits(pass: Pass, work: WorkBinding): void
 }
 
-export async function buildProgram(request: ProgramRequest): Promise<SpanProgram> {
+export async function buildProgram(parts: Omit<ProgramRequest, 'laterVariants'>): Promise<SpanProgram> {
+  const request: ProgramRequest = { ...parts, laterVariants: [] }
   const { kernels, span, plan } = request
   const layers = await Promise.all(plan.layers.map((layer, index) => buildLayer(request, layer, index)))
   const embed = await buildEmbedding(request)
@@ -38,6 +41,7 @@ export async function buildProgram(request: ProgramRequest): Promise<SpanProgram
   const { unpack, pack } = await buildRows(request)
   let layerDispatches = 0
   return {
+    laterVariants: request.laterVariants,
     embed(pass, rows, work) {
       for (const dispatch of embed) dispatch(pass, { rows }, work)
     },

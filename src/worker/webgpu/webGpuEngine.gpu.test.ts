@@ -77,6 +77,67 @@ describe('a pass', () => {
   })
 })
 
+describe('what a pass costs', () => {
+  it('is one submission and one small readback, for one session as for eight together and for a long prompt', async () => {
+    const { engine } = await loadedEngine(4096)
+    const decode = (seed: number) => segment(engine, open(engine, 32), 'decode', tokens(1, seed))
+    const one = (await engine.forward([decode(1)])).stats
+    const eight = (await engine.forward(Array.from({ length: 8 }, (_, seed) => decode(seed)))).stats
+    const long = (await engine.forward([segment(engine, open(engine, 512), 'prompt', tokens(512, 1), 1)])).stats
+    expect([one?.submits, eight?.submits, long?.submits]).toEqual([1, 1, 1])
+    // Flags, then logsumexp, ids and logits of the 3 best.
+    expect([one?.bytesRead, eight?.bytesRead, long?.bytesRead]).toEqual([16 + 28, 16 + 8 * 28, 16 + 28])
+    // Sessions share the weights: only the rows' results are dispatches of their own.
+    expect(eight?.dispatchesPerLayer).toBe(one?.dispatchesPerLayer)
+    expect(eight?.dispatches).toBe((one?.dispatches ?? 0) + 7 + 7)
+    engine.dispose()
+  })
+})
+
+describe('numbers at the edge', () => {
+  it.each(['f32', 'f16'] as const)('keeps a residual of a million finite, with %s keys and values, on both paths', async (kv) => {
+    const { device, info } = await openNodeGpu()
+    const engine = createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock, kv })
+    await engine.load(loadRequest(model, span))
+    const middle = { firstLayer: 1, endLayer: 2 }
+    const opened = engine.open({ span: middle, maxPositions: 64 })
+    if (!opened.ok) throw new Error('no room')
+    for (const kind of ['prompt', 'decode'] as const) {
+      const values = Float32Array.from({ length: 3 * config.width }, (_, i) => (i % 2 === 0 ? 1e6 : -1e6))
+      const { outputs } = await engine.forward([
+        {
+          slot: opened.value,
+          kind,
+          firstPosition: engine.length(opened.value),
+          input: { kind: 'rows', encoding: 'f32', rowCount: 3, bytes: new Uint8Array(values.buffer) },
+          output: { kind: 'candidates', resultCount: 3, topK: 3 },
+        },
+      ])
+      const found = outputs[0]?.kind === 'candidates' ? outputs[0].positions : []
+      expect(found).toHaveLength(3)
+      expect(found.every(({ logSumExp, logits }) => Number.isFinite(logSumExp) && logits.every(Number.isFinite))).toBe(true)
+    }
+    engine.dispose()
+  })
+})
+
+describe('variants compiled ahead', () => {
+  it('give the bits that variants compiled when needed give', async () => {
+    const ask = async (compileAhead: boolean) => {
+      const { device, info } = await openNodeGpu()
+      const engine = createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock, compileAhead })
+      await engine.load(loadRequest(model, span))
+      const found = await results(
+        engine,
+        Array.from({ length: 3 }, (_, seed) => segment(engine, open(engine, 32), 'decode', tokens(1, seed))),
+      )
+      engine.dispose()
+      return found
+    }
+    expect(await ask(true)).toEqual(await ask(false))
+  })
+})
+
 describe('a lost device', () => {
   it('ends every pending call, every later one, and says so once', async () => {
     const { engine, device } = await loadedEngine()

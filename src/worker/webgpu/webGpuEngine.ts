@@ -32,6 +32,10 @@ export interface WebGpuEngineOptions {
   readonly clock: Clock
   /** Default: f16 where the adapter has `shader-f16`. */
   readonly kv?: KvType
+  /** Largest buffer that a kernel is given; default: what the device binds. */
+  readonly bindingBytesMax?: number
+  /** Compiles the variants for several rows after each load, not when the first such batch comes: for engines that serve. */
+  readonly compileAhead?: boolean
 }
 
 /** What is loaded. */
@@ -55,17 +59,22 @@ class WebGpuEngine implements Engine {
   readonly #kernels: KernelDevice
   readonly #clock: Clock
   readonly #tuning: Tuning
+  readonly #bindingBytesMax: number
+  readonly #compileAhead: boolean
   #loaded: Loaded | null = null
   #lostMessage: string | null = null
   #disposed = false
   /** The last call's end, whatever its outcome: the next one waits for it. */
   #queue: Promise<unknown> = Promise.resolve()
 
-  constructor({ device, adapterInfo, shaders, clock, kv }: WebGpuEngineOptions) {
+  constructor({ device, adapterInfo, shaders, clock, kv, bindingBytesMax, compileAhead = false }: WebGpuEngineOptions) {
     this.#device = device
     this.#kernels = new KernelDevice(device, shaders)
     this.#clock = clock
     this.#tuning = tuningFor(adapterInfo)
+    const { maxStorageBufferBindingSize, maxBufferSize } = device.limits
+    this.#bindingBytesMax = Math.min(maxStorageBufferBindingSize, maxBufferSize, bindingBytesMax ?? Number.POSITIVE_INFINITY)
+    this.#compileAhead = compileAhead
     const kvType = kvTypeFor(device, kv)
     const { vendor, architecture, description } = adapterInfo
     this.info = {
@@ -141,48 +150,56 @@ class WebGpuEngine implements Engine {
     const { manifest, span, kvPositions, memoryBytesMax } = request
     assert(this.#loaded === null || this.#loaded.blocks.openSlots === 0, 'open slots are closed before another span is loaded')
     this.unload()
+    const { config } = manifest
     const { kvType } = this.info
-    const bindingBytesMax = Math.min(this.#device.limits.maxStorageBufferBindingSize, this.#device.limits.maxBufferSize)
+    const bindingBytesMax = this.#bindingBytesMax
     const memory = planMemory({ manifest, span, kvPositions, kvType, bindingBytesMax })
     refuseAbove(memory, memoryBytesMax)
-    const { config } = manifest
     const plan = planWeights(manifest, span, bindingBytesMax)
     const sizes = scratchSizes(config, span, kvPositions)
     const blocks = new KvBlocks(kvBlockCount(kvPositions))
     refuseLargeBinding({ ...sizes, 'KV cache of a layer': memory.kvBytes / 2 / plan.layers.length }, bindingBytesMax)
-    this.#device.pushErrorScope('out-of-memory')
-    const weights = allocateWeights(this.#device, plan)
-    const kv = allocateKv(this.#device, config, span, kvType, blocks.blocksTotal)
-    const scratch = allocateScratch(this.#device, sizes)
+    const device = this.#device
+    device.pushErrorScope('out-of-memory')
+    const weights = allocateWeights(device, plan)
+    const kv = allocateKv(device, config, span, kvType, blocks.blocksTotal)
+    const scratch = allocateScratch(device, sizes)
     const buffers = [...weights.buffers, ...kv.flatMap((layer) => [layer.keys, layer.values]), ...Object.values(scratch)]
     try {
-      const refused = await this.#device.popErrorScope()
+      const refused = await device.popErrorScope()
       if (refused !== null)
         throw new EngineError('does-not-fit', `the GPU has no room for ${megabytes(memory.totalBytes)}: ${refused.message}`)
-      const ropeDivisors = await fillWeights({ device: this.#device, plan, weights, ...request })
-      const program = await buildProgram({
-        kernels: this.#kernels,
+      const parts = { kernels: this.#kernels, config, span, plan, weights, scratch, kv, kvType, kvPositions, tuning: this.#tuning }
+      // Shaders compile while weights come in.
+      const [program, divisors] = await together(request.signal, (signal) => [
+        buildProgram(parts),
+        fillWeights({ device, plan, weights, loadTensor: request.loadTensor, onProgress: request.onProgress, signal }),
+      ])
+      const target: SubmissionTarget = {
+        device,
         config,
-        span,
-        plan,
-        weights,
         scratch,
-        kv,
-        kvType,
-        kvPositions,
-        tuning: this.#tuning,
-      })
-      const frequencies = ropeTables(config).map(({ base, positionScale, divisors }) =>
-        ropeFrequencies({ base, positionScale, divisors: divisors ? ropeDivisors : null }, config.ropeDimensions),
-      )
-      const workGroup = this.#kernels.workGroup(scratch.works, scratch.rows, scratch.tables, scratch.angles)
-      const staging = createStaging(scratch)
-      const target = { device: this.#device, config, scratch, workGroup, program, staging, ropeFrequencies: frequencies }
+        workGroup: this.#kernels.workGroup(scratch.works, scratch.rows, scratch.tables, scratch.angles),
+        program,
+        staging: createStaging(scratch),
+        ropeFrequencies: ropeTables(config).map((table) =>
+          ropeFrequencies({ ...table, divisors: table.divisors ? divisors : null }, config.ropeDimensions),
+        ),
+      }
       this.#loaded = { config, span, blocks, memory, target, buffers }
+      if (this.#compileAhead) void this.#compileVariants(this.#loaded)
     } catch (error) {
       for (const buffer of buffers) buffer.destroy()
       this.#kernels.release()
       throw error
+    }
+  }
+
+  /** One after the other, so that passes meanwhile find a free processor; what fails here fails again, and is told, where it is used. */
+  async #compileVariants(loaded: Loaded): Promise<void> {
+    for (const compile of loaded.target.program.laterVariants) {
+      if (this.#loaded !== loaded || this.#lostMessage !== null) return
+      await compile().catch(() => undefined)
     }
   }
 
@@ -231,6 +248,22 @@ class WebGpuEngine implements Engine {
       'device-lost',
       `the GPU device was lost (${this.#lostMessage ?? 'no reason given'}); load the span again on a new device`,
     )
+  }
+}
+
+/** Both results; when one fails, the other is stopped and waited for. */
+async function together<First, Second>(
+  signal: AbortSignal,
+  start: (signal: AbortSignal) => readonly [Promise<First>, Promise<Second>],
+): Promise<[First, Second]> {
+  const stop = new AbortController()
+  const jobs = start(AbortSignal.any([signal, stop.signal]))
+  try {
+    return await Promise.all(jobs)
+  } catch (error) {
+    stop.abort()
+    await Promise.allSettled(jobs)
+    throw error
   }
 }
 
