@@ -153,7 +153,7 @@ class Table {
         `${description} in ${runtime}: copies ${copyGbPerSecond.toFixed(1)} GB/s, ${multiplyAddGflops.toFixed(1)} GFLOP/s in registers`,
       )
       printLine(
-        `${'case'.padEnd(50)}${['ms', 'GB/s', 'GFLOP/s', 'of copy', 'NMSE', 'ratio', 'quartiles'].map((cell) => cell.padStart(11)).join('')}`,
+        `${'case'.padEnd(50)}${['ms', 'GB/s', 'GFLOP/s', 'of copy', 'NMSE', 'ratio', 'quartiles'].map((cell) => cell.padStart(13)).join('')}`,
       )
       return
     }
@@ -172,7 +172,7 @@ class Table {
       result.ratio?.toFixed(2) ?? '–',
       low === undefined || high === undefined ? '' : `${low.toFixed(2)}–${high.toFixed(2)}`,
     ]
-    printLine(`${caseText(result).padEnd(50)}${cells.map((cell) => cell.padStart(11)).join('')}`)
+    printLine(`${caseText(result).padEnd(50)}${cells.map((cell) => cell.padStart(13)).join('')}`)
     const { baseline, baselineReason } = result
     if (baseline === null) printLine(`  no baseline: ${baselineReason}`)
     else {

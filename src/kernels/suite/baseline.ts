@@ -8,8 +8,6 @@ export interface BaselineSubject extends Sampler {
   /** Library, version and operator. */
   readonly name: string
   readonly accuracyLevel: number | null
-  /** More calls than these a sample it cannot do alike; 1 where each call must be a run of its own. */
-  readonly callsMax: number
   /** First row of outputs of the last sample, [outputs]. */
   firstRow(): Float32Array
   destroy(): Promise<void>

@@ -52,7 +52,6 @@ async function projectionSubject(
   return {
     name: `${runtime.name} ${graph.operator}`,
     accuracyLevel: graph.accuracyLevel,
-    callsMax: calls,
     async sample(count) {
       assert(count === calls, `the graph has ${calls} calls, not ${count}`)
       const startMs = clock.nowMs()
@@ -96,7 +95,6 @@ async function attentionSubject(runtime: OrtRuntime, clock: Clock, kvType: 'f32'
   return {
     name: `${runtime.name} ${graph.operator}, ${form}`,
     accuracyLevel: graph.accuracyLevel,
-    callsMax: 1,
     async sample(count) {
       assert(count === 1, `attention is timed one call a run, not ${count}`)
       const result = await run()

@@ -34,8 +34,9 @@ const CASE_MS = 1500
 /** One sample takes about this long, so that what a submit costs counts little. */
 const SAMPLE_MS = 10
 const CALLS_MAX = 64
-/** Samples before the first that counts: clocks rise, caches fill. */
+/** Samples before the first that counts: clocks rise, caches fill. Where a call takes long, nothing rises any more. */
 const WARM_UP_SAMPLES = 2
+const LONG_CALL_MS = 250
 const GPU_SAMPLES = 11
 /** A baseline further off does not compute the same. */
 const BASELINE_NMSE_MAX = 1e-4
@@ -99,8 +100,8 @@ function makeSubject({ kernels, tuning }: SuiteRequest, entry: SuiteCase, data: 
 
 /** Enough calls a sample that what surrounds them counts little. Attention against a baseline: one, since its runs are one call each. */
 async function chooseCalls({ baseline }: SuiteRequest, entry: SuiteCase, sampler: SubjectSampler): Promise<number> {
-  await sampler.sample(1)
-  if (entry.kernel === 'attention_decode' && baseline !== null) return 1
+  const firstMs = await sampler.sample(1)
+  if (firstMs > LONG_CALL_MS || (entry.kernel === 'attention_decode' && baseline !== null)) return 1
   const ms = await sampler.sample(1)
   return Math.min(CALLS_MAX, Math.max(1, Math.ceil(SAMPLE_MS / Math.max(ms, 1e-3))))
 }
@@ -138,6 +139,7 @@ async function takeSamples(
   if (opponent !== null) sides.push(async (count) => record(times.theirs, await opponent.sample(calls), count))
   let startMs = clock.nowMs()
   for (let round = -WARM_UP_SAMPLES; ; round++) {
+    if (round < 0 && clock.nowMs() - startMs > LONG_CALL_MS) round = 0
     if (round === 0) startMs = clock.nowMs()
     const spentMs = clock.nowMs() - startMs
     if (round >= SAMPLES_MAX || (round >= SAMPLES_MIN && spentMs >= CASE_MS)) return times
