@@ -25,7 +25,20 @@ const SCENARIOS = {
   '/': ['no-network', 'no-tabs', 'one-tab', 'two-tabs', 'mixed-tabs', 'many-tabs', 'offline'],
   '/contribute': ['no-tabs', 'detecting', 'measuring', 'waiting', 'loading', 'serving', 'alone', 'stopping', 'no-webgpu', 'failed'],
   '/chat': ['no-tabs', 'two-tabs', 'chat-queued', 'chat-reading', 'chat-answering', 'chat-done', 'chat-failed', 'chat-too-long'],
-  '/benchmark': ['two-tabs'],
+  '/bench': [
+    'bench-idle',
+    'bench-running',
+    'bench-done',
+    'bench-ort',
+    'bench-cancelled',
+    'bench-failed',
+    'bench-imported',
+    'bench-compared',
+    'bench-no-webgpu',
+    'bench-no-adapter',
+    'bench-model',
+    'bench-model-loading',
+  ],
   '/nowhere': ['two-tabs'],
 }
 
@@ -79,6 +92,7 @@ async function picture(context, name, url, scenario) {
     await page.getByTestId('chat-input').fill('What is the capital of France? Name two cities with their people in a table.')
     await page.getByTestId('chat-send').click()
   }
+  if (scenario.startsWith('bench-')) await playBench(page, scenario)
   await page.waitForLoadState('networkidle')
   await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true })
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
@@ -88,6 +102,24 @@ async function picture(context, name, url, scenario) {
   for (const { id, nodes } of violations)
     complain(name, `axe ${id}: ${nodes[0]?.html.slice(0, 160)} (${nodes[0]?.failureSummary?.split('\n')[1]?.trim()})`)
   await page.close()
+}
+
+/** What a person does first on the Benchmark page of this scenario: compare, open a file, press Run. */
+async function playBench(page, scenario) {
+  const withOrt = ['bench-running', 'bench-ort', 'bench-failed'].includes(scenario)
+  if (withOrt) await page.getByTestId('bench-ort').check({ force: true })
+  if (['bench-imported', 'bench-compared'].includes(scenario)) {
+    const json = await page.evaluate(() => globalThis.savedRun())
+    await page.setInputFiles('input[type=file]', { name: 'laptop.json', mimeType: 'application/json', buffer: Buffer.from(json) })
+    await page.getByTestId('bench-comparison').waitFor()
+  }
+  if (scenario.startsWith('bench-model')) {
+    await page.getByTestId('bench-model-run').click()
+    await page.waitForTimeout(200)
+  }
+  if (/idle|imported|no-webgpu|model/.test(scenario)) return
+  await page.getByTestId('bench-run').click()
+  await page.waitForTimeout(300)
 }
 
 await browser.close()

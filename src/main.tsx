@@ -1,11 +1,13 @@
 /** The page's composition root: real sockets, clock, randomness and worker for one peer runtime, and the pages that show it. */
 
-import { wrap } from 'comlink'
+import { proxy, wrap } from 'comlink'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
+import type { SuiteApi } from './kernels/suite/index.ts'
 import { createPeerRuntime, type EngineWorkerApi } from './peer/index.ts'
 import { required, TabswarmError } from './shared/index.ts'
-import { App } from './ui/app.tsx'
+import { App, type AppProps } from './ui/app.tsx'
+import { KERNEL_VERSION } from './worker/index.ts'
 
 /** Insecure pages have no WebCrypto: whoever needs a key is told so, and where to go. */
 const noCrypto = new Proxy({} as SubtleCrypto, {
@@ -40,6 +42,22 @@ const runtime = createPeerRuntime({
 })
 globalThis.tabswarm = runtime
 
+/** The kernel suite, in a worker of its own for each run. */
+const bench: AppProps['bench'] = {
+  obstacle: isSecureContext ? ((navigator.gpu as GPU | undefined) === undefined ? 'no-webgpu' : null) : 'insecure',
+  kernelVersion: KERNEL_VERSION,
+  nowMs: () => performance.now(),
+  after: (delayMs, callback) => void setTimeout(callback, delayMs),
+  startSuite() {
+    const worker = new Worker(new URL('./worker/suite.worker.ts', import.meta.url), { type: 'module', name: 'tabswarm-suite' })
+    const suite = wrap<SuiteApi>(worker)
+    return {
+      api: { adapter: () => suite.adapter(), run: (request, listen) => suite.run(request, proxy(listen)), cancel: () => suite.cancel() },
+      terminate: () => worker.terminate(),
+    }
+  },
+}
+
 // The coordinator hears of the end at once instead of by silence; a page that comes back from the cache begins anew.
 addEventListener('pagehide', () => runtime.dispose())
 addEventListener('pageshow', (event) => {
@@ -48,6 +66,6 @@ addEventListener('pageshow', (event) => {
 
 createRoot(required(document.getElementById('root'), 'the element #root')).render(
   <StrictMode>
-    <App runtime={runtime} />
+    <App runtime={runtime} bench={bench} />
   </StrictMode>,
 )

@@ -8,8 +8,9 @@ import { linkFromPort } from '../network/index.ts'
 import type { Link } from '../protocol/index.ts'
 import { type Clock, fromErrorBody, type PeerId, type Sha256, TabswarmError, toErrorBody, type VerifySignature } from '../shared/index.ts'
 import { StageHost } from '../stage/index.ts'
-import { type Engine, KV_BLOCK_POSITIONS, type WeightCache } from '../worker/index.ts'
-import type { DetectedEngine, EngineWorkerApi, Outcome, ServeRequest, WorkerEvents } from './workerApi.ts'
+import { type Engine, type EngineSpeed, KV_BLOCK_POSITIONS, measureEngineSpeed, speedPositions, type WeightCache } from '../worker/index.ts'
+import type { ModelSpeedProgress } from './types.ts'
+import type { DetectedEngine, EngineWorkerApi, MeasureRequest, Outcome, ServeRequest, WorkerEvents } from './workerApi.ts'
 
 export interface EngineHostPorts {
   /** Finds an adapter and builds an engine on a new device. Rejects with a TabswarmError. */
@@ -104,6 +105,10 @@ export class EngineHost implements EngineWorkerApi {
     return outcome(() => this.#inTurn(() => this.#load(request, controller.signal)))
   }
 
+  measure(request: MeasureRequest, onProgress: (progress: ModelSpeedProgress) => void): Promise<Outcome<EngineSpeed>> {
+    return outcome(() => this.#inTurn(() => this.#measure(request, onProgress)))
+  }
+
   async addLink(peerId: PeerId, port: MessagePort): Promise<void> {
     const link = linkFromPort(port, peerId)
     if (this.#stage === null) return link.close({ reason: 'local', detail: 'this tab serves nothing' })
@@ -146,13 +151,38 @@ export class EngineHost implements EngineWorkerApi {
     return null
   }
 
+  async #measure({ manifest, modelUrl, plan }: MeasureRequest, onProgress: (progress: ModelSpeedProgress) => void): Promise<EngineSpeed> {
+    const engine = this.#engine
+    if (engine === null) throw new TabswarmError('not-detected', 'the engine was not detected yet')
+    const { layerCount, vocabularySize } = manifest.config
+    const span = { firstLayer: 0, endLayer: layerCount }
+    await engine.load({
+      manifest,
+      span,
+      loadTensor: this.#tensorLoader({ manifest, modelUrl }, { bytesFromCache: 0 }),
+      memoryBytesMax: Number.MAX_SAFE_INTEGER,
+      kvPositions: speedPositions(plan),
+      onProgress: (bytesLoaded) => onProgress({ kind: 'loading', bytesLoaded, bytesTotal: spanBytes(manifest, span) }),
+      signal: new AbortController().signal,
+    })
+    const { clock } = this.#ports
+    return measureEngineSpeed({
+      engine,
+      layerCount,
+      vocabularySize,
+      plan,
+      nowMs: () => clock.nowMs(),
+      onStep: (step) => onProgress({ kind: 'measuring', step }),
+    })
+  }
+
   #serveLoaded(): void {
     if (this.#loaded === null) return
     const { request, span } = this.#loaded
     this.#stage?.serve({ manifestHash: request.manifestHash, span, config: request.manifest.config })
   }
 
-  #tensorLoader(request: ServeRequest, counter: { bytesFromCache: number }): LoadTensor {
+  #tensorLoader(request: Pick<ServeRequest, 'manifest' | 'modelUrl'>, counter: { bytesFromCache: number }): LoadTensor {
     const { cache, clock, fetch, sha256 } = this.#ports
     return createTensorLoader({
       source: httpWeightSource({

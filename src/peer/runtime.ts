@@ -7,6 +7,7 @@ import { deleteWeightCache, measureWeightCache } from '../worker/index.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
 import { type EngineWorker, Hosting } from './hosting.ts'
 import { type HttpFetch, ModelLibrary } from './modelLibrary.ts'
+import { measureModelSpeed } from './modelSpeed.ts'
 import { type Admission, type RequesterPorts, startAsk } from './requester.ts'
 import { createPeerStore } from './store.ts'
 import type { PeerRuntime } from './types.ts'
@@ -62,6 +63,12 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
       store.setState({ volunteer: { kind: 'off' }, contributingAs: null })
     },
     ask: (request, onProgress) => startAsk(requester, request, onProgress),
+    measureModel: (modelId, onProgress) =>
+      measureModelSpeed(
+        { library, startWorker: host.startWorker, manifestHash: requester.manifestHash, onStored: measureStorage },
+        modelId,
+        onProgress,
+      ),
     async deleteStorage() {
       await deleteWeightCache()
       measureStorage()

@@ -7,6 +7,7 @@ import type { StoreApi } from 'zustand/vanilla'
 import type { Span } from '../model/index.ts'
 import type { ChainStage, LinkKind, NetworkSummary } from '../protocol/index.ts'
 import type { ErrorBody, ModelId, PeerId, SessionId } from '../shared/index.ts'
+import type { EngineSpeed, SpeedStep } from '../worker/index.ts'
 
 export type ConnectionState =
   | { readonly kind: 'connecting' }
@@ -141,6 +142,27 @@ export interface Ask {
   stop(): void
 }
 
+export type ModelSpeedProgress =
+  | { readonly kind: 'starting' }
+  | { readonly kind: 'loading'; readonly bytesLoaded: number; readonly bytesTotal: number }
+  | { readonly kind: 'measuring'; readonly step: SpeedStep }
+
+/** What this tab alone computes of a whole model. */
+export interface ModelSpeed {
+  readonly modelId: ModelId
+  readonly engine: GpuSummary['engine']
+  readonly adapter: string
+  readonly software: boolean
+  readonly speed: EngineSpeed
+}
+
+export interface ModelMeasurement {
+  /** Rejects with a TabswarmError; `cancelled` after `stop`. */
+  readonly result: Promise<ModelSpeed>
+  /** Ends it and gives the GPU back at once. */
+  stop(): void
+}
+
 export interface PeerRuntime {
   readonly store: StoreApi<PeerState>
   /** Consent given: detect, measure, pledge, load, serve. Problems arrive as `volunteer.kind: 'failed'`. */
@@ -148,6 +170,8 @@ export interface PeerRuntime {
   /** Gives GPU memory and the span back at once; what is cached on disk stays. */
   stopContributing(): void
   ask(request: AskRequest, onProgress: (progress: AskProgress) => void): Ask
+  /** Downloads the whole model, times it in a worker of its own, and frees everything. Only on a person's word. */
+  measureModel(modelId: ModelId, onProgress: (progress: ModelSpeedProgress) => void): ModelMeasurement
   /** Deletes the cached weights. */
   deleteStorage(): Promise<void>
   dispose(): void

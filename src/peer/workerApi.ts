@@ -6,6 +6,8 @@
 
 import type { Manifest, Span } from '../model/index.ts'
 import type { ErrorBody, ManifestHash, PeerId } from '../shared/index.ts'
+import type { EngineSpeed, SpeedPlan } from '../worker/index.ts'
+import type { ModelSpeedProgress } from './types.ts'
 
 export type Outcome<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly error: ErrorBody }
 
@@ -28,6 +30,12 @@ export interface ServeRequest {
   readonly span: Span
   readonly kvPositions: number
   readonly memoryBytesMax: number
+}
+
+export interface MeasureRequest {
+  readonly manifest: Manifest
+  readonly modelUrl: string
+  readonly plan: SpeedPlan
 }
 
 export interface LoadProgress {
@@ -68,6 +76,8 @@ export interface EngineWorkerApi {
    * weights are loaded. A later call supersedes one that still loads (`superseded`).
    */
   serve(request: ServeRequest): Promise<Outcome<null>>
+  /** Instead of serving: loads the whole model and times it. After `detect`; the worker is ended afterwards. */
+  measure(request: MeasureRequest, onProgress: (progress: ModelSpeedProgress) => void): Promise<Outcome<EngineSpeed>>
   /** An incoming link that the page has authenticated. */
   addLink(peerId: PeerId, port: MessagePort): Promise<void>
   /** Ends every session with `stopped` and frees the GPU. The worker may be terminated afterwards. */

@@ -6,7 +6,7 @@ import { Container, MantineProvider, Text } from '@mantine/core'
 import { lazy, type ReactNode, Suspense, useState } from 'react'
 import { Route, Switch } from 'wouter'
 import type { PeerRuntime } from '../peer/index.ts'
-import { BenchmarkPage } from './benchmarkPage.tsx'
+import type { BenchHost } from './bench/benchHost.ts'
 import { randomSeed } from './browser.ts'
 import { createChatStore } from './chatStore.ts'
 import { HomePage } from './homePage.tsx'
@@ -16,11 +16,17 @@ import { Shell } from './shell.tsx'
 import { cssVariables, theme } from './theme.ts'
 
 const ContributePage = lazy(async () => ({ default: (await import('./contribute/contributePage.tsx')).ContributePage }))
+const BenchPage = lazy(async () => ({ default: (await import('./bench/benchPage.tsx')).BenchPage }))
 /** Markdown is most of its weight. */
 const ChatPage = lazy(async () => ({ default: (await import('./chat/chatPage.tsx')).ChatPage }))
 
-export function App({ runtime }: { readonly runtime: PeerRuntime }) {
-  const [services] = useState<UiServices>(() => ({ runtime, chat: createChatStore({ runtime, randomSeed }) }))
+export interface AppProps {
+  readonly runtime: PeerRuntime
+  readonly bench: BenchHost
+}
+
+export function App({ runtime, bench }: AppProps) {
+  const [services] = useState<UiServices>(() => ({ runtime, bench, chat: createChatStore({ runtime, randomSeed }) }))
   return (
     <MantineProvider theme={theme} cssVariablesResolver={cssVariables} defaultColorScheme="auto">
       <UiContext value={services}>
@@ -30,7 +36,7 @@ export function App({ runtime }: { readonly runtime: PeerRuntime }) {
               <Route path="/" component={HomePage} />
               <Route path="/contribute" component={ContributePage} />
               <Route path="/chat" component={ChatPage} />
-              <Route path="/benchmark" component={BenchmarkPage} />
+              <Route path="/bench" component={BenchPage} />
               <Route component={NotFoundPage} />
             </Switch>
           </Suspense>

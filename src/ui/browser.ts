@@ -30,6 +30,22 @@ export async function copyText(text: string): Promise<boolean> {
   }
 }
 
+/** This page's address with other search parameters; commas stay as they are, so that people can read it. */
+export function pageAddress(parameters: URLSearchParams): string {
+  const { origin, pathname } = window.location
+  return `${origin}${pathname}?${String(parameters).replaceAll('%2C', ',')}`
+}
+
+/** Saves a text as a file, the way a download link does. */
+export function saveFile(name: string, mediaType: string, text: string): void {
+  const address = URL.createObjectURL(new Blob([text], { type: mediaType }))
+  const link = document.createElement('a')
+  link.href = address
+  link.download = name
+  link.click()
+  URL.revokeObjectURL(address)
+}
+
 export function randomSeed(): number {
   const [seed] = window.crypto.getRandomValues(new Uint32Array(1))
   return seed ?? 0

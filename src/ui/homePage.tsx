@@ -9,7 +9,7 @@ import { NetworkCard } from './swarm/networkCard.tsx'
 const DOORS = [
   { path: '/contribute', name: 'Contribute', text: 'Lend this tab’s GPU. One button starts it, one button ends it.' },
   { path: '/chat', name: 'Chat', text: 'Ask the swarm, and watch which tab computes which layers.' },
-  { path: '/benchmark', name: 'Benchmark', text: 'Measure this machine and compare. Coming soon.' },
+  { path: '/bench', name: 'Benchmark', text: 'Measure what your GPU reaches in the programs of real models, and compare.' },
 ] as const
 
 export function HomePage() {

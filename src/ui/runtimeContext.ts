@@ -4,11 +4,13 @@ import { createContext, use } from 'react'
 import { useStore } from 'zustand'
 import type { PeerRuntime, PeerState } from '../peer/index.ts'
 import { required } from '../shared/index.ts'
+import type { BenchHost } from './bench/benchHost.ts'
 import type { ChatStore } from './chatStore.ts'
 
 export interface UiServices {
   readonly runtime: PeerRuntime
   readonly chat: ChatStore
+  readonly bench: BenchHost
 }
 
 export const UiContext = createContext<UiServices | null>(null)

@@ -11,7 +11,7 @@ import styles from './shell.module.css'
 const PAGES = [
   { path: '/contribute', name: 'Contribute' },
   { path: '/chat', name: 'Chat' },
-  { path: '/benchmark', name: 'Benchmark' },
+  { path: '/bench', name: 'Benchmark' },
 ] as const
 
 export function Shell({ children }: { readonly children: ReactNode }) {

@@ -90,6 +90,17 @@ const onAsk = (play: (ask: FakeRuntime['asks'][number]) => void): Play => {
     }
   }
 }
+const onMeasure = (play: (measurement: FakeRuntime['measurements'][number]) => void): Play => {
+  return (runtime) => {
+    const measure = runtime.measureModel.bind(runtime)
+    runtime.measureModel = (modelId, onProgress) => {
+      const started = measure(modelId, onProgress)
+      const scripted = runtime.measurements.at(-1)
+      if (scripted !== undefined) setTimeout(() => play(scripted), 50)
+      return started
+    }
+  }
+}
 const phase = (progress: Partial<AskProgress>): Play => onAsk((ask) => ask.progress(progress))
 const fails = (reason: string, message: string): Play => onAsk((ask) => ask.reject(fromErrorBody({ reason, message })))
 
@@ -116,6 +127,30 @@ const chats: Record<string, Play> = {
   ),
 }
 
+const whole: Record<string, Play> = {
+  'bench-model': onMeasure((measurement) =>
+    measurement.resolve({
+      modelId: MODEL_ID,
+      engine: 'webgpu',
+      adapter: 'NVIDIA GeForce RTX 4070',
+      software: false,
+      speed: {
+        prefill: [
+          { tokens: 64, tokensPerSecond: 5_210, medianMs: 12.3, runs: 21 },
+          { tokens: 512, tokensPerSecond: 11_400, medianMs: 44.9, runs: 21 },
+        ],
+        decode: [
+          { sessions: 1, tokensPerSecond: 212, medianMs: 4.7, runs: 21 },
+          { sessions: 8, tokensPerSecond: 1_240, medianMs: 6.5, runs: 21 },
+        ],
+      },
+    }),
+  ),
+  'bench-model-loading': onMeasure((measurement) =>
+    measurement.progress({ kind: 'loading', bytesLoaded: 41_000_000, bytesTotal: 98_362_432 }),
+  ),
+}
+
 export function startScenario(name: string): FakeRuntime {
   const volunteer = volunteers[name]
   const network =
@@ -128,6 +163,7 @@ export function startScenario(name: string): FakeRuntime {
     runtime.store.setState({ connection: { kind: 'offline', error, retryInMs: 8_000 } })
   }
   chats[name]?.(runtime)
+  whole[name]?.(runtime)
   return runtime
 }
 

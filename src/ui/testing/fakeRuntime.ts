@@ -4,7 +4,18 @@
  */
 
 import { createStore } from 'zustand/vanilla'
-import type { Answer, Ask, AskProgress, AskRequest, PeerRuntime, PeerState, RouteStage } from '../../peer/index.ts'
+import type {
+  Answer,
+  Ask,
+  AskProgress,
+  AskRequest,
+  ModelMeasurement,
+  ModelSpeed,
+  ModelSpeedProgress,
+  PeerRuntime,
+  PeerState,
+  RouteStage,
+} from '../../peer/index.ts'
 import type { NetworkSummary } from '../../protocol/index.ts'
 import type { ManifestHash, ModelId, PeerId, SessionId } from '../../shared/index.ts'
 
@@ -76,9 +87,19 @@ export interface ScriptedAsk {
   reject(error: Error): void
 }
 
+/** One measurement of a model under way: the test plays the worker. */
+export interface ScriptedMeasurement {
+  readonly modelId: ModelId
+  readonly stopped: boolean
+  progress(progress: ModelSpeedProgress): void
+  resolve(result: ModelSpeed): void
+  reject(error: Error): void
+}
+
 export class FakeRuntime implements PeerRuntime {
   readonly store
   readonly asks: ScriptedAsk[] = []
+  readonly measurements: ScriptedMeasurement[] = []
   readonly calls: string[] = []
 
   constructor(state: Partial<PeerState> = {}) {
@@ -101,6 +122,27 @@ export class FakeRuntime implements PeerRuntime {
   stopContributing(): void {
     this.calls.push('stop')
     this.store.setState({ volunteer: { kind: 'off' } })
+  }
+
+  measureModel(modelId: ModelId, onProgress: (progress: ModelSpeedProgress) => void): ModelMeasurement {
+    let settle: { resolve: (result: ModelSpeed) => void; reject: (error: Error) => void } | undefined
+    const result = new Promise<ModelSpeed>((resolve, reject) => {
+      settle = { resolve, reject }
+    })
+    const scripted = {
+      modelId,
+      stopped: false,
+      progress: onProgress,
+      resolve: (value: ModelSpeed) => settle?.resolve(value),
+      reject: (error: Error) => settle?.reject(error),
+    }
+    this.measurements.push(scripted)
+    return {
+      result,
+      stop() {
+        scripted.stopped = true
+      },
+    }
   }
 
   async deleteStorage(): Promise<void> {

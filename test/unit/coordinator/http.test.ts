@@ -31,7 +31,7 @@ function getRaw(path: string): Promise<{ status: number; body: string }> {
 }
 
 describe('web app', () => {
-  it.each(['/', '/contribute', '/chat', '/benchmark', '/contribute?pledge-mb=100'])('answers the page %s with index.html', async (page) => {
+  it.each(['/', '/contribute', '/chat', '/bench', '/contribute?pledge-mb=100'])('answers the page %s with index.html', async (page) => {
     const response = await get(page)
     expect(response.status).toBe(200)
     expect(response.headers.get('content-type')).toMatch('text/html')

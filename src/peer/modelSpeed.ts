@@ -1,0 +1,71 @@
+/**
+ * Model speed: how many tokens a second this tab alone computes of a whole model. Its own worker for as long as it takes, so that Stop
+ * gives the GPU back at once whatever is under way; what a contribution of the same tab does goes on beside it.
+ */
+
+import { proxy } from 'comlink'
+import { type ErrorBody, fromErrorBody, type ManifestHash, type ModelId, TabswarmError } from '../shared/index.ts'
+import type { SpeedPlan } from '../worker/index.ts'
+import type { EngineWorker } from './hosting.ts'
+import type { ModelLibrary } from './modelLibrary.ts'
+import type { ModelMeasurement, ModelSpeed, ModelSpeedProgress } from './types.ts'
+import type { DetectedEngine, Outcome } from './workerApi.ts'
+
+export interface ModelSpeedPorts {
+  readonly library: Pick<ModelLibrary, 'manifest' | 'modelUrl'>
+  readonly startWorker: () => EngineWorker
+  /** What the coordinator announced; rejects where it does not serve the model. */
+  readonly manifestHash: (modelId: ModelId) => Promise<ManifestHash>
+  /** Weights were kept, or might have been. */
+  readonly onStored: () => void
+}
+
+const PLAN: SpeedPlan = { prefillTokens: [64, 512], decodeSessions: [1, 8], measureMs: 3_000, runsMin: 3, runsMax: 21 }
+/** The processor emulates: a prompt of 512 tokens would take minutes. */
+const SOFTWARE_PLAN: SpeedPlan = { ...PLAN, prefillTokens: [64], runsMin: 2 }
+
+export function measureModelSpeed(
+  ports: ModelSpeedPorts,
+  modelId: ModelId,
+  onProgress: (progress: ModelSpeedProgress) => void,
+): ModelMeasurement {
+  const worker = ports.startWorker()
+  let stop: () => void = () => undefined
+  const stopped = new Promise<never>((_, reject) => {
+    stop = () => reject(new TabswarmError('cancelled', 'the measurement was stopped'))
+  })
+  const result = Promise.race([measure(ports, worker, modelId, onProgress), stopped]).finally(() => {
+    worker.terminate()
+    ports.onStored()
+  })
+  return { result, stop }
+}
+
+async function measure(
+  { library, manifestHash }: ModelSpeedPorts,
+  { api }: EngineWorker,
+  modelId: ModelId,
+  onProgress: (progress: ModelSpeedProgress) => void,
+): Promise<ModelSpeed> {
+  onProgress({ kind: 'starting' })
+  const manifest = await library.manifest(modelId, await manifestHash(modelId))
+  const detected: DetectedEngine = unwrap(await api.detect())
+  const plan = detected.software ? SOFTWARE_PLAN : PLAN
+  const speed = unwrap(
+    await api.measure(
+      { manifest, modelUrl: library.modelUrl(modelId), plan: within(plan, manifest.config.contextLength) },
+      proxy(onProgress),
+    ),
+  )
+  return { modelId, engine: detected.engine, adapter: detected.adapter, software: detected.software, speed }
+}
+
+function within(plan: SpeedPlan, contextLength: number): SpeedPlan {
+  return { ...plan, prefillTokens: plan.prefillTokens.filter((tokens) => tokens <= contextLength) }
+}
+
+function unwrap<Value>(outcome: Outcome<Value>): Value {
+  if (outcome.ok) return outcome.value
+  const error: ErrorBody = outcome.error
+  throw fromErrorBody(error)
+}
