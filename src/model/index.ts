@@ -29,6 +29,7 @@ export {
   isLastSpan,
   layerBytes,
   layerMultiplyAccumulates,
+  layerParts,
   spanBytes,
   spanParts,
 } from './spans.ts'

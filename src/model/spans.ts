@@ -35,10 +35,15 @@ export function spanBytes(manifest: Manifest, span: Span): number {
   return sumBytes(spanParts(manifest, span))
 }
 
-/** Bytes of one layer alone, without embedding, head and what all spans share. */
-export function layerBytes(manifest: Manifest, layer: number): number {
+/** The tensors of one layer alone, without embedding, head and what all spans share. */
+export function layerParts(manifest: Manifest, layer: number): ManifestTensor[] {
   const names = layerTensors(manifest.config, layer)
-  return sumBytes(manifest.tensors.filter((tensor) => names.has(tensor.name)))
+  return manifest.tensors.filter((tensor) => names.has(tensor.name))
+}
+
+/** Their bytes in the file. */
+export function layerBytes(manifest: Manifest, layer: number): number {
+  return sumBytes(layerParts(manifest, layer))
 }
 
 function sumBytes(tensors: readonly ManifestTensor[]): number {

@@ -8,13 +8,21 @@ import { linkFromPort } from '../network/index.ts'
 import type { Link } from '../protocol/index.ts'
 import { type Clock, fromErrorBody, type PeerId, type Sha256, TabswarmError, toErrorBody, type VerifySignature } from '../shared/index.ts'
 import { StageHost } from '../stage/index.ts'
-import { type Engine, type EngineSpeed, KV_BLOCK_POSITIONS, measureEngineSpeed, speedPositions, type WeightCache } from '../worker/index.ts'
+import {
+  type Engine,
+  type EngineChoice,
+  type EngineSpeed,
+  KV_BLOCK_POSITIONS,
+  measureEngineSpeed,
+  speedPositions,
+  type WeightCache,
+} from '../worker/index.ts'
 import type { ModelSpeedProgress } from './types.ts'
 import type { DetectedEngine, EngineWorkerApi, MeasureRequest, Outcome, ServeRequest, WorkerEvents } from './workerApi.ts'
 
 export interface EngineHostPorts {
-  /** Finds an adapter and builds an engine on a new device. Rejects with a TabswarmError. */
-  readonly openEngine: () => Promise<{ readonly engine: Engine; readonly detected: DetectedEngine }>
+  /** Opens the engine that was chosen, on a new device where it has one. Rejects with a TabswarmError. */
+  readonly openEngine: (choice: EngineChoice) => Promise<{ readonly engine: Engine; readonly detected: DetectedEngine }>
   /** Device time in milliseconds since the epoch. */
   readonly clock: Clock
   readonly cache: WeightCache
@@ -49,10 +57,10 @@ export class EngineHost implements EngineWorkerApi {
     this.#ports = ports
   }
 
-  detect(): Promise<Outcome<DetectedEngine>> {
+  detect(choice: EngineChoice): Promise<Outcome<DetectedEngine>> {
     return outcome(async () => {
       await this.stop()
-      const { engine, detected } = await this.#ports.openEngine()
+      const { engine, detected } = await this.#ports.openEngine(choice)
       this.#engine = engine
       void engine.lost.then(({ message }) => {
         if (this.#engine === engine) this.#events?.onDeviceLost(message)

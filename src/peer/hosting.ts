@@ -7,6 +7,7 @@ import { proxy, type Remote, transfer } from 'comlink'
 import { serveLink } from '../network/index.ts'
 import type { Assignment, Link } from '../protocol/index.ts'
 import { type PeerId, toErrorBody } from '../shared/index.ts'
+import type { EngineChoice } from '../worker/index.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
 import type { ModelLibrary } from './modelLibrary.ts'
 import type { VolunteerState } from './types.ts'
@@ -23,6 +24,7 @@ export interface HostingOptions {
   readonly library: ModelLibrary
   readonly startWorker: () => EngineWorker
   readonly pledgeBytes: number
+  readonly engine: EngineChoice
   readonly onState: (state: VolunteerState) => void
   /** The peer that contributes, as soon as it has a key. */
   readonly onPeer: (peerId: PeerId) => void
@@ -113,7 +115,7 @@ export class Hosting {
   async #detect(): Promise<Outcome<DetectedEngine>> {
     this.#engineReady = false
     this.#hostedKey = null
-    const detected = await this.#worker.api.detect()
+    const detected = await this.#worker.api.detect(this.#options.engine)
     this.#engineReady = detected.ok
     await this.#hostIfOnline()
     return detected

@@ -1,5 +1,6 @@
 /** peer: the runtime of one tab, volunteer and requester, and what its engine worker does; without any framework. */
 
+export { type EngineChoice, engineChoices } from '../worker/index.ts'
 export { EngineHost, type EngineHostPorts } from './engineHost.ts'
 export type { EngineWorker } from './hosting.ts'
 export { createPeerRuntime, type RuntimeHost } from './runtime.ts'

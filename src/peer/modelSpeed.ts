@@ -49,7 +49,7 @@ async function measure(
 ): Promise<ModelSpeed> {
   onProgress({ kind: 'starting' })
   const manifest = await library.manifest(modelId, await manifestHash(modelId))
-  const detected: DetectedEngine = unwrap(await api.detect())
+  const detected: DetectedEngine = unwrap(await api.detect('auto'))
   const plan = detected.software ? SOFTWARE_PLAN : PLAN
   const speed = unwrap(
     await api.measure(

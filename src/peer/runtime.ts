@@ -38,7 +38,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   measureStorage()
   return {
     store,
-    contribute({ pledgeBytes }) {
+    contribute({ pledgeBytes, engine }) {
       hosting?.stop()
       // Asked for where it helps; browsers that refuse may evict, which costs a download.
       void storage?.persist().catch(() => false)
@@ -47,6 +47,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
         library,
         startWorker: host.startWorker,
         pledgeBytes,
+        engine,
         onState: (volunteer) => {
           if (hosting === current || hosting === null) store.setState({ volunteer })
         },

@@ -7,7 +7,7 @@ import type { StoreApi } from 'zustand/vanilla'
 import type { Span } from '../model/index.ts'
 import type { ChainStage, LinkKind, NetworkSummary } from '../protocol/index.ts'
 import type { ErrorBody, ModelId, PeerId, SessionId } from '../shared/index.ts'
-import type { EngineSpeed, SpeedStep } from '../worker/index.ts'
+import type { EngineChoice, EngineInfo, EngineSpeed, SpeedStep } from '../worker/index.ts'
 
 export type ConnectionState =
   | { readonly kind: 'connecting' }
@@ -16,7 +16,7 @@ export type ConnectionState =
   | { readonly kind: 'offline'; readonly error: ErrorBody; readonly retryInMs: number }
 
 export interface GpuSummary {
-  readonly engine: 'webgpu' | 'cpu'
+  readonly engine: EngineInfo['engine']
   readonly adapter: string
   /** A software adapter such as SwiftShader: honest, slow. */
   readonly software: boolean
@@ -166,7 +166,7 @@ export interface ModelMeasurement {
 export interface PeerRuntime {
   readonly store: StoreApi<PeerState>
   /** Consent given: detect, measure, pledge, load, serve. Problems arrive as `volunteer.kind: 'failed'`. */
-  contribute(options: { readonly pledgeBytes: number }): void
+  contribute(options: { readonly pledgeBytes: number; readonly engine: EngineChoice }): void
   /** Gives GPU memory and the span back at once; what is cached on disk stays. */
   stopContributing(): void
   ask(request: AskRequest, onProgress: (progress: AskProgress) => void): Ask

@@ -6,14 +6,14 @@
 
 import type { Manifest, Span } from '../model/index.ts'
 import type { ErrorBody, ManifestHash, PeerId } from '../shared/index.ts'
-import type { EngineSpeed, SpeedPlan } from '../worker/index.ts'
+import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan } from '../worker/index.ts'
 import type { ModelSpeedProgress } from './types.ts'
 
 export type Outcome<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly error: ErrorBody }
 
 /** What the worker found out about this device. */
 export interface DetectedEngine {
-  readonly engine: 'webgpu' | 'cpu'
+  readonly engine: EngineInfo['engine']
   readonly adapter: string
   readonly software: boolean
   readonly numericClass: string
@@ -65,8 +65,8 @@ export interface WorkerEvents {
 }
 
 export interface EngineWorkerApi {
-  /** Finds an adapter, makes a device, measures it. `no-webgpu` and `no-adapter` say what to do. */
-  detect(): Promise<Outcome<DetectedEngine>>
+  /** Opens the engine that was chosen and measures it. `no-webgpu` and `no-adapter` say what to do. */
+  detect(choice: EngineChoice): Promise<Outcome<DetectedEngine>>
   /** Who this stage is and whom it trusts; once, after `detect`. */
   host(identity: { readonly peerId: PeerId; readonly coordinatorKey: Uint8Array }, events: WorkerEvents): Promise<void>
   /** Coordinator time minus this device's, milliseconds; again after each reconnect. */

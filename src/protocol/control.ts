@@ -13,7 +13,7 @@ import { amount, base64Url, count, describeIssue, layer, manifestHash, modelId, 
 
 const bytes = count(2 ** 50)
 const span = v.strictObject({ firstLayer: layer, endLayer: layer })
-const engineName = v.picklist(['webgpu', 'cpu'])
+const engineName = v.picklist(['webgpu', 'wasm', 'cpu'])
 
 const chainStageSchema = v.strictObject({ peerId, firstLayer: layer, endLayer: layer, engine: engineName, adapter: text(200) })
 /** A stage of an admitted chain, with what the route panel says of it. */

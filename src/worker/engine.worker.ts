@@ -4,7 +4,20 @@ import { expose } from 'comlink'
 import { sha256Of, signatureVerifier } from '../network/index.ts'
 import { EngineHost } from '../peer/index.ts'
 import { type Clock, TabswarmError } from '../shared/index.ts'
-import { createWebGpuEngine, KERNEL_VERSION, measureMacsPerSecond, openDevice, openWeightCache } from './index.ts'
+import {
+  chooseEngine,
+  createOrtEngine,
+  createWebGpuEngine,
+  type EngineChoice,
+  KERNEL_VERSION,
+  measureMacsPerSecond,
+  measureWasmMacsPerSecond,
+  type OpenedEngine,
+  type OrtRuntime,
+  openDevice,
+  openWeightCache,
+  threadCount,
+} from './index.ts'
 import { bundledShader } from './shaderBundle.ts'
 
 /** Time origins of page and worker differ; milliseconds since the epoch don't. */
@@ -16,7 +29,7 @@ const clock: Clock = {
   },
 }
 
-async function openEngine() {
+async function openWebGpu(): Promise<OpenedEngine> {
   // Absent in browsers without WebGPU, and in insecure contexts.
   const gpu: GPU | undefined = navigator.gpu
   if (gpu === undefined) {
@@ -33,13 +46,41 @@ async function openEngine() {
       'the browser found no GPU that it may use; update the graphics driver, or switch hardware acceleration on',
     )
   const { device, adapter, description, software } = opened
-  const engine = createWebGpuEngine({ device, adapterInfo: adapter.info, shaders: bundledShader, clock })
+  const engine = createWebGpuEngine({ device, adapterInfo: adapter.info, shaders: bundledShader, clock, compileAhead: true })
   const macsPerSecond = await measureMacsPerSecond(device, bundledShader, clock)
-  const { numericClass } = engine.info
-  return {
-    engine,
-    detected: { engine: 'webgpu' as const, adapter: description, software, numericClass, kernelVersion: KERNEL_VERSION, macsPerSecond },
-  }
+  return { engine, adapter: description, software, macsPerSecond }
+}
+
+let wasmRuntime: Promise<OrtRuntime> | null = null
+
+async function openWasm(): Promise<OpenedEngine> {
+  const threads = threadCount({ cores: navigator.hardwareConcurrency, isolated: self.crossOriginIsolated })
+  // Its files are downloaded now, and not again for a second contribution of the same worker.
+  wasmRuntime ??= import('./wasmRuntime.ts').then(({ startWasmRuntime }) => startWasmRuntime(threads))
+  const runtime = await wasmRuntime
+  const nowMs = () => clock.nowMs()
+  const adapter = `CPU (WebAssembly, ${threads} thread${threads === 1 ? '' : 's'})`
+  const macsPerSecond = await measureWasmMacsPerSecond(runtime, nowMs)
+  return { engine: createOrtEngine({ runtime, description: adapter, nowMs, pause: taskPause() }), adapter, software: true, macsPerSecond }
+}
+
+/** Lets waiting messages be handled; a timer would wait four milliseconds. */
+function taskPause(): () => Promise<void> {
+  const { port1, port2 } = new MessageChannel()
+  const waiting: (() => void)[] = []
+  port1.onmessage = () => waiting.shift()?.()
+  return () =>
+    new Promise((resolve) => {
+      waiting.push(resolve)
+      port2.postMessage(null)
+    })
+}
+
+async function openEngine(choice: EngineChoice) {
+  const { engine, adapter, software, macsPerSecond } = await chooseEngine(choice, { webgpu: openWebGpu, wasm: openWasm })
+  const { engine: name, numericClass } = engine.info
+  // One version for the whole page: what a tab of another version computes is not mixed with this, whatever its engine.
+  return { engine, detected: { engine: name, adapter, software, numericClass, kernelVersion: KERNEL_VERSION, macsPerSecond } }
 }
 
 expose(

@@ -1,5 +1,6 @@
 /** worker: the engine of a span, see engine.ts. */
 
+export { chooseEngine, type EngineChoice, engineChoices, type OpenedEngine } from './chooseEngine.ts'
 export { bestCandidates } from './cpu/candidates.ts'
 export { type CpuEngineOptions, createCpuEngine } from './cpu/cpuEngine.ts'
 export type {
@@ -18,10 +19,12 @@ export type {
 export { type EngineSpeed, measureEngineSpeed, type Speed, type SpeedPlan, type SpeedStep, speedPositions } from './engineSpeed.ts'
 export { EngineError } from './errors.ts'
 export { KV_BLOCK_POSITIONS, kvBlockCount } from './kvBlocks.ts'
+export { measureWasmMacsPerSecond } from './ort/measureSpeed.ts'
 export { createOrtEngine, type OrtEngineOptions } from './ort/ortEngine.ts'
 export type { OrtRuntime } from './ort/runtime.ts'
+export { threadCount } from './ort/threads.ts'
 export { measureMacsPerSecond } from './webgpu/measureSpeed.ts'
-export { type OpenedDevice, openDevice } from './webgpu/openDevice.ts'
+export { type OpenDeviceOptions, type OpenedDevice, openDevice } from './webgpu/openDevice.ts'
 export { tuningFor } from './webgpu/tuning.ts'
 export { createWebGpuEngine, KERNEL_VERSION, type WebGpuEngineOptions } from './webgpu/webGpuEngine.ts'
 export { deleteWeightCache, measureWeightCache, openWeightCache, type WeightCache, type WeightStorage } from './weightCache.ts'

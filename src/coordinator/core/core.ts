@@ -26,7 +26,7 @@ import {
   PING_INTERVAL_MS,
   SUMMARY_INTERVAL_MS,
 } from './limits.ts'
-import { common, covers, isChoosable, newPeer, type PeerRecord, type Pledge, sameSpan, withdraw } from './peers.ts'
+import { common, covers, isChoosable, newPeer, type PeerRecord, type Pledge, sameSpan, weightFormOf, withdraw } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
 import { Plan, type SwarmModel } from './plan.ts'
 import { uncovered } from './route.ts'
@@ -174,6 +174,7 @@ export class CoordinatorCore {
     withdraw(peer)
     peer.pledge = pledge
     peer.memoryBytes = pledge.memoryBytes
+    peer.weightForm = weightFormOf(pledge.engine)
     this.#levelSpeeds(pledge)
     peer.failures = 0
     peer.blockedUntilMs = 0
@@ -348,7 +349,7 @@ export class CoordinatorCore {
     if (order !== null && order.modelId === model.modelId && sameSpan(order.span, span)) return
     if (this.#mustStay(peer, model, span, nowMs)) return
     const loaded = this.#isLoaded(peer, model.modelId, span)
-    const kvPositions = loaded ? required(peer.loaded, 'the loaded span').kvPositions : kvPositionsFor(model.costs, span, peer.memoryBytes)
+    const kvPositions = loaded ? required(peer.loaded, 'the loaded span').kvPositions : kvPositionsFor(model.costs, span, peer)
     // A span that has to be loaded takes the place of what is there.
     if (!loaded) {
       peer.served = null

@@ -1,24 +1,33 @@
 /**
  * Costs: what a span of a model takes, as plain numbers, so that placement needs no manifest. Memory is what an engine
- * needs at most, whichever it is: KV in f32, weights as a GPU lays them, scratch beside. Placement trusts these numbers;
+ * needs at most, whichever it is: KV in f32, weights in the form that it keeps, scratch beside. Placement trusts these numbers;
  * an engine that needs more says `does-not-fit`, and is given less.
  */
 
 import {
   attentionWidths,
   headMultiplyAccumulates,
-  layerBytes,
   layerMultiplyAccumulates,
+  layerParts,
   type Manifest,
+  type ManifestTensor,
   type ModelConfig,
   type Span,
-  spanBytes,
+  spanParts,
 } from '../../model/index.ts'
 import { KV_BLOCK_POSITIONS, KV_POSITIONS_MIN, KV_POSITIONS_WANTED } from './limits.ts'
 
-export interface ModelCosts {
-  readonly layerCount: number
-  readonly contextLength: number
+/** How an engine keeps weights: in the file's blocks as a GPU lays them, or as f32 as the engine without a GPU does. */
+export type WeightForm = 'blocks' | 'f32'
+
+/** What a peer has for layers. */
+export interface Room {
+  readonly memoryBytes: number
+  readonly weightForm: WeightForm
+}
+
+/** Bytes, for one form of the weights. */
+export interface FormCosts {
   /** Weights of the largest layer; all layers count as large. */
   readonly layerBytes: number
   readonly embeddingBytes: number
@@ -26,10 +35,16 @@ export interface ModelCosts {
   readonly headBytes: number
   /** Of embedding and head, what a peer with both holds only once. */
   readonly sharedHeadBytes: number
-  readonly kvBytesPerPositionPerLayer: number
   readonly scratchBytes: number
   /** Scratch of the last span beside: logits. */
   readonly headScratchBytes: number
+}
+
+export interface ModelCosts {
+  readonly layerCount: number
+  readonly contextLength: number
+  readonly forms: Readonly<Record<WeightForm, FormCosts>>
+  readonly kvBytesPerPositionPerLayer: number
   readonly macsPerLayer: number
   readonly headMacs: number
 }
@@ -47,29 +62,86 @@ const SCRATCH_FIXED_BYTES = 8 * 1024 * 1024
 /** Rows whose logits an engine computes at a time, in three buffers: logits, output, readback. */
 const LOGIT_ROWS = 3 * 8
 
+/** What the engine without a GPU takes for its code, and for each of the graphs that it cuts a layer into. */
+const WASM_FIXED_BYTES = 36 * 1024 * 1024
+const WASM_GRAPH_BYTES = 32 * 1024
+/** Rows of one prompt that attend together there, over all blocks at once. */
+const WASM_TILE_ROWS = 32
+/** Rows whose logits exist there at a time, twice. */
+const WASM_LOGIT_ROWS = 2 * 8
+/** The head is loaded there in pieces of so many bytes, each of which exists twice meanwhile. */
+const WASM_HEAD_BYTES = 2 * 32 * 1024 * 1024
+
 export function costsOf(manifest: Manifest): ModelCosts {
   const { config } = manifest
-  const layers = Array.from({ length: config.layerCount }, (_, layer) => layerBytes(manifest, layer))
-  const bytesOf = (firstLayer: number, endLayer: number) => spanBytes(manifest, { firstLayer, endLayer })
-  const sum = (firstLayer: number, endLayer: number) => layers.slice(firstLayer, endLayer).reduce((total, bytes) => total + bytes, 0)
-  const last = config.layerCount - 1
-  // Of a one-layer model nothing can be told apart, and nothing has to be: both ends are always at one peer.
-  const embeddingBytes = last === 0 ? 0 : bytesOf(0, 1) - sum(0, 1)
-  const headBytes = last === 0 ? bytesOf(0, 1) - sum(0, 1) : bytesOf(last, last + 1) - sum(last, last + 1)
-  const bothBytes = bytesOf(0, last + 1) - sum(0, last + 1)
-  const onGpu = (bytes: number) => Math.ceil(bytes * LAYOUT_GROWTH)
   return {
     layerCount: config.layerCount,
     contextLength: config.contextLength,
-    layerBytes: onGpu(Math.max(...layers)),
+    forms: { blocks: blockCosts(manifest), f32: f32Costs(manifest) },
+    kvBytesPerPositionPerLayer: 2 * 4 * attentionWidths(config).kv,
+    macsPerLayer: layerMultiplyAccumulates(config),
+    headMacs: headMultiplyAccumulates(config),
+  }
+}
+
+function blockCosts(manifest: Manifest): FormCosts {
+  const { layerBytes, embeddingBytes, headBytes, bothBytes } = partBytes(manifest, fileBytes)
+  const onGpu = (bytes: number) => Math.ceil(bytes * LAYOUT_GROWTH)
+  return {
+    layerBytes: onGpu(layerBytes),
     embeddingBytes: onGpu(embeddingBytes),
     headBytes: onGpu(headBytes),
     sharedHeadBytes: Math.max(0, onGpu(embeddingBytes + headBytes - bothBytes)),
-    kvBytesPerPositionPerLayer: 2 * 4 * config.kvHeadCount * config.headSize,
-    scratchBytes: scratchBytes(config),
-    headScratchBytes: LOGIT_ROWS * 4 * config.vocabularySize,
-    macsPerLayer: layerMultiplyAccumulates(config),
-    headMacs: headMultiplyAccumulates(config),
+    scratchBytes: scratchBytes(manifest.config),
+    headScratchBytes: LOGIT_ROWS * 4 * manifest.config.vocabularySize,
+  }
+}
+
+/** The embedding stays in the file's blocks there; a tied head is a copy of its own. */
+function f32Costs(manifest: Manifest): FormCosts {
+  const { config } = manifest
+  const inFile = partBytes(manifest, fileBytes)
+  const asF32 = partBytes(manifest, f32Bytes)
+  const expertCount = config.experts?.count ?? 0
+  const dense = partBytes(manifest, (tensor) => (isExperts(tensor) ? 0 : f32Bytes(tensor))).layerBytes
+  const largestGraph = Math.max(dense, (asF32.layerBytes - dense) / Math.max(1, expertCount))
+  return {
+    layerBytes: asF32.layerBytes + (2 + expertCount) * WASM_GRAPH_BYTES,
+    embeddingBytes: inFile.embeddingBytes,
+    headBytes: asF32.headBytes,
+    sharedHeadBytes: 0,
+    // A graph exists twice while it is loaded, beside what it is made of.
+    scratchBytes: Math.ceil(WASM_FIXED_BYTES + Math.max(2 * largestGraph + inFile.layerBytes, wasmPassBytes(config))),
+    headScratchBytes: WASM_LOGIT_ROWS * 4 * config.vocabularySize + inFile.headBytes + Math.max(0, WASM_HEAD_BYTES - 2 * largestGraph),
+  }
+}
+
+function fileBytes({ byteLength }: ManifestTensor): number {
+  return byteLength
+}
+
+function f32Bytes({ shape }: ManifestTensor): number {
+  return 4 * shape.reduce((product, size) => product * size, 1)
+}
+
+/** Matrices of all experts in one tensor have a third axis. */
+function isExperts({ shape }: ManifestTensor): boolean {
+  return shape.length === 3
+}
+
+/** Bytes of a model's parts, by what one tensor takes. */
+function partBytes(manifest: Manifest, bytesOf: (tensor: ManifestTensor) => number) {
+  const sum = (tensors: readonly ManifestTensor[]) => tensors.reduce((total, tensor) => total + bytesOf(tensor), 0)
+  const ofSpan = (firstLayer: number, endLayer: number) => sum(spanParts(manifest, { firstLayer, endLayer }))
+  const layers = Array.from({ length: manifest.config.layerCount }, (_, layer) => sum(layerParts(manifest, layer)))
+  const last = layers.length - 1
+  // Of a one-layer model nothing can be told apart, and nothing has to be: both ends are always at one peer.
+  const bothBytes = ofSpan(0, last + 1) - layers.reduce((total, bytes) => total + bytes, 0)
+  return {
+    layerBytes: Math.max(...layers),
+    embeddingBytes: last === 0 ? 0 : ofSpan(0, 1) - (layers[0] ?? 0),
+    headBytes: last === 0 ? bothBytes : ofSpan(last, last + 1) - (layers[last] ?? 0),
+    bothBytes,
   }
 }
 
@@ -84,8 +156,17 @@ function scratchBytes(config: ModelConfig): number {
   return 4 * SCRATCH_ROWS * rowValues + PANEL_BYTES_PER_COLUMN * columnsMax + SCRATCH_FIXED_BYTES
 }
 
+/** What a pass of the engine without a GPU needs: rows through the widest layer, and a tile's scores over the whole context. */
+function wasmPassBytes(config: ModelConfig): number {
+  const { query, kv } = attentionWidths(config)
+  const positions = Math.max(kvPositionsMin(config), Math.min(KV_POSITIONS_WANTED, config.contextLength))
+  const row = 6 * config.width + 6 * query + 4 * kv + 5 * config.feedForwardWidth
+  const tile = positions * (WASM_TILE_ROWS * (4 * config.headCount + query / KV_BLOCK_POSITIONS) + 4 * kv)
+  return 4 * (SCRATCH_ROWS * row + tile)
+}
+
 /** Bytes of a span whatever its layers: ends and scratch. */
-export function fixedBytes(costs: ModelCosts, span: { readonly first: boolean; readonly last: boolean }): number {
+export function fixedBytes(costs: FormCosts, span: { readonly first: boolean; readonly last: boolean }): number {
   let bytes = costs.scratchBytes
   if (span.first) bytes += costs.embeddingBytes
   if (span.last) bytes += costs.headBytes + costs.headScratchBytes
@@ -93,34 +174,36 @@ export function fixedBytes(costs: ModelCosts, span: { readonly first: boolean; r
   return bytes
 }
 
-/** The most layers that `memoryBytes` hold with `kvPositions` of KV; 0 where not even one fits. */
+/** The most layers that `room` holds with `kvPositions` of KV; 0 where not even one fits. */
 export function layersThatFit(
   costs: ModelCosts,
-  memoryBytes: number,
+  room: Room,
   ends: { readonly first: boolean; readonly last: boolean },
   kvPositions: number,
 ): number {
-  const perLayer = costs.layerBytes + kvPositions * costs.kvBytesPerPositionPerLayer
-  return Math.max(0, Math.floor((memoryBytes - fixedBytes(costs, ends)) / perLayer))
+  const form = costs.forms[room.weightForm]
+  const perLayer = form.layerBytes + kvPositions * costs.kvBytesPerPositionPerLayer
+  return Math.max(0, Math.floor((room.memoryBytes - fixedBytes(form, ends)) / perLayer))
 }
 
 export function endsOf(costs: ModelCosts, span: Span): { readonly first: boolean; readonly last: boolean } {
   return { first: span.firstLayer === 0, last: span.endLayer === costs.layerCount }
 }
 
-export function spanFits(costs: ModelCosts, span: Span, memoryBytes: number): boolean {
-  return layersThatFit(costs, memoryBytes, endsOf(costs, span), kvPositionsMin(costs)) >= span.endLayer - span.firstLayer
+export function spanFits(costs: ModelCosts, span: Span, room: Room): boolean {
+  return layersThatFit(costs, room, endsOf(costs, span), kvPositionsMin(costs)) >= span.endLayer - span.firstLayer
 }
 
 /** The least KV that a stage must have. */
-export function kvPositionsMin(costs: ModelCosts): number {
-  return Math.min(KV_POSITIONS_MIN, costs.contextLength)
+export function kvPositionsMin({ contextLength }: Pick<ModelCosts, 'contextLength'>): number {
+  return Math.min(KV_POSITIONS_MIN, contextLength)
 }
 
 /** The KV that a stage of `span` gets: as much as fits, up to what is wanted, in whole blocks. */
-export function kvPositionsFor(costs: ModelCosts, span: Span, memoryBytes: number): number {
+export function kvPositionsFor(costs: ModelCosts, span: Span, { memoryBytes, weightForm }: Room): number {
   const layers = span.endLayer - span.firstLayer
-  const free = memoryBytes - fixedBytes(costs, endsOf(costs, span)) - layers * costs.layerBytes
+  const form = costs.forms[weightForm]
+  const free = memoryBytes - fixedBytes(form, endsOf(costs, span)) - layers * form.layerBytes
   const fits = Math.floor(free / (layers * costs.kvBytesPerPositionPerLayer))
   const wanted = Math.min(fits, KV_POSITIONS_WANTED, Math.max(costs.contextLength, kvPositionsMin(costs)))
   return Math.max(kvPositionsMin(costs), wanted - (wanted % KV_BLOCK_POSITIONS))

@@ -1,7 +1,7 @@
 /** coordinator/core: registry, placement, admission. Pure: events in, effects out. */
 
 export { CoordinatorCore, type CoreEffect, type CoreEvent, type CoreOptions } from './core.ts'
-export { costsOf, type ModelCosts } from './costs.ts'
+export { costsOf, type ModelCosts, type WeightForm } from './costs.ts'
 export { CoordinatorError } from './errors.ts'
 export { smallestPledgeBytes } from './placement.ts'
 export type { SwarmModel } from './plan.ts'

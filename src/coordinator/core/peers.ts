@@ -3,6 +3,7 @@
 import type { Span } from '../../model/index.ts'
 import type { ClientMessage } from '../../protocol/index.ts'
 import type { ModelId, PeerId } from '../../shared/index.ts'
+import type { WeightForm } from './costs.ts'
 import { AWAY_AFTER_MS, FAILURES_MAX } from './limits.ts'
 import type { Capacity } from './placement.ts'
 
@@ -36,6 +37,8 @@ export interface PeerRecord {
   macsPerSecond: number
   /** Of the pledge, what a load may take; shrinks where loads did not fit. */
   memoryBytes: number
+  /** How the pledged engine keeps weights. */
+  weightForm: WeightForm
   order: Order | null
   /** What it serves now. */
   served: Held | null
@@ -60,6 +63,7 @@ export function newPeer(peerId: PeerId, nowMs: number): PeerRecord {
     pledge: null,
     macsPerSecond: 0,
     memoryBytes: 0,
+    weightForm: 'blocks',
     order: null,
     served: null,
     loaded: null,
@@ -83,6 +87,11 @@ export function withdraw(peer: PeerRecord): void {
   peer.report = null
 }
 
+/** How an engine keeps weights: see worker/. */
+export function weightFormOf(engine: Pledge['engine']): WeightForm {
+  return engine === 'wasm' ? 'f32' : 'blocks'
+}
+
 /** May hold layers. */
 export function isPlaceable(peer: PeerRecord, nowMs: number): boolean {
   return peer.pledge !== null && peer.failures < FAILURES_MAX && nowMs >= peer.blockedUntilMs
@@ -94,7 +103,7 @@ export function isChoosable(peer: PeerRecord, nowMs: number): boolean {
 }
 
 export function capacityOf(peer: PeerRecord): Capacity {
-  return { peerId: peer.peerId, memoryBytes: peer.memoryBytes, macsPerSecond: peer.macsPerSecond }
+  return { peerId: peer.peerId, memoryBytes: peer.memoryBytes, weightForm: peer.weightForm, macsPerSecond: peer.macsPerSecond }
 }
 
 export function covers(outer: Span, inner: Span): boolean {

@@ -7,13 +7,12 @@
 import type { Manifest, Span } from '../../model/index.ts'
 import { STAGES_MAX } from '../../protocol/index.ts'
 import { assert, type PeerId, required } from '../../shared/index.ts'
-import { costsOf, kvPositionsMin, layersThatFit, type ModelCosts } from './costs.ts'
+import { costsOf, fixedBytes, kvPositionsMin, layersThatFit, type ModelCosts, type Room, type WeightForm } from './costs.ts'
 import { CoordinatorError } from './errors.ts'
 import { KV_POSITIONS_WANTED } from './limits.ts'
 
-export interface Capacity {
+export interface Capacity extends Room {
   readonly peerId: PeerId
-  readonly memoryBytes: number
   readonly macsPerSecond: number
 }
 
@@ -76,7 +75,7 @@ function shareLayers(costs: ModelCosts, range: Span, peers: readonly Capacity[],
     }
     return {
       layers: 1,
-      layersMax: layersThatFit(costs, peer.memoryBytes, ends, kvPositions),
+      layersMax: layersThatFit(costs, peer, ends, kvPositions),
       macs: costs.macsPerLayer + (ends.last ? costs.headMacs : 0),
       macsPerSecond: Math.max(1, peer.macsPerSecond),
     }
@@ -106,15 +105,16 @@ function largestAtTheEnds(peers: readonly Capacity[]): Capacity[] {
 export function missingBytes(costs: ModelCosts, peers: readonly Capacity[]): number {
   if (placeChain(costs, peers, 1) !== null) return 0
   const kvPositions = kvPositionsMin(costs)
-  const perLayer = costs.layerBytes + kvPositions * costs.kvBytesPerPositionPerLayer
+  // As GPUs count it: who else might come is not known, and most have one.
+  const form = costs.forms.blocks
+  const perLayer = form.layerBytes + kvPositions * costs.kvBytesPerPositionPerLayer
   const ordered = largestAtTheEnds(peers).slice(-STAGES_MAX)
   const layers = ordered.reduce((sum, peer, index) => {
     const ends = { first: index === 0 && ordered.length > 1, last: index === ordered.length - 1 }
-    return sum + layersThatFit(costs, peer.memoryBytes, ends, kvPositions)
+    return sum + layersThatFit(costs, peer, ends, kvPositions)
   }, 0)
   if (layers >= costs.layerCount) return perLayer // Enough memory, badly cut: one more layer's worth makes the difference.
-  const ends =
-    layers === 0 ? costs.embeddingBytes + costs.headBytes + costs.headScratchBytes + costs.scratchBytes - costs.sharedHeadBytes : 0
+  const ends = layers === 0 ? fixedBytes(form, { first: true, last: true }) : 0
   return (costs.layerCount - layers) * perLayer + ends
 }
 
@@ -122,13 +122,13 @@ export function missingBytes(costs: ModelCosts, peers: readonly Capacity[]): num
  * The least pledge with which `stages` equal peers hold the model and sessions of `positions`, bytes; as long ones as are
  * served at all, where that is shorter. Throws a CoordinatorError where the model has fewer layers.
  */
-export function smallestPledgeBytes(manifest: Manifest, stages: number, positions = 0): number {
+export function smallestPledgeBytes(manifest: Manifest, stages: number, positions = 0, weightForm: WeightForm = 'blocks'): number {
   const costs = costsOf(manifest)
   if (stages > costs.layerCount)
     throw new CoordinatorError('too-many-stages', `${manifest.id} has ${costs.layerCount} layers: it cannot be cut into ${stages} stages`)
   const kvPositions = kvSizes(costs).findLast((size) => size >= positions) ?? required(kvSizes(costs)[0], 'a KV size')
   const fits = (memoryBytes: number) => {
-    const peers = Array.from({ length: stages }, () => ({ peerId: '' as PeerId, memoryBytes, macsPerSecond: 1 }))
+    const peers = Array.from({ length: stages }, () => ({ peerId: '' as PeerId, memoryBytes, weightForm, macsPerSecond: 1 }))
     return shareLayers(costs, { firstLayer: 0, endLayer: costs.layerCount }, peers, kvPositions) !== null
   }
   let [tooFew, enough] = [0, 2 ** 50]

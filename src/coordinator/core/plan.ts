@@ -66,7 +66,7 @@ export class Plan {
     for (const chain of swarm.chains) {
       const kept = chain.stages.filter(({ peerId, span }) => {
         const peer = peers.get(peerId)
-        return peer !== undefined && isPlaceable(peer, nowMs) && spanFits(swarm.model.costs, span, peer.memoryBytes)
+        return peer !== undefined && isPlaceable(peer, nowMs) && spanFits(swarm.model.costs, span, peer)
       })
       if (kept.length === chain.stages.length) continue
       const deliberate = chain.stages.some((stage) => stage.peerId === left)

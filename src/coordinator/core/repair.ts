@@ -75,7 +75,7 @@ function fillFromMemory(request: RepairRequest, stages: readonly PlacedStage[], 
 
 /** The fastest spare that can take it all. */
 function fillWithSpare(costs: ModelCosts, stages: readonly PlacedStage[], hole: Span, spares: readonly Capacity[]): PlacedStage[] | null {
-  const [best] = spares.filter((spare) => spanFits(costs, hole, spare.memoryBytes)).sort((a, b) => b.macsPerSecond - a.macsPerSecond)
+  const [best] = spares.filter((spare) => spanFits(costs, hole, spare)).sort((a, b) => b.macsPerSecond - a.macsPerSecond)
   return best === undefined ? null : inOrder([...stages, { peerId: best.peerId, span: hole }])
 }
 
@@ -85,17 +85,17 @@ function growInto(request: RepairRequest, stages: readonly PlacedStage[], hole: 
   const { left, right } = neighbors(stages, hole)
   const alone = [left, right]
     .filter((neighbor) => neighbor !== undefined)
-    .filter(({ peerId, span }) => spanFits(costs, join(span, hole), capacity(peerId).memoryBytes))
+    .filter(({ peerId, span }) => spanFits(costs, join(span, hole), capacity(peerId)))
     .sort((a, b) => capacity(b.peerId).macsPerSecond - capacity(a.peerId).macsPerSecond)[0]
   if (alone !== undefined) return replaceSpan(stages, alone.peerId, join(alone.span, hole))
   if (left === undefined || right === undefined) return null
   const leftMost =
-    layersThatFit(costs, capacity(left.peerId).memoryBytes, { ...endsOf(costs, left.span), last: false }, kvPositionsMin(costs)) -
+    layersThatFit(costs, capacity(left.peerId), { ...endsOf(costs, left.span), last: false }, kvPositionsMin(costs)) -
     (left.span.endLayer - left.span.firstLayer)
   const taken = Math.min(Math.max(0, leftMost), hole.endLayer - hole.firstLayer)
   const border = hole.firstLayer + taken
   const rightSpan = { firstLayer: border, endLayer: right.span.endLayer }
-  if (!spanFits(costs, rightSpan, capacity(right.peerId).memoryBytes)) return null
+  if (!spanFits(costs, rightSpan, capacity(right.peerId))) return null
   return replaceSpan(replaceSpan(stages, left.peerId, { ...left.span, endLayer: border }), right.peerId, rightSpan)
 }
 

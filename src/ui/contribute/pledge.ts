@@ -1,5 +1,6 @@
-/** How much GPU memory to offer at first. */
+/** What the address asks of a contribution: how much memory is offered at first, and which engine computes. */
 
+import { type EngineChoice, engineChoices } from '../../peer/index.ts'
 import type { BrowserFacts } from '../browser.ts'
 
 export const PLEDGE_MB_MIN = 32
@@ -26,4 +27,10 @@ export function clampPledgeMb(megabytes: number): number {
 /** Memory as the coordinator counts it: 1 MB = 10⁶ bytes. */
 export function pledgeBytes(megabytes: number): number {
   return megabytes * 1_000_000
+}
+
+/** `?engine=webgpu` and `?engine=wasm` force one; else the tab takes what is fastest. */
+export function initialEngine({ search }: Pick<BrowserFacts, 'search'>): EngineChoice {
+  const asked = new URLSearchParams(search).get('engine')
+  return engineChoices.find((choice) => choice === asked) ?? 'auto'
 }

@@ -12,7 +12,7 @@ export function ServingFigures({ work }: { readonly work: ServedWork }) {
     { name: 'positions computed', value: work.positions.toLocaleString('en-US') },
     { name: 'compute a lap', value: work.lastComputeMs === null ? 'none yet' : formatMs(work.lastComputeMs) },
     { name: 'sent', value: formatBytes(work.bytesSent) },
-    { name: 'GPU memory in use', value: formatBytes(work.gpuBytes) },
+    { name: 'memory in use', value: formatBytes(work.gpuBytes) },
   ]
   return (
     <dl className={styles.figures}>

@@ -115,7 +115,7 @@ function LoadingBar({ volunteer }: { readonly volunteer: LoadingState }) {
         </Text>
         <Text size="sm" c="dimmed">
           {bytesLoaded >= bytesTotal
-            ? 'Preparing the GPU'
+            ? 'Preparing to compute'
             : left === null
               ? 'Estimating the time left'
               : `About ${formatSeconds(left)} left`}
@@ -143,12 +143,7 @@ function Gpu({ gpu }: { readonly gpu: GpuSummary }) {
       </Text>
       {gpu.software && (
         <Badge color="honey" variant="filled" tt="none">
-          software adapter: slow
-        </Badge>
-      )}
-      {gpu.engine === 'cpu' && (
-        <Badge color="honey" variant="filled" tt="none">
-          on the CPU: slow
+          {gpu.engine === 'webgpu' ? 'software adapter: slow' : 'no GPU: on the processor'}
         </Badge>
       )}
     </Group>

@@ -3,7 +3,7 @@
  * bytes; KV lies in main memory; scratch is what passes and loading need beside, in WebAssembly's memory and outside.
  */
 
-import { attentionWidths, isLastSpan, type Manifest, type ModelConfig, type Span } from '../../model/index.ts'
+import { attentionWidths, isLastSpan, type Manifest, type ManifestTensor, type ModelConfig, type Span } from '../../model/index.ts'
 import { EngineError } from '../errors.ts'
 import { KV_BLOCK_POSITIONS, kvBlockCount } from '../kvBlocks.ts'
 import { qkvWidth } from './layerGraphs.ts'
@@ -54,8 +54,11 @@ function passScratchBytes(config: ModelConfig, kvPositions: number, head: boolea
   return 4 * (PASS_ROWS * row + tile + logits)
 }
 
-function stepBytesMax(plan: SpanPlan): number {
-  return Math.max(...plan.steps.map(({ tensors }) => tensors.reduce((sum, { byteLength }) => sum + byteLength, 0)))
+/** The most bytes of the file that lie in main memory at a time; the embedding stays, and is counted as a weight. */
+function stepBytesMax({ steps, embedding }: SpanPlan): number {
+  const bytesOf = (tensors: readonly ManifestTensor[]) =>
+    tensors.reduce((sum, tensor) => sum + (tensor === embedding ? 0 : tensor.byteLength), 0)
+  return Math.max(...steps.map(({ tensors }) => bytesOf(tensors)))
 }
 
 export function refuseAbove(memory: MemoryPlan, memoryBytesMax: number): void {

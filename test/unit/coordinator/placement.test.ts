@@ -7,7 +7,8 @@ import { type Capacity, divide, missingBytes, placeChain, smallestPledgeBytes } 
 import type { Manifest, ManifestTensor, ModelConfig, TensorType } from '../../../src/model/index.ts'
 import { blockBytes, blockSize } from '../../../src/model/index.ts'
 import { layerTensors } from '../../../src/model/tensors.ts'
-import type { ModelId } from '../../../src/shared/index.ts'
+import { type ModelId, required } from '../../../src/shared/index.ts'
+import { spanMemory as wasmMemory } from '../../../src/worker/ort/memory.ts'
 import { planMemory } from '../../../src/worker/webgpu/memory.ts'
 import { modelConfig } from '../../support/modelConfig.ts'
 import { openTinyModel, tinyModelNames } from '../../support/tinyModels.ts'
@@ -85,7 +86,12 @@ function manifestOf(config: ModelConfig, type: TensorType): Manifest {
 }
 
 function capacities(memories: readonly number[], speeds: readonly number[] = []): Capacity[] {
-  return memories.map((memoryBytes, index) => ({ peerId: peerId(index), memoryBytes, macsPerSecond: speeds[index] ?? 1 }))
+  return memories.map((memoryBytes, index) => ({
+    peerId: peerId(index),
+    memoryBytes,
+    weightForm: 'blocks',
+    macsPerSecond: speeds[index] ?? 1,
+  }))
 }
 
 describe('costs', () => {
@@ -112,12 +118,33 @@ describe('costs', () => {
         const span = { firstLayer, endLayer }
         const taken = planMemory({ manifest, span, kvPositions, kvType: 'f32', bindingBytesMax: 128 * 1024 * 1024 }).totalBytes
         const counted =
-          fixedBytes(costs, { first: firstLayer === 0, last: endLayer === last }) +
-          (endLayer - firstLayer) * (costs.layerBytes + kvPositions * costs.kvBytesPerPositionPerLayer)
+          fixedBytes(costs.forms.blocks, { first: firstLayer === 0, last: endLayer === last }) +
+          (endLayer - firstLayer) * (costs.forms.blocks.layerBytes + kvPositions * costs.kvBytesPerPositionPerLayer)
         expect(counted).toBeGreaterThanOrEqual(taken)
         // Honest, too: a pledge is not asked for what nobody needs.
         expect(counted).toBeLessThan(taken * 1.15 + 16 * 1024 * 1024)
       }
+  })
+
+  it.each(models)('never count less than the engine without a GPU takes: $name', ({ manifest }) => {
+    const costs = costsOf(manifest)
+    const last = manifest.config.layerCount
+    const kvPositions = Math.min(8_192, manifest.config.contextLength)
+    for (const [firstLayer, endLayer] of [
+      [0, 1],
+      [3, 17],
+      [last - 1, last],
+      [0, last],
+    ] as const) {
+      const span = { firstLayer, endLayer }
+      const taken = wasmMemory(manifest, span, kvPositions).totalBytes
+      const counted =
+        fixedBytes(costs.forms.f32, { first: firstLayer === 0, last: endLayer === last }) +
+        (endLayer - firstLayer) * (costs.forms.f32.layerBytes + kvPositions * costs.kvBytesPerPositionPerLayer)
+      expect(counted).toBeGreaterThanOrEqual(taken)
+      // The head and a layer are not loaded at the same time; a pledge asks for room as if they were.
+      expect(counted).toBeLessThan(taken * 1.2 + 200 * 1024 * 1024)
+    }
   })
 
   it.each(tinyModelNames)('hold for the tiny model %s', async (name) => {
@@ -125,7 +152,7 @@ describe('costs', () => {
     const costs = costsOf(manifest)
     const span = { firstLayer: 0, endLayer: costs.layerCount }
     const memoryBytes = smallestPledgeBytes(manifest, 1)
-    const kvPositions = kvPositionsFor(costs, span, memoryBytes)
+    const kvPositions = kvPositionsFor(costs, span, { memoryBytes, weightForm: 'blocks' })
     expect(planMemory({ manifest, span, kvPositions, kvType: 'f32', bindingBytesMax: 2 ** 27 }).totalBytes).toBeLessThanOrEqual(memoryBytes)
   })
 })
@@ -165,7 +192,11 @@ describe('placeChain', () => {
 
   it('covers every layer once, within every memory, with as many stages as asked for', () => {
     const peers = fc.array(
-      fc.record({ memoryBytes: fc.integer({ min: 0, max: 2_000 }), macsPerSecond: fc.integer({ min: 0, max: 1_000 }) }),
+      fc.record({
+        memoryBytes: fc.integer({ min: 0, max: 8_000 }),
+        weightForm: fc.constantFrom('blocks' as const, 'f32' as const),
+        macsPerSecond: fc.integer({ min: 0, max: 1_000 }),
+      }),
       {
         maxLength: 10,
       },
@@ -182,8 +213,11 @@ describe('placeChain', () => {
           expect(span.firstLayer).toBe(next)
           expect(span.endLayer).toBeGreaterThan(span.firstLayer)
           next = span.endLayer
-          const memoryBytes = all.find((peer) => peer.peerId === id)?.memoryBytes ?? 0
-          expect(spanMemory(COSTS, span, 1_024)).toBeLessThanOrEqual(memoryBytes)
+          const { memoryBytes, weightForm } = required(
+            all.find((peer) => peer.peerId === id),
+            'a peer of the placement',
+          )
+          expect(spanMemory(COSTS, span, 1_024, weightForm)).toBeLessThanOrEqual(memoryBytes)
         }
         expect(next).toBe(12)
       }),
@@ -193,7 +227,7 @@ describe('placeChain', () => {
   it('finds a home wherever equal peers can give one', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 2_600 }), (count, memoryBytes) => {
-        const fits = (first: boolean, last: boolean) => layersThatFit(COSTS, memoryBytes, { first, last }, 1_024)
+        const fits = (first: boolean, last: boolean) => layersThatFit(COSTS, { memoryBytes, weightForm: 'blocks' }, { first, last }, 1_024)
         const most = count === 1 ? fits(true, true) : fits(true, false) + (count - 2) * fits(false, false) + fits(false, true)
         const every = count === 1 ? fits(true, true) : Math.min(fits(true, false), fits(false, true))
         const placed = placeChain(COSTS, capacities(Array.from({ length: count }, () => memoryBytes)), count)

@@ -153,7 +153,7 @@ describe('any history', () => {
           world.serveAll()
         }
         const capacities = [...world.tabs.values()].flatMap(({ peerId: id, pledgeBytes }) =>
-          pledgeBytes === null ? [] : [{ peerId: id, memoryBytes: pledgeBytes, macsPerSecond: 1_000 }],
+          pledgeBytes === null ? [] : [{ peerId: id, memoryBytes: pledgeBytes, weightForm: 'blocks' as const, macsPerSecond: 1_000 }],
         )
         const possible = placeChain(COSTS, capacities, 1) !== null
         expect(isCovered(world.tabs.values())).toBe(possible)

@@ -10,22 +10,20 @@ import {
   type CoreOptions,
   type ModelCosts,
   type SwarmModel,
+  type WeightForm,
 } from '../../../src/coordinator/core/index.ts'
 import type { Span } from '../../../src/model/index.ts'
 import type { Assignment, ClientMessage, Grant, ServerMessage } from '../../../src/protocol/index.ts'
 import type { ManifestHash, ModelId, PeerId, SessionId } from '../../../src/shared/index.ts'
 
-/** Twelve layers of 100 bytes; the ends take 50 each, of which a tied head shares 40; KV of 1,024 positions takes 102.4 a layer. */
+const BLOCKS = { layerBytes: 100, embeddingBytes: 50, headBytes: 50, sharedHeadBytes: 40, scratchBytes: 10, headScratchBytes: 5 }
+
+/** Twelve layers of 100 bytes; the ends take 50 each, of which a tied head shares 40; KV of 1,024 positions takes 102.4 a layer. As f32, seven times the weights. */
 export const COSTS: ModelCosts = {
   layerCount: 12,
   contextLength: 1_024,
-  layerBytes: 100,
-  embeddingBytes: 50,
-  headBytes: 50,
-  sharedHeadBytes: 40,
+  forms: { blocks: BLOCKS, f32: { ...BLOCKS, layerBytes: 700, headBytes: 350, sharedHeadBytes: 0, scratchBytes: 50 } },
   kvBytesPerPositionPerLayer: 0.1,
-  scratchBytes: 10,
-  headScratchBytes: 5,
   macsPerLayer: 100,
   headMacs: 200,
 }
@@ -46,11 +44,12 @@ export function peerId(index: number): PeerId {
 }
 
 /** Bytes of a span with its KV, as the costs say. */
-export function spanMemory(costs: ModelCosts, { firstLayer, endLayer }: Span, kvPositions: number): number {
+export function spanMemory(costs: ModelCosts, { firstLayer, endLayer }: Span, kvPositions: number, form: WeightForm = 'blocks'): number {
   const [first, last] = [firstLayer === 0, endLayer === costs.layerCount]
+  const own = costs.forms[form]
   const ends =
-    (first ? costs.embeddingBytes : 0) + (last ? costs.headBytes + costs.headScratchBytes : 0) - (first && last ? costs.sharedHeadBytes : 0)
-  return costs.scratchBytes + ends + (endLayer - firstLayer) * (costs.layerBytes + kvPositions * costs.kvBytesPerPositionPerLayer)
+    (first ? own.embeddingBytes : 0) + (last ? own.headBytes + own.headScratchBytes : 0) - (first && last ? own.sharedHeadBytes : 0)
+  return own.scratchBytes + ends + (endLayer - firstLayer) * (own.layerBytes + kvPositions * costs.kvBytesPerPositionPerLayer)
 }
 
 export interface Tab {
