@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { memoryFile, testData, type WrittenValue, writeGguf } from '../../test/support/gguf.ts'
 import { createChatTemplate, encodePrompt } from './chatTemplate.ts'
 import { readGguf } from './gguf/readGguf.ts'
@@ -33,21 +33,63 @@ describe('the default model', () => {
   })
 })
 
-describe('createChatTemplate', () => {
-  const withTemplate = (template: string | null, addBos = true) => {
-    const metadata: [string, WrittenValue][] = [
-      ['tokenizer.ggml.model', { type: 'string', value: 'gpt2' }],
-      ['tokenizer.ggml.pre', { type: 'string', value: 'gpt-2' }],
-      ['tokenizer.ggml.tokens', { type: 'strings', value: ['a', 'b', '<s>', '</s>'] }],
-      ['tokenizer.ggml.token_type', { type: 'ints', value: [1, 1, 3, 3] }],
-      ['tokenizer.ggml.merges', { type: 'strings', value: [] }],
-      ['tokenizer.ggml.bos_token_id', { type: 'uint32', value: 2 }],
-      ['tokenizer.ggml.eos_token_id', { type: 'uint32', value: 3 }],
-      ['tokenizer.ggml.add_bos_token', { type: 'bool', value: addBos }],
-    ]
-    if (template !== null) metadata.push(['tokenizer.chat_template', { type: 'string', value: template }])
-    return open(writeGguf({ metadata }))
+describe("the models' own templates", () => {
+  interface Rendered {
+    readonly text?: string
+    readonly error?: string
   }
+  interface Golden {
+    readonly conversations: readonly { role: string; content: string }[][]
+    readonly models: Readonly<Record<string, { source: string; bos: string; eos: string; rendered: readonly Rendered[] }>>
+  }
+  const golden: Golden = JSON.parse(new TextDecoder().decode(testData('templates/templates.json.gz')))
+
+  // Some write the day's date; the golden texts have the one that stands in Llama 3.2's template.
+  beforeEach(() => {
+    vi.useFakeTimers({ now: new Date('2024-07-26T12:00:00'), toFake: ['Date'] })
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it.each(Object.entries(golden.models))('of %s give the text of Jinja2, or its refusal', async (_, { source, bos, eos, rendered }) => {
+    const { metadata, tokenizer } = await withTemplate(source, true, [bos, eos])
+    const template = createChatTemplate(metadata, tokenizer)
+    expect(rendered).toHaveLength(golden.conversations.length)
+    for (const [index, { text, error }] of rendered.entries()) {
+      const render = () => template.render(golden.conversations[index] ?? [])
+      if (text !== undefined) expect(render()).toBe(text)
+      else
+        expect(render).toThrow(expect.objectContaining({ reason: 'bad-messages', message: expect.stringContaining(error ?? 'an error') }))
+    }
+  })
+
+  it('write BOS themselves or leave it to the metadata: it comes once', async () => {
+    for (const { source, rendered } of Object.values(golden.models)) {
+      const { metadata, tokenizer } = await withTemplate(source)
+      const text = createChatTemplate(metadata, tokenizer).render(golden.conversations[0] ?? [])
+      expect(rendered[0]?.text).toBeDefined()
+      expect(encodePrompt(tokenizer, text).filter((id) => id === tokenizer.bosId)).toHaveLength(1)
+    }
+  })
+})
+
+async function withTemplate(template: string | null, addBos = true, [bos, eos] = ['<s>', '</s>']) {
+  const metadata: [string, WrittenValue][] = [
+    ['tokenizer.ggml.model', { type: 'string', value: 'gpt2' }],
+    ['tokenizer.ggml.pre', { type: 'string', value: 'gpt-2' }],
+    ['tokenizer.ggml.tokens', { type: 'strings', value: ['a', 'b', bos || '<s>', eos || '</s>'] }],
+    ['tokenizer.ggml.token_type', { type: 'ints', value: [1, 1, 3, 3] }],
+    ['tokenizer.ggml.merges', { type: 'strings', value: [] }],
+    ['tokenizer.ggml.eos_token_id', { type: 'uint32', value: 3 }],
+    ['tokenizer.ggml.add_bos_token', { type: 'bool', value: addBos }],
+  ]
+  if (bos !== '') metadata.push(['tokenizer.ggml.bos_token_id', { type: 'uint32', value: 2 }])
+  if (template !== null) metadata.push(['tokenizer.chat_template', { type: 'string', value: template }])
+  return open(writeGguf({ metadata }))
+}
+
+describe('createChatTemplate', () => {
   const messages = [{ role: 'user', content: 'ab' }]
 
   it('hands the template BOS, EOS and the wish for an answer', async () => {

@@ -14,7 +14,10 @@ export interface ChatMessage {
 }
 
 export interface ChatTemplate {
-  /** The prompt's text, up to where the assistant begins to speak. Throws `bad-messages` where the template refuses them. */
+  /**
+   * The prompt's text, up to where the assistant begins to speak. Throws `bad-messages` where the template refuses them. Some templates
+   * (Llama 3.2) write the day's date.
+   */
   render(messages: readonly ChatMessage[]): string
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { memoryFile, testData, tinyLlama, type WrittenFile, writeGguf } from '../../../test/support/gguf.ts'
+import { memoryFile, tinyLlama, type WrittenFile, writeGguf } from '../../../test/support/gguf.ts'
 import { WINDOW_BYTES_FIRST } from './limits.ts'
 import { readGguf } from './readGguf.ts'
 

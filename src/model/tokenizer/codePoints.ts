@@ -3,6 +3,7 @@
  * what is not UTF-8 gives the same ids: a byte that begins no character is U+FFFD, overlong forms and surrogates pass.
  */
 
+import { CASELESS_RANGES, UPPER_RANGES } from './unicodeCases.ts'
 import { LETTER_RANGES, NUMBER_RANGES } from './unicodeRanges.ts'
 
 /** What the splitting rules ask of a code point. */
@@ -89,12 +90,31 @@ const classes = (() => {
 
 function fillRanges(table: Uint8Array, ranges: string, value: number): void {
   let end = 0
-  for (const range of ranges.split(' ')) {
+  for (const entry of ranges.split(' ')) {
+    const [range = '', times = '1'] = entry.split('*')
     const [gap = '', length = '1'] = range.split('-')
-    const start = end + Number.parseInt(gap, 36)
-    end = start + Number.parseInt(length, 36)
-    table.fill(value, start, end)
+    for (let count = Number.parseInt(times, 36); count > 0; count--) {
+      const start = end + Number.parseInt(gap, 36)
+      end = start + Number.parseInt(length, 36)
+      table.fill(value, start, end)
+    }
   }
+}
+
+/** How a letter or a mark is written; those without case are as good as both. */
+export const Case = { NONE: 0, UPPER: 1, LOWER: 2, BOTH: 3 } as const
+
+let cases: Uint8Array | undefined
+
+/** Of Case; made when it is first asked for. */
+export function caseOf(value: number): number {
+  cases ??= (() => {
+    const table = Uint8Array.from(classes, (kind) => (kind === Class.LETTER ? Case.LOWER : Case.NONE))
+    fillRanges(table, UPPER_RANGES, Case.UPPER)
+    fillRanges(table, CASELESS_RANGES, Case.BOTH)
+    return table
+  })()
+  return cases[value] ?? Case.NONE
 }
 
 export function classOf(value: number): number {

@@ -200,9 +200,9 @@ describe('createTokenizer', () => {
     ['no tokenizer', { 'tokenizer.ggml.model': null }, 'unsupported', /no tokenizer/],
     [
       'another pre-tokenizer',
-      { 'tokenizer.ggml.pre': { type: 'string', value: 'tekken' } },
+      { 'tokenizer.ggml.pre': { type: 'string', value: 'viking' } },
       'unsupported',
-      /"tekken" is not supported; supported: gpt-2/,
+      /"viking" is not supported; supported: gpt-2/,
     ],
     ['no pre-tokenizer', { 'tokenizer.ggml.pre': null }, 'unsupported', /names no pre-tokenizer/],
     ['no vocabulary', { 'tokenizer.ggml.tokens': null }, 'unsupported', /no vocabulary/],
