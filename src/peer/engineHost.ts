@@ -36,6 +36,12 @@ interface Loaded {
   readonly span: Span
 }
 
+/** Before each attempt to get a lost device back: a crashed driver or GPU process is back after a second, or not soon. */
+const RECOVERY_WAITS_MS: readonly number[] = [250, 1_000, 4_000, 8_000]
+/** A device that is lost more often than this within LOSSES_WITHIN_MS is not asked for again without the user. */
+const LOSSES_MAX = 3
+const LOSSES_WITHIN_MS = 600_000
+
 /** The page hears of the work at most this often. */
 const WORK_INTERVAL_MS = 200
 
@@ -52,6 +58,9 @@ export class EngineHost implements EngineWorkerApi {
   /** Orders are carried out one after the other. */
   #turn: Promise<void> = Promise.resolve()
   #workTold = false
+  #choice: EngineChoice = 'auto'
+  #recovering = false
+  #lossesMs: readonly number[] = []
 
   constructor(ports: EngineHostPorts) {
     this.#ports = ports
@@ -61,10 +70,8 @@ export class EngineHost implements EngineWorkerApi {
     return outcome(async () => {
       await this.stop()
       const { engine, detected } = await this.#ports.openEngine(choice)
-      this.#engine = engine
-      void engine.lost.then(({ message }) => {
-        if (this.#engine === engine) this.#events?.onDeviceLost(message)
-      })
+      this.#choice = choice
+      this.#use(engine)
       return detected
     })
   }
@@ -137,10 +144,18 @@ export class EngineHost implements EngineWorkerApi {
 
   async #load(request: ServeRequest, signal: AbortSignal): Promise<null> {
     const engine = this.#engine
-    if (signal.aborted || engine === null) throw new TabswarmError('superseded', 'a newer order came before this one was carried out')
+    if (signal.aborted || engine === null) throw superseded()
     await this.#stage?.drain()
-    if (signal.aborted) throw new TabswarmError('superseded', 'a newer order came before this one was carried out')
+    if (signal.aborted) throw superseded()
     this.#loaded = null
+    await this.#fill(engine, request, signal)
+    this.#loaded = { request, span: request.span }
+    this.#serveLoaded()
+    this.#tellWork()
+    return null
+  }
+
+  async #fill(engine: Engine, request: ServeRequest, signal: AbortSignal): Promise<void> {
     const { manifest, span, memoryBytesMax, kvPositions } = request
     const counter = { bytesFromCache: 0 }
     const bytesTotal = spanBytes(manifest, span)
@@ -153,10 +168,6 @@ export class EngineHost implements EngineWorkerApi {
       onProgress: (bytesLoaded) => this.#events?.onProgress({ bytesLoaded, bytesTotal, bytesFromCache: counter.bytesFromCache }),
       signal,
     })
-    this.#loaded = { request, span }
-    this.#serveLoaded()
-    this.#tellWork()
-    return null
   }
 
   async #measure({ manifest, modelUrl, plan }: MeasureRequest, onProgress: (progress: ModelSpeedProgress) => void): Promise<EngineSpeed> {
@@ -181,6 +192,84 @@ export class EngineHost implements EngineWorkerApi {
       plan,
       nowMs: () => clock.nowMs(),
       onStep: (step) => onProgress({ kind: 'measuring', step }),
+    })
+  }
+
+  #use(engine: Engine): void {
+    this.#engine = engine
+    void engine.lost.then(({ message }) => {
+      if (this.#engine === engine && !this.#recovering) this.#onLost(engine, message)
+    })
+  }
+
+  #onLost(engine: Engine, message: string): void {
+    this.#recovering = true
+    this.#events?.onDeviceLost(message)
+    this.#loading?.abort()
+    const controller = new AbortController()
+    this.#loading = controller
+    void outcome(() => this.#inTurn(() => this.#recover(engine, message, controller.signal))).then((recovered) => {
+      this.#recovering = false
+      if (this.#engine !== null) this.#events?.onRecovered(recovered)
+    })
+  }
+
+  /** A new device with what the lost one held; the sessions ended with it. Rejects with a TabswarmError when it stays away. */
+  async #recover(lost: Engine, message: string, signal: AbortSignal): Promise<DetectedEngine> {
+    const nowMs = this.#ports.clock.nowMs()
+    this.#lossesMs = [...this.#lossesMs.filter((atMs) => nowMs - atMs < LOSSES_WITHIN_MS), nowMs]
+    lost.dispose()
+    const tooOften = this.#lossesMs.length > LOSSES_MAX
+    let cause = tooOften ? `${this.#lossesMs.length} times within ten minutes, last: ${message}` : message
+    for (const waitMs of tooOften ? [] : RECOVERY_WAITS_MS) {
+      await this.#wait(waitMs, signal)
+      try {
+        return await this.#reopen(signal)
+      } catch (error) {
+        if (signal.aborted) throw superseded()
+        cause = toErrorBody(error).message
+      }
+    }
+    this.#loaded = null
+    throw new TabswarmError(
+      'device-lost',
+      `the GPU was lost and does not come back (${cause}); close other programs that use it, then start again`,
+    )
+  }
+
+  async #reopen(signal: AbortSignal): Promise<DetectedEngine> {
+    const { engine, detected } = await this.#ports.openEngine(this.#choice)
+    if (signal.aborted) engine.dispose()
+    if (signal.aborted) throw superseded()
+    this.#use(engine)
+    let lostAgain: string | null = null
+    void engine.lost.then(({ message }) => {
+      lostAgain = message
+    })
+    try {
+      this.#stage?.replaceEngine(engine)
+      if (this.#loaded !== null) await this.#fill(engine, this.#loaded.request, signal)
+      // A loss that came with the last step has its say first.
+      await Promise.resolve()
+      if (lostAgain !== null) throw new TabswarmError('device-lost', lostAgain)
+    } catch (error) {
+      engine.dispose()
+      throw error
+    }
+    this.#serveLoaded()
+    this.#tellWork()
+    return detected
+  }
+
+  #wait(delayMs: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.#ports.clock.after(delayMs, resolve)
+      const stop = () => {
+        cancel()
+        reject(superseded())
+      }
+      if (signal.aborted) stop()
+      else signal.addEventListener('abort', stop, { once: true })
     })
   }
 
@@ -246,6 +335,10 @@ export class EngineHost implements EngineWorkerApi {
       })
     })
   }
+}
+
+function superseded(): TabswarmError {
+  return new TabswarmError('superseded', 'a newer order came before this one was carried out')
 }
 
 /** comlink flattens what is thrown; a value keeps the reason. */

@@ -7,10 +7,9 @@ import { proxy, type Remote, transfer } from 'comlink'
 import { serveLink } from '../network/index.ts'
 import type { Assignment, Link } from '../protocol/index.ts'
 import { type PeerId, toErrorBody } from '../shared/index.ts'
-import type { EngineChoice } from '../worker/index.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
 import type { ModelLibrary } from './modelLibrary.ts'
-import type { VolunteerState } from './types.ts'
+import type { ContributeOptions, VolunteerState } from './types.ts'
 import { Volunteer } from './volunteer.ts'
 import type { DetectedEngine, EngineWorkerApi, Outcome, WorkerEvents } from './workerApi.ts'
 
@@ -23,8 +22,7 @@ export interface HostingOptions {
   readonly host: ConnectionHost
   readonly library: ModelLibrary
   readonly startWorker: () => EngineWorker
-  readonly pledgeBytes: number
-  readonly engine: EngineChoice
+  readonly contribution: ContributeOptions
   readonly onState: (state: VolunteerState) => void
   /** The peer that contributes, as soon as it has a key. */
   readonly onPeer: (peerId: PeerId) => void
@@ -66,7 +64,7 @@ export class Hosting {
         clock: host.clock,
         onState: options.onState,
       },
-      options.pledgeBytes,
+      options.contribution,
     )
     void this.#start()
   }
@@ -115,7 +113,7 @@ export class Hosting {
   async #detect(): Promise<Outcome<DetectedEngine>> {
     this.#engineReady = false
     this.#hostedKey = null
-    const detected = await this.#worker.api.detect(this.#options.engine)
+    const detected = await this.#worker.api.detect(this.#options.contribution.engine)
     this.#engineReady = detected.ok
     await this.#hostIfOnline()
     return detected
@@ -158,7 +156,8 @@ export class Hosting {
         if (this.#assignment !== null) this.#volunteer.handleProgress(progress, this.#assignment)
       },
       onWork: (work) => this.#volunteer.handleWork(work),
-      onDeviceLost: (message) => void this.#volunteer.handleDeviceLost(message),
+      onDeviceLost: (message) => this.#volunteer.handleDeviceLost(message),
+      onRecovered: (outcome) => this.#volunteer.handleRecovered(outcome),
     }
   }
 

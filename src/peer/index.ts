@@ -11,6 +11,7 @@ export type {
   AskRequest,
   ChatMessage,
   ConnectionState,
+  ContributeOptions,
   GpuSummary,
   ModelMeasurement,
   ModelSpeed,

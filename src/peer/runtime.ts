@@ -38,7 +38,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   measureStorage()
   return {
     store,
-    contribute({ pledgeBytes, engine }) {
+    contribute(contribution) {
       hosting?.stop()
       // Asked for where it helps; browsers that refuse may evict, which costs a download.
       void storage?.persist().catch(() => false)
@@ -46,8 +46,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
         host,
         library,
         startWorker: host.startWorker,
-        pledgeBytes,
-        engine,
+        contribution,
         onState: (volunteer) => {
           if (hosting === current || hosting === null) store.setState({ volunteer })
         },

@@ -47,6 +47,8 @@ export type VolunteerState =
       readonly alone: boolean
       readonly work: ServedWork
     }
+  /** The GPU was lost, for `reason`; a new one is looked for, and the layers are loaded again from this browser's storage. */
+  | { readonly kind: 'recovering'; readonly gpu: GpuSummary; readonly reason: string }
   | { readonly kind: 'stopping' }
   | { readonly kind: 'failed'; readonly error: ErrorBody }
 
@@ -163,10 +165,17 @@ export interface ModelMeasurement {
   stop(): void
 }
 
+export interface ContributeOptions {
+  readonly pledgeBytes: number
+  /** Pledged instead where the tab turns out to compute without a GPU: weights take more bytes there. */
+  readonly pledgeBytesWasm?: number
+  readonly engine: EngineChoice
+}
+
 export interface PeerRuntime {
   readonly store: StoreApi<PeerState>
   /** Consent given: detect, measure, pledge, load, serve. Problems arrive as `volunteer.kind: 'failed'`. */
-  contribute(options: { readonly pledgeBytes: number; readonly engine: EngineChoice }): void
+  contribute(options: ContributeOptions): void
   /** Gives GPU memory and the span back at once; what is cached on disk stays. */
   stopContributing(): void
   ask(request: AskRequest, onProgress: (progress: AskProgress) => void): Ask

@@ -44,7 +44,7 @@ function setUp(
       clock,
       onState: (state) => states.push(state),
     },
-    5e8,
+    { pledgeBytes: 5e8, pledgeBytesWasm: 9e8 },
   )
   return { volunteer, sent, states, clock, kinds: () => states.map((state) => state.kind) }
 }
@@ -57,6 +57,13 @@ describe('Volunteer', () => {
     volunteer.handleOnline()
     expect(sent).toMatchObject([{ type: 'pledge', memoryBytes: 5e8, macsPerSecond: 1e9, adapter: 'Test adapter' }])
     expect(kinds()).toEqual(['starting', 'waiting', 'waiting'])
+  })
+
+  it('pledges for the engine that it found: weights take more bytes without a GPU', async () => {
+    const { volunteer, sent } = setUp({ detect: async () => ({ ok: true, value: { ...detected, engine: 'wasm' } }) })
+    await volunteer.start()
+    volunteer.handleOnline()
+    expect(sent).toMatchObject([{ type: 'pledge', memoryBytes: 9e8, engine: 'wasm' }])
   })
 
   it('says what is wrong when there is no GPU, and pledges nothing', async () => {
@@ -120,13 +127,33 @@ describe('Volunteer', () => {
     expect(states.at(-1)).toEqual({ kind: 'failed', error })
   })
 
-  it('goes away and comes back when the device is lost, and gives up after three losses', async () => {
+  it('is away while the device is lost, and serves the same order when it is back', async () => {
+    const { volunteer, sent, states, kinds } = setUp()
+    volunteer.handleOnline()
+    await volunteer.start()
+    await volunteer.handleAssign(assignment(7, 0, 30))
+    volunteer.handleDeviceLost('hung')
+    expect(sent.at(-1)).toEqual({ type: 'away', reason: 'recovering' })
+    expect(states.at(-1)).toMatchObject({ kind: 'recovering', reason: 'hung' })
+    volunteer.handleProgress({ bytesLoaded: 1, bytesTotal: 2, bytesFromCache: 1 }, assignment(7, 0, 30))
+    expect(sent.at(-1)).toMatchObject({ type: 'progress', assignmentId: 7 })
+    volunteer.handleRecovered({ ok: true, value: detected })
+    expect(sent.at(-1)).toMatchObject({ type: 'serving', assignmentId: 7, span: { firstLayer: 0, endLayer: 30 } })
+    expect(kinds().slice(-3)).toEqual(['serving', 'recovering', 'serving'])
+    expect(sent.filter((message) => message.type === 'pledge')).toHaveLength(1)
+  })
+
+  it('pledges anew when another device came back, and leaves when none does', async () => {
     const { volunteer, sent, states } = setUp()
     volunteer.handleOnline()
     await volunteer.start()
-    for (let loss = 0; loss < 4; loss++) await volunteer.handleDeviceLost('hung')
-    expect(sent.filter((message) => message.type === 'away')).toHaveLength(4)
-    expect(sent.filter((message) => message.type === 'pledge')).toHaveLength(4)
+    await volunteer.handleAssign(assignment(7, 0, 30))
+    volunteer.handleDeviceLost('hung')
+    volunteer.handleRecovered({ ok: true, value: { ...detected, numericClass: 'another' } })
+    expect(sent.at(-1)).toMatchObject({ type: 'pledge' })
+    volunteer.handleDeviceLost('hung')
+    volunteer.handleRecovered({ ok: false, error: { reason: 'device-lost', message: 'it does not come back' } })
+    expect(sent.at(-1)).toEqual({ type: 'away', reason: 'device-lost' })
     expect(states.at(-1)).toMatchObject({ kind: 'failed', error: { reason: 'device-lost' } })
   })
 
@@ -149,7 +176,7 @@ describe('Volunteer', () => {
     const count = sent.length
     volunteer.handleOnline()
     await volunteer.handleAssign(assignment(9, 0, 30))
-    await volunteer.handleDeviceLost('late')
+    volunteer.handleDeviceLost('late')
     expect(sent).toHaveLength(count)
     expect(states.at(-1)).toEqual({ kind: 'off' })
   })

@@ -4,9 +4,9 @@
  */
 
 import type { Manifest, Span } from '../model/index.ts'
-import type { Assignment, ClientMessage } from '../protocol/index.ts'
+import { type Assignment, AWAY_RECOVERING, type ClientMessage } from '../protocol/index.ts'
 import { type Clock, type ErrorBody, type ManifestHash, type ModelId, toErrorBody } from '../shared/index.ts'
-import type { GpuSummary, VolunteerState } from './types.ts'
+import type { ContributeOptions, GpuSummary, VolunteerState } from './types.ts'
 import type { DetectedEngine, LoadProgress, Outcome, ServeRequest, StageWork } from './workerApi.ts'
 
 export interface VolunteerPorts {
@@ -20,8 +20,6 @@ export interface VolunteerPorts {
   readonly onState: (state: VolunteerState) => void
 }
 
-/** A device that was lost this often is not asked for again without the user. */
-const DEVICE_LOSSES_MAX = 3
 /** A load tells the coordinator how far it is this often; the page is told at every step. */
 const PROGRESS_INTERVAL_MS = 500
 
@@ -39,25 +37,27 @@ interface Serving {
   readonly assignmentId: number
   readonly modelId: ModelId
   readonly span: Span
+  readonly kvPositions: number
   readonly layerCount: number
 }
 
 export class Volunteer {
   readonly #ports: VolunteerPorts
-  readonly #pledgeBytes: number
+  readonly #contribution: Omit<ContributeOptions, 'engine'>
   #detected: DetectedEngine | null = null
   #online = false
   #stopped = false
-  #deviceLosses = 0
+  /** Between the loss of the GPU and its return. */
+  #recovering = false
   /** The order that counts: what belongs to an older one is dropped. */
   #assignmentId: number | null = null
   #serving: Serving | null = null
   #work = NO_WORK
   #progressSentMs = Number.NEGATIVE_INFINITY
 
-  constructor(ports: VolunteerPorts, pledgeBytes: number) {
+  constructor(ports: VolunteerPorts, contribution: Omit<ContributeOptions, 'engine'>) {
     this.#ports = ports
-    this.#pledgeBytes = pledgeBytes
+    this.#contribution = contribution
   }
 
   /** Finds and measures the GPU, then pledges as soon as the coordinator is there. */
@@ -101,8 +101,9 @@ export class Volunteer {
       })
       if (this.#assignmentId !== assignmentId || this.#stopped) return
       if (!served.ok) return this.#refuse(assignment, served.error)
-      this.#serving = { assignmentId, modelId, span, layerCount }
-      this.#ports.send({ type: 'serving', assignmentId, span, kvPositions: assignment.kvPositions })
+      const { kvPositions } = assignment
+      this.#serving = { assignmentId, modelId, span, kvPositions, layerCount }
+      this.#ports.send({ type: 'serving', assignmentId, span, kvPositions })
       this.#tellServing()
     } catch (error) {
       if (this.#assignmentId === assignmentId && !this.#stopped) this.#refuse(assignment, toErrorBody(error))
@@ -119,8 +120,10 @@ export class Volunteer {
   handleProgress(progress: LoadProgress, assignment: Assignment): void {
     const gpu = this.#gpu()
     if (gpu === null || this.#stopped || assignment.assignmentId !== this.#assignmentId) return
-    this.#serving = null
-    this.#tellLoading(gpu, assignment, progress)
+    if (!this.#recovering) {
+      this.#serving = null
+      this.#tellLoading(gpu, assignment, progress)
+    }
     const nowMs = this.#ports.clock.nowMs()
     if (nowMs - this.#progressSentMs < PROGRESS_INTERVAL_MS) return
     this.#progressSentMs = nowMs
@@ -133,18 +136,38 @@ export class Volunteer {
     this.#tellServing()
   }
 
-  /** The GPU was lost: away until a new device has been found, then pledges anew. */
-  async handleDeviceLost(message: string): Promise<void> {
+  /** The GPU was lost: away until the worker has it again. The order stands. */
+  handleDeviceLost(reason: string): void {
+    const gpu = this.#gpu()
+    if (this.#stopped || gpu === null) return
+    this.#recovering = true
+    if (this.#online) this.#ports.send({ type: 'away', reason: AWAY_RECOVERING })
+    this.#ports.onState({ kind: 'recovering', gpu, reason })
+  }
+
+  /** With the same engine the order is fulfilled again; another one is pledged anew. */
+  handleRecovered(outcome: Outcome<DetectedEngine>): void {
     if (this.#stopped) return
-    this.#detected = null
-    this.#assignmentId = null
-    this.#serving = null
-    if (this.#online) this.#ports.send({ type: 'away', reason: 'device-lost' })
-    if (++this.#deviceLosses > DEVICE_LOSSES_MAX) {
-      const lost = `the GPU was lost ${this.#deviceLosses} times (${message}); close other programs that use it, then start again`
-      return this.#fail({ reason: 'device-lost', message: lost })
+    this.#recovering = false
+    const before = this.#detected
+    if (!outcome.ok) {
+      this.#detected = null
+      this.#assignmentId = null
+      this.#serving = null
+      if (this.#online) this.#ports.send({ type: 'away', reason: 'device-lost' })
+      return this.#fail(outcome.error)
     }
-    await this.start()
+    this.#detected = outcome.value
+    const isSame = before?.numericClass === outcome.value.numericClass && before.adapter === outcome.value.adapter
+    if (isSame && this.#serving !== null && this.#serving.assignmentId === this.#assignmentId) {
+      const { assignmentId, span, kvPositions } = this.#serving
+      this.#ports.send({ type: 'serving', assignmentId, span, kvPositions })
+      this.#tellServing()
+    } else if (isSame && this.#assignmentId !== null) {
+      // A newer order is being carried out on the new device.
+      this.#serving = null
+    } else if (this.#online) this.#pledge()
+    else this.#ports.onState({ kind: 'waiting', gpu: summary(outcome.value) })
   }
 
   /** Tells the coordinator; the runtime ends worker and links. */
@@ -165,7 +188,9 @@ export class Volunteer {
     this.#assignmentId = null
     this.#serving = null
     const { engine, adapter, numericClass, kernelVersion, macsPerSecond } = detected
-    this.#ports.send({ type: 'pledge', memoryBytes: this.#pledgeBytes, engine, adapter, numericClass, kernelVersion, macsPerSecond })
+    const { pledgeBytes, pledgeBytesWasm = pledgeBytes } = this.#contribution
+    const memoryBytes = engine === 'wasm' ? pledgeBytesWasm : pledgeBytes
+    this.#ports.send({ type: 'pledge', memoryBytes, engine, adapter, numericClass, kernelVersion, macsPerSecond })
     this.#ports.onState({ kind: 'waiting', gpu: summary(detected) })
   }
 
@@ -189,7 +214,7 @@ export class Volunteer {
 
   #tellServing(): void {
     const gpu = this.#gpu()
-    if (gpu === null || this.#serving === null || this.#stopped) return
+    if (gpu === null || this.#serving === null || this.#stopped || this.#recovering) return
     const { modelId, span, layerCount } = this.#serving
     const { kvPositionsFree: _, ...work } = this.#work
     this.#ports.onState({

@@ -61,7 +61,10 @@ export interface WorkerEvents {
   readonly dial: (peerId: PeerId) => Promise<Outcome<MessagePort | null>>
   readonly onProgress: (progress: LoadProgress) => void
   readonly onWork: (work: StageWork) => void
+  /** The GPU went; the worker looks for it again and then says `onRecovered`. */
   readonly onDeviceLost: (message: string) => void
+  /** It is back and holds what it held; or why not: then nothing is served any more. */
+  readonly onRecovered: (outcome: Outcome<DetectedEngine>) => void
 }
 
 export interface EngineWorkerApi {

@@ -11,6 +11,9 @@ import { err, ok, type Result } from '../shared/index.ts'
 import { CONTROL_MESSAGE_BYTES_MAX, MACS_PER_SECOND_MAX, POSITIONS_MAX } from './limits.ts'
 import { amount, base64Url, count, describeIssue, layer, manifestHash, modelId, peerId, sessionId, signedGrant, text } from './schemas.ts'
 
+/** Reason of an `away` that ends with `serving` of the same order. */
+export const AWAY_RECOVERING = 'recovering'
+
 const bytes = count(2 ** 50)
 const span = v.strictObject({ firstLayer: layer, endLayer: layer })
 const engineName = v.picklist(['webgpu', 'wasm', 'cpu'])
@@ -133,6 +136,7 @@ export const clientMessageSchema = v.variant('type', [
   v.strictObject({ type: v.literal('serving'), assignmentId: count(2 ** 31), span, kvPositions: count(POSITIONS_MAX) }),
   v.strictObject({ type: v.literal('assignment-failed'), assignmentId: count(2 ** 31), reason: text(64), message: text(1_000) }),
   /** Cannot serve for now (a lost device, a frozen page); `pledge` ends it. */
+  // Its GPU was lost: with the reason AWAY_RECOVERING it brings back what it served, with any other its pledge ends.
   v.strictObject({ type: v.literal('away'), reason: text(64) }),
   /** Stops volunteering; the socket stays open. */
   v.strictObject({ type: v.literal('leave') }),

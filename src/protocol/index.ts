@@ -3,6 +3,7 @@
 export { candidateBytes, decodeCandidates, encodeCandidates, type PositionCandidates } from './candidates.ts'
 export {
   type Assignment,
+  AWAY_RECOVERING,
   type ChainStage,
   type ClientMessage,
   IDENTIFY_CONTEXT,

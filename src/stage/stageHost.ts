@@ -76,6 +76,7 @@ export class StageHost {
   readonly #sessions = new Map<SessionId, StageSession>()
   readonly #opening = new Map<SessionId, Opening>()
   readonly #seen = new Map<SessionId, number>()
+  #engine: Engine
   #served: ServedSpan | null = null
   #running: Promise<void> | null = null
   #idle: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
@@ -95,7 +96,15 @@ export class StageHost {
         },
       },
     })
-    void options.engine.lost.then(({ message }) => this.#failAll('device-lost', `the GPU was lost: ${message}`))
+    this.#engine = options.engine
+    this.#watch(options.engine)
+  }
+
+  /** Another engine in place of one that was lost; links stay, sessions have ended with it. Serves nothing until `serve`. */
+  replaceEngine(engine: Engine): void {
+    this.#failAll('device-lost', 'the GPU was lost; ask again')
+    this.#engine = engine
+    this.#watch(engine)
   }
 
   get work(): HostWork {
@@ -140,6 +149,12 @@ export class StageHost {
   async stop(): Promise<void> {
     this.#failAll('stopped', 'the volunteer stopped; ask again to get another chain')
     await this.#running
+  }
+
+  #watch(engine: Engine): void {
+    void engine.lost.then(({ message }) => {
+      if (this.#engine === engine) this.#failAll('device-lost', `the GPU was lost: ${message}`)
+    })
   }
 
   #onBytes(link: PeerLink, bytes: Uint8Array): void {
@@ -208,7 +223,8 @@ export class StageHost {
 
   /** A session for a verified grant; null when whoever asked is gone already. */
   #accept(link: PeerLink, frame: OpenFrame, grant: Grant, opening: Opening): Result<StageSession | null, Refusal> {
-    const { engine, peerId, clock, sha256 } = this.#options
+    const { peerId, clock, sha256 } = this.#options
+    const engine = this.#engine
     const served = this.#served
     if (grant.sessionId !== frame.sessionId) return err({ reason: 'bad-grant', message: 'the grant is for another session' })
     if (this.#seen.has(grant.sessionId)) return err({ reason: 'bad-grant', message: 'the grant was used before; ask for a new one' })
@@ -296,7 +312,7 @@ export class StageHost {
   async #pass(works: readonly Work[]): Promise<void> {
     let result: ForwardResult
     try {
-      result = await this.#options.engine.forward(works.map((work) => work.segment))
+      result = await this.#engine.forward(works.map((work) => work.segment))
     } catch (error) {
       await this.#onPassFailed(works, error)
       return

@@ -5,6 +5,7 @@
 
 import type { Span } from '../../model/index.ts'
 import {
+  AWAY_RECOVERING,
   type ClientMessage,
   type Grant,
   type NetworkSummary,
@@ -26,7 +27,7 @@ import {
   PING_INTERVAL_MS,
   SUMMARY_INTERVAL_MS,
 } from './limits.ts'
-import { common, covers, isChoosable, newPeer, type PeerRecord, type Pledge, sameSpan, weightFormOf, withdraw } from './peers.ts'
+import { common, covers, isChoosable, newPeer, type PeerRecord, type Pledge, sameSpan, suspend, weightFormOf, withdraw } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
 import { Plan, type SwarmModel } from './plan.ts'
 import { uncovered } from './route.ts'
@@ -141,7 +142,8 @@ export class CoordinatorCore {
       case 'assignment-failed':
         return this.#assignmentFailed(peer, message, nowMs)
       case 'away':
-        withdraw(peer)
+        if (message.reason === AWAY_RECOVERING) suspend(peer, nowMs)
+        else withdraw(peer)
         return this.#replan(nowMs)
       case 'leave':
         withdraw(peer)

@@ -87,6 +87,14 @@ export function withdraw(peer: PeerRecord): void {
   peer.report = null
 }
 
+/** Its GPU was lost and it loads the same layers again: not chosen meanwhile, its order stands as long as it gets on with it. */
+export function suspend(peer: PeerRecord, nowMs: number): void {
+  peer.served = null
+  peer.loaded = null
+  peer.report = null
+  if (peer.order !== null) peer.order = { ...peer.order, progress: 0, heardMs: nowMs }
+}
+
 /** How an engine keeps weights: see worker/. */
 export function weightFormOf(engine: Pledge['engine']): WeightForm {
   return engine === 'wasm' ? 'f32' : 'blocks'

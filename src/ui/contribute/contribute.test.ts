@@ -1,10 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { initialPledgeMb, PLEDGE_MB_MAX, PLEDGE_MB_MIN, pledgeBytes } from './pledge.ts'
+import { initialEngine, initialPledgeMb, PLEDGE_MB_MAX, PLEDGE_MB_MIN, pledgeBytes, wasmPledgeMb } from './pledge.ts'
 import { addSample, SAMPLES_MAX, secondsLeft } from './timeLeft.ts'
 
 describe('pledge', () => {
   it('takes the address before the device', () => {
     expect(initialPledgeMb({ search: '?pledge-mb=60&engine=webgpu', deviceMemoryGb: 8 })).toBe(60)
+  })
+
+  it('takes the engine, and what it pledges without a GPU, from the address', () => {
+    expect(initialEngine({ search: '?engine=wasm' })).toBe('wasm')
+    expect(initialEngine({ search: '?engine=webgpu' })).toBe('webgpu')
+    expect(['', '?engine=', '?engine=cpu'].map((search) => initialEngine({ search }))).toEqual(['auto', 'auto', 'auto'])
+    expect(['?pledge-mb-wasm=700', '?pledge-mb-wasm=x', ''].map((search) => wasmPledgeMb({ search }))).toEqual([700, null, null])
   })
 
   it('offers 2,048 MB, and a quarter of what a small device has', () => {

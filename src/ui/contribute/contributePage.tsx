@@ -7,7 +7,7 @@ import { Page } from '../page.tsx'
 import { usePeer, useServices } from '../runtimeContext.ts'
 import { NetworkCard } from '../swarm/networkCard.tsx'
 import { Consent } from './consent.tsx'
-import { initialEngine, initialPledgeMb, pledgeBytes } from './pledge.ts'
+import { initialEngine, initialPledgeMb, pledgeBytes, wasmPledgeMb } from './pledge.ts'
 import { StoragePanel } from './storagePanel.tsx'
 import { VolunteerPanel } from './volunteerPanel.tsx'
 
@@ -16,7 +16,14 @@ export function ContributePage() {
   const volunteer = usePeer((state) => state.volunteer)
   const [browser] = useState(readBrowser)
   const [pledgeMb, setPledgeMb] = useState(() => initialPledgeMb(browser))
-  const start = () => runtime.contribute({ pledgeBytes: pledgeBytes(pledgeMb), engine: initialEngine(browser) })
+  const start = () => {
+    const wasmMb = wasmPledgeMb(browser)
+    runtime.contribute({
+      pledgeBytes: pledgeBytes(pledgeMb),
+      ...(wasmMb !== null && { pledgeBytesWasm: pledgeBytes(wasmMb) }),
+      engine: initialEngine(browser),
+    })
+  }
   return (
     <Page title="Lend this tab’s GPU">
       {!browser.secure && <InsecureNote hostname={browser.hostname} />}

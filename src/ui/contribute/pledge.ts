@@ -20,6 +20,12 @@ export function initialPledgeMb({ search, deviceMemoryGb }: Pick<BrowserFacts, '
   return clampPledgeMb(Math.min(PLEDGE_MB_DEFAULT, Math.floor(fits)))
 }
 
+/** `?pledge-mb-wasm=N`: what automation pledges where the tab computes without a GPU; null: the same. */
+export function wasmPledgeMb({ search }: Pick<BrowserFacts, 'search'>): number | null {
+  const asked = new URLSearchParams(search).get('pledge-mb-wasm')
+  return asked !== null && /^\d{1,6}$/.test(asked) ? clampPledgeMb(Number(asked)) : null
+}
+
 export function clampPledgeMb(megabytes: number): number {
   return Math.min(PLEDGE_MB_MAX, Math.max(PLEDGE_MB_MIN, Math.round(megabytes)))
 }

@@ -63,6 +63,8 @@ function headline(volunteer: Exclude<Active, { kind: 'failed' }>): string {
       return `Loading ${formatSpan(volunteer.span)}`
     case 'serving':
       return `Serving ${formatSpan(volunteer.span)} of ${volunteer.layerCount}`
+    case 'recovering':
+      return 'Getting your GPU back'
     case 'stopping':
       return 'Giving everything back'
   }
@@ -93,6 +95,8 @@ function detail(volunteer: Active, pledgeMb: number, missingBytes: number): stri
       return volunteer.alone
         ? `${volunteer.modelId}. You hold the whole model alone. A second tab would take half of it.`
         : `${volunteer.modelId}. Other tabs hold the rest. Keep this tab open; it may be in the background.`
+    case 'recovering':
+      return `The browser took the GPU away (${volunteer.reason}). The layers come back from this browser’s storage, nothing is downloaded again.`
     case 'stopping':
       return 'Freeing GPU memory and telling the coordinator.'
     case 'failed':

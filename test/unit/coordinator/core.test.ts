@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import type { ModelId } from '../../../src/shared/index.ts'
+import { required } from '../../../src/shared/index.ts'
 import { COSTS, MODEL, peerId, spanMemory, WHOLE_BYTES, World } from './world.ts'
 
 /** Holds a half, and with its KV not one layer more. */
@@ -261,6 +262,22 @@ describe('heartbeats', () => {
     expect(world.core.summary(world.nowMs).swarms[0]?.sessions).toBe(1)
     world.end(grant, peerId(3))
     expect(world.admit(9)).toHaveProperty('stages')
+  })
+
+  it('does not choose a tab that gets its GPU back, and keeps its layers for it', () => {
+    const world = served()
+    const before = world.core.summary(world.nowMs).swarms[0]?.volunteers
+    world.say(2, { type: 'away', reason: 'recovering' })
+    expect(world.admit(9)).toMatchObject({ reason: 'incomplete' })
+    const orders = world.assignments.length
+    const { assignmentId, span, kvPositions } = required(
+      world.assignments.filter((order) => order.peerId === peerId(2)).at(-1)?.assignment,
+      'the order of tab 2',
+    )
+    world.say(2, { type: 'serving', assignmentId, span, kvPositions })
+    expect(world.admit(9)).toHaveProperty('stages')
+    expect(world.assignments).toHaveLength(orders)
+    expect(world.core.summary(world.nowMs).swarms[0]?.volunteers).toEqual(before)
   })
 
   it('counts a tab that is away as gone until it pledges anew', () => {

@@ -1,0 +1,153 @@
+/** What the engine worker does when its GPU goes: it comes back with the same span out of the cache, or says why it does not. */
+
+import { describe, expect, it } from 'vitest'
+import { randomModel } from '../../test/support/randomModel.ts'
+import { FakeEngine } from '../../test/unit/chain/fakeEngine.ts'
+import { type ManifestHash, ManualClock, type PeerId, TabswarmError } from '../shared/index.ts'
+import type { Engine, LoadRequest } from '../worker/index.ts'
+import { EngineHost } from './engineHost.ts'
+import type { DetectedEngine, Outcome, ServeRequest, WorkerEvents } from './workerApi.ts'
+
+const detected: DetectedEngine = {
+  engine: 'webgpu',
+  adapter: 'Test adapter',
+  software: false,
+  numericClass: 'test',
+  kernelVersion: '1',
+  macsPerSecond: 1e9,
+}
+
+/** Remembers what it was asked to load. */
+class LoadingEngine extends FakeEngine {
+  readonly loads: LoadRequest[] = []
+  failLoad: TabswarmError | null = null
+  disposed = false
+
+  override async load(request: LoadRequest): Promise<void> {
+    this.loads.push(request)
+    if (this.failLoad !== null) throw this.failLoad
+  }
+
+  override dispose(): void {
+    this.disposed = true
+    super.dispose()
+  }
+}
+
+const { manifest } = randomModel({ seed: 1 })
+const request: ServeRequest = {
+  manifest,
+  manifestHash: 'a'.repeat(64) as ManifestHash,
+  modelUrl: 'http://localhost/model',
+  span: { firstLayer: 1, endLayer: 3 },
+  kvPositions: 64,
+  memoryBytesMax: 1e9,
+}
+
+async function serving(open: (attempt: number) => Promise<Engine>) {
+  const clock = new ManualClock()
+  const events: unknown[] = []
+  let attempt = 0
+  const host = new EngineHost({
+    openEngine: async () => ({ engine: await open(attempt++), detected }),
+    clock,
+    cache: { get: async () => null, put: async () => undefined, remove: async () => undefined },
+    fetch: async () => new Response(),
+    verify: async () => true,
+    sha256: async () => new Uint8Array(32),
+  })
+  const workerEvents: WorkerEvents = {
+    dial: async () => ({ ok: true, value: null }),
+    onProgress: () => undefined,
+    onWork: () => undefined,
+    onDeviceLost: (message) => events.push(['lost', message]),
+    onRecovered: (outcome: Outcome<DetectedEngine>) => events.push(['recovered', outcome.ok ? outcome.value : outcome.error.reason]),
+  }
+  await host.detect('auto')
+  await host.host({ peerId: 'p'.repeat(52) as PeerId, coordinatorKey: new Uint8Array(32) }, workerEvents)
+  expect(await host.serve(request)).toEqual({ ok: true, value: null })
+  /** Lets promises settle and every wait end. */
+  const settle = async () => {
+    for (let step = 0; step < 20; step++) {
+      for (let turn = 0; turn < 30; turn++) await Promise.resolve()
+      clock.advance(1_000)
+    }
+  }
+  return { host, events, settle }
+}
+
+describe('EngineHost, when the device is lost', () => {
+  it('opens another, loads the same span on it, and says so', async () => {
+    const engines = [new LoadingEngine(), new LoadingEngine()]
+    const { events, settle } = await serving(async (attempt) => engines[attempt] ?? new LoadingEngine())
+    engines[0]?.loseDevice('the driver crashed')
+    await settle()
+    expect(events).toEqual([
+      ['lost', 'the driver crashed'],
+      ['recovered', detected],
+    ])
+    expect(engines[0]?.disposed).toBe(true)
+    expect(engines[1]?.loads).toMatchObject([{ span: request.span, kvPositions: 64 }])
+  })
+
+  it('tries again where no device is there at first, and where the new one is lost while it loads', async () => {
+    const last = new LoadingEngine()
+    const dying = new LoadingEngine()
+    dying.failLoad = new TabswarmError('device-lost', 'again')
+    const first = new LoadingEngine()
+    const { events, settle } = await serving(async (attempt) => {
+      if (attempt === 1) throw new TabswarmError('no-adapter', 'none yet')
+      return attempt === 0 ? first : attempt === 2 ? dying : last
+    })
+    first.loseDevice('reset')
+    await settle()
+    expect(events.at(-1)).toEqual(['recovered', detected])
+    expect([dying.disposed, last.disposed, last.loads.length]).toEqual([true, false, 1])
+  })
+
+  it('gives up with the reason when no device comes back', async () => {
+    const first = new LoadingEngine()
+    const { host, events, settle } = await serving(async (attempt) => {
+      if (attempt > 0) throw new TabswarmError('no-adapter', 'the browser found no GPU')
+      return first
+    })
+    first.loseDevice('gone')
+    await settle()
+    expect(events).toEqual([
+      ['lost', 'gone'],
+      ['recovered', 'device-lost'],
+    ])
+    await host.stop()
+  })
+
+  it('gives up a device that is lost again and again', async () => {
+    const engines = Array.from({ length: 6 }, () => new LoadingEngine())
+    const { events, settle } = await serving(async (attempt) => engines[attempt] ?? new LoadingEngine())
+    for (const engine of engines.slice(0, 4)) {
+      engine.loseDevice('hung')
+      await settle()
+    }
+    expect(events.filter((event) => Array.isArray(event) && event[0] === 'recovered').map((event) => (event as unknown[])[1])).toEqual([
+      detected,
+      detected,
+      detected,
+      'device-lost',
+    ])
+  })
+
+  it('stops looking when it is stopped', async () => {
+    const first = new LoadingEngine()
+    let opened = 0
+    const { host, events, settle } = await serving(async () => {
+      opened++
+      return first
+    })
+    first.loseDevice('gone')
+    await Promise.resolve()
+    const stopped = host.stop()
+    await settle()
+    await stopped
+    expect(opened).toBe(1)
+    expect(events).toEqual([['lost', 'gone']])
+  })
+})
