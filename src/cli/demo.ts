@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { createChatTemplate, createTokenizer, encodePrompt, type Metadata } from '../model/index.ts'
-import type { Answer, AskRequest, ChatMessage } from '../peer/index.ts'
+import type { Answer, AskRequest, ChatMessage, EngineChoice } from '../peer/index.ts'
 import { TabswarmError } from '../shared/index.ts'
 import { printJson, printLine, printNote, progressPrinter, realNumber, UsageError, wholeNumber } from './output.ts'
 import { parseEngine } from './serve.ts'
@@ -20,7 +20,7 @@ interface DemoOptions {
   readonly temperature: number
   readonly seed: number
   readonly model: string
-  readonly engine: 'webgpu' | 'auto'
+  readonly engine: EngineChoice
   readonly latencyMs: number
   readonly json: boolean
 }
@@ -40,7 +40,7 @@ export function registerDemoCommand(program: Command): void {
     .option('--temperature <t>', '0 always takes the likeliest token', realNumber('--temperature', 0, 10), 0)
     .option('--seed <n>', 'of the sampling', wholeNumber('--seed', 0, 2 ** 32 - 1), 0)
     .option('--model <id|file|url>', 'the model to serve', 'default')
-    .option('--engine <engine>', 'webgpu or auto (WebGPU is the only one yet)', parseEngine, 'auto')
+    .option('--engine <engine>', 'engine of the tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
     .option('--latency-ms <l>', 'one-way delay of a message between two tabs', realNumber('--latency-ms', 0, 10_000), 0)
     .option('--json', 'one JSON object on stdout', false)
     .action(demo)
@@ -53,15 +53,16 @@ async function demo(options: DemoOptions): Promise<void> {
   const model = await resolveModel(options.model, progressPrinter('model'))
   const { manifest } = model.hashedManifest
   const positions = countPromptTokens(model.gguf.metadata, prompt) + options.maxTokens
-  const pledgeMb = Math.ceil(smallestPledgeBytes(manifest, options.tabs, positions) / 1e6)
+  const megabytes = (form: 'blocks' | 'f32') => Math.ceil(smallestPledgeBytes(manifest, options.tabs, positions, form) / 1e6)
+  const pledge = { engine: options.engine, pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('f32') }
   const webRoot = await ensureWebApp(printNote)
   const coordinator = await createServer({ host: '127.0.0.1', port: 0, models: [model], minStages: options.tabs, webRoot })
   try {
     const browser = await launchChromium()
     try {
       const tab = { url: coordinator.url, latencyMs: options.latencyMs / 2 }
-      printNote(`opening ${options.tabs} volunteer tabs, each pledging ${pledgeMb} MB`)
-      const volunteers = await Promise.all(Array.from({ length: options.tabs }, () => openVolunteerTab(browser, { ...tab, pledgeMb })))
+      printNote(`opening ${options.tabs} volunteer tabs, each pledging ${pledge.pledgeMb} MB, or ${pledge.pledgeMbWasm} MB without a GPU`)
+      const volunteers = await Promise.all(Array.from({ length: options.tabs }, () => openVolunteerTab(browser, { ...tab, ...pledge })))
       await Promise.all(volunteers.map((volunteer) => volunteer.serving(VOLUNTEER_TIMEOUT_MS)))
       printNote('all layers are served; asking')
       const requester = await openRequesterTab(browser, tab)

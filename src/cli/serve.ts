@@ -4,6 +4,7 @@
  */
 
 import type { Command } from 'commander'
+import type { EngineChoice } from '../peer/index.ts'
 import { TabswarmError } from '../shared/index.ts'
 import { printLine, printNote, progressPrinter, UsageError, wholeNumber } from './output.ts'
 
@@ -16,7 +17,7 @@ interface ServeOptions {
   readonly volunteers: number
   readonly model: string
   readonly minStages: number
-  readonly engine: 'webgpu' | 'auto'
+  readonly engine: EngineChoice
 }
 
 const DEFAULT_PORT = 8787
@@ -35,13 +36,17 @@ export function registerServeCommand(program: Command): void {
     .option('--model <id|file|url>', 'the model to serve', 'default')
     .option('--min-stages <n>', 'tabs that share the model once there are enough', wholeNumber('--min-stages', 1, 64), 2)
     .option('--volunteers <n>', 'headless volunteer tabs to open beside it', wholeNumber('--volunteers', 0, 16), 0)
-    .option('--engine <engine>', 'engine of those tabs: webgpu or auto (WebGPU is the only one yet)', parseEngine, 'auto')
+    .option('--engine <engine>', 'engine of those tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
     .action(serve)
 }
 
-export function parseEngine(text: string): 'webgpu' | 'auto' {
-  if (text === 'webgpu' || text === 'auto') return text
-  throw new UsageError(`--engine must be webgpu or auto, not "${text}"`)
+/** As the peer's, which this command does not load before it is needed. */
+const ENGINES: readonly EngineChoice[] = ['webgpu', 'wasm', 'auto']
+
+export function parseEngine(text: string): EngineChoice {
+  const known = ENGINES.find((choice) => choice === text)
+  if (known === undefined) throw new UsageError(`--engine must be one of ${ENGINES.join(', ')}, not "${text}"`)
+  return known
 }
 
 async function serve(options: ServeOptions): Promise<void> {
@@ -111,7 +116,7 @@ async function openVolunteers(
     const url = `${secure ? 'https' : 'http'}://localhost:${port}/`
     const tabs = await Promise.all(
       Array.from({ length: options.volunteers }, () =>
-        openVolunteerTab(browser, { url, latencyMs: 0, pledgeMb: 1_024, ignoreCertificate: secure }),
+        openVolunteerTab(browser, { url, latencyMs: 0, pledgeMb: 1_024, engine: options.engine, ignoreCertificate: secure }),
       ),
     )
     await Promise.all(tabs.map((tab) => tab.serving(VOLUNTEER_TIMEOUT_MS)))

@@ -4,7 +4,7 @@
  */
 
 import type { Browser, BrowserContext, Page } from 'playwright-core'
-import type { Answer, AskRequest } from '../peer/index.ts'
+import type { Answer, AskRequest, EngineChoice } from '../peer/index.ts'
 import { type ErrorBody, fromErrorBody, TabswarmError } from '../shared/index.ts'
 
 export interface TabOptions {
@@ -12,6 +12,14 @@ export interface TabOptions {
   /** Added to every message at this tab's end, each way, milliseconds. */
   readonly latencyMs: number
   readonly ignoreCertificate?: boolean
+}
+
+export interface VolunteerTabOptions extends TabOptions {
+  readonly pledgeMb: number
+  /** What it pledges where it turns out to compute without a GPU; `pledgeMb` where it is left out. */
+  readonly pledgeMbWasm?: number
+  /** `auto` where it is left out. */
+  readonly engine?: EngineChoice
 }
 
 export interface VolunteerTab {
@@ -29,8 +37,10 @@ export interface RequesterTab {
 }
 
 /** Opens *Contribute* in a browser context of its own and presses the button. */
-export async function openVolunteerTab(browser: Browser, options: TabOptions & { readonly pledgeMb: number }): Promise<VolunteerTab> {
-  const { context, page } = await openPage(browser, options, `/contribute?pledge-mb=${options.pledgeMb}`)
+export async function openVolunteerTab(browser: Browser, options: VolunteerTabOptions): Promise<VolunteerTab> {
+  const { pledgeMb, pledgeMbWasm = pledgeMb, engine = 'auto' } = options
+  const query = `pledge-mb=${pledgeMb}&pledge-mb-wasm=${pledgeMbWasm}&engine=${engine}`
+  const { context, page } = await openPage(browser, options, `/contribute?${query}`)
   await page.getByTestId('start-contributing').click()
   return {
     page,
