@@ -75,7 +75,9 @@ export function registerBenchKernels(bench: Command): void {
 }
 
 async function benchKernels(options: KernelOptions): Promise<void> {
-  // Bad shapes and formats are refused before anything starts.
+  // What cannot be is refused before anything starts.
+  if (options.runtime === 'chromium' && options.adapter === 'lavapipe')
+    throw new UsageError('Chromium takes no lavapipe for WebGPU; use --runtime node, or --adapter swiftshader')
   for (const entry of casesOf(options, ['f32', 'f16'])) refuseBadCase(entry)
   const results: CaseResult[] = []
   const failures: CaseFailure[] = []

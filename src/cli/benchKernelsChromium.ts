@@ -6,7 +6,7 @@ import type { SuiteAdapter, SuiteCase, SuiteMessage } from '../kernels/suite/ind
 import { ensureWebApp, launchChromium } from '../node/index.ts'
 import { type ErrorBody, fromErrorBody, type Result } from '../shared/index.ts'
 import type { TerminalRun } from './benchRun.ts'
-import { printNote, UsageError } from './output.ts'
+import { printNote } from './output.ts'
 
 /** Starting the worker and the GPU process on a busy machine. */
 const START_TIMEOUT_MS = 60_000
