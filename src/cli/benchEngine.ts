@@ -89,6 +89,7 @@ async function benchEngine(options: BenchOptions): Promise<void> {
 async function measure(engine: Engine, model: ResolvedModel): Promise<EngineBench> {
   const { createTensorLoader } = await import('../model/index.ts')
   const { nodeClock, nodeSha256 } = await import('../node/index.ts')
+  const { KV_BLOCK_POSITIONS, kvBlockCount } = await import('../worker/index.ts')
   const { manifest } = model.hashedManifest
   const startedMs = nodeClock.nowMs()
   await engine.load({
@@ -96,7 +97,7 @@ async function measure(engine: Engine, model: ResolvedModel): Promise<EngineBenc
     span: { firstLayer: 0, endLayer: manifest.config.layerCount },
     loadTensor: createTensorLoader({ source: model.source, sha256: nodeSha256 }),
     memoryBytesMax: Number.MAX_SAFE_INTEGER,
-    kvPositions: Math.max(...PREFILL_TOKENS, (DECODE_SESSIONS + 1) * decodePositions()),
+    kvPositions: Math.max(...PREFILL_TOKENS, (DECODE_SESSIONS + 1) * kvBlockCount(decodePositions()) * KV_BLOCK_POSITIONS),
     onProgress: () => undefined,
     signal: new AbortController().signal,
   })

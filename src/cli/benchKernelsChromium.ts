@@ -12,8 +12,6 @@ import { printNote } from './output.ts'
 const START_TIMEOUT_MS = 60_000
 
 export async function runInChromium(run: TerminalRun): Promise<void> {
-  if (run.adapter === 'lavapipe')
-    throw new UsageError('Chromium takes no lavapipe for WebGPU; use --runtime node, or --adapter swiftshader')
   const site = await serveWebSite(await ensureWebApp(printNote))
   try {
     const flags = run.adapter === 'swiftshader' ? ['--use-webgpu-adapter=swiftshader'] : []
