@@ -107,7 +107,10 @@ async function inspect(name: string, { json }: JsonOption): Promise<void> {
   printLine(`${gguf.tensors.length} tensors`)
   for (const { name: tensor, type, shape, byteLength } of gguf.tensors)
     printLine(`  ${tensor} ${type} [${shape.join(', ')}] ${byteLength} bytes`)
-  printLine(run.runnable ? 'can be run' : `cannot be run: ${run.reason?.message ?? ''}`)
+  printLine(run.config === null ? `cannot be run: ${run.reason?.message ?? ''}` : 'can be run:')
+  if (run.config === null) return
+  const { describeConfig } = await import('./describeConfig.ts')
+  for (const line of describeConfig(run.config)) printLine(`  ${line}`)
 }
 
 async function runnable(gguf: GgufFile) {

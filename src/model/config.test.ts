@@ -78,6 +78,7 @@ describe('readModel', () => {
       'unsupported',
       new RegExp(`"mamba"; supported: ${architectures.join(', ')}$`),
     ],
+    ['one part of several', { metadata: { 'split.count': uint32(3) } }, 'unsupported', /one part of 3.*llama-gguf-split --merge/],
     ['missing metadata', { metadata: { 'llama.block_count': null } }, 'malformed', /llama\.block_count/],
     [
       'a number of another type',
@@ -182,6 +183,7 @@ describe('readModel', () => {
       'llama.expert_count': uint32(0),
       'llama.attention.sliding_window': uint32(0),
       'llama.attention.clamp_kqv': float32(0),
+      'split.count': uint32(1),
     }
     expect((await reading({ metadata })).config).toMatchObject({ ropePositionScale: 1, slidingWindow: null, experts: null })
   })

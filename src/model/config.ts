@@ -33,6 +33,7 @@ export function readModel(file: GgufFile): { readonly config: ModelConfig; reado
 /** The configuration alone, from metadata, the embedding's shape and which tensors there are. Throws a ModelError. */
 function readConfig(file: GgufFile): ModelConfig {
   const { metadata } = file
+  refuseSplit(metadata)
   const architecture = readArchitecture(metadata)
   const key = (name: string) => `${architecture}.${name}`
   const whole = (name: string, max: number) => required(metadata.integer(key(name), 1, max), key(name))
@@ -164,6 +165,16 @@ export function checkConfig(config: ModelConfig): void {
     throw fail(`a window's RoPE base in a ${config.architecture} model`)
   if ((experts !== null) !== traits.experts) throw fail(`experts in a ${config.architecture} model`)
   if (experts !== null && experts.used > experts.count) throw fail(`${experts.used} used of ${experts.count} experts`)
+}
+
+/** Large models come in several files, of which each holds some of the tensors. */
+function refuseSplit(metadata: Metadata): void {
+  const parts = metadata.number('split.count') ?? 1
+  if (parts <= 1) return
+  throw new ModelError(
+    'unsupported',
+    `this file is one part of ${parts} of a model; join the parts into one file (llama-gguf-split --merge) and give that`,
+  )
 }
 
 function readArchitecture(metadata: Metadata): Architecture {

@@ -27,7 +27,6 @@ export {
   headMultiplyAccumulates,
   isFirstSpan,
   isLastSpan,
-  layerBytes,
   layerMultiplyAccumulates,
   layerParts,
   spanBytes,

@@ -41,11 +41,6 @@ export function layerParts(manifest: Manifest, layer: number): ManifestTensor[] 
   return manifest.tensors.filter((tensor) => names.has(tensor.name))
 }
 
-/** Their bytes in the file. */
-export function layerBytes(manifest: Manifest, layer: number): number {
-  return sumBytes(layerParts(manifest, layer))
-}
-
 function sumBytes(tensors: readonly ManifestTensor[]): number {
   return tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0)
 }

@@ -35,10 +35,15 @@ export function halfToFloat(bits: number): number {
 
 let halves: Float32Array | undefined
 
-/** The half at byte `at`. Every f16 by its bits: 256 KiB that make reading a scale one load. */
-export function half(bytes: Uint8Array, at: number): number {
+/** Every f16 as f32, by its bits: 256 KiB that make reading a scale one load. */
+export function halfTable(): Float32Array {
   halves ??= Float32Array.from({ length: 65_536 }, (_, bits) => halfToFloat(bits))
-  return halves[u16(bytes, at)] ?? 0
+  return halves
+}
+
+/** The half at byte `at`. */
+export function half(bytes: Uint8Array, at: number): number {
+  return halfTable()[u16(bytes, at)] ?? 0
 }
 
 export function u16(bytes: Uint8Array, at: number): number {

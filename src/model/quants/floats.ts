@@ -1,6 +1,6 @@
 /** Types without blocks: f32 as it is, f16 and bf16 widened exactly. */
 
-import { type BlockFormat, half, u16 } from './block.ts'
+import { type BlockFormat, halfTable } from './block.ts'
 
 export const F32: BlockFormat = {
   elements: 1,
@@ -14,7 +14,11 @@ export const F16: BlockFormat = {
   elements: 1,
   bytes: 2,
   decode: (bytes, from, into, at, count) => {
-    for (let index = 0; index < count; index++) into[at + index] = half(bytes, from + 2 * index)
+    const halves = halfTable()
+    for (let index = 0; index < count; index++) {
+      const byte = from + 2 * index
+      into[at + index] = halves[(bytes[byte] ?? 0) | ((bytes[byte + 1] ?? 0) << 8)] ?? 0
+    }
   },
 }
 
@@ -23,7 +27,10 @@ export const BF16: BlockFormat = {
   elements: 1,
   bytes: 2,
   decode: (bytes, from, into, at, count) => {
-    const bits = new Uint32Array(into.buffer, into.byteOffset + 4 * at, count)
-    for (let index = 0; index < count; index++) bits[index] = u16(bytes, from + 2 * index) << 16
+    const target = new Uint32Array(into.buffer, into.byteOffset + 4 * at, count)
+    for (let index = 0; index < count; index++) {
+      const byte = from + 2 * index
+      target[index] = ((bytes[byte] ?? 0) << 16) | ((bytes[byte + 1] ?? 0) << 24)
+    }
   },
 }

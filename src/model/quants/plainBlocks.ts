@@ -4,7 +4,7 @@
  * that only the sum with m rounds: as in C, fused or not.
  */
 
-import { blockFormat, half, i8, u16 } from './block.ts'
+import { blockFormat, half, u16 } from './block.ts'
 
 const HALF = 16
 
@@ -57,5 +57,5 @@ export const Q5_1 = blockFormat(32, 24, (bytes, from, into, at) => {
 /** d: f16, 32 signed bytes. */
 export const Q8_0 = blockFormat(32, 34, (bytes, from, into, at) => {
   const scale = half(bytes, from)
-  for (let column = 0; column < 32; column++) into[at + column] = i8(bytes, from + 2 + column) * scale
+  for (let column = 0; column < 32; column++) into[at + column] = (((bytes[from + 2 + column] ?? 0) << 24) >> 24) * scale
 })
