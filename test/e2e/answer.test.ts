@@ -1,12 +1,14 @@
 /**
  * The product as a person uses it: real tabs, the real model, real WebRTC. Volunteers press the button, another tab types a
- * question into the chat and reads the answer; nothing but the coordinator's own origin is contacted.
+ * question into the chat and reads the answer; nothing but the coordinator's own origin is contacted. On WebGPU everything, without a
+ * GPU what an answer needs.
  */
 
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Manifest, spanBytes } from '../../src/model/index.ts'
 import { ensureWebApp, launchChromium, openRequesterTab, openVolunteerTab, resolveModel, type VolunteerTab } from '../../src/node/index.ts'
+import type { EngineChoice } from '../../src/peer/index.ts'
 import { createServer, type Server, smallestPledgeBytes } from '../../src/server.ts'
 
 const SERVING_TIMEOUT_MS = 240_000
@@ -31,11 +33,15 @@ function watch(page: Page): void {
   })
 }
 
-async function openVolunteers(count: number): Promise<VolunteerTab[]> {
-  const pledgeMb = Math.ceil(smallestPledgeBytes(manifest, 2) / 1e6)
-  const tabs = await Promise.all(
-    Array.from({ length: count }, () => openVolunteerTab(browser, { url: server.url, latencyMs: 0, pledgeMb })),
-  )
+async function openVolunteers(count: number, engine: EngineChoice): Promise<VolunteerTab[]> {
+  const megabytes = (form: 'blocks' | 'f32') => Math.ceil(smallestPledgeBytes(manifest, 2, 0, form) / 1e6)
+  const pledge = { pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('f32'), engine }
+  const open = async () => {
+    const tab = await openVolunteerTab(browser, { url: server.url, latencyMs: 0, ...pledge })
+    watch(tab.page)
+    return tab
+  }
+  const tabs = await Promise.all(Array.from({ length: count }, open))
   await Promise.all(tabs.map((tab) => tab.serving(SERVING_TIMEOUT_MS)))
   return tabs
 }
@@ -51,20 +57,24 @@ async function waitForStatus(page: Page, status: 'done' | 'failed'): Promise<voi
   await page.locator(`[data-testid=chat-answer][data-status=${status}]`).last().waitFor({ timeout: ANSWER_TIMEOUT_MS, state: 'attached' })
 }
 
-beforeAll(async () => {
+async function start(options: { webGpu: boolean }): Promise<void> {
   const model = await resolveModel('default')
   manifest = model.hashedManifest.manifest
   const webRoot = await ensureWebApp(() => undefined)
   server = await createServer({ host: '127.0.0.1', port: 0, models: [model], minStages: 2, webRoot })
-  browser = await launchChromium()
-})
+  browser = await launchChromium(options)
+}
 
-afterAll(async () => {
+async function stop(): Promise<void> {
+  volunteers = []
   await browser?.close()
   await server?.close()
-})
+}
 
 describe('one answer by several tabs', () => {
+  beforeAll(() => start({ webGpu: true }))
+  afterAll(stop)
+
   it('tells who asks an empty network what to do', async () => {
     const { page, close } = await openRequesterTab(browser, { url: server.url, latencyMs: 0 })
     await askInChat(page, 'Hello?')
@@ -87,11 +97,11 @@ describe('one answer by several tabs', () => {
     await page.close()
   })
 
-  it('says what to do in a browser without WebGPU', async () => {
+  it('says what to do in a browser without WebGPU that shall use it', async () => {
     const plain = await launchChromium({ webGpu: false })
     try {
       const page = await plain.newPage()
-      await page.goto(new URL('/contribute', server.url).href)
+      await page.goto(new URL('/contribute?engine=webgpu', server.url).href)
       await page.getByTestId('start-contributing').click()
       await page.locator('[data-testid=volunteer-state][data-state=failed]').waitFor({ timeout: 30_000 })
       expect(await page.locator('main').innerText()).toMatch(/use a current Chrome|update the graphics driver/)
@@ -101,8 +111,7 @@ describe('one answer by several tabs', () => {
   })
 
   it('gives each of two tabs a span, and downloads only its bytes', async () => {
-    volunteers = await openVolunteers(2)
-    for (const { page } of volunteers) watch(page)
+    volunteers = await openVolunteers(2, 'webgpu')
     const hosted = (await Promise.all(volunteers.map(({ page }) => page.evaluate(servedSpan)))).sort((a, b) => a.firstLayer - b.firstLayer)
     expect(hosted).toMatchObject([{ firstLayer: 0 }, { endLayer: manifest.config.layerCount }])
     expect(hosted[0]?.endLayer).toBe(hosted[1]?.firstLayer)
@@ -178,6 +187,25 @@ describe('one answer by several tabs', () => {
     await page?.getByTestId('stop-contributing').click()
     await page?.waitForFunction(() => globalThis.tabswarm?.store.getState().volunteer.kind === 'off')
     await expect.poll(() => page?.workers().length, { timeout: 10_000 }).toBe(0)
+  })
+})
+
+describe('without a GPU', () => {
+  beforeAll(() => start({ webGpu: false }))
+  afterAll(stop)
+
+  it('two tabs find that out by themselves, and answer through WebAssembly', async () => {
+    volunteers = await openVolunteers(2, 'auto')
+    for (const { page } of volunteers)
+      expect(await page.locator('main').innerText()).toMatch(/WebAssembly, \d+ thread[\s\S]*no GPU: on the processor/)
+    const { page, close } = await openRequesterTab(browser, { url: server.url, latencyMs: 0 })
+    watch(page)
+    await askInChat(page, QUESTION)
+    await waitForStatus(page, 'done')
+    expect(await lastAnswer(page).innerText()).toContain('Paris')
+    expect(await page.getByTestId('route-panel').first().innerText()).toMatch(/WebAssembly/)
+    await close()
+    expect(foreign).toEqual([])
   })
 })
 
