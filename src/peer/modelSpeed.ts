@@ -4,6 +4,7 @@
  */
 
 import { proxy } from 'comlink'
+import { layerMultiplyAccumulates, type ModelConfig } from '../model/index.ts'
 import { type ErrorBody, fromErrorBody, type ManifestHash, type ModelId, TabswarmError } from '../shared/index.ts'
 import type { SpeedPlan } from '../worker/index.ts'
 import type { EngineWorker } from './hosting.ts'
@@ -21,8 +22,8 @@ export interface ModelSpeedPorts {
 }
 
 const PLAN: SpeedPlan = { prefillTokens: [64, 512], decodeSessions: [1, 8], measureMs: 3_000, runsMin: 3, runsMax: 21 }
-/** The processor emulates: a prompt of 512 tokens would take minutes. */
-const SOFTWARE_PLAN: SpeedPlan = { ...PLAN, prefillTokens: [64], runsMin: 2 }
+/** A prompt that takes longer at the measured pace of decode is left out, but for the shortest. Reading is faster, so this is generous. */
+const PROMPT_SECONDS_MAX = 10
 
 export function measureModelSpeed(
   ports: ModelSpeedPorts,
@@ -50,18 +51,18 @@ async function measure(
   onProgress({ kind: 'starting' })
   const manifest = await library.manifest(modelId, await manifestHash(modelId))
   const detected: DetectedEngine = unwrap(await api.detect('auto'))
-  const plan = detected.software ? SOFTWARE_PLAN : PLAN
-  const speed = unwrap(
-    await api.measure(
-      { manifest, modelUrl: library.modelUrl(modelId), plan: within(plan, manifest.config.contextLength) },
-      proxy(onProgress),
-    ),
-  )
+  const plan = planFor(manifest.config, detected.macsPerSecond)
+  const speed = unwrap(await api.measure({ manifest, modelUrl: library.modelUrl(modelId), plan }, proxy(onProgress)))
   return { modelId, engine: detected.engine, adapter: detected.adapter, software: detected.software, speed }
 }
 
-function within(plan: SpeedPlan, contextLength: number): SpeedPlan {
-  return { ...plan, prefillTokens: plan.prefillTokens.filter((tokens) => tokens <= contextLength) }
+/** Exported for tests. */
+export function planFor(config: ModelConfig, macsPerSecond: number): SpeedPlan {
+  const secondsAToken = (config.layerCount * layerMultiplyAccumulates(config)) / macsPerSecond
+  const prefillTokens = PLAN.prefillTokens
+    .filter((tokens) => tokens <= config.contextLength)
+    .filter((tokens, index) => index === 0 || tokens * secondsAToken <= PROMPT_SECONDS_MAX)
+  return { ...PLAN, prefillTokens }
 }
 
 function unwrap<Value>(outcome: Outcome<Value>): Value {

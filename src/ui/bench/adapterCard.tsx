@@ -83,7 +83,8 @@ function Figure({ name, value, explain }: { readonly name: string; readonly valu
   return (
     <div className={styles.figure}>
       <Text component="dt" size="sm" c="dimmed">
-        {name} {explain}
+        {name}
+        {explain !== undefined && <>&nbsp;{explain}</>}
       </Text>
       <Text component="dd" fz={{ base: 17, sm: 22 }} fw={600} m={0}>
         {value}

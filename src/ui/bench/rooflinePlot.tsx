@@ -21,6 +21,8 @@ interface RooflinePlotProps {
 
 const WIDTH_MIN = 260
 const RADIUS = 5.5
+/** A label above the roof needs so much between it and the frame. */
+const LABEL_ROOM = 20
 /** Half the width of the last label, which would otherwise be cut at the edge. */
 const EDGE_LABEL = 4
 
@@ -86,6 +88,7 @@ function Axes({ layout: { plot, xTicks, yTicks, height } }: { readonly layout: R
 function RoofLine({ layout: { plot }, points, roof }: { readonly layout: RooflineLayout; readonly points: string; readonly roof: Roof }) {
   const ridge = points.split(' ')[1]?.split(',').map(Number) ?? []
   const [ridgeX = plot.right, ridgeY = plot.top] = ridge
+  const above = ridgeY - plot.top >= LABEL_ROOM
   return (
     <g>
       <polyline points={points} className={styles.roof}>
@@ -93,7 +96,7 @@ function RoofLine({ layout: { plot }, points, roof }: { readonly layout: Rooflin
       </polyline>
       <text
         x={Math.min(ridgeX + 6, plot.right)}
-        y={Math.max(ridgeY - 7, plot.top + 10)}
+        y={above ? ridgeY - 7 : ridgeY + 16}
         textAnchor={ridgeX + 120 > plot.right ? 'end' : 'start'}
         className={styles.roofLabel}
       >
