@@ -1,7 +1,25 @@
-// block_bf16: 4 columns of one output in 2 words of two bf16: the upper halves of f32.
-fn block_lot(at: u32) -> vec4u {
-  return vec4u(weights[at], weights[at + PANEL], 0u, 0u);
+// block_bf16: 8 columns in a quad, two a word: the upper halves of f32.
+//#include block
+struct Head {
+  unused: u32,
 }
-fn chunk_0(lot: vec4u) -> vec4f {
-  return bitcast<vec4f>(vec4u(lot.x << 16u, lot.x & 0xffff0000u, lot.y << 16u, lot.y & 0xffff0000u));
+struct Group {
+  q: vec4u,
 }
+fn load_head(place: Place, block: u32) -> Head {
+  return Head(0u);
+}
+fn load_group(place: Place, head: Head, block: u32, g: u32) -> Group {
+  return Group(load_quad(place, block, 0u));
+}
+fn widen(w: vec2u) -> vec4f {
+  return bitcast<vec4f>(vec4u(w.x << 16u, w.x & 0xffff0000u, w.y << 16u, w.y & 0xffff0000u));
+}
+fn chunk_0(group: Group) -> vec4f {
+  return widen(group.q.xy);
+}
+const UNIT_0 = vec4f(1.0);
+fn chunk_1(group: Group) -> vec4f {
+  return widen(group.q.zw);
+}
+const UNIT_1 = vec4f(1.0);

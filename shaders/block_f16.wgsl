@@ -1,7 +1,22 @@
-// block_f16: 4 columns of one output in 2 words of two f16. Needs no `shader-f16`.
-fn block_lot(at: u32) -> vec4u {
-  return vec4u(weights[at], weights[at + PANEL], 0u, 0u);
+// block_f16: 8 columns in a quad, two a word. Needs no `shader-f16`.
+//#include block
+struct Head {
+  unused: u32,
 }
-fn chunk_0(lot: vec4u) -> vec4f {
-  return vec4f(unpack2x16float(lot.x), unpack2x16float(lot.y));
+struct Group {
+  q: vec4u,
 }
+fn load_head(place: Place, block: u32) -> Head {
+  return Head(0u);
+}
+fn load_group(place: Place, head: Head, block: u32, g: u32) -> Group {
+  return Group(load_quad(place, block, 0u));
+}
+fn chunk_0(group: Group) -> vec4f {
+  return vec4f(unpack2x16float(group.q.x), unpack2x16float(group.q.y));
+}
+const UNIT_0 = vec4f(1.0);
+fn chunk_1(group: Group) -> vec4f {
+  return vec4f(unpack2x16float(group.q.z), unpack2x16float(group.q.w));
+}
+const UNIT_1 = vec4f(1.0);

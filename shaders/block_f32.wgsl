@@ -1,7 +1,18 @@
-// block_f32: 4 columns of one output in 4 words.
-fn block_lot(at: u32) -> vec4u {
-  return vec4u(weights[at], weights[at + PANEL], weights[at + 2u * PANEL], weights[at + 3u * PANEL]);
+// block_f32: 4 columns in a quad.
+//#include block
+struct Head {
+  unused: u32,
 }
-fn chunk_0(lot: vec4u) -> vec4f {
-  return bitcast<vec4f>(lot);
+struct Group {
+  q: vec4u,
 }
+fn load_head(place: Place, block: u32) -> Head {
+  return Head(0u);
+}
+fn load_group(place: Place, head: Head, block: u32, g: u32) -> Group {
+  return Group(load_quad(place, block, 0u));
+}
+fn chunk_0(group: Group) -> vec4f {
+  return bitcast<vec4f>(group.q);
+}
+const UNIT_0 = vec4f(1.0);

@@ -1,13 +1,15 @@
-// block_q8_0: 32 columns of one output in 9 words: the scale as f16 (high half 0), then 8 words of 4 signed bytes.
-// value = scale · q. Chunks are the bytes at the top of a word each, times CHUNK_UNIT, so that the sign comes for nothing.
-const CHUNK_UNIT = vec4f(0x1p-24);
-fn block_scale(at: u32) -> vec2f {
-  return unpack2x16float(weights[at]);
+// block_q8_0: 32 columns: two quads of signed bytes q; tail: scale d as f16. value = d q.
+//#include block
+//#include chunks_byte
+struct Head {
+  scale: f32,
 }
-fn block_lot(at: u32) -> vec4u {
-  return vec4u(weights[at], 0u, 0u, 0u);
+fn load_head(place: Place, block: u32) -> Head {
+  return Head(unpack2x16float(load_tail_half_0(place, block)).x);
 }
-fn chunk_0(lot: vec4u) -> vec4f {
-  let w = lot.x;
-  return vec4f(vec4i(vec4u(w << 24u, (w << 16u) & 0xff000000u, (w << 8u) & 0xff000000u, w & 0xff000000u)));
+fn load_group(place: Place, head: Head, block: u32, g: u32) -> Group {
+  return Group(load_quad(place, block, 0u), load_quad(place, block, 1u));
+}
+fn group_scales(head: Head, g: u32) -> vec2f {
+  return vec2f(head.scale, 0.0);
 }

@@ -1,7 +1,6 @@
 // embedding: x[row] = factor * the table's row of token `rows[row].token`, dequantized. The table lies in matvec's layout (a tied head
 // shares it) and may be one of several parts; ids of other parts are left alone.
 // Grid      one row a workgroup in y, 64 blocks in x.
-const PANEL = 64u;
 struct Shape {
   blocks: u32,
   id_first: u32,
@@ -26,21 +25,30 @@ fn main(@builtin(global_invocation_id) global: vec3u) {
   if (block >= shape.blocks || id >= shape.id_count) {
     return;
   }
-  let at = ((id / PANEL) * shape.blocks + block) * ${BLOCK_WORDS * PANEL} + id % PANEL;
-  let to = row * shape.x_stride + block * ${BLOCK_COLUMNS / 4};
-  //#if SCALED
-  let scale = block_scale(at);
-  //#end
-  //#repeat i LOTS
-  {
-    let lot = block_lot(at + ${(SCALE_WORDS + i * LOT_WORDS) * PANEL}u);
-    //#repeat c CHUNKS
+  let place = place_of(id / PANEL, id % PANEL, shape.blocks);
+  let head = load_head(place, block);
+  var to = row * shape.x_stride + block * ${GROUPS * CHUNKS}u;
+  for (var g = 0u; g < ${GROUPS}u; g++) {
+    let group = load_group(place, head, block, g);
     //#if SCALED
-    x[to + ${i + c * LOTS}u] = shape.factor * (scale.x * (chunk_${c}(lot) * CHUNK_UNIT) + scale.y);
-    //#else
-    x[to + ${i + c * LOTS}u] = shape.factor * chunk_${c}(lot);
+    let scales = group_scales(head, g);
+    //#end
+    //#repeat h HALVES
+    //#repeat i HALF_CHUNKS
+    {
+      //#if SCALED
+      let raw = chunk_${h * HALF_CHUNKS + i}(group) * UNIT_${h * HALF_CHUNKS + i};
+      //#if MINIMUM
+      x[to] = shape.factor * (raw * scales[${h * 2 * (SPLITS - 1)}] + scales[${h * 2 * (SPLITS - 1) + 1}]);
+      //#else
+      x[to] = shape.factor * (raw * scales[${h * 2 * (SPLITS - 1)}]);
+      //#end
+      //#else
+      x[to] = shape.factor * chunk_${h * HALF_CHUNKS + i}(group);
+      //#end
+      to++;
+    }
     //#end
     //#end
   }
-  //#end
 }

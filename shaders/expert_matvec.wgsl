@@ -1,9 +1,8 @@
 // expert_matvec: y[r, s, n] = sum over k of W[e, n, k] * x[k] for each row r and each of its chosen experts e = routes[r, s].expert; x
 // is row r, or (SLOTS) row (r, s). Experts of other parts are left alone. Reads the weights of the chosen experts only.
-// Layout    weights: [expert][panel of 64 outputs][block][word][output in panel], see weightLayout.ts. y: [row, slot, y_stride].
+// Layout    weights: the panels of one expert after the other's, see block.wgsl. y: [row, slot, y_stride].
 // Grid      x = panel, y = slot, z = row. One output an invocation.
 // Numerics  f32; a block's products are summed apart from its scale, blocks in order: the same whatever else is in the dispatch.
-const PANEL = 64u;
 struct Shape {
   blocks: u32,
   panels: u32,        // of one expert
@@ -25,6 +24,10 @@ fn sum4(v: vec4f) -> f32 {
   return (v.x + v.y) + (v.z + v.w);
 }
 
+fn dot4(a: vec4f, b: vec4f) -> f32 {
+  return (a.x * b.x + a.y * b.y) + (a.z * b.z + a.w * b.w);
+}
+
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -42,39 +45,39 @@ fn main(
   //#else
   let x_at = group.z * shape.x_stride;
   //#end
-  let panel_at = (expert * shape.panels + group.x) * shape.blocks;
+  let place = place_of(expert * shape.panels + group.x, lane, shape.blocks);
   var sum = 0.0;
-  //#if UNSCALED
-  var t = vec4f();
-  //#end
   for (var block = 0u; block < shape.blocks; block++) {
-    let at = (panel_at + block) * ${BLOCK_WORDS * PANEL} + lane;
-    let column = x_at + block * ${BLOCK_COLUMNS / 4};
-    //#if SCALED
-    var t = vec4f();
-    var s = vec4f();
-    //#end
-    for (var i = 0u; i < ${LOTS}u; i++) {
-      let lot = block_lot(at + i * ${LOT_WORDS * PANEL}u + ${SCALE_WORDS * PANEL}u);
-      //#repeat c CHUNKS
-      let x_${c} = x[column + i + ${c * LOTS}u];
-      t += chunk_${c}(lot) * x_${c};
-      //#if MINIMUM
-      s += x_${c};
+    let head = load_head(place, block);
+    for (var g = 0u; g < ${GROUPS}u; g++) {
+      let bits = load_group(place, head, block, g);
+      let column = x_at + (block * ${GROUPS}u + g) * ${CHUNKS}u;
+      //#if SCALED
+      let scales = group_scales(head, g);
       //#end
+      //#repeat h SPLITS
+      {
+        var t = 0.0;
+        var s = 0.0;
+        //#repeat i CHUNKS/SPLITS
+        {
+          let v = x[column + ${h * CHUNKS / SPLITS + i}u];
+          t += dot4(chunk_${h * CHUNKS / SPLITS + i}(bits), v * UNIT_${h * CHUNKS / SPLITS + i});
+          s += sum4(v);
+        }
+        //#end
+        //#if MINIMUM
+        sum += scales[${2 * h}] * t + scales[${2 * h + 1}] * s;
+        //#else
+        //#if SCALED
+        sum += scales[${2 * h}] * t;
+        //#else
+        sum += t;
+        //#end
+        //#end
+      }
       //#end
     }
-    //#if SCALED
-    let scale = block_scale(at);
-    //#if MINIMUM
-    sum += scale.x * sum4(t * CHUNK_UNIT) + scale.y * sum4(s);
-    //#else
-    sum += scale.x * sum4(t * CHUNK_UNIT);
-    //#end
-    //#end
   }
-  //#if UNSCALED
-  sum = sum4(t);
-  //#end
   y[slot * shape.y_stride + shape.y_offset + n] = sum;
 }

@@ -16,8 +16,28 @@ export { embedding } from './embedding.ts'
 export { expertCombine, expertMatvec, ROUTE_WORDS, routeExperts } from './experts.ts'
 export { gatedActivation } from './gatedActivation.ts'
 export { type Dispatch, defineKernel, foldGrid, type Kernel, KernelDevice, type WorkBinding } from './kernel.ts'
-export { dequantize, type MatmulVariant, matmul, panelValuesBytes } from './matmul.ts'
-export { type GroupRows, groupRows, matvec } from './matvec.ts'
+export {
+  type BoundMatmul,
+  bindMatmul,
+  type MatmulBuffers,
+  type MatmulForm,
+  type MatmulShape,
+  matmulBroadcast,
+  matmulRowsPadded,
+  matmulTile,
+} from './matmul.ts'
+export {
+  type BoundMatvec,
+  bindMatvec,
+  bindMatvecLazily,
+  type GroupRows,
+  groupRows,
+  type MatvecBuffers,
+  type MatvecShape,
+  type MatvecVariant,
+  matvec,
+} from './matvec.ts'
+export { defaultForm, formsFor, type MatvecForm, type SubgroupInfo } from './matvecForm.ts'
 export { packRows, unpackRows } from './packRows.ts'
 export { rmsNorm } from './rmsNorm.ts'
 export { KV_BLOCK, type KvType, kvBlockBytes, type RopeTable, ropeFrequencies, ropeKv, writeRopeAngles } from './ropeKv.ts'

@@ -4,9 +4,20 @@
  */
 
 import { expect } from 'vitest'
-import { type Kernel, KernelDevice, ROW_WORDS, WORK_STRIDE_BYTES, type Work, type WorkBinding, writeWork } from '../../src/kernels/index.ts'
+import {
+  type Kernel,
+  KernelDevice,
+  ROW_WORDS,
+  type SubgroupInfo,
+  WORK_STRIDE_BYTES,
+  type Work,
+  type WorkBinding,
+  writeWork,
+} from '../../src/kernels/index.ts'
+import type { TensorType } from '../../src/model/index.ts'
 import { openNodeGpu, readShader } from '../../src/node/index.ts'
 import { required } from '../../src/shared/index.ts'
+import { randomBits, randomBlocks } from './randomBlocks.ts'
 
 const GUARD_WORDS = 64
 const GUARD = 0xdeadbeef
@@ -23,14 +34,18 @@ export class KernelHarness {
   readonly #device: GPUDevice
   readonly #kernels: KernelDevice
 
-  private constructor(device: GPUDevice) {
+  /** What the adapter says of its subgroups. */
+  readonly subgroups: SubgroupInfo
+
+  private constructor(device: GPUDevice, info: GPUAdapterInfo) {
     this.#device = device
+    this.subgroups = { subgroups: device.features.has('subgroups'), subgroupMinSize: info.subgroupMinSize ?? 0 }
     this.#kernels = new KernelDevice(device, readShader)
   }
 
   static async open(): Promise<KernelHarness> {
-    const { device } = await openNodeGpu()
-    return new KernelHarness(device)
+    const { device, info } = await openNodeGpu()
+    return new KernelHarness(device, info)
   }
 
   close(): void {
@@ -166,21 +181,6 @@ export function seededValues(seed: number, count: number): Float32Array<ArrayBuf
 }
 
 /** Random valid blocks of a tensor type, [outputs, columns], with small finite scales. */
-export function seededBlocks(type: 'F32' | 'F16' | 'BF16' | 'Q4_1' | 'Q8_0', seed: number, count: number): Uint8Array<ArrayBuffer> {
-  if (type === 'F32') return new Uint8Array(seededValues(seed, count).buffer)
-  const noise = new Uint8Array(seededValues(seed, Math.ceil(count * 2)).buffer.slice(0))
-  const bytes = new Uint8Array({ F16: count * 2, BF16: count * 2, Q4_1: (count / 32) * 20, Q8_0: (count / 32) * 34 }[type])
-  for (let index = 0; index < bytes.length; index++) bytes[index] = noise[4 * index + 1] ?? noise[index] ?? 0
-  const view = new DataView(bytes.buffer)
-  // Exponents that keep every value finite and of moderate size: f16 around 2^-6, bf16 around 1.
-  const tame = (at: number, exponent: number, mask: number) => view.setUint16(at, (view.getUint16(at, true) & mask) | exponent, true)
-  if (type === 'F16') for (let at = 0; at < bytes.length; at += 2) tame(at, 0x2400, 0x83ff)
-  if (type === 'BF16') for (let at = 0; at < bytes.length; at += 2) tame(at, 0x3f00, 0x80ff)
-  if (type === 'Q8_0') for (let at = 0; at < bytes.length; at += 34) tame(at, 0x1400, 0x03ff)
-  if (type === 'Q4_1')
-    for (let at = 0; at < bytes.length; at += 20) {
-      tame(at, 0x2400, 0x83ff)
-      tame(at + 2, 0xa800, 0x03ff)
-    }
-  return bytes
+export function seededBlocks(type: TensorType, seed: number, count: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(randomBlocks(type, count, 1 / 16, randomBits(seed)))
 }

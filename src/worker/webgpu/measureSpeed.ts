@@ -3,7 +3,7 @@
  * asked: adapters' names say little. A hint for placement only; real laps correct it.
  */
 
-import { KernelDevice, matrixBytes, matvec, type ShaderLibrary } from '../../kernels/index.ts'
+import { bindMatvec, KernelDevice, matrixBytes, type ShaderLibrary } from '../../kernels/index.ts'
 import type { Clock } from '../../shared/index.ts'
 import { tuningFor } from './tuning.ts'
 
@@ -25,14 +25,14 @@ export async function measureMacsPerSecond(device: GPUDevice, shaders: ShaderLib
   const { lanes } = tuningFor(device.adapterInfo)
   const type = 'Q4_1' as const
   const buffer = (size: number) => device.createBuffer({ size, usage: GPUBufferUsage.STORAGE })
-  const buffers = [buffer(matrixBytes(type, COLUMNS, OUTPUTS)), buffer(4 * COLUMNS), buffer(4 * OUTPUTS)]
+  const buffers = { weights: buffer(matrixBytes(type, COLUMNS, OUTPUTS)), x: buffer(4 * COLUMNS), y: buffer(4 * OUTPUTS) }
   try {
     const shape = { type, columns: COLUMNS, outputs: OUTPUTS, yStride: OUTPUTS, yOffset: 0, accumulate: false }
-    const dispatch = await kernels.prepare(matvec, { type, rows: 1, lanes }, shape, buffers)
+    const dispatch = await bindMatvec(kernels, { type, rows: 1, lanes }, shape, buffers)
     const run = async (repetitions: number) => {
       const encoder = device.createCommandEncoder()
       const pass = encoder.beginComputePass()
-      for (let index = 0; index < repetitions; index++) dispatch(pass, undefined, null)
+      for (let index = 0; index < repetitions; index++) dispatch(pass)
       pass.end()
       const startMs = clock.nowMs()
       device.queue.submit([encoder.finish()])
@@ -51,7 +51,7 @@ export async function measureMacsPerSecond(device: GPUDevice, shaders: ShaderLib
     for (let trial = 1; trial < TRIALS; trial++) durationMs = Math.min(durationMs, await run(repetitions))
     return (COLUMNS * OUTPUTS * repetitions * 1000) / durationMs
   } finally {
-    for (const each of buffers) each.destroy()
+    for (const each of Object.values(buffers)) each.destroy()
     kernels.release()
   }
 }

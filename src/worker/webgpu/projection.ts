@@ -3,7 +3,17 @@
  * decode multiplies with the quantized weights (matvec), prompt with panels that were dequantized for the run (matmul).
  */
 
-import { dequantize, type GroupRows, groupRows, matmul, matvec, panelCount, panelValuesBytes } from '../../kernels/index.ts'
+import {
+  bindMatvec,
+  bindMatvecLazily,
+  dequantize,
+  type GroupRows,
+  groupRows,
+  matmul,
+  matvec,
+  panelCount,
+  panelValuesBytes,
+} from '../../kernels/index.ts'
 import type { ProgramRequest, Step } from './program.ts'
 import type { PartPlan, ProjectionPlan } from './weightPlan.ts'
 
@@ -37,19 +47,19 @@ export async function buildMatvec(
   const bound = plan.parts.map((part) => {
     const { type, columns, outputs, outputFirst } = part
     const shape = { type, columns, outputs, yStride, yOffset: outputFirst, accumulate }
-    return { type, shape, buffers: [weights.part(part), x, y] }
+    return { type, shape, buffers: { weights: weights.part(part), x, y } }
   })
   const { lanes } = tuning
-  const one = await Promise.all(bound.map(({ type, shape, buffers }) => kernels.prepare(matvec, { type, rows: 1, lanes }, shape, buffers)))
+  const one = await Promise.all(bound.map(({ type, shape, buffers }) => bindMatvec(kernels, { type, rows: 1, lanes }, shape, buffers)))
   // One tab alone mostly decodes one row at a time; the wider variants cost a second of compiling each on software adapters.
   const more = (rows: GroupRows) =>
     bound.map(({ type, shape, buffers }) => {
       laterVariants.push(() => kernels.pipeline(matvec, { type, rows, lanes }))
-      return kernels.prepareLazily(matvec, { type, rows, lanes }, shape, buffers)
+      return bindMatvecLazily(kernels, { type, rows, lanes }, shape, buffers)
     })
   const variants = { 1: one, 2: more(2), 4: more(4), 8: more(8) }
   return (pass, rows) => {
-    for (const part of variants[groupRows(rows)]) part(pass, undefined, null)
+    for (const part of variants[groupRows(rows)]) part(pass)
   }
 }
 
