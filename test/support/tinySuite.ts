@@ -1,9 +1,10 @@
 /** Every tiny model against transformers in f32: all logits by NMSE, and 16 greedy tokens. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Engine, SegmentOutput, Slot } from '../../src/worker/index.ts'
+import type { Span } from '../../src/model/index.ts'
+import type { Engine, Segment, SegmentOutput, Slot } from '../../src/worker/index.ts'
 import { loadRequest } from './engineSuite.ts'
-import { openTinyModel, readTinyReference, type TinyReference, tinyModelNames } from './tinyModels.ts'
+import { openTinyModel, readTinyReference, type TestModel, type TinyReference, tinyModelNames } from './tinyModels.ts'
 
 /** mean((a − b)²) / mean(b²). */
 export function normalizedError(values: ArrayLike<number>, truth: ArrayLike<number>): number {
@@ -21,12 +22,13 @@ export function normalizedError(values: ArrayLike<number>, truth: ArrayLike<numb
 export function tinySuite(name: string, createEngine: () => Promise<Engine>, nmseMax: number): void {
   describe.each(tinyModelNames)(`${name}: %s`, (modelName) => {
     let engine: Engine
+    let model: TestModel
     let reference: TinyReference
     let vocabulary = 0
     let layerCount = 0
 
     beforeAll(async () => {
-      const model = await openTinyModel(modelName)
+      model = await openTinyModel(modelName)
       vocabulary = model.manifest.config.vocabularySize
       layerCount = model.manifest.config.layerCount
       reference = await readTinyReference(modelName)
@@ -35,8 +37,8 @@ export function tinySuite(name: string, createEngine: () => Promise<Engine>, nms
     })
     afterAll(() => engine.dispose())
 
-    const open = (): Slot => {
-      const opened = engine.open({ span: { firstLayer: 0, endLayer: layerCount }, maxPositions: 128 })
+    const open = (span: Span = { firstLayer: 0, endLayer: layerCount }, of: Engine = engine): Slot => {
+      const opened = of.open({ span, maxPositions: 128 })
       if (!opened.ok) throw new Error('no room')
       return opened.value
     }
@@ -68,6 +70,27 @@ export function tinySuite(name: string, createEngine: () => Promise<Engine>, nms
       engine.close(slot)
     })
 
+    it('gives equal bits where another engine has the later layers, beyond a window too', async () => {
+      const cut = Math.ceil(layerCount / 2)
+      const later = await createEngine()
+      await later.load(loadRequest(model, { firstLayer: cut, endLayer: layerCount }))
+      const whole = open()
+      const stages = [
+        { engine, slot: open({ firstLayer: 0, endLayer: cut }) },
+        { engine: later, slot: open({ firstLayer: cut, endLayer: layerCount }, later) },
+      ] as const
+      for (const [kind, ids] of [
+        ['prompt', reference.tokenIds.slice(0, 40)],
+        ['decode', reference.tokenIds.slice(40, 41)],
+      ] as const) {
+        const expected = await logitsOf(whole, kind, ids, ids.length)
+        expect(await throughStages(stages, kind, ids)).toEqual(expected)
+      }
+      for (const stage of stages) stage.engine.close(stage.slot)
+      engine.close(whole)
+      later.dispose()
+    })
+
     it('gives the 16 greedy tokens after them', async () => {
       const slot = open()
       const answer: number[] = []
@@ -81,6 +104,26 @@ export function tinySuite(name: string, createEngine: () => Promise<Engine>, nms
       engine.close(slot)
     })
   })
+}
+
+/** The logits of all rows, carried from the first span to the second as f32. */
+async function throughStages(
+  [first, second]: readonly [{ engine: Engine; slot: Slot }, { engine: Engine; slot: Slot }],
+  kind: 'prompt' | 'decode',
+  ids: readonly number[],
+): Promise<Float32Array> {
+  const input: Segment['input'] = { kind: 'tokens', ids: Uint32Array.from(ids) }
+  const firstPosition = first.engine.length(first.slot)
+  const { outputs } = await first.engine.forward([
+    { slot: first.slot, kind, firstPosition, input, output: { kind: 'rows', encoding: 'f32' } },
+  ])
+  const [rows] = outputs
+  if (rows?.kind !== 'rows') throw new Error(`expected rows, got ${rows?.kind}`)
+  const carried: Segment['input'] = { kind: 'rows', encoding: 'f32', rowCount: ids.length, bytes: rows.bytes }
+  const last = await second.engine.forward([
+    { slot: second.slot, kind, firstPosition, input: carried, output: { kind: 'logits', resultCount: ids.length } },
+  ])
+  return valuesOf(last.outputs[0])
 }
 
 function valuesOf(output: SegmentOutput | undefined): Float32Array {
