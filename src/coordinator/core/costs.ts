@@ -49,8 +49,8 @@ export interface ModelCosts {
   readonly headMacs: number
 }
 
-/** What engines promise of weights on a GPU, whatever their type: whole words a block, whole panels of outputs. */
-const LAYOUT_GROWTH = 1.1
+/** Blocks of Q3_K grow from 110 to 112 bytes on a GPU, no type's by more; panels of outputs are filled up. */
+const LAYOUT_GROWTH = 1.05
 /** Rows of one prompt pass, over which an engine's scratch buffers reach. */
 const SCRATCH_ROWS = 128
 /** Bytes of dequantized weights for each column of the widest matrix: a panel of 64 outputs in f32. */

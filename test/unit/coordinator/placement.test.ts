@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { costsOf, fixedBytes, kvPositionsFor, layersThatFit } from '../../../src/coordinator/core/costs.ts'
 import { type Capacity, divide, missingBytes, placeChain, smallestPledgeBytes } from '../../../src/coordinator/core/placement.ts'
 import type { Manifest, ManifestTensor, ModelConfig, TensorType } from '../../../src/model/index.ts'
-import { blockBytes, blockSize } from '../../../src/model/index.ts'
+import { blockBytes, blockSize, tensorTypes } from '../../../src/model/index.ts'
 import { layerTensors } from '../../../src/model/tensors.ts'
 import { type ModelId, required } from '../../../src/shared/index.ts'
 import { spanMemory as wasmMemory } from '../../../src/worker/ort/memory.ts'
@@ -97,7 +97,7 @@ function capacities(memories: readonly number[], speeds: readonly number[] = [])
 describe('costs', () => {
   const models = [
     ...(['Q4_1', 'Q8_0', 'F16', 'F32'] as const).map((type) => ({ name: `SmolLM2 in ${type}`, manifest: manifestOf(SMOLLM, type) })),
-    ...(['Q4_1', 'Q8_0'] as const).flatMap((type) => [
+    ...tensorTypes.flatMap((type) => [
       { name: `Llama 8B in ${type}`, manifest: manifestOf(LLAMA_8B, type) },
       { name: `Qwen3 30B-A3B in ${type}`, manifest: manifestOf(QWEN3_MOE, type) },
       { name: `Gemma 3 4B in ${type}`, manifest: manifestOf(GEMMA3_4B, type) },
