@@ -111,7 +111,13 @@ fn main(
     let head_${p}_${r} = load_head(place_${p}_${r}, block);
     //#end
     //#end
+    //#if WIDE
     for (var g = 0u; g < ${GROUPS}u; g++) {
+    //#else
+    // A loop of one costs SwiftShader half its speed.
+    {
+      let g = 0u;
+    //#end
       let column = (block * ${GROUPS}u + g) * ${CHUNKS}u;
       //#repeat m ROWS
       //#repeat h SPLITS

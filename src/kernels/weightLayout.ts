@@ -70,6 +70,7 @@ export function layoutDefines(type: TensorType, quadsBound = false): Defines {
     TAIL_0: tails[0],
     TAIL_1: tails[1],
     GROUPS: groups,
+    WIDE: groups > 1 ? 1 : 0,
     CHUNKS: chunks,
     // Chunks of the first and second half of a group lie in the same words.
     HALVES: chunks > 1 ? 2 : 1,
