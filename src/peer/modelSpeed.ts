@@ -9,7 +9,7 @@ import { type ErrorBody, fromErrorBody, type ManifestHash, type ModelId, Tabswar
 import type { SpeedPlan } from '../worker/index.ts'
 import type { EngineWorker } from './hosting.ts'
 import type { ModelLibrary } from './modelLibrary.ts'
-import type { ModelMeasurement, ModelSpeed, ModelSpeedProgress } from './types.ts'
+import type { MeasureOptions, ModelMeasurement, ModelSpeed, ModelSpeedProgress } from './types.ts'
 import type { DetectedEngine, Outcome } from './workerApi.ts'
 
 export interface ModelSpeedPorts {
@@ -23,19 +23,20 @@ export interface ModelSpeedPorts {
 
 const PLAN: SpeedPlan = { prefillTokens: [64, 512], decodeSessions: [1, 8], measureMs: 3_000, runsMin: 3, runsMax: 21 }
 /** A prompt that takes longer at the measured pace of decode is left out, but for the shortest. Reading is faster, so this is generous. */
-const PROMPT_SECONDS_MAX = 10
+const PROMPT_SECONDS_MAX = 5
 
 export function measureModelSpeed(
   ports: ModelSpeedPorts,
   modelId: ModelId,
   onProgress: (progress: ModelSpeedProgress) => void,
+  options: MeasureOptions = {},
 ): ModelMeasurement {
   const worker = ports.startWorker()
   let stop: () => void = () => undefined
   const stopped = new Promise<never>((_, reject) => {
     stop = () => reject(new TabswarmError('cancelled', 'the measurement was stopped'))
   })
-  const result = Promise.race([measure(ports, worker, modelId, onProgress), stopped]).finally(() => {
+  const result = Promise.race([measure(ports, worker, modelId, onProgress, options), stopped]).finally(() => {
     worker.terminate()
     ports.onStored()
   })
@@ -47,11 +48,12 @@ async function measure(
   { api }: EngineWorker,
   modelId: ModelId,
   onProgress: (progress: ModelSpeedProgress) => void,
+  options: MeasureOptions,
 ): Promise<ModelSpeed> {
   onProgress({ kind: 'starting' })
   const manifest = await library.manifest(modelId, await manifestHash(modelId))
-  const detected: DetectedEngine = unwrap(await api.detect('auto'))
-  const plan = planFor(manifest.config, detected.macsPerSecond)
+  const detected: DetectedEngine = unwrap(await api.detect(options.engine ?? 'auto', options.threads))
+  const plan = options.plan ?? planFor(manifest.config, detected.macsPerSecond)
   const speed = unwrap(await api.measure({ manifest, modelUrl: library.modelUrl(modelId), plan }, proxy(onProgress)))
   return { modelId, engine: detected.engine, adapter: detected.adapter, software: detected.software, speed }
 }

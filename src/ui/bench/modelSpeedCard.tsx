@@ -87,7 +87,7 @@ function words(progress: ModelSpeedProgress): string {
   }
 }
 
-function Speeds({ result: { speed, adapter, engine } }: { readonly result: ModelSpeed }) {
+function Speeds({ result: { speed, adapter } }: { readonly result: ModelSpeed }) {
   const figures = [
     ...speed.prefill.map((each) => ({ name: `reading a question of ${each.tokens}`, ...each })),
     ...speed.decode.map((each) => ({
@@ -113,8 +113,7 @@ function Speeds({ result: { speed, adapter, engine } }: { readonly result: Model
         ))}
       </dl>
       <Text size="sm" c="dimmed">
-        On {adapter}
-        {engine === 'webgpu' ? '' : ', computed by the processor'}.
+        On {adapter}.
       </Text>
     </>
   )

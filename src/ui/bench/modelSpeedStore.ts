@@ -22,29 +22,31 @@ export type ModelSpeedStore = StoreApi<ModelSpeedState>
 
 export function createModelSpeedStore(runtime: Pick<PeerRuntime, 'measureModel'>): ModelSpeedStore {
   let current: ModelMeasurement | null = null
+  /** Counts measurements: what an earlier one still says is not heard. */
+  let newest = 0
   return createStore<ModelSpeedState>()((set) => ({
     run: { kind: 'idle' },
     start: (modelId) => {
       if (current !== null) return
-      set({ run: { kind: 'running', progress: { kind: 'starting' } } })
-      const measurement = runtime.measureModel(modelId, (progress) => {
-        if (current === measurement) set({ run: { kind: 'running', progress } })
-      })
-      current = measurement
-      const end = (run: ModelSpeedRun) => {
-        if (current !== measurement) return
-        current = null
-        set({ run })
+      const own = ++newest
+      const show = (run: ModelSpeedRun) => {
+        if (own === newest) set({ run })
       }
-      measurement.result.then(
+      const end = (run: ModelSpeedRun) => {
+        if (own === newest) current = null
+        show(run)
+      }
+      show({ kind: 'running', progress: { kind: 'starting' } })
+      current = runtime.measureModel(modelId, (progress) => show({ kind: 'running', progress }))
+      current.result.then(
         (result) => end({ kind: 'done', result }),
         (error: unknown) => end({ kind: 'failed', error: toErrorBody(error) }),
       )
     },
     stop: () => {
-      const measurement = current
+      newest++
+      current?.stop()
       current = null
-      measurement?.stop()
       set({ run: { kind: 'idle' } })
     },
   }))

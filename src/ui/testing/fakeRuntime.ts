@@ -137,6 +137,8 @@ export class FakeRuntime implements PeerRuntime {
       reject: (error: Error) => settle?.reject(error),
     }
     this.measurements.push(scripted)
+    // As the real one does: before it has returned.
+    onProgress({ kind: 'starting' })
     return {
       result,
       stop() {
