@@ -6,22 +6,22 @@ import {
   type CaseResult,
   caseKey,
   checkCase,
-  isSuiteFormat,
+  fits,
   projections,
   SUITE_KERNELS,
   type SuiteAdapter,
   type SuiteCase,
   SuiteError,
-  type SuiteEvent,
   type SuiteFormat,
   type SuiteKernel,
-  type SuiteProgress,
   suiteFormats,
   suitePresets,
 } from '../kernels/suite/index.ts'
 import type { GpuAdapterName } from '../node/index.ts'
 import type { TerminalRun } from './benchRun.ts'
-import { printJson, printLine, printNote, UsageError } from './output.ts'
+import { BenchTable, progressNotes } from './benchTable.ts'
+import { listOf, oneOf, parseFormats, parseShapes, wholeNumbers } from './listOptions.ts'
+import { printJson, printNote, UsageError } from './output.ts'
 
 type SuiteRuntimeName = 'node' | 'chromium'
 
@@ -79,10 +79,11 @@ async function benchKernels(options: KernelOptions): Promise<void> {
   if (options.runtime === 'chromium' && options.adapter === 'lavapipe')
     throw new UsageError('Chromium takes no lavapipe for WebGPU; use --runtime node, or --adapter swiftshader')
   for (const entry of casesOf(options, ['f32', 'f16'])) refuseBadCase(entry)
+  noteLeftOut(options)
   const results: CaseResult[] = []
   const failures: CaseFailure[] = []
   let adapter: SuiteAdapter | null = null
-  const table = options.json ? null : new Table()
+  const table = options.json ? null : new BenchTable()
   const run: TerminalRun = {
     adapter: options.adapter,
     compare: options.against === 'ort',
@@ -126,7 +127,6 @@ function report(adapter: SuiteAdapter | null, cases: readonly CaseResult[], fail
 
 function casesOf(options: KernelOptions, kvFormats: readonly SuiteFormat[]): SuiteCase[] {
   const presets = suitePresets.filter(({ id }) => options.presets?.includes(id) ?? false)
-  const shapes = options.shapes ?? (presets.length > 0 ? presets.flatMap((preset) => projections(preset)) : DEFAULT_SHAPES)
   const heads = presets.length > 0 ? presets.map((preset) => [preset.heads, preset.kvHeads, preset.headSize]) : [DEFAULT_HEADS]
   const cases = options.cases.flatMap((kernel): SuiteCase[] => {
     if (kernel === 'attention_decode')
@@ -134,9 +134,35 @@ function casesOf(options: KernelOptions, kvFormats: readonly SuiteFormat[]): Sui
         heads.flatMap((sizes) => kvFormats.map((format) => ({ kernel, format, shape: [positions, ...sizes], rows: 1 }))),
       )
     const rowCounts = kernel === 'matvec' ? options.rows : options.promptRows
-    return options.formats.flatMap((format) => rowCounts.flatMap((rows) => shapes.map((shape) => ({ kernel, format, shape, rows }))))
+    return options.formats.flatMap((format) =>
+      rowCounts.flatMap((rows) => shapesOf(options, format).map((shape) => ({ kernel, format, shape, rows }))),
+    )
   })
   return [...new Map(cases.map((entry) => [caseKey(entry), entry])).values()]
+}
+
+function chosenShapes({ shapes, presets = [] }: KernelOptions): readonly (readonly [number, number])[] {
+  if (shapes !== undefined) return shapes
+  const chosen = suitePresets.filter(({ id }) => presets.includes(id))
+  return chosen.length > 0 ? chosen.flatMap(projections) : DEFAULT_SHAPES
+}
+
+/** Those whose inputs are whole blocks of the format; all, to be refused, where there is none. */
+function shapesOf(options: KernelOptions, format: SuiteFormat): readonly (readonly [number, number])[] {
+  const shapes = chosenShapes(options)
+  const fitting = shapes.filter(([, inputs]) => fits(format, inputs))
+  return fitting.length > 0 ? fitting : shapes
+}
+
+function noteLeftOut(options: KernelOptions): void {
+  if (!options.cases.some((kernel) => kernel !== 'attention_decode')) return
+  for (const format of options.formats) {
+    const left = chosenShapes(options).filter((shape) => !shapesOf(options, format).includes(shape))
+    if (left.length > 0)
+      printNote(
+        `${format}: leaving out ${left.map(([outputs, inputs]) => `${outputs}x${inputs}`).join(', ')}, whose inputs are no whole blocks`,
+      )
+  }
 }
 
 function refuseBadCase(entry: SuiteCase): void {
@@ -145,94 +171,4 @@ function refuseBadCase(entry: SuiteCase): void {
   } catch (error) {
     throw error instanceof SuiteError ? new UsageError(error.message) : error
   }
-}
-
-class Table {
-  show(event: SuiteEvent): void {
-    if (event.kind === 'adapter') {
-      const { description, runtime, copyGbPerSecond, multiplyAddGflops } = event.adapter
-      printLine(
-        `${description} in ${runtime}: copies ${copyGbPerSecond.toFixed(1)} GB/s, ${multiplyAddGflops.toFixed(1)} GFLOP/s in registers`,
-      )
-      printLine(
-        `${'case'.padEnd(50)}${['ms', 'GB/s', 'GFLOP/s', 'of copy', 'NMSE', 'ratio', 'quartiles'].map((cell) => cell.padStart(13)).join('')}`,
-      )
-      return
-    }
-    if (event.kind === 'failed') {
-      printLine(`${caseText(event.failure).padEnd(50)}  failed: ${event.failure.error.message}`)
-      return
-    }
-    const { result } = event
-    const [low, high] = result.ratioQuartiles ?? []
-    const cells = [
-      result.ms.toFixed(3),
-      result.gbPerSecond.toFixed(2),
-      result.gflops.toFixed(2),
-      `${(100 * result.shareOfCopy).toFixed(0)} %`,
-      result.nmse.toExponential(1),
-      result.ratio?.toFixed(2) ?? '–',
-      low === undefined || high === undefined ? '' : `${low.toFixed(2)}–${high.toFixed(2)}`,
-    ]
-    printLine(`${caseText(result).padEnd(50)}${cells.map((cell) => cell.padStart(13)).join('')}`)
-    const { baseline, baselineReason } = result
-    if (baseline === null) printLine(`  no baseline: ${baselineReason}`)
-    else {
-      const level = baseline.accuracyLevel === null ? '' : `, accuracy_level ${baseline.accuracyLevel}`
-      printLine(`  ${baseline.name}${level}: ${baseline.ms.toFixed(3)} ms, NMSE ${baseline.nmse.toExponential(1)}`)
-    }
-  }
-}
-
-function caseText({ kernel, format, shape, rows }: SuiteCase): string {
-  return `${kernel} ${format} [${shape.join(', ')}], ${rows} row${rows === 1 ? '' : 's'}`
-}
-
-/** One note a case, so that a log stays readable. */
-function progressNotes(): (progress: SuiteProgress) => void {
-  let last = -1
-  return ({ caseIndex, caseCount }) => {
-    if (caseIndex === last) return
-    last = caseIndex
-    printNote(`case ${caseIndex + 1} of ${caseCount}`)
-  }
-}
-
-function oneOf<Name extends string>(option: string, names: readonly Name[]): (text: string) => Name {
-  return (text) => {
-    const known = names.find((name) => name === text)
-    if (known === undefined) throw new UsageError(`${option} must be ${names.join(' or ')}, not "${text}"`)
-    return known
-  }
-}
-
-function listOf<Name extends string>(option: string, names: readonly Name[]): (text: string) => readonly Name[] {
-  const parse = oneOf(option, names)
-  return (text) => [...new Set(text.split(',').map((part) => parse(part.trim())))]
-}
-
-function parseFormats(text: string): readonly SuiteFormat[] {
-  return text.split(',').map((part) => {
-    const name = part.trim().toLowerCase()
-    if (!isSuiteFormat(name)) throw new UsageError(`--formats: "${part}" is none of ${suiteFormats.join(', ')}`)
-    return name
-  })
-}
-
-function wholeNumbers(option: string, max: number): (text: string) => readonly number[] {
-  return (text) =>
-    text.split(',').map((part) => {
-      const value = Number(part)
-      if (!/^\s*\d+\s*$/.test(part) || value < 1 || value > max)
-        throw new UsageError(`${option} takes whole numbers from 1 to ${max} with commas between, not "${text}"`)
-      return value
-    })
-}
-
-function parseShapes(text: string): readonly (readonly [number, number])[] {
-  return text.split(',').map((part) => {
-    const found = /^\s*(\d+)x(\d+)\s*$/.exec(part)
-    if (found === null) throw new UsageError(`--shapes takes OUTPUTSxINPUTS with commas between, as 1536x576,8192x2048, not "${text}"`)
-    return [Number(found[1]), Number(found[2])]
-  })
 }

@@ -3,7 +3,7 @@
 export type { Baseline, BaselineSubject, PreparedBaseline } from './baseline.ts'
 export { CASES_MAX, caseWork, checkCase, SuiteError, type SuiteErrorReason } from './cases.ts'
 export { type CaseComparison, compareRuns, parseRun, RUN_BYTES_MAX, type RunComparison, runToCsv, runToJson } from './files.ts'
-export { isSuiteFormat, suiteFormats } from './formats.ts'
+export { fits, isSuiteFormat, suiteFormats } from './formats.ts'
 export { decodeChoice, encodeChoice } from './link.ts'
 export { type AdapterRequest, measureAdapter } from './measureAdapter.ts'
 export { type OrtRuntime, ortBaseline } from './ortBaseline.ts'
