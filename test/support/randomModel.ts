@@ -3,7 +3,15 @@
  * tiny files do not have, such as five layers to split, quantized types, and equal logits.
  */
 
-import { blockSize, type LoadTensor, type Manifest, type ManifestTensor, type ModelConfig, type TensorType } from '../../src/model/index.ts'
+import {
+  blockBytes,
+  blockSize,
+  type LoadTensor,
+  type Manifest,
+  type ManifestTensor,
+  type ModelConfig,
+  type TensorType,
+} from '../../src/model/index.ts'
 import { layerTensors } from '../../src/model/tensors.ts'
 import type { ModelId } from '../../src/shared/index.ts'
 import { modelConfig } from './modelConfig.ts'
@@ -16,6 +24,8 @@ export interface RandomModelOptions {
   readonly twinTokens?: boolean
   /** In turn, over the matrices of all layers. Types with blocks of 256 make the model twice as wide. */
   readonly types?: readonly TensorType[]
+  /** Of the embedding and the head. */
+  readonly embeddingType?: TensorType
   /** What differs from a llama of five layers, such as the architecture. */
   readonly config?: Partial<ModelConfig>
 }
@@ -24,7 +34,8 @@ const TYPES: readonly TensorType[] = ['Q4_1', 'Q8_0', 'F16', 'BF16', 'F32']
 
 export function randomModel(options: RandomModelOptions): TestModel {
   const types = options.types ?? TYPES
-  const config = randomConfig(types, options.config)
+  const embeddingType = options.embeddingType ?? 'Q8_0'
+  const config = randomConfig([...types, embeddingType], options.config)
   const random = randomBits(options.seed)
   const contents = new Map<string, Uint8Array>()
   const tensors: ManifestTensor[] = []
@@ -45,11 +56,12 @@ export function randomModel(options: RandomModelOptions): TestModel {
     }
   }
 
-  addRandom('token_embd.weight', [config.width, config.vocabularySize], 'Q8_0')
+  addRandom('token_embd.weight', [config.width, config.vocabularySize], embeddingType)
   for (let layer = 0; layer < config.layerCount; layer++) for (const [name, shape] of layerTensors(config, layer)) addRandom(name, shape)
   addRandom('output_norm.weight', [config.width])
-  addRandom('output.weight', [config.width, config.vocabularySize], 'Q8_0')
-  if (options.twinTokens) twinRows(contents.get('output.weight') ?? new Uint8Array(0), (config.width / 32) * 34)
+  addRandom('output.weight', [config.width, config.vocabularySize], embeddingType)
+  const rowBytes = (config.width / blockSize(embeddingType)) * blockBytes(embeddingType)
+  if (options.twinTokens) twinRows(contents.get('output.weight') ?? new Uint8Array(0), rowBytes)
 
   const manifest: Manifest = {
     format: 'tabswarm-manifest-1',
