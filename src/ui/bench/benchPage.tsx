@@ -74,9 +74,14 @@ function RunCard({ store }: { readonly store: BenchStore }) {
 }
 
 function Measured({ store, host }: { readonly store: BenchStore; readonly host: BenchHost }) {
-  const state = useStore(store)
-  const { adapter, results, failures, imported, run } = state
-  const measured = measuredRun(state, host.kernelVersion)
+  // One by one: progress comes many times a second, and must not draw the results again.
+  const adapter = useStore(store, (state) => state.adapter)
+  const results = useStore(store, (state) => state.results)
+  const failures = useStore(store, (state) => state.failures)
+  const compared = useStore(store, (state) => state.comparedWithOrt)
+  const imported = useStore(store, (state) => state.imported)
+  const running = useStore(store, (state) => state.run.kind === 'running')
+  const measured = running ? null : measuredRun({ adapter, results, failures }, host.kernelVersion)
   const anything = results.length > 0 || failures.length > 0
   return (
     <>
@@ -84,17 +89,11 @@ function Measured({ store, host }: { readonly store: BenchStore; readonly host: 
         <Card>
           <AdapterCard adapter={adapter} />
           {anything && (
-            <Results
-              adapter={adapter}
-              results={results}
-              failures={failures}
-              caption="Measured in this tab"
-              compared={state.comparedWithOrt}
-            />
+            <Results adapter={adapter} results={results} failures={failures} caption="Measured in this tab" compared={compared} />
           )}
         </Card>
       )}
-      {adapter === null && imported !== null && run.kind !== 'running' && (
+      {adapter === null && imported !== null && !running && (
         <Card>
           <AdapterCard adapter={imported.run.adapter} />
           <Results
@@ -107,7 +106,7 @@ function Measured({ store, host }: { readonly store: BenchStore; readonly host: 
         </Card>
       )}
       <Card>
-        <Exchange store={store} measured={run.kind === 'running' ? null : measured} />
+        <Exchange store={store} measured={measured} />
       </Card>
     </>
   )

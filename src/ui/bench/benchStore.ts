@@ -165,7 +165,10 @@ export function createBenchStore(host: BenchHost): BenchStore {
 }
 
 /** The latest run as it is exported and compared; null before anything was measured. */
-export function measuredRun({ adapter, results, failures }: BenchState, kernelVersion: string): SuiteRun | null {
+export function measuredRun(
+  { adapter, results, failures }: Pick<BenchState, 'adapter' | 'results' | 'failures'>,
+  kernelVersion: string,
+): SuiteRun | null {
   if (adapter === null || results.length === 0) return null
   return { format: 'tabswarm-bench-1', adapter, kernelVersion, cases: results, failures }
 }

@@ -1,6 +1,7 @@
 /** Every measured case as a line, and every failed one with its reason. Scrolls inside itself where the screen is narrow. */
 
 import { Table, Text } from '@mantine/core'
+import { memo } from 'react'
 import type { CaseFailure, CaseResult } from '../../kernels/suite/index.ts'
 import { caseKey } from '../../kernels/suite/index.ts'
 import { Explain } from './explain.tsx'
@@ -22,44 +23,7 @@ export function ResultsTable({ results, failures, caption, compared }: ResultsTa
     <section className={styles.scroll} tabIndex={0} aria-label={`${caption}, scrolls sideways`}>
       <Table captionSide="top" verticalSpacing="xs" className={styles.table ?? ''} data-testid="bench-table">
         <Table.Caption className={styles.caption ?? ''}>{caption}</Table.Caption>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th scope="col">Case</Table.Th>
-            <Table.Th scope="col">
-              Time{' '}
-              <Explain term="the time">
-                Median of one call over many repetitions; ± is half the distance between the quartiles. Where the GPU has a clock of its
-                own, speeds are by that clock.
-              </Explain>
-            </Table.Th>
-            <Table.Th scope="col">
-              Memory{' '}
-              <Explain term="the share of memory bandwidth">
-                Bytes that the operation must read and write at least, each second; and the part of this adapter’s copy bandwidth that it
-                reaches. Small shapes may pass 100 % out of caches.
-              </Explain>
-            </Table.Th>
-            <Table.Th scope="col">
-              Arithmetic{' '}
-              <Explain term="the share of arithmetic">Operations each second, and the part of this adapter’s multiply-add rate.</Explain>
-            </Table.Th>
-            <Table.Th scope="col">
-              Check{' '}
-              <Explain term="the check">
-                Before it is timed, each case is compared with exact arithmetic: the sum of squared errors over the sum of squares. A wrong
-                result is not timed.
-              </Explain>
-            </Table.Th>
-            {compared && (
-              <Table.Th scope="col">
-                Against ONNX Runtime{' '}
-                <Explain term="the ratio to ONNX Runtime">
-                  Their time over ours, both timed in turns on this adapter: above 1 × this program is faster. The median of the pairs.
-                </Explain>
-              </Table.Th>
-            )}
-          </Table.Tr>
-        </Table.Thead>
+        <Head compared={compared} />
         <Table.Tbody>
           {results.map((result) => (
             <ResultRow key={caseKey(result)} result={result} compared={compared} />
@@ -80,7 +44,51 @@ export function ResultsTable({ results, failures, caption, compared }: ResultsTa
   )
 }
 
-function ResultRow({ result, compared }: { readonly result: CaseResult; readonly compared: boolean }) {
+const Head = memo(function Head({ compared }: { readonly compared: boolean }) {
+  return (
+    <Table.Thead>
+      <Table.Tr>
+        <Table.Th scope="col">Case</Table.Th>
+        <Table.Th scope="col">
+          Time{' '}
+          <Explain term="the time">
+            Median of one call over many repetitions; ± is half the distance between the quartiles. Where the GPU has a clock of its own,
+            speeds are by that clock.
+          </Explain>
+        </Table.Th>
+        <Table.Th scope="col">
+          Memory{' '}
+          <Explain term="the share of memory bandwidth">
+            Bytes that the operation must read and write at least, each second; and the part of this adapter’s copy bandwidth that it
+            reaches. Small shapes may pass 100 % out of caches.
+          </Explain>
+        </Table.Th>
+        <Table.Th scope="col">
+          Arithmetic{' '}
+          <Explain term="the share of arithmetic">Operations each second, and the part of this adapter’s multiply-add rate.</Explain>
+        </Table.Th>
+        <Table.Th scope="col">
+          Check{' '}
+          <Explain term="the check">
+            Before it is timed, each case is compared with exact arithmetic: the sum of squared errors over the sum of squares. A wrong
+            result is not timed.
+          </Explain>
+        </Table.Th>
+        {compared && (
+          <Table.Th scope="col">
+            Against ONNX Runtime{' '}
+            <Explain term="the ratio to ONNX Runtime">
+              Their time over ours, both timed in turns on this adapter: above 1 × this program is faster. The median of the pairs.
+            </Explain>
+          </Table.Th>
+        )}
+      </Table.Tr>
+    </Table.Thead>
+  )
+})
+
+/** Kept: a table of hundreds grows by one row at a time. */
+const ResultRow = memo(function ResultRow({ result, compared }: { readonly result: CaseResult; readonly compared: boolean }) {
   const { ms, msQuartiles, gpuMs, samples, calls } = result
   return (
     <Table.Tr data-testid="bench-result">
@@ -100,7 +108,7 @@ function ResultRow({ result, compared }: { readonly result: CaseResult; readonly
       {compared && <Baseline result={result} />}
     </Table.Tr>
   )
-}
+})
 
 function CaseCell({ entry }: { readonly entry: CaseResult | CaseFailure }) {
   return (
