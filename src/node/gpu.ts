@@ -4,6 +4,7 @@
  */
 
 import { type OpenDeviceOptions, openDevice } from '../worker/index.ts'
+import { calmWaits } from './calmWaits.ts'
 import { GpuError } from './gpuError.ts'
 
 export interface NodeGpu {
@@ -33,6 +34,7 @@ async function startDawn(): Promise<GPU> {
   try {
     const { create, globals } = await import('webgpu')
     Object.assign(globalThis, globals)
+    calmWaits()
     return create([])
   } catch (cause) {
     throw new GpuError('no-adapter', `Dawn did not start: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
