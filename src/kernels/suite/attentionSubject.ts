@@ -5,7 +5,7 @@
 
 import {
   attention,
-  attentionCombine,
+  bindAttention,
   type KernelDevice,
   KV_BLOCK,
   type KvType,
@@ -23,10 +23,8 @@ import type { Subject } from './subject.ts'
 
 /** Rows that one dispatch writes into the cache. */
 const FILL_ROWS = 256
-/** Query heads of a workgroup, as the engine chooses. */
-const TILE_MAX = 8
-/** KV in f16 holds the case's values exactly, but the kernel's own sums are f32. */
-const NMSE_MAX = attention.nmseMax
+/** Of the prompt path, which is bound along and not timed. */
+const PROMPT_TILE = 8
 
 interface Cache {
   readonly keys: GPUBuffer
@@ -45,21 +43,15 @@ export async function attentionSubject(kernels: KernelDevice, kvType: KvType, da
   const qkv = buffers.storage('the query', row)
   const partials = buffers.storage('the partial sums', partialsBytes(shape, 1))
   const output = buffers.storage('the outputs', 4 * heads * headSize)
-  const tile = Math.min(TILE_MAX, heads / kvHeads)
-  const parts = await kernels.prepare(attention, { kind: 'decode', kvType, headSize, tile }, shape, [
-    qkv,
-    cache.keys,
-    cache.values,
-    partials,
-  ])
-  const combine = await kernels.prepare(attentionCombine, undefined, shape, [partials, output])
+  const bound = await bindAttention(
+    kernels,
+    { shape, kvType, promptTile: PROMPT_TILE },
+    { qkv, keys: cache.keys, values: cache.values, partials, y: output },
+  )
   const work = { group: workGroup(kernels, buffers, cache.tables, [positions - 1], 2), index: 0 }
-  const encode = (pass: GPUComputePassEncoder) => {
-    parts(pass, { kind: 'decode', tile, rows: 1, positionLast: positions - 1 }, work)
-    combine(pass, { rows: 1 }, work)
-  }
+  const encode = (pass: GPUComputePassEncoder) => bound.decode(pass, { rows: 1, positionLast: positions - 1 }, work)
   const outputs = heads * headSize
-  return { encode, output, rowStrideBytes: 4 * outputs, rows: 1, outputs, expected, nmseMax: NMSE_MAX, buffers }
+  return { encode, output, rowStrideBytes: 4 * outputs, rows: 1, outputs, expected, nmseMax: attention.nmseMax, buffers }
 }
 
 async function fillCache(kernels: KernelDevice, buffers: GpuBuffers, kvType: KvType, data: AttentionData): Promise<Cache> {

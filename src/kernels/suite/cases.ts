@@ -47,7 +47,7 @@ export function checkCase(entry: SuiteCase): void {
     if (shape.length !== 4) refuse('the shape of attention_decode is [positions, query heads, KV heads, head size]')
     if (!whole(positions, POSITIONS_MAX)) refuse(`positions go from 1 to ${POSITIONS_MAX}`)
     if (!whole(heads, 1024) || !whole(kvHeads, 1024) || heads % kvHeads !== 0) refuse('query heads must be a multiple of KV heads')
-    if (!whole(headSize, HEAD_SIZE_MAX) || headSize % 4 !== 0) refuse(`head sizes are multiples of 4 up to ${HEAD_SIZE_MAX}`)
+    if (!whole(headSize, HEAD_SIZE_MAX) || headSize % 8 !== 0) refuse(`head sizes are multiples of 8 up to ${HEAD_SIZE_MAX}`)
     if (format !== 'f32' && format !== 'f16') refuse('the KV cache is of f32 or f16')
     if (rows !== 1) refuse('decode attention is timed with one row')
     return

@@ -17,7 +17,7 @@ beforeAll(async () => {
   const { device, info, description, software } = await openNodeGpu()
   kernels = new KernelDevice(device, readShader)
   adapter = await measureAdapter({ kernels, info, description, software, runtime: 'test', clock: nodeClock })
-  request = { kernels, adapter, tuning: tuningFor(info), baseline: null, clock: nodeClock, onProgress: () => undefined }
+  request = { kernels, adapter, tuning: tuningFor(info, device.features), baseline: null, clock: nodeClock, onProgress: () => undefined }
 })
 afterAll(() => kernels.device.destroy())
 
@@ -66,6 +66,15 @@ describe('runSuite', () => {
       expect(result.shareOfCopy).toBeCloseTo(result.gbPerSecond / adapter.copyGbPerSecond)
       expect(result).toMatchObject({ baseline: null, ratio: null, baselineReason: 'none was asked for' })
     }
+  })
+
+  it('reads the GPU’s own clock where there is one that says more than the wall’s', async () => {
+    const [result] = measured(await run([{ ...small, shape: [1024, 1024] }], { adapter: { ...adapter, software: false } }))
+    if (!adapter.features.includes('timestamp-query')) return expect(result?.gpuMs).toBeNull()
+    const { gpuMs = null, ms = 0, gflops = 0 } = result ?? {}
+    expect(gpuMs).toBeGreaterThan(0)
+    expect(gpuMs).toBeLessThan(20 * ms)
+    expect(gflops).toBeCloseTo((2 * 1024 * 1024) / (gpuMs ?? 0) / 1e6)
   })
 
   it('takes as many samples of a baseline as of ours, and the median of the pairs', async () => {
