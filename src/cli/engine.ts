@@ -3,8 +3,8 @@
 import type { Engine } from '../worker/index.ts'
 import { UsageError } from './output.ts'
 
-/** `cpu` is the plain JavaScript twin; the others choose Dawn's driver. */
-export const ENGINE_ADAPTERS = ['default', 'swiftshader', 'lavapipe', 'cpu'] as const
+/** `cpu` is the plain JavaScript twin, `wasm` what tabs without a GPU compute with; the others choose Dawn's driver. */
+export const ENGINE_ADAPTERS = ['default', 'swiftshader', 'lavapipe', 'wasm', 'cpu'] as const
 export type EngineAdapter = (typeof ENGINE_ADAPTERS)[number]
 
 export function parseAdapter(text: string): EngineAdapter {
@@ -20,7 +20,7 @@ export function parseKvType(text: string): 'f32' | 'f16' {
 
 /** Resolves with the exit code of the child that has the adapter's driver, or null where this process can go on itself. */
 export async function enterAdapter(adapter: EngineAdapter): Promise<number | null> {
-  if (adapter === 'cpu') return null
+  if (adapter === 'cpu' || adapter === 'wasm') return null
   const { reexecWithGpu } = await import('../node/index.ts')
   return reexecWithGpu(adapter)
 }
@@ -29,10 +29,22 @@ export async function enterAdapter(adapter: EngineAdapter): Promise<number | nul
 export async function openEngine(adapter: EngineAdapter, kv?: 'f32' | 'f16'): Promise<Engine> {
   const { createCpuEngine, createWebGpuEngine } = await import('../worker/index.ts')
   const { nodeClock, openNodeGpu, readShader } = await import('../node/index.ts')
-  if (adapter === 'cpu') {
-    if (kv === 'f16') throw new UsageError('--adapter cpu keeps keys and values in f32; leave --kv f16 out')
-    return createCpuEngine({ nowMs: () => nodeClock.nowMs() })
+  if (adapter === 'cpu' || adapter === 'wasm') {
+    if (kv === 'f16') throw new UsageError(`--adapter ${adapter} keeps keys and values in f32; leave --kv f16 out`)
+    return adapter === 'cpu' ? createCpuEngine({ nowMs: () => nodeClock.nowMs() }) : openWasmEngine()
   }
   const { device, info } = await openNodeGpu()
   return createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock, ...(kv === undefined ? {} : { kv }) })
+}
+
+/** ONNX Runtime's build for Node is the same WebAssembly that tabs load. */
+async function openWasmEngine(): Promise<Engine> {
+  const { availableParallelism } = await import('node:os')
+  const { env, InferenceSession, Tensor } = await import('onnxruntime-web')
+  const { createOrtEngine, threadCount } = await import('../worker/index.ts')
+  const { nodeClock } = await import('../node/index.ts')
+  const threads = threadCount({ cores: availableParallelism(), isolated: true })
+  env.wasm.numThreads = threads
+  const description = `CPU (WebAssembly, ${threads} thread${threads === 1 ? '' : 's'})`
+  return createOrtEngine({ runtime: { InferenceSession, Tensor }, description, nowMs: () => nodeClock.nowMs() })
 }

@@ -22,7 +22,7 @@ import type { DetectedEngine, EngineWorkerApi, MeasureRequest, Outcome, ServeReq
 
 export interface EngineHostPorts {
   /** Opens the engine that was chosen, on a new device where it has one. Rejects with a TabswarmError. */
-  readonly openEngine: (choice: EngineChoice) => Promise<{ readonly engine: Engine; readonly detected: DetectedEngine }>
+  readonly openEngine: (choice: EngineChoice, threads?: number) => Promise<{ readonly engine: Engine; readonly detected: DetectedEngine }>
   /** Device time in milliseconds since the epoch. */
   readonly clock: Clock
   readonly cache: WeightCache
@@ -66,10 +66,10 @@ export class EngineHost implements EngineWorkerApi {
     this.#ports = ports
   }
 
-  detect(choice: EngineChoice): Promise<Outcome<DetectedEngine>> {
+  detect(choice: EngineChoice, threads?: number): Promise<Outcome<DetectedEngine>> {
     return outcome(async () => {
       await this.stop()
-      const { engine, detected } = await this.#ports.openEngine(choice)
+      const { engine, detected } = await this.#ports.openEngine(choice, threads)
       this.#choice = choice
       this.#use(engine)
       return detected

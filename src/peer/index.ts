@@ -13,6 +13,7 @@ export type {
   ConnectionState,
   ContributeOptions,
   GpuSummary,
+  MeasureOptions,
   ModelMeasurement,
   ModelSpeed,
   ModelSpeedProgress,

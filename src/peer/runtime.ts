@@ -3,7 +3,7 @@
 import { AdmissionRefused, sha256Of, signatureVerifier } from '../network/index.ts'
 import { LinkRouter } from '../session/index.ts'
 import { type Clock, type ManifestHash, type ModelId, TabswarmError, toErrorBody } from '../shared/index.ts'
-import { deleteWeightCache, measureWeightCache } from '../worker/index.ts'
+import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
 import { type EngineWorker, Hosting } from './hosting.ts'
 import { type HttpFetch, ModelLibrary } from './modelLibrary.ts'
@@ -63,12 +63,14 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
       store.setState({ volunteer: { kind: 'off' }, contributingAs: null })
     },
     ask: (request, onProgress) => startAsk(requester, request, onProgress),
-    measureModel: (modelId, onProgress) =>
+    measureModel: (modelId, onProgress, options) =>
       measureModelSpeed(
         { library, startWorker: host.startWorker, manifestHash: requester.manifestHash, onStored: measureStorage },
         modelId,
         onProgress,
+        options,
       ),
+    resetTuning,
     async deleteStorage() {
       await deleteWeightCache()
       measureStorage()

@@ -7,7 +7,7 @@ import type { StoreApi } from 'zustand/vanilla'
 import type { Span } from '../model/index.ts'
 import type { ChainStage, LinkKind, NetworkSummary } from '../protocol/index.ts'
 import type { ErrorBody, ModelId, PeerId, SessionId } from '../shared/index.ts'
-import type { EngineChoice, EngineInfo, EngineSpeed, SpeedStep } from '../worker/index.ts'
+import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
 
 export type ConnectionState =
   | { readonly kind: 'connecting' }
@@ -158,6 +158,14 @@ export interface ModelSpeed {
   readonly speed: EngineSpeed
 }
 
+/** What is measured, where it shall not be chosen by the tab. */
+export interface MeasureOptions {
+  readonly engine?: EngineChoice
+  /** Of the engine without a GPU. */
+  readonly threads?: number
+  readonly plan?: SpeedPlan
+}
+
 export interface ModelMeasurement {
   /** Rejects with a TabswarmError; `cancelled` after `stop`. */
   readonly result: Promise<ModelSpeed>
@@ -180,9 +188,11 @@ export interface PeerRuntime {
   stopContributing(): void
   ask(request: AskRequest, onProgress: (progress: AskProgress) => void): Ask
   /** Downloads the whole model, times it in a worker of its own, and frees everything. Only on a person's word. */
-  measureModel(modelId: ModelId, onProgress: (progress: ModelSpeedProgress) => void): ModelMeasurement
+  measureModel(modelId: ModelId, onProgress: (progress: ModelSpeedProgress) => void, options?: MeasureOptions): ModelMeasurement
   /** Deletes the cached weights. */
   deleteStorage(): Promise<void>
+  /** Forgets which forms of the kernels were fastest here; the next load times them again. */
+  resetTuning(): Promise<void>
   dispose(): void
 }
 

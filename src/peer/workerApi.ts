@@ -68,8 +68,8 @@ export interface WorkerEvents {
 }
 
 export interface EngineWorkerApi {
-  /** Opens the engine that was chosen and measures it. `no-webgpu` and `no-adapter` say what to do. */
-  detect(choice: EngineChoice): Promise<Outcome<DetectedEngine>>
+  /** Opens the engine that was chosen and measures it; `threads` of the one without a GPU, where they shall not follow the machine. `no-webgpu` and `no-adapter` say what to do. */
+  detect(choice: EngineChoice, threads?: number): Promise<Outcome<DetectedEngine>>
   /** Who this stage is and whom it trusts; once, after `detect`. */
   host(identity: { readonly peerId: PeerId; readonly coordinatorKey: Uint8Array }, events: WorkerEvents): Promise<void>
   /** Coordinator time minus this device's, milliseconds; again after each reconnect. */

@@ -7,6 +7,7 @@ import { type Clock, TabswarmError } from '../shared/index.ts'
 import {
   chooseEngine,
   createOrtEngine,
+  createTuner,
   createWebGpuEngine,
   type EngineChoice,
   KERNEL_VERSION,
@@ -15,6 +16,7 @@ import {
   type OpenedEngine,
   type OrtRuntime,
   openDevice,
+  openTuningStore,
   openWeightCache,
   threadCount,
 } from './index.ts'
@@ -46,15 +48,19 @@ async function openWebGpu(): Promise<OpenedEngine> {
       'the browser found no GPU that it may use; update the graphics driver, or switch hardware acceleration on',
     )
   const { device, adapter, description, software } = opened
-  const engine = createWebGpuEngine({ device, adapterInfo: adapter.info, shaders: bundledShader, clock, compileAhead: true })
+  const adapterInfo = adapter.info
+  const ports = { device, adapterInfo, shaders: bundledShader, clock }
+  const tuner = createTuner({ ...ports, store: openTuningStore(), host: navigator.userAgent, kernelVersion: KERNEL_VERSION })
+  // The page's `?tune=off` comes as part of this worker's name: it is known before any message.
+  const engine = createWebGpuEngine({ ...ports, compileAhead: true, ...(!self.name.includes('tune=off') && { tuner }) })
   const macsPerSecond = await measureMacsPerSecond(device, bundledShader, clock)
   return { engine, adapter: description, software, macsPerSecond }
 }
 
 let wasmRuntime: Promise<OrtRuntime> | null = null
 
-async function openWasm(): Promise<OpenedEngine> {
-  const threads = threadCount({ cores: navigator.hardwareConcurrency, isolated: self.crossOriginIsolated })
+async function openWasm(asked?: number): Promise<OpenedEngine> {
+  const threads = asked ?? threadCount({ cores: navigator.hardwareConcurrency, isolated: self.crossOriginIsolated })
   // Its files are downloaded now, and not again for a second contribution of the same worker.
   wasmRuntime ??= import('./wasmRuntime.ts').then(({ startWasmRuntime }) => startWasmRuntime(threads))
   const runtime = await wasmRuntime
@@ -76,8 +82,11 @@ function taskPause(): () => Promise<void> {
     })
 }
 
-async function openEngine(choice: EngineChoice) {
-  const { engine, adapter, software, macsPerSecond } = await chooseEngine(choice, { webgpu: openWebGpu, wasm: openWasm })
+async function openEngine(choice: EngineChoice, threads?: number) {
+  const { engine, adapter, software, macsPerSecond } = await chooseEngine(choice, {
+    webgpu: openWebGpu,
+    wasm: () => openWasm(threads),
+  })
   const { engine: name, numericClass } = engine.info
   // One version for the whole page: what a tab of another version computes is not mixed with this, whatever its engine.
   return { engine, detected: { engine: name, adapter, software, numericClass, kernelVersion: KERNEL_VERSION, macsPerSecond } }

@@ -5,6 +5,7 @@
 
 import { assert } from '../shared/index.ts'
 import type { Engine, Segment, Slot } from './engine.ts'
+import { KV_BLOCK_POSITIONS, kvBlockCount } from './kvBlocks.ts'
 
 export interface SpeedPlan {
   /** Prompts, each in one call from an empty cache. */
@@ -55,8 +56,9 @@ export function speedPositions({ prefillTokens, decodeSessions, runsMax }: Speed
   return Math.max(0, ...prefillTokens, ...decodeSessions.map((sessions) => sessions * decodePositions(runsMax)))
 }
 
+/** In whole blocks: each session is given some of its own. */
 function decodePositions(runsMax: number): number {
-  return CONTEXT_TOKENS + WARM_UP_RUNS + runsMax
+  return kvBlockCount(CONTEXT_TOKENS + WARM_UP_RUNS + runsMax) * KV_BLOCK_POSITIONS
 }
 
 /** The engine must hold the whole model with `speedPositions` of KV. Rejects with its EngineError. */

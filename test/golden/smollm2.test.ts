@@ -8,6 +8,7 @@ import type { Span } from '../../src/model/index.ts'
 import type { Engine, Segment, Slot } from '../../src/worker/index.ts'
 import { cutSpans, loadRequest } from '../support/engineSuite.ts'
 import { createGpuEngine } from '../support/gpuEngine.ts'
+import { createTestOrtEngine } from '../support/ortEngine.ts'
 import { openDefaultModel, type ReferenceCase, type ReferenceStep, readReferenceCases } from '../support/smollm2.ts'
 import type { TestModel } from '../support/tinyModels.ts'
 
@@ -19,7 +20,7 @@ const CHUNK_ROWS = 128
 
 interface Precision {
   readonly name: string
-  readonly kv: 'f32' | 'f16'
+  readonly createEngine: () => Promise<Engine>
   readonly rows: 'f32' | 'f16e'
   readonly spanCount: number
   /** Largest difference of a log-probability. */
@@ -31,8 +32,9 @@ interface Precision {
 }
 
 const precisions: readonly Precision[] = [
-  { name: 'f32 throughout', kv: 'f32', rows: 'f32', spanCount: 1, bound: 1e-3, marginMin: 0.002, longPrompt: true },
-  { name: 'f16 KV, f16 rows between 3 spans', kv: 'f16', rows: 'f16e', spanCount: 3, bound: 0.03, marginMin: 0.05, longPrompt: false },
+  { name: 'f32 throughout', createEngine: () => createGpuEngine('f32'), rows: 'f32', spanCount: 1, bound: 1e-3, marginMin: 0.002, longPrompt: true },
+  { name: 'f16 KV, f16 rows between 3 spans', createEngine: () => createGpuEngine('f16'), rows: 'f16e', spanCount: 3, bound: 0.03, marginMin: 0.05, longPrompt: false },
+  { name: 'without a GPU, f32 rows between 2 spans', createEngine: createTestOrtEngine, rows: 'f32', spanCount: 2, bound: 1e-3, marginMin: 0.002, longPrompt: true },
 ]
 
 interface Session {
@@ -49,7 +51,7 @@ beforeAll(async () => {
   expect(cases.length).toBeGreaterThanOrEqual(7)
 })
 
-describe.each(precisions)('SmolLM2-135M-Instruct, $name', ({ kv, rows, spanCount, bound, marginMin, longPrompt }) => {
+describe.each(precisions)('SmolLM2-135M-Instruct, $name', ({ createEngine, rows, spanCount, bound, marginMin, longPrompt }) => {
   let engine: Engine
   let spans: readonly Span[]
   const sessions: Session[] = []
@@ -58,7 +60,7 @@ describe.each(precisions)('SmolLM2-135M-Instruct, $name', ({ kv, rows, spanCount
   beforeAll(async () => {
     const { layerCount } = model.manifest.config
     spans = cutSpans(layerCount, spanCount)
-    engine = await createGpuEngine(kv)
+    engine = await createEngine()
     const positions = (reference: ReferenceCase) => 32 * Math.ceil((reference.promptTokenIds.length + reference.steps.length) / 32)
     const own = cases.filter(({ promptTokenIds }) => longPrompt || promptTokenIds.length < LONG_PROMPT_TOKENS)
     const kvPositions = spanCount * own.reduce((sum, reference) => sum + positions(reference), 0)
