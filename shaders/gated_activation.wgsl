@@ -1,5 +1,5 @@
-// gated_activation: y[r, c] = activation(gate[r, c]) * up[r, c], gate and up side by side as the joined projection leaves them:
-// [row, gate | up]. Activation: SiLU, or GELU in its tanh form, which is gate * sigmoid(2u), u = sqrt(2/pi) (gate + 0.044715 gate^3).
+// gated_activation: y[r, c] = activation(gate[r, c]) * up[r, c], gate and up as the joined projection leaves them: [row, gate | up], or
+// with PANELS [row, (64 of the gate | 64 of up) ...], the last ones filled up. Activation: SiLU, or GELU in its tanh form, which is gate * sigmoid(2u), u = sqrt(2/pi) (gate + 0.044715 gate^3).
 // Grid      64 elements a workgroup in x, one row in y.
 struct Shape {
   width: u32,         // of the feed-forward
@@ -16,7 +16,13 @@ fn main(@builtin(global_invocation_id) global: vec3u) {
   if (global.x >= shape.width) {
     return;
   }
+  //#if PANELS
+  let at = global.y * 128u * ((shape.width + 63u) / 64u) + global.x + (global.x & ~63u);
+  let up_at = at + 64u;
+  //#else
   let at = global.y * 2u * shape.width + global.x;
+  let up_at = at + shape.width;
+  //#end
   let gate = gate_up[at];
   //#if GELU
   let z = 1.5957691216057308 * (gate + 0.044715 * gate * gate * gate);
@@ -24,5 +30,5 @@ fn main(@builtin(global_invocation_id) global: vec3u) {
   let z = gate;
   //#end
   // Below -80 the sigmoid is 0 in f32 anyway; the bound keeps exp finite.
-  y[global.y * shape.width + global.x] = gate / (1.0 + exp(min(-z, 80.0))) * gate_up[at + shape.width];
+  y[global.y * shape.width + global.x] = gate / (1.0 + exp(min(-z, 80.0))) * gate_up[up_at];
 }

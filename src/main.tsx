@@ -36,7 +36,8 @@ const runtime = createPeerRuntime({
   fetch: (url, init) => fetch(url, init),
   storage: navigator.storage,
   startWorker() {
-    const worker = new Worker(new URL('./worker/engine.worker.ts', import.meta.url), { type: 'module', name: 'tabswarm-engine' })
+    const name = new URLSearchParams(location.search).get('tune') === 'off' ? 'tabswarm-engine tune=off' : 'tabswarm-engine'
+    const worker = new Worker(new URL('./worker/engine.worker.ts', import.meta.url), { type: 'module', name })
     return { api: wrap<EngineWorkerApi>(worker), terminate: () => worker.terminate() }
   },
 })

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { asFloats, KernelHarness, nmse, seededBlocks, seededValues } from '../../test/support/kernelHarness.ts'
-import { dequantize, tensorTypes } from '../model/index.ts'
+import { blockSize, dequantize, tensorTypes } from '../model/index.ts'
 import { gatedActivationReference, rmsNormReference, softCapReference } from './elementwise.reference.ts'
 import { embedding } from './embedding.ts'
 import { gatedActivation } from './gatedActivation.ts'
@@ -19,7 +19,7 @@ afterAll(() => harness.close())
 describe('embedding', () => {
   for (const type of tensorTypes) {
     it(`${type}: the rows of the tokens; ids of another part are left alone`, async () => {
-      const [width, ids] = [96, 70]
+      const [width, ids] = [blockSize(type) > 32 ? 256 : 96, 70]
       const bytes = seededBlocks(type, 21, ids * width)
       const table = dequantize(type, bytes)
       const x = new Float32Array(5 * width).fill(7)
@@ -98,14 +98,30 @@ describe('gatedActivation', () => {
     ] as const) {
       it(`${activation}: ${rows} rows of ${width}`, async () => {
         const x = seededValues(6, rows * 2 * width).map((value) => value * 12)
-        const [words] = await harness.run(gatedActivation, { activation }, { width }, { rows }, [x, new Float32Array(rows * width)])
+        const [words] = await harness.run(gatedActivation, { activation, panels: false }, { width }, { rows }, [
+          x,
+          new Float32Array(rows * width),
+        ])
         expect(nmse(asFloats(words), gatedActivationReference(x, width, activation))).toBeLessThan(gatedActivation.nmseMax)
       })
     }
 
+    it(`${activation}: panels of gate and up in turn`, async () => {
+      const [rows, width, panels] = [2, 150, 3]
+      const x = seededValues(6, rows * width * 2).map((value) => value * 12)
+      const interleaved = new Float32Array(rows * panels * 128).fill(Number.NaN)
+      for (let row = 0; row < rows; row++)
+        for (let c = 0; c < width; c++)
+          for (const half of [0, 1])
+            interleaved[row * panels * 128 + Math.floor(c / 64) * 128 + half * 64 + (c % 64)] = x[(2 * row + half) * width + c] ?? 0
+      const variant = { activation, panels: true }
+      const [words] = await harness.run(gatedActivation, variant, { width }, { rows }, [interleaved, new Float32Array(rows * width)])
+      expect(nmse(asFloats(words), gatedActivationReference(x, width, activation))).toBeLessThan(gatedActivation.nmseMax)
+    })
+
     it(`${activation} is finite at both ends of f32`, async () => {
       const x = Float32Array.of(-1e30, -100, 100, 1e30, 1, 1, 1, 1)
-      const [words] = await harness.run(gatedActivation, { activation }, { width: 4 }, { rows: 1 }, [x, new Float32Array(4)])
+      const [words] = await harness.run(gatedActivation, { activation, panels: false }, { width: 4 }, { rows: 1 }, [x, new Float32Array(4)])
       const y = asFloats(words)
       expect(Math.abs(y[1] ?? 1)).toBeLessThan(1e-30)
       expect(Array.from(y.slice(2))).toEqual([100, Math.fround(1e30)])

@@ -1,5 +1,5 @@
 /**
- * gatedActivation: y = activation(gate) · up over rows [gate | up]. Truth: elementwise.reference.ts. Shader:
+ * gatedActivation: y = activation(gate) · up, where no matvec has done it already. Truth: elementwise.reference.ts. Shader:
  * shaders/gated_activation.wgsl.
  */
 
@@ -8,6 +8,8 @@ import { defineKernel } from './kernel.ts'
 export interface GatedActivationVariant {
   /** `gelu` in its tanh form. */
   readonly activation: 'silu' | 'gelu'
+  /** Rows of x are panels of 64 of the gate and of up in turn, the last ones filled up; otherwise all of the gate, then all of up. */
+  readonly panels: boolean
 }
 
 export interface GatedActivationShape {
@@ -20,7 +22,7 @@ export const gatedActivation = defineKernel<GatedActivationVariant, GatedActivat
   bindings: ['read', 'write', 'uniform'],
   usesWork: false,
   nmseMax: 1e-11,
-  defines: ({ activation }) => ({ GELU: activation === 'gelu' ? 1 : 0 }),
+  defines: ({ activation, panels }) => ({ GELU: activation === 'gelu' ? 1 : 0, PANELS: panels ? 1 : 0 }),
   uniform: ({ width }) => Uint32Array.of(width, 0, 0, 0),
   grid: ({ width }, { rows }) => [Math.ceil(width / 64), rows, 1],
 })

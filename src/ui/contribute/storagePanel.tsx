@@ -45,6 +45,37 @@ export function StoragePanel() {
         </Button>
       </Group>
       {deletion.kind === 'failed' && <ErrorNote title="It could not be deleted" error={deletion.error} />}
+      <TuningReset />
     </Stack>
+  )
+}
+
+/** The choice of kernels for this GPU is kept too: after an update of the driver it is worth another look. */
+function TuningReset() {
+  const { runtime } = useServices()
+  const [state, setState] = useState<Deletion | { readonly kind: 'done' }>({ kind: 'idle' })
+  const reset = async () => {
+    setState({ kind: 'running' })
+    try {
+      await runtime.resetTuning()
+      setState({ kind: 'done' })
+    } catch (error) {
+      setState({ kind: 'failed', error: toErrorBody(error) })
+    }
+  }
+  return (
+    <>
+      <Group justify="space-between" gap="md">
+        <Text role="status">
+          {state.kind === 'done'
+            ? 'The next start times the kernels again.'
+            : 'Which form of each kernel is fastest on this GPU, timed once at the first start.'}
+        </Text>
+        <Button variant="default" disabled={state.kind === 'running'} onClick={reset} data-testid="reset-tuning">
+          Time again
+        </Button>
+      </Group>
+      {state.kind === 'failed' && <ErrorNote title="It could not be forgotten" error={state.error} />}
+    </>
   )
 }

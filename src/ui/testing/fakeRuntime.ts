@@ -152,6 +152,10 @@ export class FakeRuntime implements PeerRuntime {
     this.store.setState({ storage: { keptBytes: 0, quotaBytes: 10_000_000_000 } })
   }
 
+  async resetTuning(): Promise<void> {
+    this.calls.push('resetTuning')
+  }
+
   dispose(): void {
     this.calls.push('dispose')
   }

@@ -23,7 +23,6 @@ export function allocateScratch(device: GPUDevice, sizes: ScratchSizes): Scratch
     routerLogits: buffer('routerLogits'),
     routes: buffer('routes'),
     expertOutputs: buffer('expertOutputs'),
-    panelValues: buffer('panelValues'),
     partials: buffer('partials'),
     headHidden: buffer('headHidden'),
     logits: buffer('logits'),

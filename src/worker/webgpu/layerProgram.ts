@@ -9,7 +9,7 @@ import { required } from '../../shared/index.ts'
 import type { LayerKv } from './buffers.ts'
 import { attentionShape, wholeVec4s } from './memory.ts'
 import { type ProgramRequest, rowsStep, type Step } from './program.ts'
-import { buildProjection } from './projection.ts'
+import { buildGatedProjection, buildNorm, buildNormedProjection, buildProjection } from './projection.ts'
 import { ropeTableIndex, ropeTables } from './ropeTables.ts'
 import type { ExpertPartPlan, FeedForwardPlan, LayerPlan, ProjectionPlan, VectorPlan } from './weightPlan.ts'
 
@@ -18,21 +18,12 @@ export async function buildLayer(request: ProgramRequest, plan: LayerPlan, index
   const { scratch } = request
   const kv = required(request.kv[index], `KV buffers of layer ${index}`)
   return [
-    await buildNorm(request, plan.attentionNorm),
-    await buildProjection(request, plan.qkv, { x: scratch.hidden, y: scratch.qkv }),
+    await buildNormedProjection(request, plan.qkv, plan.attentionNorm, scratch.qkv),
     await buildRopeKv(request, plan, kv, index),
     await buildAttention(request, kv, index),
     ...(await buildOutput(request, plan.attentionOutput, scratch.attention, plan.attentionPostNorm)),
-    await buildNorm(request, plan.feedForwardNorm),
-    ...(await buildFeedForward(request, plan.feedForward, plan.feedForwardPostNorm)),
+    ...(await buildFeedForward(request, plan)),
   ]
-}
-
-/** The residual, normed, into `hidden`. */
-async function buildNorm({ kernels, config, scratch, weights }: ProgramRequest, vector: VectorPlan): Promise<Step> {
-  const shape = { width: config.width, epsilon: config.rmsEpsilon }
-  const buffers = [scratch.residual, weights.vector(vector), scratch.hidden]
-  return rowsStep(await kernels.prepare(rmsNorm, { gather: false, add: false }, shape, buffers))
 }
 
 /** A projection of `x` that is added to the residual, normed before where the architecture says so. */
@@ -78,17 +69,17 @@ async function buildAttention(request: ProgramRequest, { keys, values }: LayerKv
   }
 }
 
-async function buildFeedForward(request: ProgramRequest, plan: FeedForwardPlan, postNorm: VectorPlan | null): Promise<Step[]> {
-  if (plan.kind === 'experts') return buildExperts(request, plan)
+async function buildFeedForward(request: ProgramRequest, plan: LayerPlan): Promise<Step[]> {
+  const { feedForward, feedForwardNorm, feedForwardPostNorm } = plan
+  if (feedForward.kind === 'experts') return [await buildNorm(request, feedForwardNorm), ...(await buildExperts(request, feedForward))]
   const { kernels, config, scratch } = request
+  const { gateUp, inTurn, down } = feedForward
   const { activation } = architectureTraits(config.architecture)
+  const output = await buildOutput(request, down, scratch.activated, feedForwardPostNorm)
+  if (inTurn) return [await buildGatedProjection(request, gateUp, feedForwardNorm, activation), ...output]
   const shape = { width: config.feedForwardWidth }
-  const gated = await kernels.prepare(gatedActivation, { activation }, shape, [scratch.gateUp, scratch.activated])
-  return [
-    await buildProjection(request, plan.gateUp, { x: scratch.hidden, y: scratch.gateUp }),
-    rowsStep(gated),
-    ...(await buildOutput(request, plan.down, scratch.activated, postNorm)),
-  ]
+  const gated = await kernels.prepare(gatedActivation, { activation, panels: false }, shape, [scratch.gateUp, scratch.activated])
+  return [await buildNormedProjection(request, gateUp, feedForwardNorm, scratch.gateUp), rowsStep(gated), ...output]
 }
 
 /** Router, choice, the chosen experts' feed-forwards, their weighted sum; `hidden` holds the normed residual. */
@@ -98,7 +89,10 @@ async function buildExperts(request: ProgramRequest, plan: FeedForwardPlan & { r
   const { activation } = architectureTraits(config.architecture)
   const { routerLogits, routes, hidden, gateUp, activated, expertOutputs, residual } = scratch
   const stride = wholeVec4s(experts)
-  const gated = await kernels.prepare(gatedActivation, { activation }, { width: config.feedForwardWidth }, [gateUp, activated])
+  const gated = await kernels.prepare(gatedActivation, { activation, panels: false }, { width: config.feedForwardWidth }, [
+    gateUp,
+    activated,
+  ])
   return [
     await buildProjection(request, plan.router, { x: hidden, y: routerLogits, yStride: stride }),
     rowsStep(await kernels.prepare(routeExperts, { used }, { experts, used, stride }, [routerLogits, routes])),

@@ -9,7 +9,8 @@ import {
   GROUP_ROWS_MAX,
   type KvType,
   kvBlockBytes,
-  panelValuesBytes,
+  PANEL_OUTPUTS,
+  panelCount,
   partialsBytes,
   ROUTE_WORDS,
   ROW_WORDS,
@@ -34,9 +35,6 @@ export const IO_ROWS = 2 * PROMPT_ROWS
 /** Entries of work of one submission: two a row and some for the runs. */
 export const SUBMISSION_WORKS = 2 * SUBMISSION_ROWS + 64
 
-/** Bytes of dequantized weights that one matmul reads; a panel of the widest matrix may need more. */
-const PANEL_VALUES_BYTES = 2 * 1024 * 1024
-
 /** Sizes in bytes of the buffers that every pass uses. */
 export interface ScratchSizes {
   readonly residual: number
@@ -49,7 +47,6 @@ export interface ScratchSizes {
   readonly routerLogits: number
   readonly routes: number
   readonly expertOutputs: number
-  readonly panelValues: number
   readonly partials: number
   readonly headHidden: number
   readonly logits: number
@@ -91,7 +88,6 @@ export function attentionShape(config: ModelConfig, kvPositions: number, layer: 
 export function scratchSizes(config: ModelConfig, span: Span, kvPositions: number): ScratchSizes {
   const rows = (elements: number) => 4 * PROMPT_ROWS * elements
   const { query, kv } = attentionWidths(config)
-  const columnsMax = Math.max(config.width, query, config.feedForwardWidth)
   const experts = config.experts
   const used = experts?.used ?? 1
   const head = isLastSpan(config, span)
@@ -104,12 +100,12 @@ export function scratchSizes(config: ModelConfig, span: Span, kvPositions: numbe
     hidden: rows(config.width),
     qkv: rows(query + 2 * kv),
     attention: rows(query),
-    gateUp: rows(2 * used * config.feedForwardWidth),
+    // Joined gate and up are whole panels.
+    gateUp: rows(2 * used * PANEL_OUTPUTS * panelCount(config.feedForwardWidth)),
     activated: rows(used * config.feedForwardWidth),
     routerLogits: experts === null ? 16 : rows(wholeVec4s(experts.count)),
     routes: experts === null ? 16 : rows(ROUTE_WORDS * used),
     expertOutputs: experts === null ? 16 : rows(used * config.width),
-    panelValues: Math.max(PANEL_VALUES_BYTES, panelValuesBytes(columnsMax)),
     partials: partialsBytes(attentionShape(config, kvPositions, span.firstLayer), GROUP_ROWS_MAX),
     headHidden: head ? 4 * GROUP_ROWS_MAX * config.width : 16,
     logits,

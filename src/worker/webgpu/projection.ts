@@ -1,21 +1,22 @@
 /**
- * Projections of a span program: y = W·x, or y += W·x, for all rows of a run. The two kinds of rows never share a numeric path:
- * decode multiplies with the quantized weights (matvec), prompt with panels that were dequantized for the run (matmul).
+ * Projections of a span program: y = W·x for all rows of a run, with what can be fused to it. The two kinds of rows never share a
+ * numeric path: decode multiplies with the quantized weights (matvec), norms x on the way and gates what comes out; prompt
+ * unpacks them a tile at a time for many rows (matmul), norm and gate being dispatches of their own.
  */
 
 import {
+  bindMatmul,
   bindMatvec,
   bindMatvecLazily,
-  dequantize,
   type GroupRows,
+  gatedActivation,
   groupRows,
-  matmul,
+  type MatvecVariant,
   matvec,
-  panelCount,
-  panelValuesBytes,
+  rmsNorm,
 } from '../../kernels/index.ts'
-import type { ProgramRequest, Step } from './program.ts'
-import type { PartPlan, ProjectionPlan } from './weightPlan.ts'
+import { type ProgramRequest, rowsStep, type Step } from './program.ts'
+import type { ProjectionPlan, VectorPlan } from './weightPlan.ts'
 
 export interface ProjectionTarget {
   readonly x: GPUBuffer
@@ -29,33 +30,86 @@ export interface ProjectionTarget {
 /** So many rows of x, from the first. */
 export type Multiply = (pass: GPUComputePassEncoder, rows: number) => void
 
+/** What decode's matvec does beside multiplying. */
+interface Fusion {
+  readonly norm?: VectorPlan
+  readonly gate?: { readonly activation: 'silu' | 'gelu'; readonly width: number }
+}
+
 export async function buildProjection(request: ProgramRequest, plan: ProjectionPlan, target: ProjectionTarget): Promise<Step> {
-  const prompts = await Promise.all(plan.parts.map((part) => buildPanels(request, plan, part, target)))
-  const decode = await buildMatvec(request, plan, target)
-  return (pass, { kind, rows }) => {
-    if (kind === 'decode') decode(pass, rows)
-    else for (const part of prompts) part(pass, rows)
+  return byKind(await buildMatvec(request, plan, target), await buildMatmul(request, plan, target))
+}
+
+/** W · norm(residual) into y. */
+export async function buildNormedProjection(request: ProgramRequest, plan: ProjectionPlan, norm: VectorPlan, y: GPUBuffer): Promise<Step> {
+  const { residual, hidden } = request.scratch
+  const prenorm = await buildNorm(request, norm)
+  const multiply = await buildMatmul(request, plan, { x: hidden, y })
+  return byKind(await buildMatvec(request, plan, { x: residual, y }, { norm }), (pass, run) => {
+    prenorm(pass, run)
+    multiply(pass, run)
+  })
+}
+
+/** activation(gate) · up of the normed residual into `activated`; the plan's panels alternate between gate and up. */
+export async function buildGatedProjection(
+  request: ProgramRequest,
+  plan: ProjectionPlan,
+  norm: VectorPlan,
+  activation: 'silu' | 'gelu',
+): Promise<Step> {
+  const { kernels, config, scratch } = request
+  const { residual, hidden, gateUp, activated } = scratch
+  const width = config.feedForwardWidth
+  const prenorm = await buildNorm(request, norm)
+  const multiply = await buildMatmul(request, plan, { x: hidden, y: gateUp })
+  const gated = rowsStep(await kernels.prepare(gatedActivation, { activation, panels: true }, { width }, [gateUp, activated]))
+  const target = { x: residual, y: activated, yStride: width }
+  return byKind(await buildMatvec(request, plan, target, { norm, gate: { activation, width } }), (pass, run) => {
+    prenorm(pass, run)
+    multiply(pass, run)
+    gated(pass, run)
+  })
+}
+
+/** The residual, normed, into `hidden`. */
+export async function buildNorm({ kernels, config, scratch, weights }: ProgramRequest, vector: VectorPlan): Promise<Step> {
+  const shape = { width: config.width, epsilon: config.rmsEpsilon }
+  const buffers = [scratch.residual, weights.vector(vector), scratch.hidden]
+  return rowsStep(await kernels.prepare(rmsNorm, { gather: false, add: false }, shape, buffers))
+}
+
+function byKind(decode: Multiply, prompt: Step): Step {
+  return (pass, run) => {
+    if (run.kind === 'decode') decode(pass, run.rows)
+    else prompt(pass, run)
   }
 }
 
 /** The decode path, for groups of up to 8 rows. */
 export async function buildMatvec(
-  { kernels, weights, tuning, laterVariants }: ProgramRequest,
+  { kernels, config, weights, tuning, laterVariants }: ProgramRequest,
   plan: ProjectionPlan,
   { x, y, yStride = plan.outputs, accumulate = false }: ProjectionTarget,
+  { norm, gate }: Fusion = {},
 ): Promise<Multiply> {
-  const bound = plan.parts.map((part) => {
-    const { type, columns, outputs, outputFirst } = part
-    const shape = { type, columns, outputs, yStride, yOffset: outputFirst, accumulate }
-    return { type, shape, buffers: { weights: weights.part(part), x, y } }
+  const parts = plan.parts.map((part) => {
+    const { type, columns, outputFirst } = part
+    // A gate's outputs are half of the panels', and of the last panel only those that there are.
+    const yOffset = gate === undefined ? outputFirst : outputFirst / 2
+    const outputs = gate === undefined ? part.outputs : Math.min(part.outputs / 2, gate.width - yOffset)
+    const variant = { type, lanes: tuning.lanes, form: tuning.matvec, normed: norm !== undefined, gated: gate?.activation ?? null }
+    const shape = { type, columns, outputs, yStride, yOffset, accumulate, epsilon: config.rmsEpsilon }
+    const buffers = { weights: weights.part(part), x, y, ...(norm !== undefined && { norm: weights.vector(norm) }) }
+    return { variant, shape, buffers }
   })
-  const { lanes } = tuning
-  const one = await Promise.all(bound.map(({ type, shape, buffers }) => bindMatvec(kernels, { type, rows: 1, lanes }, shape, buffers)))
+  const one = await Promise.all(parts.map(({ variant, shape, buffers }) => bindMatvec(kernels, { ...variant, rows: 1 }, shape, buffers)))
   // One tab alone mostly decodes one row at a time; the wider variants cost a second of compiling each on software adapters.
   const more = (rows: GroupRows) =>
-    bound.map(({ type, shape, buffers }) => {
-      laterVariants.push(() => kernels.pipeline(matvec, { type, rows, lanes }))
-      return bindMatvecLazily(kernels, { type, rows, lanes }, shape, buffers)
+    parts.map(({ variant, shape, buffers }) => {
+      const wider: MatvecVariant = { ...variant, rows }
+      laterVariants.push(() => kernels.pipeline(matvec, wider))
+      return bindMatvecLazily(kernels, wider, shape, buffers)
     })
   const variants = { 1: one, 2: more(2), 4: more(4), 8: more(8) }
   return (pass, rows) => {
@@ -63,28 +117,18 @@ export async function buildMatvec(
   }
 }
 
-/** The prompt path of one part: dequantize as many panels as the scratch buffer holds, multiply, and on to the next. */
-async function buildPanels(
-  { kernels, weights, scratch, tuning }: ProgramRequest,
-  plan: ProjectionPlan,
-  part: PartPlan,
-  { x, y, yStride = plan.outputs, accumulate = false }: ProjectionTarget,
-): Promise<Multiply> {
-  const { type, columns, outputs, outputFirst } = part
-  const panelsMax = Math.floor(scratch.panelValues.size / panelValuesBytes(columns))
-  const steps: Multiply[] = []
-  for (let panelFirst = 0; panelFirst < panelCount(outputs); panelFirst += panelsMax) {
-    const panels = Math.min(panelsMax, panelCount(outputs) - panelFirst)
-    const unpackShape = { type, columns, panelFirst, panels }
-    const unpack = await kernels.prepare(dequantize, { type }, unpackShape, [weights.part(part), scratch.panelValues])
-    const shape = { columns, outputs, panelFirst, panels, yStride, yOffset: outputFirst, accumulate }
-    const multiply = await kernels.prepare(matmul, tuning.matmul, shape, [scratch.panelValues, x, y])
-    steps.push((pass, rows) => {
-      unpack(pass, undefined, null)
-      multiply(pass, { rows, variant: tuning.matmul }, null)
-    })
-  }
-  return (pass, rows) => {
-    for (const step of steps) step(pass, rows)
+/** The prompt path. */
+async function buildMatmul(request: ProgramRequest, plan: ProjectionPlan, target: ProjectionTarget): Promise<Step> {
+  const { kernels, weights, tuning } = request
+  const { x, y, yStride = plan.outputs, accumulate = false } = target
+  const parts = await Promise.all(
+    plan.parts.map((part) => {
+      const { type, columns, outputs, outputFirst } = part
+      const shape = { type, columns, outputs, yStride, yOffset: outputFirst, accumulate }
+      return bindMatmul(kernels, tuning.matmul, shape, { weights: weights.part(part), x, y })
+    }),
+  )
+  return (pass, { rows }) => {
+    for (const part of parts) part(pass, rows)
   }
 }

@@ -4,12 +4,14 @@
  * part of the numeric class; tiles are not.
  */
 
-import type { KvType, MatmulVariant } from '../../kernels/index.ts'
+import { defaultForm, formsFor, type KvType, type MatmulForm, type MatvecForm } from '../../kernels/index.ts'
 
 export interface Tuning {
   /** Invocations that share the sum of one output in decode. */
   readonly lanes: number
-  readonly matmul: MatmulVariant
+  /** How decode's outputs are spread over invocations. */
+  readonly matvec: MatvecForm
+  readonly matmul: MatmulForm
   /** Query vectors of one workgroup of prompt attention. */
   readonly promptTile: number
 }
@@ -21,10 +23,12 @@ export function isSoftwareAdapter({ isFallbackAdapter, vendor, architecture, dev
   return isFallbackAdapter || SOFTWARE.test(`${vendor} ${architecture} ${device} ${description}`)
 }
 
-export function tuningFor(info: GPUAdapterInfo): Tuning {
-  if (!isSoftwareAdapter(info)) return { lanes: 8, matmul: { tile: 8, lanes: 4 }, promptTile: 8 }
-  // 16 rows are 10 % faster on SwiftShader (1.0 and 0.9 GMAC/s a core), but take twice as long to compile, 0.5 s.
-  return { lanes: 1, matmul: { tile: 8, lanes: 1 }, promptTile: 8 }
+/** `features`: the device's, where forms that need some may be chosen. */
+export function tuningFor(info: GPUAdapterInfo, features?: GPUSupportedFeatures): Tuning {
+  if (!isSoftwareAdapter(info)) return { lanes: 8, matvec: defaultForm, matmul: 'tile', promptTile: 8 }
+  const subgroups = features?.has('subgroups') ?? false
+  const [matvec = defaultForm] = formsFor({ subgroups, subgroupMinSize: info.subgroupMinSize ?? 0 }, 1)
+  return { lanes: 1, matvec, matmul: 'broadcast', promptTile: 8 }
 }
 
 /** f16 where the adapter computes with it, unless told otherwise. */

@@ -18,12 +18,13 @@ import { planHeadGroups, planRuns } from './passPlan.ts'
 import { ropeTables } from './ropeTables.ts'
 import { buildProgram } from './spanProgram.ts'
 import { type Batch, createStaging, Submission, type SubmissionTarget } from './submission.ts'
-import { kvTypeFor, type Tuning, tuningFor } from './tuning.ts'
+import type { Tuner } from './tune.ts'
+import { kvTypeFor, tuningFor } from './tuning.ts'
 import { planWeights } from './weightPlan.ts'
 import { allocateWeights, fillWeights } from './weights.ts'
 
 /** Raised whenever a kernel's arithmetic changes: peers of different versions may differ in bits. */
-export const KERNEL_VERSION = 'wgsl-1'
+export const KERNEL_VERSION = 'wgsl-2'
 
 export interface WebGpuEngineOptions {
   readonly device: GPUDevice
@@ -36,6 +37,8 @@ export interface WebGpuEngineOptions {
   readonly bindingBytesMax?: number
   /** Compiles the variants for several rows after each load, not when the first such batch comes: for engines that serve. */
   readonly compileAhead?: boolean
+  /** Chooses among forms that give equal bits, while weights come in; default: the usual ones of the adapter's class. */
+  readonly tuner?: Tuner
 }
 
 /** What is loaded. */
@@ -58,7 +61,7 @@ class WebGpuEngine implements Engine {
   readonly #device: GPUDevice
   readonly #kernels: KernelDevice
   readonly #clock: Clock
-  readonly #tuning: Tuning
+  readonly #tuner: Tuner
   readonly #bindingBytesMax: number
   readonly #compileAhead: boolean
   #loaded: Loaded | null = null
@@ -67,11 +70,12 @@ class WebGpuEngine implements Engine {
   /** The last call's end, whatever its outcome: the next one waits for it. */
   #queue: Promise<unknown> = Promise.resolve()
 
-  constructor({ device, adapterInfo, shaders, clock, kv, bindingBytesMax, compileAhead = false }: WebGpuEngineOptions) {
+  constructor({ device, adapterInfo, shaders, clock, kv, bindingBytesMax, compileAhead = false, tuner }: WebGpuEngineOptions) {
     this.#device = device
     this.#kernels = new KernelDevice(device, shaders)
     this.#clock = clock
-    this.#tuning = tuningFor(adapterInfo)
+    const usual = tuningFor(adapterInfo, device.features)
+    this.#tuner = tuner ?? (async () => usual)
     const { maxStorageBufferBindingSize, maxBufferSize } = device.limits
     this.#bindingBytesMax = Math.min(maxStorageBufferBindingSize, maxBufferSize, bindingBytesMax ?? Number.POSITIVE_INFINITY)
     this.#compileAhead = compileAhead
@@ -80,7 +84,7 @@ class WebGpuEngine implements Engine {
     this.info = {
       engine: 'webgpu',
       adapter: description || `${vendor} ${architecture}`.trim() || 'unknown adapter',
-      numericClass: `webgpu ${vendor} ${architecture} ${KERNEL_VERSION} lanes-${this.#tuning.lanes} kv-${kvType}`,
+      numericClass: `webgpu ${vendor} ${architecture} ${KERNEL_VERSION} lanes-${usual.lanes} kv-${kvType}`,
       kvType,
     }
     this.lost = new Promise((resolve) => {
@@ -169,10 +173,10 @@ class WebGpuEngine implements Engine {
       const refused = await device.popErrorScope()
       if (refused !== null)
         throw new EngineError('does-not-fit', `the GPU has no room for ${megabytes(memory.totalBytes)}: ${refused.message}`)
-      const parts = { kernels: this.#kernels, config, span, plan, weights, scratch, kv, kvType, kvPositions, tuning: this.#tuning }
+      const parts = { kernels: this.#kernels, config, span, plan, weights, scratch, kv, kvType, kvPositions }
       // Shaders compile while weights come in.
       const [program, divisors] = await together(request.signal, (signal) => [
-        buildProgram(parts),
+        this.#tuner(signal).then((tuning) => buildProgram({ ...parts, tuning })),
         fillWeights({ device, plan, weights, loadTensor: request.loadTensor, onProgress: request.onProgress, signal }),
       ])
       const target: SubmissionTarget = {

@@ -1,7 +1,8 @@
 /**
  * Weight plan: which matrices and vectors a span is computed with, in which GPU buffers, before a byte is loaded. Matrices that
- * multiply the same input (Q, K, V; gate and up) are joined where their types agree, so that one dispatch does them. A matrix
- * larger than a binding may be is cut by outputs, experts are cut between experts.
+ * multiply the same input (Q, K, V; gate and up) are joined where their types agree, so that one dispatch does them; gate and up
+ * panel by panel in turn, so that it can do what follows too. A matrix larger than a binding may be is cut by outputs, experts are
+ * cut between experts.
  */
 
 import { matrixBytes, PANEL_OUTPUTS, panelCount, panelWords, weightLayout } from '../../kernels/index.ts'
@@ -61,7 +62,13 @@ export interface VectorPlan {
 }
 
 export type FeedForwardPlan =
-  | { readonly kind: 'dense'; readonly gateUp: ProjectionPlan; readonly down: ProjectionPlan }
+  | {
+      readonly kind: 'dense'
+      readonly gateUp: ProjectionPlan
+      /** Whether panels of gate and up take turns; else all of the gate's outputs come first. */
+      readonly inTurn: boolean
+      readonly down: ProjectionPlan
+    }
   | {
       readonly kind: 'experts'
       readonly router: ProjectionPlan
@@ -148,7 +155,11 @@ function planLayer(manifest: Manifest, index: number, find: (name: string) => Ma
         }
       : {
           kind: 'dense',
-          gateUp: traits.fusedGateUp ? project('gate and up', 'ffn_up.weight') : project('gate and up', 'ffn_gate.weight', 'ffn_up.weight'),
+          ...planGateUp(
+            `${layer} gate and up`,
+            named(...(traits.fusedGateUp ? [] : ['ffn_gate.weight']), 'ffn_up.weight'),
+            bindingBytesMax,
+          ),
           down: project('down', 'ffn_down.weight'),
         },
     feedForwardPostNorm: traits.postNorms ? vector('post_ffw_norm.weight') : null,
@@ -221,6 +232,40 @@ function placeTensors(tensors: readonly ManifestTensor[], parts: readonly PartPl
     first = end
   }
   return placements
+}
+
+/** Gate and up out of two tensors, or of one that holds both: panels in turn where the types agree. */
+function planGateUp(
+  name: string,
+  tensors: readonly ManifestTensor[],
+  bindingBytesMax: number,
+): { readonly gateUp: ProjectionPlan; readonly inTurn: boolean } {
+  const [gate, up = gate] = tensors
+  if (gate === undefined || up === undefined || gate.type !== up.type) {
+    return { gateUp: planProjection(name, tensors, bindingBytesMax), inTurn: false }
+  }
+  const { type } = gate
+  const [columns = 0, rows = 0] = gate.shape
+  const width = gate === up ? rows / 2 : rows
+  const upFrom = gate === up ? gate.byteLength / 2 : 0
+  refuseColumns(name, type, columns)
+  const pairsMax = Math.floor(bindingBytesMax / (8 * panelWords(type, columns)))
+  if (pairsMax < 1) throw new EngineError('does-not-fit', `${name}: ${columns} columns are more than this device can bind`)
+  const parts: PartPlan[] = []
+  const placements: TensorPlacement[] = []
+  for (let pairFirst = 0; pairFirst < panelCount(width); pairFirst += pairsMax) {
+    const pairs = Math.min(pairsMax, panelCount(width) - pairFirst)
+    const outputs = 2 * PANEL_OUTPUTS * pairs
+    const part = { type, columns, outputFirst: 2 * PANEL_OUTPUTS * pairFirst, outputs, bytes: matrixBytes(type, columns, outputs) }
+    parts.push(part)
+    for (let pair = 0; pair < pairs; pair++) {
+      const outputFrom = PANEL_OUTPUTS * (pairFirst + pair)
+      const count = Math.min(PANEL_OUTPUTS, width - outputFrom)
+      placements.push({ tensor: gate, part, byteFrom: 0, outputFrom, outputs: count, panel: 2 * pair })
+      placements.push({ tensor: up, part, byteFrom: upFrom, outputFrom, outputs: count, panel: 2 * pair + 1 })
+    }
+  }
+  return { gateUp: { name, columns, outputs: 2 * PANEL_OUTPUTS * panelCount(width), parts, placements }, inTurn: true }
 }
 
 /** Tensors of shape [columns, outputs, experts], side by side in y; as many experts a buffer as a binding holds. */

@@ -1,0 +1,113 @@
+/** Tuning: what it chooses the adapter can run, is remembered under its name, is measured anew for another; and changes no bit. */
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadRequest } from '../../../test/support/engineSuite.ts'
+import { randomModel } from '../../../test/support/randomModel.ts'
+import { formsFor } from '../../kernels/index.ts'
+import { nodeClock, openNodeGpu, readShader } from '../../node/index.ts'
+import { createTuner, type TunerOptions, type TuningStore } from './tune.ts'
+import { type Tuning, tuningFor } from './tuning.ts'
+import { createWebGpuEngine } from './webGpuEngine.ts'
+
+class MemoryStore implements TuningStore {
+  readonly kept = new Map<string, unknown>()
+
+  async get(key: string): Promise<unknown> {
+    return this.kept.get(key)
+  }
+
+  async set(key: string, value: unknown): Promise<void> {
+    this.kept.set(key, value)
+  }
+}
+
+const { signal } = new AbortController()
+let options: Omit<TunerOptions, 'store'>
+beforeAll(async () => {
+  const { device, info } = await openNodeGpu()
+  options = { device, adapterInfo: info, shaders: readShader, clock: nodeClock, host: 'test 1', kernelVersion: 'k1' }
+})
+afterAll(() => options.device.destroy())
+
+/** Counts submissions: none means that nothing was timed. */
+function counting() {
+  let reads = 0
+  return { clock: { ...nodeClock, nowMs: () => ++reads }, timed: () => reads > 0 }
+}
+
+describe('createTuner', () => {
+  it('chooses forms that the adapter has, keeps lanes as its class has them, and remembers', async () => {
+    const store = new MemoryStore()
+    const usual = tuningFor(options.adapterInfo)
+    const tuning = await createTuner({ ...options, store })(signal)
+    expect(tuning).toMatchObject({ lanes: usual.lanes, promptTile: usual.promptTile })
+    const subgroups = options.device.features.has('subgroups')
+    expect(formsFor({ subgroups, subgroupMinSize: options.adapterInfo.subgroupMinSize ?? 0 }, usual.lanes)).toContainEqual(tuning.matvec)
+    expect([...store.kept.values()]).toEqual([{ matvec: tuning.matvec, matmul: tuning.matmul }])
+
+    const again = counting()
+    expect(await createTuner({ ...options, store, clock: again.clock })(signal)).toEqual(tuning)
+    expect(again.timed()).toBe(false)
+  })
+
+  it('times anew for another browser, another kernel version, and what is no choice', async () => {
+    const store = new MemoryStore()
+    await createTuner({ ...options, store })(signal)
+    for (const change of [{ host: 'test 2' }, { kernelVersion: 'k2' }]) {
+      const { clock, timed } = counting()
+      await createTuner({ ...options, ...change, store, clock })(signal)
+      expect(timed()).toBe(true)
+    }
+    for (const damaged of [null, 7, {}, { matvec: { outputs: 3, width: 5, subgroup: 0 }, matmul: 'tile' }]) {
+      for (const key of store.kept.keys()) store.kept.set(key, damaged)
+      const { clock, timed } = counting()
+      await createTuner({ ...options, store, clock })(signal)
+      expect(timed()).toBe(true)
+    }
+  })
+
+  it('stops when it is told to and remembers nothing; works without a store that works', async () => {
+    const store = new MemoryStore()
+    const stopped = new AbortController()
+    stopped.abort()
+    await expect(createTuner({ ...options, store })(stopped.signal)).rejects.toMatchObject({ reason: 'aborted' })
+    expect(store.kept.size).toBe(0)
+    const broken: TuningStore = { get: () => Promise.reject(new Error('none')), set: () => Promise.reject(new Error('full')) }
+    expect(await createTuner({ ...options, store: broken })(signal)).toHaveProperty('matmul')
+  })
+})
+
+describe('an engine', () => {
+  it('gives equal bits with every form that tuning may choose', async () => {
+    const model = randomModel({ seed: 5, config: { layerCount: 1 } })
+    const span = { firstLayer: 0, endLayer: 1 }
+    const logits = async (choice: Partial<Tuning>) => {
+      const { device, info } = await openNodeGpu()
+      const tuner = async () => ({ ...tuningFor(info), ...choice })
+      const engine = createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock, tuner })
+      await engine.load(loadRequest(model, span))
+      const opened = engine.open({ span, maxPositions: 64 })
+      if (!opened.ok) throw new Error('no room')
+      const values: Float32Array[] = []
+      for (const [kind, ids] of [
+        ['prompt', Uint32Array.from({ length: 20 }, (_, i) => i)],
+        ['decode', Uint32Array.of(5)],
+      ] as const) {
+        const firstPosition = engine.length(opened.value)
+        const output = { kind: 'logits', resultCount: ids.length } as const
+        const { outputs } = await engine.forward([{ slot: opened.value, kind, firstPosition, input: { kind: 'tokens', ids }, output }])
+        if (outputs[0]?.kind === 'logits') values.push(outputs[0].values)
+      }
+      engine.dispose()
+      return values
+    }
+    const { lanes } = tuningFor(options.adapterInfo)
+    const subgroups = options.device.features.has('subgroups')
+    const [first, ...others] = formsFor({ subgroups, subgroupMinSize: options.adapterInfo.subgroupMinSize ?? 0 }, lanes)
+    if (first === undefined) throw new Error('an adapter without a form')
+    const expected = await logits({ matvec: first, matmul: 'tile' })
+    expect(expected).toHaveLength(2)
+    for (const matvec of others) expect(await logits({ matvec, matmul: 'broadcast' })).toEqual(expected)
+    expect(await logits({ promptTile: 4 })).toEqual(expected)
+  })
+})
