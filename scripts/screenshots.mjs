@@ -23,7 +23,19 @@ const VIEWPORTS = [
 ]
 const SCENARIOS = {
   '/': ['no-network', 'no-tabs', 'one-tab', 'two-tabs', 'mixed-tabs', 'many-tabs', 'offline'],
-  '/contribute': ['no-tabs', 'detecting', 'measuring', 'waiting', 'loading', 'serving', 'alone', 'stopping', 'no-webgpu', 'failed'],
+  '/contribute': [
+    'no-tabs',
+    'detecting',
+    'measuring',
+    'waiting',
+    'loading',
+    'serving',
+    'processor',
+    'alone',
+    'stopping',
+    'no-webgpu',
+    'failed',
+  ],
   '/chat': ['no-tabs', 'two-tabs', 'chat-queued', 'chat-reading', 'chat-answering', 'chat-done', 'chat-failed', 'chat-too-long'],
   '/bench': [
     'bench-idle',

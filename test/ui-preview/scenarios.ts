@@ -7,6 +7,7 @@ import { FakeRuntime, fakeStage, fakeSwarm, fakeVolunteer, MODEL_ID, OWN_PEER_ID
 const OWN = OWN_PEER_ID.slice(0, 8)
 const gpu = { engine: 'webgpu', adapter: 'Apple M3 (metal)', software: false, macsPerSecond: 41e9 } as const
 const slowGpu = { engine: 'webgpu', adapter: 'SwiftShader Device (Subzero)', software: true, macsPerSecond: 0.42e9 } as const
+const processor = { engine: 'wasm', adapter: 'CPU (WebAssembly, 2 threads)', software: true, macsPerSecond: 3.1e9 } as const
 const firstHalf = { firstLayer: 0, endLayer: 15 }
 const twoTabs = fakeSwarm([fakeVolunteer(OWN, 0, 15), fakeVolunteer('b81c77aa', 15, 30)])
 const others = fakeSwarm([fakeVolunteer('77ad01c2', 0, 15), fakeVolunteer('b81c77aa', 15, 30)])
@@ -28,6 +29,7 @@ const volunteers: Record<string, VolunteerState> = {
   },
   serving: { kind: 'serving', gpu, modelId: MODEL_ID, span: firstHalf, layerCount: 30, alone: false, work },
   alone: { kind: 'serving', gpu: slowGpu, modelId: MODEL_ID, span: { firstLayer: 0, endLayer: 30 }, layerCount: 30, alone: true, work },
+  processor: { kind: 'serving', gpu: processor, modelId: MODEL_ID, span: firstHalf, layerCount: 30, alone: false, work },
   stopping: { kind: 'stopping' },
   'no-webgpu': {
     kind: 'failed',
@@ -170,6 +172,7 @@ export function startScenario(name: string): FakeRuntime {
 function networkOf(volunteer: string): PeerState['network'] {
   switch (volunteer) {
     case 'serving':
+    case 'processor':
       return twoTabs
     case 'alone':
       return fakeSwarm([fakeVolunteer(OWN, 0, 30)])

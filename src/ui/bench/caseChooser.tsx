@@ -12,6 +12,7 @@ import {
   suitePresets,
 } from '../../kernels/suite/index.ts'
 import { formatBytes, formatCount } from '../format.ts'
+import { usePeer } from '../runtimeContext.ts'
 import { type BenchStore, ORT_PARAMETER } from './benchStore.ts'
 import { ChoiceChips } from './choiceChips.tsx'
 import { CopyLink } from './copyLink.tsx'
@@ -36,6 +37,7 @@ export function CaseChooser({ store, blocked }: CaseChooserProps) {
   const choice = useStore(store, (state) => state.choice)
   const againstOrt = useStore(store, (state) => state.againstOrt)
   const running = useStore(store, (state) => state.run.kind === 'running')
+  const serving = usePeer(({ volunteer }) => volunteer.kind === 'serving')
   const cases = casesOf(choice)
   const { choose, setAgainstOrt, start } = store.getState()
   const has = (kernel: SuiteChoice['kernels'][number]) => choice.kernels.includes(kernel)
@@ -129,7 +131,11 @@ export function CaseChooser({ store, blocked }: CaseChooserProps) {
         </Button>
         <CopyLink parameters={() => linkParameters(choice, againstOrt)} />
         <Text size="sm" c="dimmed" role="status">
-          {cases.length === 0 ? 'Choose at least one of each.' : ''}
+          {cases.length === 0
+            ? 'Choose at least one of each.'
+            : serving
+              ? 'This tab is contributing: stop that first, or both slow each other.'
+              : ''}
         </Text>
       </Group>
     </Stack>

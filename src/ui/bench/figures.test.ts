@@ -24,6 +24,8 @@ describe('measured figures', () => {
 
   it('keeps small ratios and errors apart from nothing', () => {
     expect(formatRatio(0.034)).toBe('0.034 ×')
+    expect(formatRatio(0.00041)).toBe('0.00041 ×')
+    expect(formatRatio(0.0000123)).toBe('1.2e-5 ×')
     expect(formatError(1.23e-7)).toBe('1.2e-7')
     expect(formatError(0)).toBe('0')
   })

@@ -40,8 +40,14 @@ export function formatTokensPerSecond(tokensPerSecond: number): string {
   return `${digits(tokensPerSecond)} tokens/s`
 }
 
-/** Three significant digits without an exponent. */
+/** Three significant digits, below one two; an exponent only for what is next to nothing. */
 function digits(value: number): string {
   if (value >= 100) return Math.round(value).toLocaleString('en-US')
-  return value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : value >= 0.001 ? value.toPrecision(2) : value.toFixed(3)
+  return value >= 10
+    ? value.toFixed(1)
+    : value >= 1
+      ? value.toFixed(2)
+      : value >= 0.0001 || value === 0
+        ? value.toPrecision(2)
+        : value.toExponential(1)
 }

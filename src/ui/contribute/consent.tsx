@@ -18,23 +18,23 @@ export function Consent({ pledgeMb, onPledge, onStart }: ConsentProps) {
         <Title order={2}>What happens when you press the button</Title>
         <List spacing="xs" maw="66ch">
           <List.Item>
-            <b>What runs.</b> This tab downloads some layers of a model, keeps them in this browser, and computes them on your GPU for
-            whoever asks. Only this project’s own programs run, never a stranger’s.
+            <b>What runs.</b> This tab downloads some layers of a model, keeps them in this browser, and computes them for whoever asks: on
+            your GPU, or on your processor where the browser offers none. Only this project’s own programs run, never a stranger’s.
           </List.Item>
           <List.Item>
             <b>What others see.</b> Other tabs of a session connect to yours directly, so they learn your network address and the name of
-            your GPU.
+            your GPU, if it computes.
           </List.Item>
           <List.Item>
             <b>What you see.</b> Numbers, not sentences. Still, the tabs that run or check a session could in principle reconstruct the text
             from activations.
           </List.Item>
           <List.Item>
-            <b>What it costs.</b> Electricity while your GPU computes, and traffic: the download once, then, with the default model, about a
-            kilobyte for each token.
+            <b>What it costs.</b> Electricity while your device computes, and traffic: the download once, then, with the default model,
+            about a kilobyte for each token.
           </List.Item>
           <List.Item>
-            <b>How it ends.</b> Stop, or close the tab: GPU memory is given back at once.
+            <b>How it ends.</b> Stop, or close the tab: its memory is given back at once.
           </List.Item>
         </List>
       </Stack>
@@ -56,7 +56,7 @@ function Pledge({ pledgeMb, onPledge }: Pick<ConsentProps, 'pledgeMb' | 'onPledg
   return (
     <Stack gap={6}>
       <Text fw={600} id={labelId}>
-        GPU memory to pledge
+        Memory to pledge
       </Text>
       <Group gap="lg" align="center" wrap="nowrap">
         <Slider
@@ -67,7 +67,7 @@ function Pledge({ pledgeMb, onPledge }: Pick<ConsentProps, 'pledgeMb' | 'onPledg
           value={Math.min(pledgeMb, PLEDGE_MB_SLIDER_MAX)}
           onChange={(value) => onPledge(clampPledgeMb(value))}
           label={(value) => formatBytes(pledgeBytes(value))}
-          thumbLabel="GPU memory to pledge, slider"
+          thumbLabel="Memory to pledge, slider"
         />
         <NumberInput
           w={130}
@@ -84,7 +84,7 @@ function Pledge({ pledgeMb, onPledge }: Pick<ConsentProps, 'pledgeMb' | 'onPledg
       </Group>
       <Text size="sm" c="dimmed">
         An upper bound: the tab takes only what its layers need. Beside its layers' weights it keeps the memory of running conversations
-        there.
+        there. That is GPU memory, or main memory where the processor computes: the same layers take several times as much there.
       </Text>
     </Stack>
   )

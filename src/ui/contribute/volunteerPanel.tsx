@@ -83,7 +83,7 @@ function detail(volunteer: Active, pledgeMb: number, missingBytes: number): stri
   switch (volunteer.kind) {
     case 'starting':
       return volunteer.step === 'detect'
-        ? 'Asking the browser for a GPU. This takes a second or two.'
+        ? 'Asking the browser for a GPU, and measuring what computes fastest here. This takes a few seconds.'
         : 'A short run of a real kernel, so that your share matches your speed. A few seconds.'
     case 'waiting':
       return missingBytes > 0
@@ -98,7 +98,7 @@ function detail(volunteer: Active, pledgeMb: number, missingBytes: number): stri
     case 'recovering':
       return `The browser took the GPU away (${volunteer.reason}). The layers come back from this browser’s storage, nothing is downloaded again.`
     case 'stopping':
-      return 'Freeing GPU memory and telling the coordinator.'
+      return 'Freeing memory and telling the coordinator.'
     case 'failed':
       return volunteer.error.message
   }
