@@ -104,7 +104,8 @@ async function inPage<Value>(browser: Browser, work: (page: Page, context: Brows
   try {
     return await work(page, context)
   } finally {
-    await context.close()
+    // Where the browser is gone, so is the context; what ended the run is told.
+    await context.close().catch(() => undefined)
   }
 }
 
