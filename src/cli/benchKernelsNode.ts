@@ -24,7 +24,7 @@ export async function runInNode({ compare, casesFor, listen, onProgress }: Termi
     const events = runSuite({
       kernels,
       adapter,
-      tuning: tuningFor(info),
+      tuning: tuningFor(info, device.features),
       cases: casesFor(adapter),
       baseline: runtime === null ? null : ortBaseline(runtime, nodeClock),
       clock: nodeClock,

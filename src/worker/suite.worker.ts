@@ -69,7 +69,7 @@ async function run({ cases, baseline }: SuiteRunRequest, listen: (message: Suite
   const events = runSuite({
     kernels,
     adapter,
-    tuning: tuningFor(info),
+    tuning: tuningFor(info, kernels.device.features),
     cases,
     baseline: baseline === 'ort' ? await loadBaseline() : null,
     clock,
