@@ -17,13 +17,15 @@ import type { ExpertPartPlan, FeedForwardPlan, LayerPlan, ProjectionPlan, Vector
 export async function buildLayer(request: ProgramRequest, plan: LayerPlan, index: number): Promise<readonly Step[]> {
   const { scratch } = request
   const kv = required(request.kv[index], `KV buffers of layer ${index}`)
-  return [
-    await buildNormedProjection(request, plan.qkv, plan.attentionNorm, scratch.qkv),
-    await buildRopeKv(request, plan, kv, index),
-    await buildAttention(request, kv, index),
-    ...(await buildOutput(request, plan.attentionOutput, scratch.attention, plan.attentionPostNorm)),
-    ...(await buildFeedForward(request, plan)),
-  ]
+  // All at once, so that the driver compiles side by side.
+  const steps = await Promise.all([
+    buildNormedProjection(request, plan.qkv, plan.attentionNorm, scratch.qkv),
+    buildRopeKv(request, plan, kv, index),
+    buildAttention(request, kv, index),
+    buildOutput(request, plan.attentionOutput, scratch.attention, plan.attentionPostNorm),
+    buildFeedForward(request, plan),
+  ])
+  return steps.flat()
 }
 
 /** A projection of `x` that is added to the residual, normed before where the architecture says so. */

@@ -35,10 +35,12 @@ export interface SpanProgram {
 export async function buildProgram(parts: Omit<ProgramRequest, 'laterVariants'>): Promise<SpanProgram> {
   const request: ProgramRequest = { ...parts, laterVariants: [] }
   const { kernels, span, plan } = request
-  const layers = await Promise.all(plan.layers.map((layer, index) => buildLayer(request, layer, index)))
-  const embed = await buildEmbedding(request)
-  const head = await buildHead(request)
-  const { unpack, pack } = await buildRows(request)
+  const [layers, embed, head, { unpack, pack }] = await Promise.all([
+    Promise.all(plan.layers.map((layer, index) => buildLayer(request, layer, index))),
+    buildEmbedding(request),
+    buildHead(request),
+    buildRows(request),
+  ])
   let layerDispatches = 0
   return {
     laterVariants: request.laterVariants,
@@ -107,8 +109,6 @@ async function buildRows({ kernels, config, scratch }: ProgramRequest) {
   const shape = { width: config.width, xStride: config.width }
   const unpack = (encoding: RowEncoding) => kernels.prepare(unpackRows, { encoding }, shape, [scratch.input, scratch.residual])
   const pack = (encoding: RowEncoding) => kernels.prepare(packRows, { encoding }, shape, [scratch.residual, scratch.output, scratch.flags])
-  return {
-    unpack: { f32: await unpack('f32'), f16e: await unpack('f16e') },
-    pack: { f32: await pack('f32'), f16e: await pack('f16e') },
-  }
+  const [unpackF32, unpackF16e, packF32, packF16e] = await Promise.all([unpack('f32'), unpack('f16e'), pack('f32'), pack('f16e')])
+  return { unpack: { f32: unpackF32, f16e: unpackF16e }, pack: { f32: packF32, f16e: packF16e } }
 }

@@ -78,6 +78,16 @@ describe('a pass', () => {
 })
 
 describe('what a pass costs', () => {
+  it('is at most eight dispatches a dense layer in decode', async () => {
+    const { device, info } = await openNodeGpu()
+    const engine = createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock })
+    await engine.load(loadRequest(randomModel({ seed: 3, types: ['Q4_1'], config: { layerCount: 2 } }), span))
+    const { stats } = await engine.forward([segment(engine, open(engine, 32), 'decode', tokens(1, 1))])
+    expect(stats?.dispatchesPerLayer).toBeGreaterThan(0)
+    expect(stats?.dispatchesPerLayer).toBeLessThanOrEqual(8)
+    engine.dispose()
+  })
+
   it('is one submission and one small readback, for one session as for eight together and for a long prompt', async () => {
     const { engine } = await loadedEngine(4096)
     const decode = (seed: number) => segment(engine, open(engine, 32), 'decode', tokens(1, seed))
