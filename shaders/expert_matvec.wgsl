@@ -49,7 +49,13 @@ fn main(
   var sum = 0.0;
   for (var block = 0u; block < shape.blocks; block++) {
     let head = load_head(place, block);
+    //#if WIDE
     for (var g = 0u; g < ${GROUPS}u; g++) {
+    //#else
+    // A loop of one costs SwiftShader half its speed.
+    {
+      let g = 0u;
+    //#end
       let bits = load_group(place, head, block, g);
       let column = x_at + (block * ${GROUPS}u + g) * ${CHUNKS}u;
       //#if SCALED
