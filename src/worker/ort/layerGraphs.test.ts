@@ -60,7 +60,7 @@ async function expectEqualRows(graph: PlannedGraph): Promise<void> {
 }
 
 describe.each(SIZES)('with width $width and $feedForwardWidth in the feed-forward', (sizes) => {
-  const config = modelConfig({ ...sizes, kvHeadCount: 1, headSize: 22, vocabularySize: 301 })
+  const config = modelConfig({ ...sizes, layerCount: 1, kvHeadCount: 1, headSize: 22, vocabularySize: 301, contextLength: 64 })
   it.each([
     ['enter', enterGraph(config, 0)],
     ['leave', leaveGraph(config, 0)],

@@ -99,9 +99,14 @@ class OrtEngine implements Engine {
     checkBatch(segments, model.config, model.slots)
     const generation = this.#generation
     const startedMs = this.#options.nowMs()
-    const outputs = await runPass(model, segments, async () => {
+    const unloaded = () => new EngineError('not-loaded', 'the span was unloaded during the pass')
+    const pause = async () => {
       await this.#options.pause?.()
-      if (generation !== this.#generation) throw new EngineError('not-loaded', 'the span was unloaded during the pass')
+      if (generation !== this.#generation) throw unloaded()
+    }
+    const outputs = await runPass(model, segments, pause).catch((error: unknown) => {
+      // Graphs that were released under a pass fail in ONNX Runtime's own words.
+      throw generation === this.#generation ? error : unloaded()
     })
     return { outputs, computeMs: this.#options.nowMs() - startedMs }
   }
