@@ -1,182 +1,297 @@
-// attention: softmax(q·K^T · scale)·V over the paged KV cache, for TILE query vectors that share a KV head and a block table.
-// Decode    the vectors are the heads of one row that share the KV head; positions are cut at multiples of SPLIT, each part's
-//           sums go to `partials`, and attention_combine adds them in order.
-// Prompt    the vectors are (row, head) of one piece, in order; one workgroup runs over all positions.
+// attention: softmax(q·K^T * scale)·V over the paged KV cache, for PACKS x PACK query vectors that share a KV head and a block table.
+// Decode    the vectors are the heads of one row that share the KV head; positions are cut at multiples of SPLIT. With PARTIAL each
+//           split's sums go to `result`, for attention_combine; else all rows lie within one split, and the result is written.
+// Prompt    the vectors are (row, head) of one piece, in order; one workgroup goes from split to split.
 // Grid      decode: x = KV head and tile, y = row, z = split. Prompt: x = KV head, y = tile.
-// Numerics  f32, online softmax over blocks of 32 positions from position 0. A block that a row may not see leaves its sums as
-//           they are, bit by bit; so a row's result depends on its own keys alone.
+// Split     64 invocations. Each scores four positions for all vectors; then maxima, weights and sums by way of workgroup memory; then
+//           each adds up four words of the values, of every GROUPS-th position.
+// Numerics  f32. Positions of a split are added in an order that their places in it give; splits follow each other from position 0. A
+//           position that a row may not see leaves its sums as they are, bit by bit: its result depends on its own keys alone.
 const BLOCK = 32u;
+const SPLIT = 256u;
+const LANES = 64u;
 const HIDDEN = -3.0e38;
+const QUADS = ${QUADS}u;   // of a head, in the cache: four words each
+const GROUPS = ${GROUPS}u; // of invocations that share a position's values
 struct Shape {
   heads: u32,
   kv_heads: u32,
   scale: f32,
-  splits: u32,        // capacity of `partials`
-  head_vec4s: u32,    // not a constant: Mesa would unroll the loop and compile for half a minute
-  soft_cap: f32,      // 0: none
+  splits: u32,        // capacity of `result` for each vector (decode)
+  head_words: u32,    // not a constant: Mesa would unroll the loop and compile for half a minute
+  soft_cap: f32,
   window: u32,        // positions that a row sees, its own included
-  unused: u32,
+  eight: u32,         // 8, not a constant either
 }
-@group(0) @binding(0) var<storage, read> qkv: array<vec4f>;
-@group(0) @binding(1) var<storage, read> keys: array<u32>;
-@group(0) @binding(2) var<storage, read> values: array<u32>;
-@group(0) @binding(3) var<storage, read_write> result: array<f32>;
+@group(0) @binding(0) var<storage, read> qkv: array<f32>;
+@group(0) @binding(1) var<storage, read> keys: array<vec4u>;
+@group(0) @binding(2) var<storage, read> values: array<vec4u>;
+@group(0) @binding(3) var<storage, read_write> result: array<vec4f>;
 @group(0) @binding(4) var<uniform> shape: Shape;
 //#include work
-var<workgroup> scores: array<f32, ${TILE * 32}>;
-var<workgroup> maximum: array<f32, ${TILE}>;
-var<workgroup> total: array<f32, ${TILE}>;
-var<workgroup> rescale: array<f32, ${TILE}>;
+// A pack is up to four vectors, one a component.
+var<workgroup> q_tile: array<vec4f, ${HEAD * PACKS}>;  // [dimension][pack]
+var<workgroup> p_tile: array<vec4f, ${256 * PACKS}>;   // weights [position][pack]; before and after: what invocations tell each other
+var<workgroup> sums: array<vec4f, ${64 * PACKS}>;      // [pack][invocation]
+var<workgroup> eighths: array<vec4f, ${8 * PACKS}>;    // [pack][eighth of the invocations]
+var<workgroup> bases: array<u32, 8>;                   // where the split's blocks begin in the cache, in quads
 
+//#if CAPPED
 // tanh overflows to NaN on some adapters; beyond 15 it is 1.
-fn capped(score: f32) -> f32 {
-  if (shape.soft_cap == 0.0) {
-    return score;
-  }
-  return shape.soft_cap * tanh(clamp(score / shape.soft_cap, -15.0, 15.0));
+fn capped(scores: vec4f) -> vec4f {
+  return shape.soft_cap * tanh(clamp(scores / shape.soft_cap, vec4f(-15.0), vec4f(15.0)));
 }
+//#else
+fn capped(scores: vec4f) -> vec4f {
+  return scores;
+}
+//#end
 
 // First position that a row at `position` sees.
 fn seen_from(position: u32) -> u32 {
   return select(0u, position + 1u - shape.window, position >= shape.window);
 }
 
-@compute @workgroup_size(32)
+@compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let share = shape.heads / shape.kv_heads; // heads of one KV head
-  let q_stride = (shape.heads + 2u * shape.kv_heads) * ${HEAD / 4}u;
+  let q_stride = (shape.heads + 2u * shape.kv_heads) * ${HEAD}u;
   //#if DECODE
-  let tiles = (share + ${TILE - 1}u) / ${TILE}u;
+  let tiles = (share + ${PACKS * PACK - 1}u) / ${PACKS * PACK}u;
   let kv_head = group.x / tiles;
-  let vector = (group.x % tiles) * ${TILE}u;
+  let vector = (group.x % tiles) * ${PACKS * PACK}u;
   let vectors = share;
   let first_row = group.y;
   let info = rows[work.row_base + first_row];
   let tile_last = info.position;
-  let split = seen_from(tile_last) / ${SPLIT}u + group.z;
-  if (split * ${SPLIT}u > tile_last) {
+  let tile_first = seen_from(tile_last);
+  let split = tile_first / SPLIT + group.z;
+  if (split * SPLIT > tile_last) {
     return;
   }
-  let block_first = max(split * ${SPLIT / 32}u, seen_from(tile_last) / BLOCK);
-  let block_end = min((split + 1u) * ${SPLIT / 32}u, tile_last / BLOCK + 1u);
   //#else
   let kv_head = group.x;
-  let vector = group.y * ${TILE}u;
+  let vector = group.y * ${PACKS * PACK}u;
   let vectors = work.row_count * share;
   let first_row = work.row_first;
   let info = rows[work.row_base + first_row];
-  let block_first = seen_from(info.position + vector / share) / BLOCK;
-  let tile_last = info.position + min(vector + ${TILE - 1}u, vectors - 1u) / share;
-  let block_end = tile_last / BLOCK + 1u;
+  let tile_last = info.position + min(vector + ${PACKS * PACK - 1}u, vectors - 1u) / share;
+  let tile_first = seen_from(info.position + vector / share);
   //#end
-  //#repeat v TILE
-  let vector_${v} = min(vector + ${v}u, vectors - 1u);
+  for (var item = lane; item < ${HEAD * PACKS}u; item += LANES) {
+    var q = vec4f();
+    //#repeat c PACK
+    {
+      let v = min(vector + item % ${PACKS}u * ${PACK}u + ${c}u, vectors - 1u);
+      //#if DECODE
+      q[${c}] = qkv[first_row * q_stride + (kv_head * share + v) * ${HEAD}u + item / ${PACKS}u];
+      //#else
+      q[${c}] = qkv[(first_row + v / share) * q_stride + (kv_head * share + v % share) * ${HEAD}u + item / ${PACKS}u];
+      //#end
+    }
+    //#end
+    q_tile[item] = q;
+  }
+  //#repeat t PACKS
+  var best_${t} = vec4f(HIDDEN);
+  var total_${t} = vec4f();
+  //#repeat c PACK
   //#if DECODE
-  let row_${v} = first_row;
-  let head_${v} = kv_head * share + vector_${v};
-  let last_${v} = tile_last;
+  let last_${t}_${c} = tile_last;
+  let first_${t}_${c} = tile_first;
   //#else
-  let row_${v} = first_row + vector_${v} / share;
-  let head_${v} = kv_head * share + vector_${v} % share;
-  let last_${v} = info.position + vector_${v} / share;
+  let last_${t}_${c} = info.position + min(vector + ${t * PACK + c}u, vectors - 1u) / share;
+  let first_${t}_${c} = seen_from(last_${t}_${c});
   //#end
-  let first_${v} = seen_from(last_${v});
-  let q_${v} = row_${v} * q_stride + head_${v} * ${HEAD / 4}u;
-  //#repeat j PAIRS
-  var a_${v}_${j} = vec2f();
+  //#repeat h HALVES
+  var a_${t}_${c}_${h} = vec4f();
   //#end
   //#end
-  if (lane < ${TILE}u) {
-    maximum[lane] = HIDDEN;
-    total[lane] = 0.0;
-  }
-  for (var b = block_first; b < block_end; b++) {
-    let base = (tables[info.table + b] * shape.kv_heads + kv_head) * ${HEAD * 32 / KV_PER_WORD}u;
-    //#repeat v TILE
-    var s_${v} = 0.0;
-    //#end
-    for (var d = 0u; d < shape.head_vec4s; d++) {
-      //#if KV_F16
-      let k_at = base + d * 64u + lane;
-      let k = vec4f(unpack2x16float(keys[k_at]), unpack2x16float(keys[k_at + 32u]));
-      //#else
-      let k_at = base + d * 128u + lane;
-      let k = bitcast<vec4f>(vec4u(keys[k_at], keys[k_at + 32u], keys[k_at + 64u], keys[k_at + 96u]));
-      //#end
-      //#repeat v TILE
-      s_${v} += dot(qkv[q_${v} + d], k);
-      //#end
-    }
-    let position = b * BLOCK + lane;
-    //#repeat v TILE
-    scores[${v * 32}u + lane] = select(HIDDEN, capped(s_${v} * shape.scale), position >= first_${v} && position <= last_${v});
-    //#end
-    workgroupBarrier();
-    let count = min(BLOCK, tile_last - b * BLOCK + 1u);
-    if (lane < ${TILE}u) {
-      let at = lane * BLOCK;
-      var best = maximum[lane];
-      for (var i = 0u; i < count; i++) {
-        best = max(best, scores[at + i]);
-      }
-      let factor = exp(maximum[lane] - best);
-      var sum = total[lane] * factor;
-      for (var i = 0u; i < count; i++) {
-        let score = scores[at + i];
-        let weight = select(0.0, exp(score - best), score > HIDDEN);
-        scores[at + i] = weight;
-        sum += weight;
-      }
-      maximum[lane] = best;
-      total[lane] = sum;
-      rescale[lane] = factor;
+  //#end
+  let quad = lane % QUADS;
+  let value_group = lane / QUADS;
+  //#if DECODE
+  {
+  //#else
+  for (var split = tile_first / SPLIT; split * SPLIT <= tile_last; split++) {
+  //#end
+    let split_first = split * SPLIT;
+    if (lane < 8u) {
+      let block = min(split_first / BLOCK + lane, tile_last / BLOCK);
+      bases[lane] = (tables[info.table + block] * shape.kv_heads + kv_head) * BLOCK * QUADS;
     }
     workgroupBarrier();
-    //#repeat j PAIRS
-    if (lane + ${j * 32}u < ${HEAD / 2}u) {
-      //#repeat v TILE
-      a_${v}_${j} *= rescale[${v}];
-      //#end
+    let position = split_first + 4u * lane;
+    let positions = vec4u(position, position + 1u, position + 2u, position + 3u);
+    let scored = position <= tile_last && position + 3u >= tile_first;
+    let words = select(0u, shape.head_words, scored);
+    var k_at = bases[lane / 8u] + lane % 8u;
+    //#repeat t PACKS
+    //#repeat c PACK
+    var s_${t}_${c} = vec4f();
+    //#end
+    //#end
+    for (var word = 0u; word < words; word++) {
+      let k = keys[k_at];
+      k_at += 8u;
       //#if KV_F16
-      var v_at = base + lane + ${j * 32}u;
+      let k_x = unpack2x16float(k.x);
+      let k_y = unpack2x16float(k.y);
+      let k_z = unpack2x16float(k.z);
+      let k_w = unpack2x16float(k.w);
+      let k_0 = vec4f(k_x.x, k_y.x, k_z.x, k_w.x);
+      let k_1 = vec4f(k_x.y, k_y.y, k_z.y, k_w.y);
       //#else
-      var v_at = base + 2u * (lane + ${j * 32}u);
+      let k_0 = bitcast<vec4f>(k);
       //#end
-      for (var i = 0u; i < count; i++) {
+      //#repeat h HALVES
+      //#repeat t PACKS
+      {
+        let q = q_tile[(word * ${HALVES}u + ${h}u) * ${PACKS}u + ${t}u];
+        //#repeat c PACK
+        s_${t}_${c} = fma(k_${h}, vec4f(q[${c}]), s_${t}_${c});
+        //#end
+      }
+      //#end
+      //#end
+    }
+    //#repeat t PACKS
+    {
+      var top = vec4f(HIDDEN);
+      //#repeat c PACK
+      {
+        let seen = (positions >= vec4u(first_${t}_${c})) & (positions <= vec4u(last_${t}_${c}));
+        let scores = select(vec4f(HIDDEN), capped(s_${t}_${c} * shape.scale), seen);
+        s_${t}_${c} = scores;
+        top[${c}] = max(max(scores.x, scores.y), max(scores.z, scores.w));
+      }
+      //#end
+      p_tile[${t}u * LANES + lane] = top;
+    }
+    //#end
+    workgroupBarrier();
+    if (lane < ${8 * PACKS}u) {
+      var top = p_tile[8u * lane];
+      for (var i = 1u; i < shape.eight; i++) {
+        top = max(top, p_tile[8u * lane + i]);
+      }
+      eighths[lane] = top;
+    }
+    workgroupBarrier();
+    //#repeat t PACKS
+    {
+      var best = best_${t};
+      for (var i = 0u; i < shape.eight; i++) {
+        best = max(best, eighths[${t * 8}u + i]);
+      }
+      //#if PROMPT
+      let factor = select(exp(best_${t} - best), vec4f(1.0), best_${t} == best);
+      total_${t} *= factor;
+      //#repeat c PACK
+      //#repeat h HALVES
+      a_${t}_${c}_${h} *= factor[${c}];
+      //#end
+      //#end
+      //#end
+      best_${t} = best;
+      var sum = vec4f();
+      //#repeat c PACK
+      s_${t}_${c} = select(vec4f(), exp(s_${t}_${c} - best[${c}]), s_${t}_${c} > vec4f(HIDDEN));
+      sum[${c}] = (s_${t}_${c}.x + s_${t}_${c}.y) + (s_${t}_${c}.z + s_${t}_${c}.w);
+      //#end
+      sums[${t}u * LANES + lane] = sum;
+      //#repeat i 4
+      {
+        var weights = vec4f();
+        //#repeat c PACK
+        weights[${c}] = s_${t}_${c}[${i}];
+        //#end
+        p_tile[(4u * lane + ${i}u) * ${PACKS}u + ${t}u] = weights;
+      }
+      //#end
+    }
+    //#end
+    workgroupBarrier();
+    if (lane < ${8 * PACKS}u) {
+      var sum = sums[8u * lane];
+      for (var i = 1u; i < shape.eight; i++) {
+        sum += sums[8u * lane + i];
+      }
+      eighths[lane] = sum;
+    }
+    if (value_group < GROUPS) {
+      let begin = max(tile_first, split_first) - split_first;
+      let end = min(SPLIT, tile_last - split_first + 1u);
+      let skipped = max(begin + GROUPS - 1u, value_group) - value_group;
+      for (var i = value_group + skipped / GROUPS * GROUPS; i < end; i += GROUPS) {
+        let v = values[bases[i / BLOCK] + i % BLOCK * QUADS + quad];
         //#if KV_F16
-        let value = unpack2x16float(values[v_at]);
+        let v_0 = vec4f(unpack2x16float(v.x), unpack2x16float(v.y));
+        let v_1 = vec4f(unpack2x16float(v.z), unpack2x16float(v.w));
         //#else
-        let value = bitcast<vec2f>(vec2u(values[v_at], values[v_at + 1u]));
+        let v_0 = bitcast<vec4f>(v);
         //#end
-        v_at += ${HEAD / KV_PER_WORD}u;
-        //#repeat v TILE
-        a_${v}_${j} += scores[${v * 32}u + i] * value;
+        //#repeat t PACKS
+        {
+          let weights = p_tile[i * ${PACKS}u + ${t}u];
+          //#repeat c PACK
+          //#repeat h HALVES
+          a_${t}_${c}_${h} = fma(v_${h}, vec4f(weights[${c}]), a_${t}_${c}_${h});
+          //#end
+          //#end
+        }
         //#end
       }
     }
-    //#end
     workgroupBarrier();
-  }
-  //#repeat v TILE
-  if (vector + ${v}u < vectors) {
-    //#if DECODE
-    let to = ((row_${v} * shape.heads + head_${v}) * shape.splits + group.z) * ${HEAD + 2}u;
-    if (lane == 0u) {
-      result[to] = maximum[${v}];
-      result[to + 1u] = total[${v}];
-    }
-    let to_values = to + 2u;
-    let share_of_total = 1.0;
-    //#else
-    let to_values = (row_${v} * shape.heads + head_${v}) * ${HEAD}u;
-    let share_of_total = 1.0 / total[${v}];
-    //#end
-    //#repeat j PAIRS
-    if (lane + ${j * 32}u < ${HEAD / 2}u) {
-      result[to_values + 2u * (lane + ${j * 32}u)] = a_${v}_${j}.x * share_of_total;
-      result[to_values + 2u * (lane + ${j * 32}u) + 1u] = a_${v}_${j}.y * share_of_total;
+    //#repeat t PACKS
+    {
+      var sum = eighths[${t * 8}u];
+      for (var i = 1u; i < shape.eight; i++) {
+        sum += eighths[${t * 8}u + i];
+      }
+      total_${t} += sum;
     }
     //#end
   }
+  workgroupBarrier();
+  if (lane == 0u) {
+    //#repeat t PACKS
+    eighths[${t * 2}u] = total_${t};
+    eighths[${t * 2 + 1}u] = best_${t};
+    //#end
+  }
+  //#repeat h HALVES
+  //#repeat t PACKS
+  //#repeat c PACK
+  p_tile[${t * PACK + c}u * LANES + lane] = a_${t}_${c}_${h};
+  //#end
+  //#end
+  workgroupBarrier();
+  for (var item = lane; item < ${PACKS * PACK}u * QUADS; item += LANES) {
+    let v = item / QUADS;
+    let begin = v * LANES + item % QUADS;
+    var sum = p_tile[begin];
+    for (var i = 1u; i < GROUPS; i++) {
+      sum += p_tile[begin + i * QUADS];
+    }
+    if (vector + v < vectors) {
+      let total = eighths[v / ${PACK}u * 2u][v % ${PACK}u];
+      //#if DECODE
+      let head = first_row * shape.heads + kv_head * share + vector + v;
+      //#else
+      let head = (first_row + (vector + v) / share) * shape.heads + kv_head * share + (vector + v) % share;
+      //#end
+      let to = item % QUADS * ${HALVES}u + ${h}u;
+      //#if PARTIAL
+      let place = (head * shape.splits + group.z) * ${HEAD / 4 + 1}u;
+      result[place] = vec4f(eighths[v / ${PACK}u * 2u + 1u][v % ${PACK}u], total, 0.0, 0.0);
+      result[place + 1u + to] = sum;
+      //#else
+      result[head * ${HEAD / 4}u + to] = sum / total;
+      //#end
+    }
+  }
+  workgroupBarrier();
   //#end
 }

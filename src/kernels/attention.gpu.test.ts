@@ -187,6 +187,8 @@ describe('attention', () => {
   })
 
   it('refuses heads that the KV heads do not divide', () => {
-    expect(() => attention.uniform({ ...plain, heads: 5, kvHeads: 2, headSize: 32, splits: 1 })).toThrow('5 heads, 2 KV heads')
+    expect(() => attention.uniform({ ...plain, heads: 5, kvHeads: 2, headSize: 32, splits: 1, kvType: 'f32' })).toThrow(
+      '5 heads, 2 KV heads',
+    )
   })
 })
