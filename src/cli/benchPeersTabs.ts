@@ -41,6 +41,21 @@ const PLAN: NonNullable<MeasureOptions['plan']> = {
 }
 /** Loading and measuring on a software adapter that others use too. */
 const RUN_TIMEOUT_MS = 300_000
+/** What is used of the package; its own types lead to sources that our compiler's settings refuse. */
+interface WllamaModule {
+  readonly Wllama: new (
+    paths: { readonly default: string },
+    options: { readonly suppressNativeLog: boolean },
+  ) => {
+    loadModel(files: readonly Blob[], options: { n_ctx: number; n_gpu_layers: number; n_threads: number }): Promise<void>
+    createCompletion(request: { prompt: string; max_tokens: number; temperature: number; stream: false }): Promise<{
+      readonly timings?: { readonly predicted_per_second: number; readonly prompt_per_second: number }
+    }>
+    getNumThreads(): number
+    exit(): Promise<void>
+  }
+}
+
 /** Where the browser is told that wllama's files lie. */
 const WLLAMA_PATH = '/wllama/'
 /** llama.cpp names the backend of each buffer while it loads. */
@@ -144,7 +159,7 @@ interface WllamaRequest {
 
 /** Runs in the page. */
 async function runWllama(request: WllamaRequest): Promise<{ decode: number; prefill: number; threads: number }> {
-  const { Wllama }: typeof import('@wllama/wllama') = await import(request.module)
+  const { Wllama }: WllamaModule = await import(request.module)
   const wllama = new Wllama({ default: request.wasm }, { suppressNativeLog: false })
   const file = await (await fetch(request.model)).blob()
   await wllama.loadModel([file], { n_ctx: 512, n_gpu_layers: request.gpu ? 99_999 : 0, n_threads: request.threads })

@@ -42,12 +42,20 @@ function buildParents(): string[] {
 async function build(parent: string, hash: string): Promise<string> {
   const { build: viteBuild } = await import('vite')
   const aside = path.join(parent, `building-${process.pid}`)
-  await viteBuild({
-    root: packageRoot,
-    configFile: path.join(packageRoot, 'vite.config.ts'),
-    logLevel: 'error',
-    build: { outDir: aside, emptyOutDir: true },
-  })
+  // Vite believes the environment before its mode: started by a test runner it would build React for development.
+  const { NODE_ENV: outside } = process.env
+  process.env.NODE_ENV = 'production'
+  try {
+    await viteBuild({
+      root: packageRoot,
+      configFile: path.join(packageRoot, 'vite.config.ts'),
+      logLevel: 'error',
+      build: { outDir: aside, emptyOutDir: true },
+    })
+  } finally {
+    if (outside === undefined) delete process.env.NODE_ENV
+    else process.env.NODE_ENV = outside
+  }
   const folder = path.join(parent, hash)
   try {
     await rename(aside, folder)
