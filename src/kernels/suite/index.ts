@@ -1,7 +1,7 @@
 /** kernels/suite: the kernel suite's core, without a page, a terminal or ONNX Runtime: cases, checks, timing, files. */
 
 export type { Baseline, BaselineSubject, PreparedBaseline } from './baseline.ts'
-export { CASES_MAX, caseWork, checkCase, SuiteError, type SuiteErrorReason } from './cases.ts'
+export { caseWork, checkCase, SuiteError, type SuiteErrorReason } from './cases.ts'
 export { type CaseComparison, compareRuns, parseRun, RUN_BYTES_MAX, type RunComparison, runToCsv, runToJson } from './files.ts'
 export { fits, isSuiteFormat, suiteFormats } from './formats.ts'
 export { decodeChoice, encodeChoice } from './link.ts'
@@ -9,7 +9,7 @@ export { type AdapterRequest, measureAdapter } from './measureAdapter.ts'
 export { type OrtRuntime, ortBaseline } from './ortBaseline.ts'
 export { casesOf, defaultChoice, projections, type SuiteChoice, type SuitePreset, suitePresets } from './presets.ts'
 export { runSuite, type SuiteRequest } from './runSuite.ts'
-export { median, pairedRatios, quantile, quartiles } from './statistics.ts'
+export { median, pairedRatios, quartiles } from './statistics.ts'
 export type { SuiteTuning } from './subject.ts'
 export {
   type BaselineResult,
