@@ -65,6 +65,7 @@ async function buildAttention(request: ProgramRequest, { keys, values }: LayerKv
   const shape = attentionShape(config, request.kvPositions, span.firstLayer + index)
   const buffers = { qkv: scratch.qkv, keys, values, partials: scratch.partials, y: scratch.attention }
   const bound = await bindAttention(kernels, { shape, kvType, promptTile: tuning.promptTile }, buffers)
+  request.laterVariants.push(() => bound.compileRest())
   return (pass, { kind, rows, positionLast, work, pieces }) => {
     if (kind === 'decode') bound.decode(pass, { rows, positionLast }, work)
     else for (const piece of pieces) bound.prompt(pass, { rows: piece.rows }, piece.work)

@@ -28,7 +28,7 @@ export function tuningFor(info: GPUAdapterInfo, features?: GPUSupportedFeatures)
   if (!isSoftwareAdapter(info)) return { lanes: 8, matvec: defaultForm, matmul: 'tile', promptTile: 8 }
   const subgroups = features?.has('subgroups') ?? false
   const [matvec = defaultForm] = formsFor({ subgroups, subgroupMinSize: info.subgroupMinSize ?? 0 }, 1)
-  return { lanes: 1, matvec, matmul: 'broadcast', promptTile: 8 }
+  return { lanes: 1, matvec, matmul: 'broadcast', promptTile: 4 }
 }
 
 /** f16 where the adapter computes with it, unless told otherwise. */
