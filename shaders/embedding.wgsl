@@ -28,7 +28,8 @@ fn main(@builtin(global_invocation_id) global: vec3u) {
   let place = place_of(id / PANEL, id % PANEL, shape.blocks);
   let head = load_head(place, block);
   var to = row * shape.x_stride + block * ${GROUPS * CHUNKS}u;
-  for (var g = 0u; g < ${GROUPS}u; g++) {
+  // The bound is no constant: Mesa would unroll the loop, and compile for a minute.
+  for (var g = 0u; g < min(${GROUPS}u, shape.blocks * ${GROUPS}u); g++) {
     let group = load_group(place, head, block, g);
     //#if SCALED
     let scales = group_scales(head, g);

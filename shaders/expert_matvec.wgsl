@@ -50,7 +50,8 @@ fn main(
   for (var block = 0u; block < shape.blocks; block++) {
     let head = load_head(place, block);
     //#if WIDE
-    for (var g = 0u; g < ${GROUPS}u; g++) {
+    // The bound is no constant: Mesa would unroll the loop, and compile for a minute.
+    for (var g = 0u; g < min(${GROUPS}u, shape.blocks * ${GROUPS}u); g++) {
     //#else
     // A loop of one costs SwiftShader half its speed.
     {

@@ -45,7 +45,8 @@ fn main(
     //#repeat r 4
     let head_${r} = load_head(place_${r}, block);
     //#end
-    for (var g = 0u; g < ${GROUPS}u; g++) {
+    // The bound is no constant: Mesa would unroll the loop, and compile for a minute.
+    for (var g = 0u; g < min(${GROUPS}u, shape.blocks * ${GROUPS}u); g++) {
       //#repeat r 4
       let group_${r} = load_group(place_${r}, head_${r}, block, g);
       //#if SCALED

@@ -1,6 +1,6 @@
 /**
  * Forms of matvec: how a panel's outputs are spread over invocations, and whether these load x for each other. Forms of equal
- * lanes give equal bits, so tuning may choose among them; `lanes` is no form, it belongs to the numeric class.
+ * lanes that all share loads, or all do not, give equal bits, so tuning may choose among them; `lanes` is no form, it belongs to the numeric class.
  */
 
 import { assert } from '../shared/index.ts'
@@ -32,12 +32,18 @@ export interface SubgroupInfo {
   readonly subgroupMinSize: number
 }
 
-/** Forms that the adapter can run, the likeliest first. With several lanes a subgroup may span blocks, so none may share loads. */
+/**
+ * Forms that the adapter can run and that give equal bits, the likeliest first. Sharing and not sharing loads are not mixed: Mesa rounds a
+ * normed x otherwise when it comes from another invocation. With several lanes a subgroup may span blocks, so none may share.
+ */
 export function formsFor({ subgroups, subgroupMinSize }: SubgroupInfo, lanes: number): readonly MatvecForm[] {
-  const limit = subgroups && lanes === 1 ? subgroupMinSize : 0
-  return matvecForms.filter(({ subgroup, width }) => subgroup <= limit && subgroup <= width).sort((a, b) => b.subgroup - a.subgroup)
+  const limit = subgroups && lanes === 1 && subgroupMinSize >= 4 ? subgroupMinSize : 0
+  return matvecForms
+    .filter(({ subgroup, width }) => subgroup <= Math.min(limit, width) && subgroup > 0 === limit > 0)
+    .sort((a, b) => b.subgroup - a.subgroup)
 }
 
+/** Where nothing is known of the adapter. */
 export const defaultForm: MatvecForm = { outputs: 4, width: 16, subgroup: 0 }
 
 /** How the workgroups of a form divide a panel, or with a gate a pair of panels. */

@@ -31,27 +31,29 @@ export interface WeightLayout {
   readonly scales: 0 | 1 | 2
   /** Whether a scale comes with a minimum. */
   readonly minimum: boolean
+  /** Where that minimum is −center · scale, the center; else 0. */
+  readonly center: number
 }
 
 const wide = { groups: 8, chunks: 8 } as const
 const plain = { groups: 1, chunks: 8 } as const
 const forms: Readonly<Record<TensorType, Omit<WeightLayout, 'type' | 'blockColumns' | 'blockBytes'>>> = {
-  F32: { quads: 1, tails: [0, 0], groups: 1, chunks: 1, scales: 0, minimum: false },
-  F16: { quads: 1, tails: [0, 0], groups: 1, chunks: 2, scales: 0, minimum: false },
-  BF16: { quads: 1, tails: [0, 0], groups: 1, chunks: 2, scales: 0, minimum: false },
-  Q4_0: { quads: 1, tails: [2, 0], ...plain, scales: 1, minimum: true },
-  Q4_1: { quads: 1, tails: [4, 0], ...plain, scales: 1, minimum: true },
-  Q5_0: { quads: 1, tails: [4, 2], ...plain, scales: 1, minimum: true },
-  Q5_1: { quads: 1, tails: [4, 4], ...plain, scales: 1, minimum: true },
-  Q8_0: { quads: 2, tails: [2, 0], ...plain, scales: 1, minimum: false },
-  Q2_K: { quads: 5, tails: [4, 0], ...wide, scales: 2, minimum: true },
-  Q3_K: { quads: 7, tails: [0, 0], ...wide, scales: 2, minimum: true },
-  Q4_K: { quads: 9, tails: [0, 0], ...wide, scales: 1, minimum: true },
-  Q5_K: { quads: 11, tails: [0, 0], ...wide, scales: 1, minimum: true },
-  Q6_K: { quads: 13, tails: [2, 0], ...wide, scales: 2, minimum: true },
-  IQ4_NL: { quads: 1, tails: [2, 0], ...plain, scales: 1, minimum: false },
-  IQ4_XS: { quads: 8, tails: [4, 4], ...wide, scales: 1, minimum: false },
-  MXFP4: { quads: 1, tails: [1, 0], ...plain, scales: 1, minimum: false },
+  F32: { quads: 1, tails: [0, 0], groups: 1, chunks: 1, scales: 0, minimum: false, center: 0 },
+  F16: { quads: 1, tails: [0, 0], groups: 1, chunks: 2, scales: 0, minimum: false, center: 0 },
+  BF16: { quads: 1, tails: [0, 0], groups: 1, chunks: 2, scales: 0, minimum: false, center: 0 },
+  Q4_0: { quads: 1, tails: [2, 0], ...plain, scales: 1, minimum: true, center: 8 },
+  Q4_1: { quads: 1, tails: [4, 0], ...plain, scales: 1, minimum: true, center: 0 },
+  Q5_0: { quads: 1, tails: [4, 2], ...plain, scales: 1, minimum: true, center: 16 },
+  Q5_1: { quads: 1, tails: [4, 4], ...plain, scales: 1, minimum: true, center: 0 },
+  Q8_0: { quads: 2, tails: [2, 0], ...plain, scales: 1, minimum: false, center: 0 },
+  Q2_K: { quads: 5, tails: [4, 0], ...wide, scales: 2, minimum: true, center: 0 },
+  Q3_K: { quads: 7, tails: [0, 0], ...wide, scales: 2, minimum: true, center: 4 },
+  Q4_K: { quads: 9, tails: [0, 0], ...wide, scales: 1, minimum: true, center: 0 },
+  Q5_K: { quads: 11, tails: [0, 0], ...wide, scales: 1, minimum: true, center: 0 },
+  Q6_K: { quads: 13, tails: [2, 0], ...wide, scales: 2, minimum: true, center: 32 },
+  IQ4_NL: { quads: 1, tails: [2, 0], ...plain, scales: 1, minimum: false, center: 0 },
+  IQ4_XS: { quads: 8, tails: [4, 4], ...wide, scales: 1, minimum: false, center: 0 },
+  MXFP4: { quads: 1, tails: [1, 0], ...plain, scales: 1, minimum: false, center: 0 },
 }
 
 export function weightLayout(type: TensorType): WeightLayout {
@@ -62,7 +64,7 @@ export function weightLayout(type: TensorType): WeightLayout {
 
 /** What the block_*.wgsl shaders and their users expect to be defined; `quadsBound`: whether `quads` is bound beside `weights`. */
 export function layoutDefines(type: TensorType, quadsBound = false): Defines {
-  const { quads, tails, groups, chunks, scales, minimum } = weightLayout(type)
+  const { quads, tails, groups, chunks, scales, minimum, center } = weightLayout(type)
   return {
     BLOCK: `block_${type.toLowerCase()}`,
     QUADS: quads,
@@ -79,6 +81,7 @@ export function layoutDefines(type: TensorType, quadsBound = false): Defines {
     SPLIT: scales > 1 ? 1 : 0,
     SPLITS: Math.max(1, scales),
     MINIMUM: minimum ? 1 : 0,
+    CENTER: center,
   }
 }
 
