@@ -19,14 +19,20 @@ module.exports = {
       comment: 'a folder is entered through its index.ts',
       severity: 'error',
       from: { path: '^src/([^/]+(?:/(?:core|server|browser|suite))?)/' },
-      to: { path: '^src/[^/]+/', pathNot: ['^src/$1/', '^src/[^/]+/(?:(?:core|server|browser|suite)/)?index\\.ts$', '^src/worker/engine\\.ts$'] },
+      to: {
+        path: '^src/[^/]+/',
+        pathNot: ['^src/$1/', '^src/[^/]+/(?:(?:core|server|browser|suite)/)?index\\.ts$', '^src/worker/engine\\.ts$'],
+      },
     },
     {
       name: 'roots-use-doors',
       comment: 'composition roots enter folders through index.ts too',
       severity: 'error',
       from: { path: '^src/[^/]+\\.tsx?$' },
-      to: { path: '^src/[^/]+/', pathNot: ['^src/[^/]+/(?:(?:core|server|browser|suite)/)?index\\.tsx?$', '^src/ui/app\\.tsx$', '^src/cli/'] },
+      to: {
+        path: '^src/[^/]+/',
+        pathNot: ['^src/[^/]+/(?:(?:core|server|browser|suite)/)?index\\.tsx?$', '^src/ui/app\\.tsx$', '^src/cli/'],
+      },
     },
     only('shared', []),
     only('model', ['shared']),

@@ -5,7 +5,6 @@ export {
   type AttentionOptions,
   type AttentionShape,
   attention,
-  attentionCombine,
   type BoundAttention,
   bindAttention,
   partialsBytes,
@@ -22,7 +21,6 @@ export {
   type MatmulBuffers,
   type MatmulForm,
   type MatmulShape,
-  matmulBroadcast,
   matmulRowsPadded,
   matmulTile,
 } from './matmul.ts'

@@ -84,7 +84,7 @@ export class KernelHarness {
     prepare: (kernels: KernelDevice, bound: (name: Name) => GPUBuffer) => Promise<(pass: GPUComputePassEncoder, work: WorkBinding) => void>,
     input: WorkInput = {},
   ): Promise<Record<Written, Float32Array>> {
-    const results = await this.#record(buffers, written, input, (bound) => prepare(this.#kernels, bound))
+    const results = await this.#record<Name>(buffers, written, input, (bound) => prepare(this.#kernels, bound))
     return Object.fromEntries(written.map((name) => [name, asFloats(results.get(name))])) as Record<Written, Float32Array>
   }
 

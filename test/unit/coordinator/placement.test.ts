@@ -4,13 +4,12 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { costsOf, fixedBytes, kvPositionsFor, layersThatFit } from '../../../src/coordinator/core/costs.ts'
 import { type Capacity, divide, missingBytes, placeChain, smallestPledgeBytes } from '../../../src/coordinator/core/placement.ts'
-import type { Manifest, ManifestTensor, ModelConfig, TensorType } from '../../../src/model/index.ts'
-import { blockBytes, blockSize, tensorTypes } from '../../../src/model/index.ts'
-import { layerTensors } from '../../../src/model/tensors.ts'
-import { type ModelId, required } from '../../../src/shared/index.ts'
+import type { ModelConfig } from '../../../src/model/index.ts'
+import { tensorTypes } from '../../../src/model/index.ts'
+import { required } from '../../../src/shared/index.ts'
 import { spanMemory as wasmMemory } from '../../../src/worker/ort/memory.ts'
 import { planMemory } from '../../../src/worker/webgpu/memory.ts'
-import { modelConfig } from '../../support/modelConfig.ts'
+import { manifestOf, modelConfig } from '../../support/modelConfig.ts'
 import { openTinyModel, tinyModelNames } from '../../support/tinyModels.ts'
 import { COSTS, peerId, spanMemory, WHOLE_BYTES } from './world.ts'
 
@@ -65,26 +64,6 @@ const GEMMA3_4B: ModelConfig = {
   tiedHead: true,
 }
 
-/** Tensors of a model of this configuration, all matrices of one type, without their bytes. */
-function manifestOf(config: ModelConfig, type: TensorType): Manifest {
-  const tensors: ManifestTensor[] = []
-  let byteOffset = 4_096
-  const add = (name: string, tensorType: TensorType, shape: readonly number[]) => {
-    const byteLength = (shape.reduce((product, size) => product * size, 1) / blockSize(tensorType)) * blockBytes(tensorType)
-    tensors.push({ name, type: tensorType, shape, byteOffset, byteLength, sha256: '0'.repeat(64) })
-    byteOffset += byteLength
-  }
-  add('token_embd.weight', 'Q8_0', [config.width, config.vocabularySize])
-  for (let layer = 0; layer < config.layerCount; layer++)
-    for (const [name, shape] of layerTensors(config, layer))
-      add(name, shape.length === 1 || name.includes('gate_inp') ? 'F32' : type, shape)
-  add('output_norm.weight', 'F32', [config.width])
-  if (!config.tiedHead) add('output.weight', 'Q8_0', [config.width, config.vocabularySize])
-  const header = { byteLength: 4_096, sha256: '0'.repeat(64) }
-  const id = 'model' as ModelId
-  return { format: 'tabswarm-manifest-1', id, name: 'model', license: null, fileBytes: byteOffset, header, config, tensors }
-}
-
 function capacities(memories: readonly number[], speeds: readonly number[] = []): Capacity[] {
   return memories.map((memoryBytes, index) => ({
     peerId: peerId(index),
@@ -96,11 +75,14 @@ function capacities(memories: readonly number[], speeds: readonly number[] = [])
 
 describe('costs', () => {
   const models = [
-    ...(['Q4_1', 'Q8_0', 'F16', 'F32'] as const).map((type) => ({ name: `SmolLM2 in ${type}`, manifest: manifestOf(SMOLLM, type) })),
+    ...(['Q4_1', 'Q8_0', 'F16', 'F32'] as const).map((type) => ({
+      name: `SmolLM2 in ${type}`,
+      manifest: manifestOf(SMOLLM, type, 'Q8_0'),
+    })),
     ...tensorTypes.flatMap((type) => [
-      { name: `Llama 8B in ${type}`, manifest: manifestOf(LLAMA_8B, type) },
-      { name: `Qwen3 30B-A3B in ${type}`, manifest: manifestOf(QWEN3_MOE, type) },
-      { name: `Gemma 3 4B in ${type}`, manifest: manifestOf(GEMMA3_4B, type) },
+      { name: `Llama 8B in ${type}`, manifest: manifestOf(LLAMA_8B, type, 'Q8_0') },
+      { name: `Qwen3 30B-A3B in ${type}`, manifest: manifestOf(QWEN3_MOE, type, 'Q8_0') },
+      { name: `Gemma 3 4B in ${type}`, manifest: manifestOf(GEMMA3_4B, type, 'Q8_0') },
     ]),
   ]
   it.each(models)('never count less than the WGSL engine takes: $name', ({ manifest }) => {
@@ -255,7 +237,7 @@ describe('missingBytes', () => {
 
 describe('smallestPledgeBytes', () => {
   it('is enough for so many tabs, and one byte less is not', () => {
-    const manifest = manifestOf(SMOLLM, 'Q4_1')
+    const manifest = manifestOf(SMOLLM, 'Q4_1', 'Q8_0')
     const costs = costsOf(manifest)
     const whole = { firstLayer: 0, endLayer: 30 }
     for (const stages of [1, 2, 3, 5, 16, 30]) {
@@ -267,11 +249,11 @@ describe('smallestPledgeBytes', () => {
   })
 
   it('lets no single tab of two hold the model', () => {
-    const manifest = manifestOf(SMOLLM, 'Q4_1')
+    const manifest = manifestOf(SMOLLM, 'Q4_1', 'Q8_0')
     expect(smallestPledgeBytes(manifest, 2)).toBeLessThan(smallestPledgeBytes(manifest, 1))
   })
 
   it('refuses more stages than layers', () => {
-    expect(() => smallestPledgeBytes(manifestOf(SMOLLM, 'Q4_1'), 31)).toThrow(/30 layers: it cannot be cut into 31 stages/)
+    expect(() => smallestPledgeBytes(manifestOf(SMOLLM, 'Q4_1', 'Q8_0'), 31)).toThrow(/30 layers: it cannot be cut into 31 stages/)
   })
 })
