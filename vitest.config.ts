@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
+/** Longer proofs run with `npm run test:long` alone. */
+const exclude = process.env.TABSWARM_LONG === '1' ? [] : ['**/*.long.test.ts']
+
 /** GPU tests share one adapter and two cores: files of `gpu` and `e2e` run one after another, each with room to compile. */
 export default defineConfig({
   test: {
@@ -16,6 +19,7 @@ export default defineConfig({
         test: {
           name: 'gpu',
           include: ['src/**/*.gpu.test.ts', 'test/golden/**/*.test.ts'],
+          exclude,
           pool: 'forks',
           fileParallelism: false,
           testTimeout: 300_000,

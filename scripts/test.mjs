@@ -1,6 +1,7 @@
 /**
  * `npm test`: every test, each GPU test on every adapter at hand. Gets the default model first. `npm test -- unit e2e` runs
- * only the runs named. GPU_REQUIRED=1: SwiftShader must be there; LAVAPIPE_REQUIRED=1: lavapipe too. Ends with one line
+ * only the runs named. `npm run test:long` takes the longer proofs with it: `*.long.test.ts`, and all prompts on every
+ * adapter. GPU_REQUIRED=1: SwiftShader must be there; LAVAPIPE_REQUIRED=1: lavapipe too. Ends with one line
  * `N passed, N failed, N skipped` over all runs.
  */
 
@@ -17,6 +18,9 @@ const { ADAPTER_VARIABLE, catalogueEntry, environmentFor, probeEnvironment, pull
 
 /** Which prompts test/golden computes: the longest only where it is fastest. */
 const PROMPTS_VARIABLE = 'TABSWARM_PROMPTS'
+/** Whether vitest.config.ts takes `*.long.test.ts`. */
+const LONG_VARIABLE = 'TABSWARM_LONG'
+const LONG_FLAG = '--long'
 const RUN_NAMES = ['unit', 'gpu:swiftshader', 'gpu:lavapipe', 'e2e']
 
 /** @type {import('node:child_process').ChildProcess | null} */
@@ -30,8 +34,11 @@ try {
   await rm(reports, { recursive: true, force: true })
 }
 
-/** @param {readonly string[]} wanted */
-async function main(wanted) {
+/** @param {readonly string[]} args */
+async function main(args) {
+  const isLong = args.includes(LONG_FLAG)
+  if (isLong) process.env[LONG_VARIABLE] = '1'
+  const wanted = args.filter((name) => name !== LONG_FLAG)
   const unknown = wanted.filter((name) => !RUN_NAMES.includes(name))
   if (unknown.length > 0) {
     process.stderr.write(`there is no run ${unknown.join(', ')}; the runs are ${RUN_NAMES.join(', ')}\n`)
@@ -43,7 +50,7 @@ async function main(wanted) {
   const results = []
   if (isWanted('unit')) results.push(await runProject('unit', 'unit', {}))
   if (isWanted('gpu:swiftshader')) {
-    const prompts = 'env' in lavapipe ? 'short' : 'all'
+    const prompts = 'env' in lavapipe && !isLong ? 'short' : 'all'
     results.push(await runAdapter('swiftshader', await gpuEnvironment('swiftshader'), prompts, process.env.GPU_REQUIRED === '1'))
   }
   if (isWanted('gpu:lavapipe')) results.push(await runAdapter('lavapipe', lavapipe, 'all', process.env.LAVAPIPE_REQUIRED === '1'))

@@ -18,6 +18,7 @@ import {
   suitePresets,
 } from '../kernels/suite/index.ts'
 import type { GpuAdapterName } from '../node/index.ts'
+import { KERNEL_VERSION } from '../worker/index.ts'
 import type { TerminalRun } from './benchRun.ts'
 import { BenchTable, progressNotes } from './benchTable.ts'
 import { listOf, oneOf, parseFormats, parseShapes, wholeNumbers } from './listOptions.ts'
@@ -121,8 +122,16 @@ async function start(runtime: SuiteRuntimeName, run: TerminalRun): Promise<numbe
 }
 
 /** `adapter` is its name; everything else about it is in `device`. */
+/** A run's file as the page reads it, but for the adapter's name in place of what is known of it. */
 function report(adapter: SuiteAdapter | null, cases: readonly CaseResult[], failures: readonly CaseFailure[]): object {
-  return { adapter: adapter?.description ?? null, device: adapter, cases, failures }
+  return {
+    format: 'tabswarm-bench-1',
+    adapter: adapter?.description ?? null,
+    device: adapter,
+    kernelVersion: KERNEL_VERSION,
+    cases,
+    failures,
+  }
 }
 
 function casesOf(options: KernelOptions, kvFormats: readonly SuiteFormat[]): SuiteCase[] {

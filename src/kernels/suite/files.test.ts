@@ -53,6 +53,11 @@ const run: SuiteRun = {
 }
 
 describe('a file', () => {
+  it('reads what the terminal prints as what the page saves', () => {
+    const printed = { ...run, adapter: run.adapter.description, device: run.adapter }
+    expect(parseRun(JSON.stringify(printed))).toEqual(run)
+  })
+
   it('holds a run whole', () => {
     expect(parseRun(runToJson(run))).toEqual(run)
   })

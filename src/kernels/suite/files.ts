@@ -75,7 +75,7 @@ export function runToJson(run: SuiteRun): string {
   return `${JSON.stringify(run, null, 1)}\n`
 }
 
-/** Throws `bad-file`, and says where. */
+/** A run that the page or the terminal wrote. Throws `bad-file`, and says where. */
 export function parseRun(json: string): SuiteRun {
   if (json.length > RUN_BYTES_MAX)
     throw new SuiteError('bad-file', `the file has ${json.length} bytes; a run of ours has ${RUN_BYTES_MAX} at most`)
@@ -85,10 +85,16 @@ export function parseRun(json: string): SuiteRun {
   } catch (cause) {
     throw new SuiteError('bad-file', `the file is not JSON: ${toErrorBody(cause).message}`, { cause })
   }
-  const parsed = v.safeParse(runSchema, value)
+  const parsed = v.safeParse(runSchema, fromTerminal(value))
   if (parsed.success) return parsed.output
   const [issue] = parsed.issues
   throw new SuiteError('bad-file', `the file is no exported run of this suite: ${v.getDotPath(issue) ?? 'its root'}: ${issue.message}`)
+}
+
+/** What `bench kernels --json` prints: the adapter's name under `adapter`, what is known of it under `device`. */
+function fromTerminal(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('adapter' in value && 'device' in value)) return value
+  return typeof value.adapter === 'string' ? { ...value, adapter: value.device } : value
 }
 
 const CSV_COLUMNS: readonly (readonly [string, (result: CaseResult) => string | number | null])[] = [
