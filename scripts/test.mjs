@@ -16,7 +16,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 register({ tsconfig: path.join(root, 'tsconfig.json') })
 const { ADAPTER_VARIABLE, catalogueEntry, environmentFor, probeEnvironment, pullModel } = await import('../src/node/index.ts')
 
-/** Which prompts test/golden computes: the longest only where it is fastest. */
+/** What test/golden computes: `short` leaves the longest prompt, and f16 caches, to the faster adapter. */
 const PROMPTS_VARIABLE = 'TABSWARM_PROMPTS'
 /** Whether vitest.config.ts takes `*.long.test.ts`. */
 const LONG_VARIABLE = 'TABSWARM_LONG'

@@ -84,7 +84,7 @@ describe('an engine', () => {
     const span = { firstLayer: 0, endLayer: 1 }
     const logits = async (choice: Partial<Tuning>) => {
       const { device, info } = await openNodeGpu()
-      const tuner = async () => ({ ...tuningFor(info), ...choice })
+      const tuner = async () => ({ ...tuningFor(info, device.features), ...choice })
       const engine = createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock, tuner })
       await engine.load(loadRequest(model, span))
       const opened = engine.open({ span, maxPositions: 64 })
