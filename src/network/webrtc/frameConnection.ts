@@ -6,14 +6,21 @@
 import { BufferedConnection, type DataConnection } from 'peerjs'
 
 export interface ConnectionListener {
-  /** Once, synchronously with the channel's opening, so that no message is missed; the signalling may not be stable yet. */
-  readonly onOpen: (dataChannel: RTCDataChannel, peerConnection: RTCPeerConnection) => void
+  /**
+   * Once, synchronously with the channel's opening; the signalling may not be stable yet. `early` came before, in order: Chromium
+   * may deliver the other side's first message before it tells that the channel is open.
+   */
+  readonly onOpen: (dataChannel: RTCDataChannel, peerConnection: RTCPeerConnection, early: readonly MessageEvent[]) => void
   /** Once. `remote`: the data channel was closed; `lost`: ICE failed, or PeerJS gave up. */
   readonly onEnd: (reason: 'remote' | 'lost') => void
 }
 
+/** Messages kept before the channel is told open: a handshake's first ones. */
+const EARLY_MESSAGES_MAX = 8
+
 interface State {
   channel: RTCDataChannel | null
+  early: MessageEvent[]
   rtc: RTCPeerConnection | null
   opened: boolean
   ended: boolean
@@ -50,8 +57,17 @@ export class FrameConnection extends BufferedConnection {
     channel.addEventListener('close', () => tellEnd(state, 'remote'))
     super._initializeDataChannel(channel)
     channel.binaryType = 'arraybuffer'
-    channel.addEventListener('open', () => tellOpen(state))
-    if (channel.readyState === 'open') tellOpen(state)
+    const keep = (event: MessageEvent) => {
+      if (state.early.length < EARLY_MESSAGES_MAX) state.early.push(event)
+      else this.close()
+    }
+    const open = () => {
+      channel.removeEventListener('message', keep)
+      tellOpen(state)
+    }
+    channel.addEventListener('message', keep)
+    channel.addEventListener('open', open)
+    if (channel.readyState === 'open') open()
   }
 
   /** PeerJS's handlers throw on some messages of a closed connection; that ends this connection and nothing else. */
@@ -79,7 +95,7 @@ export class FrameConnection extends BufferedConnection {
 function stateOf(connection: FrameConnection): State {
   const known = states.get(connection)
   if (known !== undefined) return known
-  const fresh: State = { channel: null, rtc: null, opened: false, ended: false, listener: null }
+  const fresh: State = { channel: null, early: [], rtc: null, opened: false, ended: false, listener: null }
   states.set(connection, fresh)
   return fresh
 }
@@ -87,7 +103,7 @@ function stateOf(connection: FrameConnection): State {
 function tellOpen(state: State): void {
   if (state.opened || state.ended || state.channel === null || state.rtc === null) return
   state.opened = true
-  state.listener?.onOpen(state.channel, state.rtc)
+  state.listener?.onOpen(state.channel, state.rtc, state.early.splice(0))
 }
 
 function tellEnd(state: State, reason: 'remote' | 'lost'): void {

@@ -237,8 +237,8 @@ function openChannel<Value>(
     const unreachable = (detail: string) => reject(new TabswarmError('unreachable', `peer ${peerId} cannot be reached: ${detail}`))
     const cancelDeadline = clock.after(withinMs, () => connection.close())
     connection.listen({
-      onOpen: (dataChannel, peerConnection) => {
-        const opened = new RtcChannel({ connection: peerConnection, dataChannel, clock, destroy: () => connection.close() })
+      onOpen: (dataChannel, peerConnection, early) => {
+        const opened = new RtcChannel({ connection: peerConnection, dataChannel, clock, early, destroy: () => connection.close() })
         void whenStable(peerConnection).then(() => {
           if (opened.closed || ended) return
           cancelDeadline()

@@ -11,6 +11,8 @@ export interface RtcChannelParts {
   readonly connection: RTCPeerConnection
   readonly dataChannel: RTCDataChannel
   readonly clock: Clock
+  /** What came before the channel was told open, in order. */
+  readonly early: readonly MessageEvent[]
   /** Tears down the peer connection, and PeerJS's record of it. */
   readonly destroy: () => void
 }
@@ -33,6 +35,7 @@ export class RtcChannel implements ByteChannel {
     dataChannel.binaryType = 'arraybuffer'
     dataChannel.bufferedAmountLowThreshold = CHANNEL_LOW_BYTES
     dataChannel.addEventListener('message', (event) => this.#receive(event.data))
+    for (const { data } of parts.early) this.#receive(data)
     dataChannel.addEventListener('bufferedamountlow', () => this.#handlers?.onLow())
   }
 
