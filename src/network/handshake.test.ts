@@ -147,6 +147,25 @@ describe('the handshake', () => {
     expect(links).toHaveLength(2)
   })
 
+  it('[H1] lets the listener speak first: nothing comes with the announcement of the channel', async () => {
+    const [a, b] = memoryChannelPair()
+    const outcome = authenticate(a, options('dialer', alice, bob))
+    const other = byHand(b)
+    await Promise.resolve()
+    const mine = encodeHello({ version: 1, nonce: randomBytes(32), publicKey: bob.signer.publicKey })
+    let heard = false
+    const first = other.hears(1).then((message) => {
+      heard = true
+      return message
+    })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(heard).toBe(false)
+    other.say(mine)
+    expect((await first)[0]).toBe(0x48)
+    other.say(encodeProof(new Uint8Array(64)))
+    await expect(outcome).rejects.toThrow(/\[H4\]/)
+  })
+
   it('[H5] refuses a proof of an earlier handshake', async () => {
     const [a, b] = memoryChannelPair()
     const [recorded, honest] = memoryChannelPair()
@@ -166,7 +185,7 @@ describe('the handshake', () => {
 
   it('[H5] refuses its own proof reflected, and its own key', async () => {
     const [a, b] = memoryChannelPair()
-    const outcome = authenticate(a, options('dialer', alice, alice))
+    const outcome = authenticate(a, options('listener', alice, alice))
     const mirror = byHand(b)
     mirror.say(await mirror.hears(1))
     await expect(outcome).rejects.toThrow(/\[H11\]/)
