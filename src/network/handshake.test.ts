@@ -147,9 +147,9 @@ describe('the handshake', () => {
     expect(links).toHaveLength(2)
   })
 
-  it('[H1] lets the listener speak first: nothing comes with the announcement of the channel', async () => {
+  it('[H1] lets the dialer speak first: nothing reaches it before its channel is open', async () => {
     const [a, b] = memoryChannelPair()
-    const outcome = authenticate(a, options('dialer', alice, bob))
+    const outcome = authenticate(a, options('listener', alice, bob))
     const other = byHand(b)
     await Promise.resolve()
     const mine = encodeHello({ version: 1, nonce: randomBytes(32), publicKey: bob.signer.publicKey })
@@ -185,7 +185,7 @@ describe('the handshake', () => {
 
   it('[H5] refuses its own proof reflected, and its own key', async () => {
     const [a, b] = memoryChannelPair()
-    const outcome = authenticate(a, options('listener', alice, alice))
+    const outcome = authenticate(a, options('dialer', alice, alice))
     const mirror = byHand(b)
     mirror.say(await mirror.hears(1))
     await expect(outcome).rejects.toThrow(/\[H11\]/)

@@ -62,11 +62,11 @@ export async function authenticate(channel: ByteChannel, options: HandshakeOptio
 async function exchange(channel: ByteChannel, queue: MessageQueue, options: HandshakeOptions): Promise<void> {
   const { role, signer } = options
   const mine: Hello = { version: PROTOCOL_VERSION, nonce: options.randomBytes(NONCE_BYTES), publicKey: signer.publicKey }
-  // The side that answers speaks first. Chromium 147 loses what comes with the channel's announcement, before `datachannel` is
-  // dispatched; to be deleted when no such version is about.
-  if (role === 'listener') channel.send(encodeHello(mine))
-  const theirs = parseHello(await queue.next())
+  // The dialer speaks first: a hello that the listener sends at once may reach the dialer before its channel is open, and
+  // Chromium 147 loses it. To be deleted when no such version is about.
   if (role === 'dialer') channel.send(encodeHello(mine))
+  const theirs = parseHello(await queue.next())
+  if (role === 'listener') channel.send(encodeHello(mine))
   if (theirs.version !== PROTOCOL_VERSION)
     throw failure(`[H6] it speaks protocol ${theirs.version}, this peer speaks ${PROTOCOL_VERSION}; reload the older tab`)
   const theirId = await peerIdOf(theirs.publicKey, options.sha256)
