@@ -6,7 +6,16 @@
 import { createTensorLoader, httpWeightSource, type LoadTensor, type Span, spanBytes } from '../model/index.ts'
 import { linkFromPort } from '../network/index.ts'
 import type { Link } from '../protocol/index.ts'
-import { type Clock, fromErrorBody, type PeerId, type Sha256, TabswarmError, toErrorBody, type VerifySignature } from '../shared/index.ts'
+import {
+  type Clock,
+  fromErrorBody,
+  type PeerId,
+  SerialQueue,
+  type Sha256,
+  TabswarmError,
+  toErrorBody,
+  type VerifySignature,
+} from '../shared/index.ts'
 import { StageHost } from '../stage/index.ts'
 import {
   type Engine,
@@ -56,7 +65,7 @@ export class EngineHost implements EngineWorkerApi {
   readonly #links = new Map<PeerId, Link>()
   #loading: AbortController | null = null
   /** Orders are carried out one after the other. */
-  #turn: Promise<void> = Promise.resolve()
+  readonly #orders = new SerialQueue()
   #workTold = false
   #choice: EngineChoice = 'auto'
   #recovering = false
@@ -117,11 +126,11 @@ export class EngineHost implements EngineWorkerApi {
     this.#loading?.abort()
     const controller = new AbortController()
     this.#loading = controller
-    return outcome(() => this.#inTurn(() => this.#load(request, controller.signal)))
+    return outcome(() => this.#orders.run(() => this.#load(request, controller.signal)))
   }
 
   measure(request: MeasureRequest, onProgress: (progress: ModelSpeedProgress) => void): Promise<Outcome<EngineSpeed>> {
-    return outcome(() => this.#inTurn(() => this.#measure(request, onProgress)))
+    return outcome(() => this.#orders.run(() => this.#measure(request, onProgress)))
   }
 
   async addLink(peerId: PeerId, port: MessagePort): Promise<void> {
@@ -138,7 +147,7 @@ export class EngineHost implements EngineWorkerApi {
     this.#engine = null
     this.#loaded = null
     await stage?.stop()
-    await this.#turn
+    await this.#orders.idle()
     engine?.dispose()
   }
 
@@ -208,7 +217,7 @@ export class EngineHost implements EngineWorkerApi {
     this.#loading?.abort()
     const controller = new AbortController()
     this.#loading = controller
-    void outcome(() => this.#inTurn(() => this.#recover(engine, message, controller.signal))).then((recovered) => {
+    void outcome(() => this.#orders.run(() => this.#recover(engine, message, controller.signal))).then((recovered) => {
       this.#recovering = false
       if (this.#engine !== null) this.#events?.onRecovered(recovered)
     })
@@ -309,15 +318,6 @@ export class EngineHost implements EngineWorkerApi {
     if (link === undefined) throw new TabswarmError('unreachable', `the link to peer ${peerId} ended while it was dialed`)
     this.#links.set(peerId, link)
     return link
-  }
-
-  #inTurn<Value>(work: () => Promise<Value>): Promise<Value> {
-    const done = this.#turn.then(work)
-    this.#turn = done.then(
-      () => undefined,
-      () => undefined,
-    )
-    return done
   }
 
   #tellWork(): void {

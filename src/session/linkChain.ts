@@ -16,7 +16,7 @@ import {
   SESSION_IDLE_MS,
   type SignedGrant,
 } from '../protocol/index.ts'
-import { type CancelTimer, type Clock, err, type Result, TabswarmError, unreachable } from '../shared/index.ts'
+import { type CancelTimer, type Clock, err, type Result, SerialQueue, TabswarmError, unreachable } from '../shared/index.ts'
 import type { Chain, ChainEvents, Lap, LapResults } from './chain.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import { SessionError, type SessionErrorReason } from './errors.ts'
@@ -66,7 +66,7 @@ class LinkChain implements Chain {
   #ended: SessionError | null = null
   #sendableRows = 0
   #sentRows = 0
-  #submitting: Promise<void> = Promise.resolve()
+  readonly #submitting = new SerialQueue()
   #roomWanted: Deferred<void> | null = null
   #cancelTimers: CancelTimer[] = []
 
@@ -88,9 +88,7 @@ class LinkChain implements Chain {
   }
 
   submit(lap: Lap): Promise<void> {
-    const submitted = this.#submitting.then(() => this.#submit(lap))
-    this.#submitting = submitted.catch(() => undefined)
-    return submitted
+    return this.#submitting.run(() => this.#submit(lap))
   }
 
   truncate(length: number): void {

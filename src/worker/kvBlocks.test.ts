@@ -14,7 +14,7 @@ describe('KvBlocks', () => {
   it('reserves whole blocks at open: both sides of a block border', () => {
     expect(kvBlockCount(KV_BLOCK_POSITIONS)).toBe(1)
     expect(kvBlockCount(KV_BLOCK_POSITIONS + 1)).toBe(2)
-    const pool = new KvBlocks(3)
+    const pool = new KvBlocks(3, span)
     opened(pool, KV_BLOCK_POSITIONS + 1)
     expect(pool.blocksFree).toBe(1)
     expect(pool.open({ span, maxPositions: KV_BLOCK_POSITIONS + 1 })).toEqual({ ok: false, error: 'no-room' })
@@ -22,8 +22,20 @@ describe('KvBlocks', () => {
     expect(pool.blocksFree).toBe(0)
   })
 
+  it('opens parts of the loaded span and nothing beyond it', () => {
+    const pool = new KvBlocks(4, { firstLayer: 2, endLayer: 5 })
+    const open = (firstLayer: number, endLayer: number) => pool.open({ span: { firstLayer, endLayer }, maxPositions: 1 })
+    expect([open(2, 5).ok, open(3, 4).ok]).toEqual([true, true])
+    for (const [firstLayer, endLayer] of [
+      [1, 5],
+      [2, 6],
+      [3, 3],
+    ] as const)
+      expect(() => open(firstLayer, endLayer)).toThrow(`layers [${firstLayer}, ${endLayer}) of the loaded [2, 5)`)
+  })
+
   it('truncates by moving a number; the blocks stay reserved', () => {
-    const pool = new KvBlocks(2)
+    const pool = new KvBlocks(2, span)
     const slot = opened(pool, 64)
     pool.append(slot, 50)
     pool.truncate(slot, 7)
@@ -34,7 +46,7 @@ describe('KvBlocks', () => {
   })
 
   it('never gives a closed slot its number again', () => {
-    const pool = new KvBlocks(1)
+    const pool = new KvBlocks(1, span)
     const first = opened(pool, 1)
     pool.close(first)
     expect(opened(pool, 1)).not.toBe(first)
@@ -46,7 +58,7 @@ describe('KvBlocks', () => {
     const steps = fc.array(fc.record({ open: fc.boolean(), size: fc.integer({ min: 1, max: 200 }) }), { maxLength: 60 })
     fc.assert(
       fc.property(steps, (list) => {
-        const pool = new KvBlocks(20)
+        const pool = new KvBlocks(20, span)
         const open: number[] = []
         for (const step of list) {
           if (step.open) {

@@ -6,7 +6,7 @@
 
 import type { Span } from '../model/index.ts'
 import { assert, err, ok, type Result } from '../shared/index.ts'
-import type { Slot } from './engine.ts'
+import type { EngineUsage, Slot } from './engine.ts'
 
 /** Positions of one block: 32 keeps block tables short and wastes at most 31 positions a slot. */
 export const KV_BLOCK_POSITIONS = 32
@@ -26,15 +26,23 @@ export function kvBlockCount(positions: number): number {
   return Math.ceil(positions / KV_BLOCK_POSITIONS)
 }
 
+/** What an engine tells of its blocks; of none before a span is loaded. */
+export function blockUsage(blocks: KvBlocks | undefined): Pick<EngineUsage, 'kvBlocksTotal' | 'kvBlocksFree' | 'openSlots'> {
+  return { kvBlocksTotal: blocks?.blocksTotal ?? 0, kvBlocksFree: blocks?.blocksFree ?? 0, openSlots: blocks?.openSlots ?? 0 }
+}
+
 export class KvBlocks {
   readonly blocksTotal: number
+  readonly #loaded: Span
   readonly #free: number[]
   readonly #slots = new Map<Slot, { -readonly [Key in keyof KvSlot]: KvSlot[Key] }>()
   #nextSlot = 0
 
-  constructor(blocksTotal: number) {
+  /** `loaded`: the span whose positions the blocks hold. */
+  constructor(blocksTotal: number, loaded: Span) {
     assert(Number.isSafeInteger(blocksTotal) && blocksTotal >= 0, `KV pool of ${blocksTotal} blocks`)
     this.blocksTotal = blocksTotal
+    this.#loaded = loaded
     // Taken from the end: the lowest blocks go first, so that equal histories give equal tables.
     this.#free = Array.from({ length: blocksTotal }, (_, index) => blocksTotal - 1 - index)
   }
@@ -47,9 +55,14 @@ export class KvBlocks {
     return this.#slots.size
   }
 
-  /** Reserves every block of `maxPositions` positions at once. Numbers of closed slots are never given again. */
+  /** Reserves every block of `maxPositions` positions of a part of the loaded span at once. Numbers of closed slots are never given again. */
   open(request: { readonly span: Span; readonly maxPositions: number }): Result<Slot, 'no-room'> {
     const { span, maxPositions } = request
+    const { firstLayer, endLayer } = this.#loaded
+    assert(
+      firstLayer <= span.firstLayer && span.firstLayer < span.endLayer && span.endLayer <= endLayer,
+      `layers [${span.firstLayer}, ${span.endLayer}) of the loaded [${firstLayer}, ${endLayer})`,
+    )
     assert(Number.isSafeInteger(maxPositions) && maxPositions > 0, `a slot of ${maxPositions} positions`)
     const count = kvBlockCount(maxPositions)
     if (count > this.#free.length) return err('no-room')

@@ -5,10 +5,11 @@
  */
 
 import type { Span } from '../../model/index.ts'
-import { assert, type Result } from '../../shared/index.ts'
+import { assert, type Result, SerialQueue } from '../../shared/index.ts'
 import { checkBatch } from '../batch.ts'
 import type { Engine, EngineInfo, EngineUsage, ForwardResult, LoadRequest, Segment, Slot } from '../engine.ts'
 import { EngineError } from '../errors.ts'
+import { blockUsage } from '../kvBlocks.ts'
 import { assertFits, buildModel, type CpuModel } from './cpuModel.ts'
 import { runPass } from './pass.ts'
 import { loadCpuWeights } from './weights.ts'
@@ -34,8 +35,7 @@ class CpuEngine implements Engine {
   #model: CpuModel | null = null
   /** Rises with each load, unload and dispose: what was under way notices. */
   #generation = 0
-  /** Ends when the last forward so far has ended; forwards run in the order of their calls. */
-  #queue: Promise<unknown> = Promise.resolve()
+  readonly #queue = new SerialQueue()
 
   constructor(options: CpuEngineOptions) {
     this.#options = options
@@ -58,13 +58,7 @@ class CpuEngine implements Engine {
   }
 
   open(request: { readonly span: Span; readonly maxPositions: number }): Result<Slot, 'no-room'> {
-    const { span, slots } = this.#loaded()
-    const inside = span.firstLayer <= request.span.firstLayer && request.span.endLayer <= span.endLayer
-    assert(
-      inside && request.span.firstLayer < request.span.endLayer,
-      `span [${request.span.firstLayer}, ${request.span.endLayer}) of the loaded [${span.firstLayer}, ${span.endLayer})`,
-    )
-    return slots.open(request)
+    return this.#loaded().slots.open(request)
   }
 
   truncate(slot: Slot, length: number): void {
@@ -80,9 +74,7 @@ class CpuEngine implements Engine {
   }
 
   forward(segments: readonly Segment[]): Promise<ForwardResult> {
-    const result = this.#queue.then(() => this.#forward(segments))
-    this.#queue = result.catch(() => undefined)
-    return result
+    return this.#queue.run(() => this.#forward(segments))
   }
 
   async #forward(segments: readonly Segment[]): Promise<ForwardResult> {
@@ -103,9 +95,7 @@ class CpuEngine implements Engine {
       weightBytes: model?.weights.byteLength ?? 0,
       kvBytes: model?.kvBytes ?? 0,
       scratchBytes: model === null ? 0 : model.scratch.byteLength + model.logits.byteLength,
-      kvBlocksTotal: model?.slots.blocksTotal ?? 0,
-      kvBlocksFree: model?.slots.blocksFree ?? 0,
-      openSlots: model?.slots.openSlots ?? 0,
+      ...blockUsage(model?.slots),
     }
   }
 

@@ -46,7 +46,7 @@ export function buildModel(request: LoadRequest, weights: CpuWeights): CpuModel 
     config,
     span,
     weights,
-    slots: new KvBlocks(sizes.kvBlocks),
+    slots: new KvBlocks(sizes.kvBlocks, span),
     kv,
     scratch: createCpuScratch(config, CPU_PASS_ROWS),
     logits: new Float32Array(isLastSpan(config, span) ? CPU_HEAD_ROWS * config.vocabularySize : 0),

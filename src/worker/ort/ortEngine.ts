@@ -5,10 +5,11 @@
  */
 
 import type { Span } from '../../model/index.ts'
-import { assert, type Result } from '../../shared/index.ts'
+import { assert, type Result, SerialQueue } from '../../shared/index.ts'
 import { checkBatch } from '../batch.ts'
 import type { Engine, EngineInfo, EngineUsage, ForwardResult, LoadRequest, Segment, Slot } from '../engine.ts'
 import { EngineError } from '../errors.ts'
+import { blockUsage } from '../kvBlocks.ts'
 import { runPass } from './pass.ts'
 import type { OrtRuntime } from './runtime.ts'
 import { loadSpanModel, type SpanModel } from './spanModel.ts'
@@ -38,8 +39,7 @@ class OrtEngine implements Engine {
   #model: SpanModel | null = null
   /** Rises with each load, unload and dispose: what was under way notices. */
   #generation = 0
-  /** Ends when the last call so far has ended; calls run in their order. */
-  #queue: Promise<unknown> = Promise.resolve()
+  readonly #queue = new SerialQueue()
 
   constructor(options: OrtEngineOptions) {
     this.#options = options
@@ -51,7 +51,7 @@ class OrtEngine implements Engine {
     assert(open === 0, `load with ${open} open slots`)
     this.unload()
     const generation = this.#generation
-    return this.#enqueue(async () => {
+    return this.#queue.run(async () => {
       const model = await loadSpanModel(this.#options.runtime, request)
       if (generation === this.#generation) {
         this.#model = model
@@ -69,13 +69,7 @@ class OrtEngine implements Engine {
   }
 
   open(request: { readonly span: Span; readonly maxPositions: number }): Result<Slot, 'no-room'> {
-    const { span, slots } = this.#loaded()
-    const inside = span.firstLayer <= request.span.firstLayer && request.span.endLayer <= span.endLayer
-    assert(
-      inside && request.span.firstLayer < request.span.endLayer,
-      `span [${request.span.firstLayer}, ${request.span.endLayer}) of the loaded [${span.firstLayer}, ${span.endLayer})`,
-    )
-    return slots.open(request)
+    return this.#loaded().slots.open(request)
   }
 
   truncate(slot: Slot, length: number): void {
@@ -91,7 +85,7 @@ class OrtEngine implements Engine {
   }
 
   forward(segments: readonly Segment[]): Promise<ForwardResult> {
-    return this.#enqueue(() => this.#forward(segments))
+    return this.#queue.run(() => this.#forward(segments))
   }
 
   async #forward(segments: readonly Segment[]): Promise<ForwardResult> {
@@ -113,25 +107,16 @@ class OrtEngine implements Engine {
 
   usage(): EngineUsage {
     const memory = this.#model?.memory
-    const slots = this.#model?.slots
     return {
       weightBytes: memory?.weightBytes ?? 0,
       kvBytes: memory?.kvBytes ?? 0,
       scratchBytes: memory?.scratchBytes ?? 0,
-      kvBlocksTotal: slots?.blocksTotal ?? 0,
-      kvBlocksFree: slots?.blocksFree ?? 0,
-      openSlots: slots?.openSlots ?? 0,
+      ...blockUsage(this.#model?.slots),
     }
   }
 
   dispose(): void {
     this.unload()
-  }
-
-  #enqueue<Value>(job: () => Promise<Value>): Promise<Value> {
-    const result = this.#queue.then(job)
-    this.#queue = result.catch(() => undefined)
-    return result
   }
 
   #loaded(): SpanModel {

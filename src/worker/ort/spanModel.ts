@@ -41,7 +41,7 @@ export async function loadSpanModel(runtime: OrtRuntime, request: LoadRequest): 
   refuseAbove(memory, memoryBytesMax)
   const loaded = await loadSpan({ ...request, runtime, plan })
   const attention = await Attention.create(runtime, config)
-  const slots = new KvBlocks(kvBlockCount(kvPositions))
+  const slots = new KvBlocks(kvBlockCount(kvPositions), span)
   return {
     config,
     span,

@@ -6,12 +6,11 @@
 import { KernelDevice, type KvType, ropeFrequencies, type ShaderLibrary } from '../../kernels/index.ts'
 import type { ModelConfig, Span } from '../../model/index.ts'
 import { rowBytes } from '../../protocol/index.ts'
-import type { Clock, Result } from '../../shared/index.ts'
-import { assert } from '../../shared/index.ts'
+import { assert, type Clock, type Result, SerialQueue } from '../../shared/index.ts'
 import { checkBatch, segmentRows } from '../batch.ts'
 import type { Engine, EngineInfo, EngineUsage, ForwardResult, LoadRequest, PassStats, Segment, SegmentOutput, Slot } from '../engine.ts'
 import { EngineError } from '../errors.ts'
-import { KvBlocks, kvBlockCount } from '../kvBlocks.ts'
+import { blockUsage, KvBlocks, kvBlockCount } from '../kvBlocks.ts'
 import { allocateKv, allocateScratch } from './buffers.ts'
 import { type MemoryPlan, planMemory, scratchSizes } from './memory.ts'
 import { planHeadGroups, planRuns } from './passPlan.ts'
@@ -67,8 +66,7 @@ class WebGpuEngine implements Engine {
   #loaded: Loaded | null = null
   #lostMessage: string | null = null
   #disposed = false
-  /** The last call's end, whatever its outcome: the next one waits for it. */
-  #queue: Promise<unknown> = Promise.resolve()
+  readonly #queue = new SerialQueue()
 
   constructor({ device, adapterInfo, shaders, clock, kv, bindingBytesMax, compileAhead = false, tuner }: WebGpuEngineOptions) {
     this.#device = device
@@ -106,13 +104,7 @@ class WebGpuEngine implements Engine {
   }
 
   open(request: { readonly span: Span; readonly maxPositions: number }): Result<Slot, 'no-room'> {
-    const { span, blocks } = this.#get()
-    const inside = span.firstLayer <= request.span.firstLayer && request.span.endLayer <= span.endLayer
-    assert(
-      inside && request.span.firstLayer < request.span.endLayer,
-      `layers [${request.span.firstLayer}, ${request.span.endLayer}) of the loaded [${span.firstLayer}, ${span.endLayer})`,
-    )
-    return blocks.open(request)
+    return this.#get().blocks.open(request)
   }
 
   truncate(slot: Slot, length: number): void {
@@ -133,14 +125,11 @@ class WebGpuEngine implements Engine {
 
   usage(): EngineUsage {
     const memory = this.#loaded?.memory
-    const blocks = this.#loaded?.blocks
     return {
       weightBytes: memory?.weightBytes ?? 0,
       kvBytes: memory?.kvBytes ?? 0,
       scratchBytes: memory?.scratchBytes ?? 0,
-      kvBlocksTotal: blocks?.blocksTotal ?? 0,
-      kvBlocksFree: blocks?.blocksFree ?? 0,
-      openSlots: blocks?.openSlots ?? 0,
+      ...blockUsage(this.#loaded?.blocks),
     }
   }
 
@@ -161,7 +150,7 @@ class WebGpuEngine implements Engine {
     refuseAbove(memory, memoryBytesMax)
     const plan = planWeights(manifest, span, bindingBytesMax)
     const sizes = scratchSizes(config, span, kvPositions)
-    const blocks = new KvBlocks(kvBlockCount(kvPositions))
+    const blocks = new KvBlocks(kvBlockCount(kvPositions), span)
     refuseLargeBinding({ ...sizes, 'KV cache of a layer': memory.kvBytes / 2 / plan.layers.length }, bindingBytesMax)
     const device = this.#device
     device.pushErrorScope('out-of-memory')
@@ -231,7 +220,7 @@ class WebGpuEngine implements Engine {
 
   /** Runs `job` after all earlier ones. Whatever fails once the device is lost failed because of that. */
   #enqueue<Value>(job: () => Promise<Value>): Promise<Value> {
-    const run = async () => {
+    return this.#queue.run(async () => {
       try {
         if (this.#lostMessage !== null) throw this.#lostError()
         return await job()
@@ -241,10 +230,7 @@ class WebGpuEngine implements Engine {
         await Promise.resolve()
         throw this.#lostMessage === null ? error : this.#lostError()
       }
-    }
-    const result = this.#queue.then(run)
-    this.#queue = result.catch(() => undefined)
-    return result
+    })
   }
 
   #lostError(): EngineError {
