@@ -6,21 +6,8 @@
 const STEP_CHUNKS = 8u;
 const ROWS = ${ROWS}u;
 const INVOCATIONS = ${16 * LANES}u;
-struct Shape {
-  blocks: u32,
-  outputs: u32,
-  x_stride: u32,      // vec4s
-  y_stride: u32,
-  y_offset: u32,
-  accumulate: u32,    // 1: y += instead of y =
-  unused_0: u32,
-  unused_1: u32,
-}
-@group(0) @binding(0) var<storage, read> weights: array<u32>;
-@group(0) @binding(1) var<storage, read> quads: array<vec4u>;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+//#include matmul_inputs
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<uniform> shape: Shape;
 //#include ${BLOCK}
 var<workgroup> w_tile: array<f32, 2048>; // [column][output]
 var<workgroup> x_tile: array<vec4f, ${ROWS * 8}>; // [row][chunk], see x_slot
