@@ -1,10 +1,9 @@
 /** The adapter: its name, what it offers to programs, the limits that matter here, and what it reaches at best, measured. */
 
 import { Badge, Group, Stack, Text, Title } from '@mantine/core'
-import type { ReactNode } from 'react'
 import type { SuiteAdapter } from '../../kernels/suite/index.ts'
+import { FigureList } from '../figureList.tsx'
 import { formatBytes } from '../format.ts'
-import styles from './adapterCard.module.css'
 import { Explain } from './explain.tsx'
 import { formatBandwidth, formatRate } from './figures.ts'
 
@@ -36,32 +35,16 @@ export function AdapterCard({ adapter }: { readonly adapter: SuiteAdapter }) {
           those of a real GPU.
         </Text>
       )}
-      <dl className={styles.figures}>
-        <Figure
-          name="copies memory at"
-          value={formatBandwidth(adapter.copyGbPerSecond)}
-          explain={
-            <Explain term="copy bandwidth">
-              Bytes read and written each second by a program that only copies a large buffer. Writing one token reads every weight once, so
-              this bounds mat-vec.
-            </Explain>
-          }
-        />
-        <Figure
-          name="computes at"
-          value={formatRate(adapter.multiplyAddGflops)}
-          explain={
-            <Explain term="the multiply-add rate">
-              Operations each second of a program that only multiplies and adds in registers, in 32-bit numbers. A multiply-add counts as
-              two. It bounds mat-mat.
-            </Explain>
-          }
-        />
-        <Figure name="largest buffer" value={formatBytes(limits.maxBufferSize)} />
-        <Figure name="largest binding" value={formatBytes(limits.maxStorageBufferBindingSize)} />
-        <Figure name="threads a workgroup" value={limits.maxComputeInvocationsPerWorkgroup.toLocaleString('en-US')} />
-        <Figure name="workgroup memory" value={formatBytes(limits.maxComputeWorkgroupStorageSize)} />
-      </dl>
+      <FigureList
+        figures={[
+          { name: 'copies memory at', value: formatBandwidth(adapter.copyGbPerSecond), explain: <AboutCopy /> },
+          { name: 'computes at', value: formatRate(adapter.multiplyAddGflops), explain: <AboutMultiplyAdd /> },
+          { name: 'largest buffer', value: formatBytes(limits.maxBufferSize) },
+          { name: 'largest binding', value: formatBytes(limits.maxStorageBufferBindingSize) },
+          { name: 'threads a workgroup', value: limits.maxComputeInvocationsPerWorkgroup.toLocaleString('en-US') },
+          { name: 'workgroup memory', value: formatBytes(limits.maxComputeWorkgroupStorageSize) },
+        ]}
+      />
       <Group gap={8} role="list" aria-label="Features">
         {FEATURES.map(({ id, name }) => {
           const has = adapter.features.includes(id)
@@ -79,16 +62,20 @@ export function AdapterCard({ adapter }: { readonly adapter: SuiteAdapter }) {
   )
 }
 
-function Figure({ name, value, explain }: { readonly name: string; readonly value: string; readonly explain?: ReactNode }) {
+function AboutCopy() {
   return (
-    <div className={styles.figure}>
-      <Text component="dt" size="sm" c="dimmed">
-        {name}
-        {explain !== undefined && <>&nbsp;{explain}</>}
-      </Text>
-      <Text component="dd" fz={{ base: 17, sm: 22 }} fw={600} m={0}>
-        {value}
-      </Text>
-    </div>
+    <Explain term="copy bandwidth">
+      Bytes read and written each second by a program that only copies a large buffer. Writing one token reads every weight once, so this
+      bounds mat-vec.
+    </Explain>
+  )
+}
+
+function AboutMultiplyAdd() {
+  return (
+    <Explain term="the multiply-add rate">
+      Operations each second of a program that only multiplies and adds in registers, in 32-bit numbers. A multiply-add counts as two. It
+      bounds mat-mat.
+    </Explain>
   )
 }

@@ -4,9 +4,9 @@ import { Button, Group, Progress, Stack, Text, Title } from '@mantine/core'
 import { useStore } from 'zustand'
 import type { ModelSpeed, ModelSpeedProgress } from '../../peer/index.ts'
 import { ErrorNote } from '../errorNote.tsx'
+import { FigureList } from '../figureList.tsx'
 import { formatBytes, formatPercent } from '../format.ts'
 import { usePeer } from '../runtimeContext.ts'
-import styles from './adapterCard.module.css'
 import { Explain } from './explain.tsx'
 import { formatTime, formatTokensPerSecond } from './figures.ts'
 import type { ModelSpeedStore } from './modelSpeedStore.ts'
@@ -97,21 +97,14 @@ function Speeds({ result: { speed, adapter } }: { readonly result: ModelSpeed })
   ]
   return (
     <>
-      <dl className={`${styles.figures} ${styles.four}`}>
-        {figures.map(({ name, tokensPerSecond, medianMs, runs }) => (
-          <div key={name} className={styles.figure}>
-            <Text component="dt" size="sm" c="dimmed">
-              {name}
-              <Text span display="block" size="xs">
-                {formatTime(medianMs)} a pass, median of {runs}
-              </Text>
-            </Text>
-            <Text component="dd" fz={{ base: 17, sm: 22 }} fw={600} m={0}>
-              {formatTokensPerSecond(tokensPerSecond)}
-            </Text>
-          </div>
-        ))}
-      </dl>
+      <FigureList
+        columns={4}
+        figures={figures.map(({ name, tokensPerSecond, medianMs, runs }) => ({
+          name,
+          value: formatTokensPerSecond(tokensPerSecond),
+          note: `${formatTime(medianMs)} a pass, median of ${runs}`,
+        }))}
+      />
       <Text size="sm" c="dimmed">
         On {adapter}.
       </Text>
