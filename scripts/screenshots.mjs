@@ -32,6 +32,7 @@ const SCENARIOS = {
     'serving',
     'processor',
     'alone',
+    'recovering',
     'stopping',
     'no-webgpu',
     'failed',

@@ -30,6 +30,8 @@ const volunteers: Record<string, VolunteerState> = {
   serving: { kind: 'serving', gpu, modelId: MODEL_ID, span: firstHalf, layerCount: 30, alone: false, work },
   alone: { kind: 'serving', gpu: slowGpu, modelId: MODEL_ID, span: { firstLayer: 0, endLayer: 30 }, layerCount: 30, alone: true, work },
   processor: { kind: 'serving', gpu: processor, modelId: MODEL_ID, span: firstHalf, layerCount: 30, alone: false, work },
+  // What Chromium says when its GPU process went.
+  recovering: { kind: 'recovering', gpu, reason: 'A valid external Instance reference no longer exists.' },
   stopping: { kind: 'stopping' },
   'no-webgpu': {
     kind: 'failed',
@@ -178,6 +180,8 @@ function networkOf(volunteer: string): PeerState['network'] {
       return fakeSwarm([fakeVolunteer(OWN, 0, 30)])
     case 'loading':
       return fakeSwarm([fakeVolunteer(OWN, 0, 15, { state: 'loading', progress: 0.49 }), fakeVolunteer('b81c77aa', 15, 30)])
+    case 'recovering':
+      return fakeSwarm([fakeVolunteer(OWN, 0, 15, { state: 'away' }), fakeVolunteer('b81c77aa', 15, 30)])
     case 'waiting':
       return fakeSwarm([fakeVolunteer(OWN, 0, 0, { state: 'waiting', span: null })])
     default:

@@ -96,7 +96,7 @@ function detail(volunteer: Active, pledgeMb: number, missingBytes: number): stri
         ? `${volunteer.modelId}. You hold the whole model alone. A second tab would take half of it.`
         : `${volunteer.modelId}. Other tabs hold the rest. Keep this tab open; it may be in the background.`
     case 'recovering':
-      return `The browser took the GPU away (${volunteer.reason}). The layers come back from this browser’s storage, nothing is downloaded again.`
+      return `The browser took the GPU away (${volunteer.reason.replace(/\.$/, '')}). The layers come back from this browser’s storage, nothing is downloaded again.`
     case 'stopping':
       return 'Freeing memory and telling the coordinator.'
     case 'failed':
