@@ -4,8 +4,9 @@ import type { Command } from 'commander'
 import { median, pairedRatios, type Quartiles, quartiles } from '../kernels/suite/index.ts'
 import type { ResolvedModel } from '../node/index.ts'
 import type { Engine, EngineUsage, ForwardResult, Segment, Slot } from '../worker/index.ts'
-import { ENGINE_ADAPTERS, type EngineAdapter, enterAdapter, openEngine, parseAdapter, parseKvType } from './engine.ts'
-import { printJson, printLine, printNote, progressPrinter } from './output.ts'
+import { ENGINE_ADAPTERS, type EngineAdapter, openEngine, parseAdapter, parseKvType } from './engine.ts'
+import { printJson, printLine, printNote } from './output.ts'
+import { enterWithModel, loadWholeModel } from './wholeModel.ts'
 
 interface BenchOptions {
   readonly json: boolean
@@ -69,13 +70,8 @@ export function registerBenchEngine(bench: Command): void {
 }
 
 async function benchEngine(options: BenchOptions): Promise<void> {
-  const exitCode = await enterAdapter(options.adapter)
-  if (exitCode !== null) {
-    process.exitCode = exitCode
-    return
-  }
-  const { resolveModel } = await import('../node/index.ts')
-  const model = await resolveModel(options.model, progressPrinter('model'))
+  const model = await enterWithModel(options.adapter, options.model)
+  if (model === null) return
   const engine = await openEngine(options.adapter, options.kv)
   try {
     const result = await measure(engine, model)
@@ -87,20 +83,12 @@ async function benchEngine(options: BenchOptions): Promise<void> {
 }
 
 async function measure(engine: Engine, model: ResolvedModel): Promise<EngineBench> {
-  const { createTensorLoader } = await import('../model/index.ts')
-  const { nodeClock, nodeSha256 } = await import('../node/index.ts')
+  const { nodeClock } = await import('../node/index.ts')
   const { KV_BLOCK_POSITIONS, kvBlockCount } = await import('../worker/index.ts')
   const { manifest } = model.hashedManifest
   const startedMs = nodeClock.nowMs()
-  await engine.load({
-    manifest,
-    span: { firstLayer: 0, endLayer: manifest.config.layerCount },
-    loadTensor: createTensorLoader({ source: model.source, sha256: nodeSha256 }),
-    memoryBytesMax: Number.MAX_SAFE_INTEGER,
-    kvPositions: Math.max(...PREFILL_TOKENS, (DECODE_SESSIONS + 1) * kvBlockCount(decodePositions()) * KV_BLOCK_POSITIONS),
-    onProgress: () => undefined,
-    signal: new AbortController().signal,
-  })
+  const decodeBlocks = (DECODE_SESSIONS + 1) * kvBlockCount(decodePositions())
+  await loadWholeModel(engine, model, Math.max(...PREFILL_TOKENS, decodeBlocks * KV_BLOCK_POSITIONS))
   const loadMs = nodeClock.nowMs() - startedMs
   const { weightBytes, kvBytes, scratchBytes } = engine.usage()
   const bench = new Bench(engine, manifest.config.layerCount, manifest.config.vocabularySize, () => nodeClock.nowMs())

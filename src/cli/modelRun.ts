@@ -9,9 +9,10 @@ import type { ResolvedModel } from '../node/index.ts'
 import type { ChainEngine, GenerateResult, GenerationTokenizer } from '../session/index.ts'
 import { TabswarmError } from '../shared/index.ts'
 import type { Engine } from '../worker/index.ts'
-import { ENGINE_ADAPTERS, type EngineAdapter, enterAdapter, openEngine, parseAdapter, parseKvType } from './engine.ts'
+import { ENGINE_ADAPTERS, type EngineAdapter, openEngine, parseAdapter, parseKvType } from './engine.ts'
 import { openLogitsFile } from './logitsFile.ts'
-import { printJson, printLine, printNote, progressPrinter, realNumber, UsageError, wholeNumber } from './output.ts'
+import { printJson, printLine, printNote, realNumber, UsageError, wholeNumber } from './output.ts'
+import { enterWithModel, loadWholeModel } from './wholeModel.ts'
 
 interface RunOptions {
   readonly tokenIds?: readonly number[]
@@ -69,13 +70,8 @@ function parseRowEncoding(text: string): 'f32' | 'f16e' {
 async function run(name: string, options: RunOptions): Promise<void> {
   const prompts = [options.tokenIds, options.raw, options.prompt].filter((prompt) => prompt !== undefined)
   if (prompts.length !== 1) throw new UsageError('give the prompt once: --token-ids, --raw or --prompt')
-  const exitCode = await enterAdapter(options.adapter)
-  if (exitCode !== null) {
-    process.exitCode = exitCode
-    return
-  }
-  const { resolveModel } = await import('../node/index.ts')
-  const model = await resolveModel(name, progressPrinter('model'))
+  const model = await enterWithModel(options.adapter, name)
+  if (model === null) return
   const { config } = model.hashedManifest.manifest
   if (options.spans > config.layerCount) throw new UsageError(`--spans ${options.spans}: the model has ${config.layerCount} layers`)
   const { tokenizer, promptTokenIds } = await readPrompt(model, options)
@@ -133,20 +129,10 @@ interface AnswerRequest {
 async function answer({ engine, model, tokenizer, promptTokenIds, options }: AnswerRequest): Promise<GenerateResult> {
   const { chunkRowsFor, generate, openEngineChain } = await import('../session/index.ts')
   const { KV_BLOCK_POSITIONS, kvBlockCount } = await import('../worker/index.ts')
-  const { createTensorLoader } = await import('../model/index.ts')
-  const { nodeClock, nodeSha256 } = await import('../node/index.ts')
-  const { manifest } = model.hashedManifest
-  const { config } = manifest
+  const { nodeClock } = await import('../node/index.ts')
+  const { config } = model.hashedManifest.manifest
   const maxPositions = Math.min(config.contextLength, promptTokenIds.length + options.maxTokens)
-  await engine.load({
-    manifest,
-    span: { firstLayer: 0, endLayer: config.layerCount },
-    loadTensor: createTensorLoader({ source: model.source, sha256: nodeSha256 }),
-    memoryBytesMax: Number.MAX_SAFE_INTEGER,
-    kvPositions: options.spans * kvBlockCount(maxPositions) * KV_BLOCK_POSITIONS,
-    onProgress: () => undefined,
-    signal: new AbortController().signal,
-  })
+  await loadWholeModel(engine, model, options.spans * kvBlockCount(maxPositions) * KV_BLOCK_POSITIONS)
   const logits = options.logitsOut === undefined ? null : await openLogitsFile(options.logitsOut, engine)
   const chainEngine: ChainEngine = logits?.engine ?? engine
   const wantedTop = Math.min(Math.max(options.top, options.temperature > 0 ? SAMPLING_CANDIDATES : 1), config.vocabularySize)
