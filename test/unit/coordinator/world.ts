@@ -235,3 +235,11 @@ export class World {
 function inside(outer: Span | undefined, inner: Span): boolean {
   return outer !== undefined && outer.firstLayer <= inner.firstLayer && inner.endLayer <= outer.endLayer
 }
+
+/** Two volunteers that serve the whole model together. */
+export function servedWorld(): World {
+  const world = new World()
+  for (const index of [1, 2]) world.pledge(index)
+  world.serveAll()
+  return world
+}

@@ -1,0 +1,129 @@
+/** Who is granted a chain of stages, for how much, and what a refused requester is told. */
+
+import { describe, expect, it } from 'vitest'
+import type { ModelId } from '../../../src/shared/index.ts'
+import { MODEL, peerId, servedWorld, World } from './world.ts'
+
+describe('admission', () => {
+  it('grants what was asked for, to whoever asked, for a limited time', () => {
+    const world = servedWorld()
+    expect(world.admit(9, 100, 28)).toEqual({
+      version: 1,
+      sessionId: expect.stringMatching(/^[0-9a-f]{32}$/),
+      modelId: MODEL.modelId,
+      manifestHash: MODEL.manifestHash,
+      driver: peerId(9),
+      stages: [
+        { peerId: peerId(1), firstLayer: 0, endLayer: 7 },
+        { peerId: peerId(2), firstLayer: 7, endLayer: 12 },
+      ],
+      maxPositions: 128,
+      topK: 128,
+      rowEncoding: 'f16e',
+      issuedAtMs: world.nowMs,
+      expiresAtMs: world.nowMs + 7_200_000,
+    })
+  })
+
+  it('says when nobody contributes', () => {
+    expect(new World().admit(9)).toMatchObject({
+      reason: 'no-volunteers',
+      message: expect.stringMatching(/nobody is contributing.*open Contribute/),
+    })
+  })
+
+  it('says which layers are missing, and whether waiting helps', () => {
+    const world = new World()
+    world.pledge(1)
+    world.pledge(2)
+    world.serve(1)
+    expect(world.admit(9)).toMatchObject({
+      reason: 'incomplete',
+      retryAfterMs: 5_000,
+      message: expect.stringMatching(/layers 7–11.*loading/),
+    })
+    const small = new World()
+    small.pledge(1, 100)
+    expect(small.admit(9)).toMatchObject({
+      reason: 'incomplete',
+      retryAfterMs: null,
+      message: expect.stringMatching(/layers 0–11.*pledge more/),
+    })
+  })
+
+  it('refuses by name what can never be', () => {
+    const world = servedWorld()
+    expect(world.admit(9, 1_025, 0)).toMatchObject({ reason: 'prompt-too-long', message: expect.stringMatching(/1025 tokens.*1024/) })
+    expect(world.admit(9, 1_000, 25)).toMatchObject({ reason: 'too-large', message: expect.stringMatching(/room for 24/) })
+    expect(world.admit(9, 1_000, 24)).toHaveProperty('stages')
+    expect(world.admit(8, 0, 10)).toMatchObject({ reason: 'bad-request' })
+    const modelId = 'nothing' as ModelId
+    world.say(9, { type: 'admit', requestId: 'x', modelId, promptTokens: 1, maxTokens: 1 })
+    expect(world.refusals.at(-1)).toMatchObject({ requestId: 'x', reason: 'unknown-model', message: expect.stringMatching(/"nothing"/) })
+  })
+
+  it('never grants more KV than a stage has, and grants again what was given back', () => {
+    const world = servedWorld()
+    const first = world.admit(9, 500, 12)
+    const second = world.admit(8, 500, 12)
+    expect(first).toHaveProperty('stages')
+    expect(second).toHaveProperty('stages')
+    expect(world.admit(7, 1, 0)).toMatchObject({ reason: 'busy', retryAfterMs: 2_000 })
+    if ('stages' in first) world.end(first)
+    expect(world.admit(7, 500, 12)).toHaveProperty('stages')
+  })
+
+  it('believes a fresh report of less room, and forgets it when sessions change', () => {
+    const world = servedWorld()
+    world.wait(4_000)
+    world.connect(9)
+    const pong = { type: 'pong', sequence: 1, sessions: 1, kvPositionsFree: 64 } as const
+    world.say(2, pong)
+    expect(world.admit(9, 65, 0)).toMatchObject({ reason: 'busy' })
+    const grant = world.admit(9, 64, 0)
+    expect(grant).toHaveProperty('stages')
+    expect(world.admit(9, 65, 0)).toHaveProperty('stages')
+  })
+
+  it('lets a requester have four sessions open', () => {
+    const world = servedWorld()
+    const grants = Array.from({ length: 4 }, () => world.admit(9))
+    expect(world.admit(9)).toMatchObject({ reason: 'too-many-sessions' })
+    expect(world.admit(8)).toHaveProperty('stages')
+    if (grants[0] !== undefined && 'stages' in grants[0]) world.end(grants[0])
+    expect(world.admit(9)).toHaveProperty('stages')
+  })
+
+  it('frees the sessions of a requester that does not come back, and keeps those of one that does', () => {
+    const world = servedWorld()
+    world.admit(9, 500, 12)
+    world.admit(8, 500, 12)
+    world.disconnect(9)
+    world.disconnect(8)
+    world.wait(20_000)
+    world.connect(8)
+    expect(world.admit(7)).toMatchObject({ reason: 'busy' })
+    world.wait(11_000)
+    expect(world.core.summary(world.nowMs).swarms[0]?.sessions).toBe(1)
+    expect(world.admit(7)).toHaveProperty('stages')
+  })
+
+  it('frees an expired session', () => {
+    const world = servedWorld()
+    world.admit(9)
+    world.wait(7_199_000)
+    expect(world.core.summary(world.nowMs).swarms[0]?.sessions).toBe(1)
+    world.wait(1_000)
+    expect(world.core.summary(world.nowMs).swarms[0]?.sessions).toBe(0)
+  })
+
+  it('takes the requester itself as a stage only where nobody else serves', () => {
+    const world = new World({ stagesMin: 1 })
+    for (const index of [1, 2]) world.pledge(index)
+    world.serveAll()
+    expect(world.spans()).toEqual({ 1: [0, 12], 2: [0, 12] })
+    for (let session = 0; session < 3; session++) expect(world.admit(1)).toMatchObject({ stages: [{ peerId: peerId(2) }] })
+    world.disconnect(2)
+    expect(world.admit(1)).toMatchObject({ stages: [{ peerId: peerId(1) }] })
+  })
+})
