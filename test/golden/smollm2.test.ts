@@ -6,7 +6,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Span } from '../../src/model/index.ts'
 import type { Engine, Segment, Slot } from '../../src/worker/index.ts'
-import { cutSpans, loadRequest } from '../support/engineSuite.ts'
+import { cutSpans, loadRequest } from '../support/engineRuns.ts'
 import { createGpuEngine } from '../support/gpuEngine.ts'
 import { createTestOrtEngine } from '../support/ortEngine.ts'
 import { openDefaultModel, type ReferenceCase, type ReferenceStep, readReferenceCases } from '../support/smollm2.ts'

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Span } from '../../src/model/index.ts'
 import type { Engine, Segment, SegmentOutput, Slot } from '../../src/worker/index.ts'
-import { loadRequest } from './engineSuite.ts'
+import { loadRequest } from './engineRuns.ts'
 import { openTinyModel, readTinyReference, type TestModel, type TinyReference, tinyModelNames } from './tinyModels.ts'
 
 /** mean((a − b)²) / mean(b²). */

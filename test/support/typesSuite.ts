@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { tensorTypes } from '../../src/model/index.ts'
 import type { Engine } from '../../src/worker/index.ts'
 import { createCpuEngine } from '../../src/worker/index.ts'
-import { loadRequest } from './engineSuite.ts'
+import { loadRequest } from './engineRuns.ts'
 import { type RandomModelOptions, randomModel } from './randomModel.ts'
 import { normalizedError } from './tinySuite.ts'
 

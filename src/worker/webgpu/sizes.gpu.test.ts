@@ -4,7 +4,7 @@
  */
 
 import { describe, expect, it } from 'vitest'
-import { loadRequest } from '../../../test/support/engineSuite.ts'
+import { loadRequest } from '../../../test/support/engineRuns.ts'
 import { randomModel } from '../../../test/support/randomModel.ts'
 import type { TestModel } from '../../../test/support/tinyModels.ts'
 import { normalizedError } from '../../../test/support/tinySuite.ts'

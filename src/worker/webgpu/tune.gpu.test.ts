@@ -1,7 +1,7 @@
 /** Tuning: what it chooses the adapter can run, is remembered under its name, is measured anew for another; and changes no bit. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadRequest } from '../../../test/support/engineSuite.ts'
+import { loadRequest } from '../../../test/support/engineRuns.ts'
 import { randomModel } from '../../../test/support/randomModel.ts'
 import { formsFor } from '../../kernels/index.ts'
 import { nodeClock, openNodeGpu, readShader } from '../../node/index.ts'

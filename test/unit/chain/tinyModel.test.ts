@@ -7,7 +7,7 @@ import { chunkRowsFor, GREEDY, generate, LinkRouter, openLinkChain } from '../..
 import { type Clock, type ManifestHash, type ModelId, type PeerId, required, type SessionId, toHex } from '../../../src/shared/index.ts'
 import { StageHost } from '../../../src/stage/index.ts'
 import { createCpuEngine, type Engine } from '../../../src/worker/index.ts'
-import { loadRequest } from '../../support/engineSuite.ts'
+import { loadRequest } from '../../support/engineRuns.ts'
 import { openTinyModel, readTinyReference } from '../../support/tinyModels.ts'
 
 const { subtle } = globalThis.crypto
