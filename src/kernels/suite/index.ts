@@ -2,6 +2,7 @@
 
 export type { Baseline, BaselineSubject, PreparedBaseline } from './baseline.ts'
 export { caseWork, checkCase, SuiteError, type SuiteErrorReason } from './cases.ts'
+export { caseMsDone, guessCaseTime } from './caseTime.ts'
 export { type CaseComparison, compareRuns, parseRun, RUN_BYTES_MAX, type RunComparison, runToCsv, runToJson } from './files.ts'
 export { fits, isSuiteFormat, suiteFormats } from './formats.ts'
 export { decodeChoice, encodeChoice } from './link.ts'

@@ -27,10 +27,10 @@ export interface SuiteRequest {
 }
 
 /** A median of fewer says little; the issue of this suite asks for as many pairs. */
-const SAMPLES_MIN = 20
+export const SAMPLES_MIN = 20
 const SAMPLES_MAX = 101
 /** A case goes on for so long when it has its least samples. */
-const CASE_MS = 1500
+export const CASE_MS = 1500
 /** One sample takes about this long, so that what a submit costs counts little. */
 const SAMPLE_MS = 10
 const CALLS_MAX = 64

@@ -59,22 +59,24 @@ describe('benchmark store', () => {
     expect(store.getState().results.map(({ ratio }) => ratio)).toEqual([2])
   })
 
-  it('estimates the time left from the cases done, not from the measuring of the adapter', () => {
+  it('estimates the time left from the pace of the cases, not from the measuring of the adapter', () => {
     const { host, store, suite } = start()
     store.getState().start()
     const { request, say } = suite()
     const caseCount = request.cases.length
-    const secondsLeft = () => {
+    const left = () => {
       const { run } = store.getState()
-      return run.kind === 'running' ? run.secondsLeft : null
+      return run.kind === 'running' ? run.left : null
     }
     say({ kind: 'progress', progress: { caseIndex: 0, caseCount, phase: 'adapter', part: 0 } })
     host.advance(30_000)
+    say({ kind: 'adapter', adapter: FAKE_ADAPTER })
     say({ kind: 'progress', progress: { caseIndex: 0, caseCount, phase: 'preparing', part: 0 } })
-    expect(secondsLeft()).toBeNull()
+    expect(left()).toEqual({ partDone: 0, secondsLeft: null })
     host.advance(4_000)
-    say({ kind: 'progress', progress: { caseIndex: 2, caseCount, phase: 'timing', part: 0 } })
-    expect(secondsLeft()).toBeCloseTo(2 * (caseCount - 2), 6)
+    say({ kind: 'progress', progress: { caseIndex: 2, caseCount, phase: 'preparing', part: 0 } })
+    const { partDone, secondsLeft } = required(left(), 'a run')
+    expect(secondsLeft).toBeCloseTo((4 * (1 - partDone)) / partDone, 6)
   })
 
   it('cancels: what was measured stays, and a worker that does not answer is ended', () => {

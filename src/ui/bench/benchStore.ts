@@ -20,7 +20,7 @@ import {
 } from '../../kernels/suite/index.ts'
 import { type ErrorBody, TabswarmError, toErrorBody } from '../../shared/index.ts'
 import type { BenchHost, SuiteWorker } from './benchHost.ts'
-import { runSecondsLeft } from './timeLeft.ts'
+import { type RunLeft, runLeft } from './timeLeft.ts'
 
 export type RunState =
   | { readonly kind: 'idle' }
@@ -29,7 +29,7 @@ export type RunState =
       readonly cases: readonly SuiteCase[]
       /** Null until the worker has begun. */
       readonly progress: SuiteProgress | null
-      readonly secondsLeft: number | null
+      readonly left: RunLeft
       readonly cancelling: boolean
     }
   | { readonly kind: 'finished' | 'cancelled'; readonly caseCount: number }
@@ -70,6 +70,7 @@ export type BenchStore = StoreApi<BenchState>
 const CANCEL_MS = 1_500
 /** Messages of a worker come over another port than its answer, so the last may be late. */
 const SETTLE_MS = 100
+const NOTHING_DONE: RunLeft = { partDone: 0, secondsLeft: null }
 
 export function createBenchStore(host: BenchHost): BenchStore {
   let worker: SuiteWorker | null = null
@@ -89,10 +90,11 @@ export function createBenchStore(host: BenchHost): BenchStore {
       }
     }
     const showProgress = (progress: SuiteProgress, firstCaseMs: number) => {
-      const { run } = get()
+      const { run, adapter, results, comparedWithOrt: compared } = get()
       if (run.kind !== 'running') return
-      const secondsLeft = runSecondsLeft(progress.caseIndex + progress.part, progress.caseCount, host.nowMs() - firstCaseMs)
-      set({ run: { ...run, progress, secondsLeft } })
+      const { cases } = run
+      const left = adapter === null ? NOTHING_DONE : runLeft({ cases, adapter, results, compared }, progress, host.nowMs() - firstCaseMs)
+      set({ run: { ...run, progress, left } })
     }
     const end = (current: SuiteWorker, run: RunState) => {
       if (worker !== current) return
@@ -135,7 +137,7 @@ export function createBenchStore(host: BenchHost): BenchStore {
         const cases = casesOf(choice)
         if (worker !== null || cases.length === 0) return
         set({
-          run: { kind: 'running', cases, progress: null, secondsLeft: null, cancelling: false },
+          run: { kind: 'running', cases, progress: null, left: NOTHING_DONE, cancelling: false },
           adapter: null,
           results: [],
           comparedWithOrt: againstOrt,

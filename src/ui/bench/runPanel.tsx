@@ -41,13 +41,12 @@ function headline(run: Exclude<RunState, { kind: 'idle' | 'failed' }>): string {
   }
 }
 
-function Steps({ run: { cases, progress, secondsLeft } }: { readonly run: Running }) {
-  const done = progress === null ? 0 : progress.caseIndex + progress.part
+function Steps({ run: { cases, progress, left } }: { readonly run: Running }) {
   const current = progress === null || progress.phase === 'adapter' ? undefined : cases[progress.caseIndex]
   return (
     <>
       <Progress.Root size="lg">
-        <Progress.Section value={(100 * done) / cases.length} aria-label="Cases done" />
+        <Progress.Section value={100 * left.partDone} aria-label="Run done" />
       </Progress.Root>
       <Group justify="space-between" gap={4}>
         <Text size="sm">
@@ -59,7 +58,7 @@ function Steps({ run: { cases, progress, secondsLeft } }: { readonly run: Runnin
           {progress === null ? 'Starting the worker' : PHASE_WORDS[progress.phase]} …
         </Text>
         <Text size="sm" c="dimmed">
-          {secondsLeft === null ? 'Estimating the time left' : `About ${formatSeconds(secondsLeft)} left`}
+          {left.secondsLeft === null ? 'Estimating the time left' : `About ${formatSeconds(left.secondsLeft)} left`}
         </Text>
       </Group>
     </>
