@@ -29,8 +29,9 @@ export const ROWS_MAX = 2048
 export const POSITIONS_MAX = 131_072
 /** Rows of one decode group. */
 const MATVEC_ROWS_MAX = 8
-/** Head sizes that the attention kernels take. */
+/** Head sizes that the attention kernels take: whole 16 bytes of either cache, which are 8 halves. */
 const HEAD_SIZE_MAX = 256
+const HEAD_SIZE_STEP = 8
 /** Cases of one run: all presets, kernels and formats are fewer. */
 export const CASES_MAX = 4096
 
@@ -47,7 +48,8 @@ export function checkCase(entry: SuiteCase): void {
     if (shape.length !== 4) refuse('the shape of attention_decode is [positions, query heads, KV heads, head size]')
     if (!whole(positions, POSITIONS_MAX)) refuse(`positions go from 1 to ${POSITIONS_MAX}`)
     if (!whole(heads, 1024) || !whole(kvHeads, 1024) || heads % kvHeads !== 0) refuse('query heads must be a multiple of KV heads')
-    if (!whole(headSize, HEAD_SIZE_MAX) || headSize % 8 !== 0) refuse(`head sizes are multiples of 8 up to ${HEAD_SIZE_MAX}`)
+    if (!whole(headSize, HEAD_SIZE_MAX) || headSize % HEAD_SIZE_STEP !== 0)
+      refuse(`a head size of ${headSize} is no multiple of ${HEAD_SIZE_STEP} up to ${HEAD_SIZE_MAX}`)
     if (format !== 'f32' && format !== 'f16') refuse('the KV cache is of f32 or f16')
     if (rows !== 1) refuse('decode attention is timed with one row')
     return

@@ -62,6 +62,13 @@ describe('checkCase', () => {
     expect(() => checkCase({ ...attention, shape: [2048, 32, 7, 64] })).toThrow('multiple of KV heads')
     expect(() => checkCase({ ...attention, format: 'q8_0' })).toThrow('f32 or f16')
   })
+
+  it.each(['f32', 'f16'] as const)('refuses head sizes that no kernel reads from a cache of %s, by number', (format) => {
+    const withHeads = (headSize: number) => ({ kernel: 'attention_decode', format, shape: [64, 8, 2, headSize], rows: 1 }) as const
+    for (const headSize of [8, 80, 256]) expect(() => checkCase(withHeads(headSize))).not.toThrow()
+    for (const headSize of [4, 12, 36, 260, 264, 0])
+      expect(() => checkCase(withHeads(headSize))).toThrow(`a head size of ${headSize} is no multiple of 8 up to 256`)
+  })
 })
 
 describe('caseWork', () => {
