@@ -39,7 +39,7 @@ module.exports = {
     only('onnx', ['shared']),
     only('kernels', ['model', 'onnx', 'shared']),
     only('protocol', ['shared']),
-    only('worker', ['kernels', 'model', 'onnx', 'protocol', 'shared']),
+    only('worker', ['kernels', 'model', 'protocol', 'shared']),
     only('network', ['protocol', 'shared']),
     only('session', ['model', 'protocol', 'shared']),
     only('stage', ['model', 'protocol', 'shared', 'worker']),

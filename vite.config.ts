@@ -1,5 +1,21 @@
 import react from '@vitejs/plugin-react'
-import { defineConfig } from 'vite'
+import { defineConfig, type Plugin } from 'vite'
+import { compileSimdKernels } from './src/node/simdKernels.ts'
+
+const SIMD_KERNELS = 'virtual:simd-kernels'
+
+/** The kernels of tabs without a GPU, compiled from src/worker/simd/assembly. */
+function simdKernels(): Plugin {
+  return {
+    name: 'simd-kernels',
+    resolveId: (id) => (id === SIMD_KERNELS ? `\0${SIMD_KERNELS}` : null),
+    async load(id) {
+      if (id !== `\0${SIMD_KERNELS}`) return null
+      const text = async (shared: boolean) => JSON.stringify(Buffer.from(await compileSimdKernels({ shared })).toString('base64url'))
+      return `export const sharedKernels = ${await text(true)}\nexport const unsharedKernels = ${await text(false)}`
+    },
+  }
+}
 
 /**
  * The web app. No inline script and no data: URL leaves this build, so that the server can send a strict content security policy;
@@ -7,7 +23,7 @@ import { defineConfig } from 'vite'
  */
 export default defineConfig({
   plugins: [react()],
-  worker: { format: 'es' },
+  worker: { format: 'es', plugins: () => [simdKernels()] },
   build: {
     outDir: 'dist/web',
     target: 'es2022',

@@ -53,8 +53,8 @@ async function demo(options: DemoOptions): Promise<void> {
   const model = await resolveModel(options.model, progressPrinter('model'))
   const { manifest } = model.hashedManifest
   const positions = countPromptTokens(model.gguf.metadata, prompt) + options.maxTokens
-  const megabytes = (form: 'blocks' | 'f32') => Math.ceil(smallestPledgeBytes(manifest, options.tabs, positions, form) / 1e6)
-  const pledge = { engine: options.engine, pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('f32') }
+  const megabytes = (form: 'blocks' | 'unpacked') => Math.ceil(smallestPledgeBytes(manifest, options.tabs, positions, form) / 1e6)
+  const pledge = { engine: options.engine, pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('unpacked') }
   const webRoot = await ensureWebApp(printNote)
   const coordinator = await createServer({ host: '127.0.0.1', port: 0, models: [model], minStages: options.tabs, webRoot })
   try {

@@ -37,14 +37,12 @@ export async function openEngine(adapter: EngineAdapter, kv?: 'f32' | 'f16'): Pr
   return createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock, ...(kv === undefined ? {} : { kv }) })
 }
 
-/** ONNX Runtime's build for Node is the same WebAssembly that tabs load. */
+/** What a tab without a GPU computes with. */
 async function openWasmEngine(): Promise<Engine> {
   const { availableParallelism } = await import('node:os')
-  const { env, InferenceSession, Tensor } = await import('onnxruntime-web')
-  const { createOrtEngine, threadCount } = await import('../worker/index.ts')
-  const { nodeClock } = await import('../node/index.ts')
+  const { createCpuEngine, createSimdProcessor, threadCount } = await import('../worker/index.ts')
+  const { nodeClock, openSimdHost } = await import('../node/index.ts')
   const threads = threadCount({ cores: availableParallelism(), isolated: true })
-  env.wasm.numThreads = threads
   const description = `CPU (WebAssembly, ${threads} thread${threads === 1 ? '' : 's'})`
-  return createOrtEngine({ runtime: { InferenceSession, Tensor }, description, nowMs: () => nodeClock.nowMs() })
+  return createCpuEngine({ processor: createSimdProcessor(await openSimdHost(threads), description), nowMs: () => nodeClock.nowMs() })
 }

@@ -22,7 +22,18 @@ export {
   parseManifest,
   parseManifestJson,
 } from './manifest.ts'
-export { blockBytes, blockSize, dequantize, dequantizeInto, halfToFloat, tensorTypes } from './quants.ts'
+export {
+  blockBytes,
+  blockSize,
+  dequantize,
+  dequantizeInto,
+  type Groups,
+  groupedFormat,
+  halfToFloat,
+  readGroups,
+  tensorTypes,
+  unpackedBytes,
+} from './quants.ts'
 export {
   headMultiplyAccumulates,
   isFirstSpan,

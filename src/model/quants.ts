@@ -5,14 +5,14 @@
  */
 
 import { assert } from '../shared/index.ts'
-import type { BlockFormat } from './quants/block.ts'
+import type { BlockFormat, GroupedFormat, Groups } from './quants/block.ts'
 import { BF16, F16, F32 } from './quants/floats.ts'
 import { Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from './quants/kBlocks.ts'
 import { Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from './quants/plainBlocks.ts'
 import { IQ4_NL, IQ4_XS, MXFP4 } from './quants/tableBlocks.ts'
 import type { TensorType } from './types.ts'
 
-export { halfToFloat } from './quants/block.ts'
+export { type GroupedFormat, type Groups, halfToFloat } from './quants/block.ts'
 
 const formats: Readonly<Record<TensorType, BlockFormat>> = {
   F32,
@@ -47,6 +47,34 @@ export function blockSize(type: TensorType): number {
 /** Bytes of one block. */
 export function blockBytes(type: TensorType): number {
   return formats[type].bytes
+}
+
+/** How a quantized type's values are made of integers; null in types of floats. */
+export function groupedFormat(type: TensorType): GroupedFormat | null {
+  return formats[type].grouped
+}
+
+/** Bytes of `count` values taken apart: an i8 each with f32 scales and minimums of their groups; f32 in types of floats. */
+export function unpackedBytes(type: TensorType, count: number): number {
+  const { grouped } = formats[type]
+  if (grouped === null) return 4 * count
+  return count + 4 * (count / grouped.groupSize) * (grouped.hasMinimums ? 2 : 1)
+}
+
+/**
+ * Takes `count` values apart, whole blocks of a quantized type that begin at byte `from`: quants are written from `at`, scales and
+ * minimums from `at` / group size.
+ */
+export function readGroups(type: TensorType, bytes: Uint8Array, from: number, into: Groups, at: number, count: number): void {
+  const { elements, bytes: bytesPerBlock, grouped } = formats[type]
+  assert(grouped !== null, `${type} has no groups`)
+  const blocks = count / elements
+  assert(Number.isInteger(blocks), `${count} values are not whole blocks of ${type}`)
+  assert(from + blocks * bytesPerBlock <= bytes.byteLength && at + count <= into.quants.length, `${count} values of ${type} at ${at}`)
+  for (let block = 0; block < blocks; block++) {
+    const first = at + block * elements
+    grouped.readBlock(bytes, from + block * bytesPerBlock, into, first, first / grouped.groupSize)
+  }
 }
 
 /** The f32 values of whole blocks, in the order of their columns. `bytes` may begin anywhere in its buffer. */

@@ -17,5 +17,6 @@ export { isPulled, modelPath, type PullOptions, pullModel } from './modelStore.t
 export { openOnnxRuntime } from './onnxRuntime.ts'
 export { type OpenedModel, openModel, type ResolvedModel, resolveModel } from './resolveModel.ts'
 export { readShader } from './shaderFiles.ts'
+export { openSimdHost } from './simdHost.ts'
 export { openRequesterTab, openVolunteerTab, type RequesterTab, type TabOptions, type VolunteerTab } from './tabs.ts'
 export { ensureWebApp } from './webApp.ts'

@@ -1,6 +1,6 @@
 /**
- * Which engine a tab computes with. A hardware GPU is taken as it is: no processor comes near, and probing one would download ONNX Runtime
- * for nothing. A software adapter and the WebAssembly engine are both measured, and the faster one serves.
+ * Which engine a tab computes with. A hardware GPU is taken as it is: no processor comes near, and probing one would cost its owner
+ * time for nothing. A software adapter and the WebAssembly engine are both measured, and the faster one serves.
  */
 
 import { TabswarmError } from '../shared/index.ts'

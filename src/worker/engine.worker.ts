@@ -6,15 +6,15 @@ import { EngineHost } from '../peer/index.ts'
 import { type Clock, TabswarmError } from '../shared/index.ts'
 import {
   chooseEngine,
-  createOrtEngine,
+  createCpuEngine,
+  createSimdProcessor,
   createTuner,
   createWebGpuEngine,
   type EngineChoice,
   KERNEL_VERSION,
   measureMacsPerSecond,
-  measureWasmMacsPerSecond,
+  measureSimdMacsPerSecond,
   type OpenedEngine,
-  type OrtRuntime,
   openDevice,
   openTuningStore,
   openWeightCache,
@@ -57,29 +57,34 @@ async function openWebGpu(): Promise<OpenedEngine> {
   return { engine, adapter: description, software, macsPerSecond }
 }
 
-let wasmRuntime: Promise<OrtRuntime> | null = null
-
 async function openWasm(asked?: number): Promise<OpenedEngine> {
   const threads = asked ?? threadCount({ cores: navigator.hardwareConcurrency, isolated: self.crossOriginIsolated })
-  // Its files are downloaded now, and not again for a second contribution of the same worker.
-  wasmRuntime ??= import('./wasmRuntime.ts').then(({ startWasmRuntime }) => startWasmRuntime(threads))
-  const runtime = await wasmRuntime
+  const { openSimdHost } = await import('./simd/openSimdHost.ts')
+  const host = await openSimdHost(threads)
   const nowMs = () => clock.nowMs()
   const adapter = `CPU (WebAssembly, ${threads} thread${threads === 1 ? '' : 's'})`
-  const macsPerSecond = await measureWasmMacsPerSecond(runtime, nowMs)
-  return { engine: createOrtEngine({ runtime, description: adapter, nowMs, pause: taskPause() }), adapter, software: true, macsPerSecond }
+  const macsPerSecond = measureSimdMacsPerSecond(host, nowMs)
+  const engine = createCpuEngine({ processor: createSimdProcessor(host, adapter), nowMs, pause: taskPause() })
+  return { engine, adapter, software: true, macsPerSecond }
 }
+
+/** A message waits no longer than this for a pass. */
+const PAUSE_EVERY_MS = 4
 
 /** Lets waiting messages be handled; a timer would wait four milliseconds. */
 function taskPause(): () => Promise<void> {
   const { port1, port2 } = new MessageChannel()
   const waiting: (() => void)[] = []
   port1.onmessage = () => waiting.shift()?.()
-  return () =>
-    new Promise((resolve) => {
+  let lastMs = 0
+  return async () => {
+    if (clock.nowMs() - lastMs < PAUSE_EVERY_MS) return
+    await new Promise<void>((resolve) => {
       waiting.push(resolve)
       port2.postMessage(null)
     })
+    lastMs = clock.nowMs()
+  }
 }
 
 async function openEngine(choice: EngineChoice, threads?: number) {

@@ -34,8 +34,8 @@ function watch(page: Page): void {
 }
 
 async function openVolunteers(count: number, engine: EngineChoice): Promise<VolunteerTab[]> {
-  const megabytes = (form: 'blocks' | 'f32') => Math.ceil(smallestPledgeBytes(manifest, 2, 0, form) / 1e6)
-  const pledge = { pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('f32'), engine }
+  const megabytes = (form: 'blocks' | 'unpacked') => Math.ceil(smallestPledgeBytes(manifest, 2, 0, form) / 1e6)
+  const pledge = { pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('unpacked'), engine }
   const open = async () => {
     const tab = await openVolunteerTab(browser, { url: server.url, latencyMs: 0, ...pledge })
     watch(tab.page)

@@ -14,11 +14,12 @@ import {
   type ModelConfig,
   type Span,
   spanParts,
+  unpackedBytes,
 } from '../../model/index.ts'
 import { KV_BLOCK_POSITIONS, KV_POSITIONS_MIN, KV_POSITIONS_WANTED } from './limits.ts'
 
-/** How an engine keeps weights: in the file's blocks as a GPU lays them, or as f32 as the engine without a GPU does. */
-export type WeightForm = 'blocks' | 'f32'
+/** How an engine keeps weights: in the file's blocks as a GPU lays them, or taken apart as the engine without a GPU does. */
+export type WeightForm = 'blocks' | 'unpacked'
 
 /** What a peer has for layers. */
 export interface Room {
@@ -53,8 +54,6 @@ export interface ModelCosts {
 const LAYOUT_GROWTH = 1.05
 /** Rows of one prompt pass, over which an engine's scratch buffers reach. */
 const SCRATCH_ROWS = 128
-/** Bytes of dequantized weights for each column of the widest matrix: a panel of 64 outputs in f32. */
-const PANEL_BYTES_PER_COLUMN = 4 * 64
 /** What is noted of each row for each expert that it uses. */
 const EXPERT_ROUTE_VALUES = 8
 /** Buffers of fixed size, metadata of a pass, partial sums of attention. */
@@ -62,22 +61,25 @@ const SCRATCH_FIXED_BYTES = 8 * 1024 * 1024
 /** Rows whose logits an engine computes at a time, in three buffers: logits, output, readback. */
 const LOGIT_ROWS = 3 * 8
 
-/** What the engine without a GPU takes for its code, and for each of the graphs that it cuts a layer into. */
+/** What the engine without a GPU takes for its code and for the threads of a large machine. */
 const WASM_FIXED_BYTES = 36 * 1024 * 1024
-const WASM_GRAPH_BYTES = 32 * 1024
-/** Rows of one prompt that attend together there, over all blocks at once. */
-const WASM_TILE_ROWS = 32
-/** Rows whose logits exist there at a time, twice. */
-const WASM_LOGIT_ROWS = 2 * 8
-/** The head is loaded there in pieces of so many bytes, each of which exists twice meanwhile. */
-const WASM_HEAD_BYTES = 2 * 32 * 1024 * 1024
+/** Threads of a large machine, each of which keeps the scores of its row there. */
+const WASM_THREADS = 8
+/** Rows of one pass there. */
+const WASM_ROWS = 64
+/** Columns of the smallest group, for whose sum there is room. */
+const WASM_GROUP_COLUMNS = 16
+/** Rows whose logits exist there at a time. */
+const WASM_LOGIT_ROWS = 8
+/** What each tensor's parts waste there between them. */
+const WASM_TENSOR_BYTES = 3 * 128
 
 export function costsOf(manifest: Manifest): ModelCosts {
   const { config } = manifest
   return {
     layerCount: config.layerCount,
     contextLength: config.contextLength,
-    forms: { blocks: blockCosts(manifest), f32: f32Costs(manifest) },
+    forms: { blocks: blockCosts(manifest), unpacked: unpackedCosts(manifest) },
     kvBytesPerPositionPerLayer: 2 * 4 * attentionWidths(config).kv,
     macsPerLayer: layerMultiplyAccumulates(config),
     headMacs: headMultiplyAccumulates(config),
@@ -97,22 +99,18 @@ function blockCosts(manifest: Manifest): FormCosts {
   }
 }
 
-/** The embedding stays in the file's blocks there; a tied head is a copy of its own. */
-function f32Costs(manifest: Manifest): FormCosts {
+/** An embedding that is not the head too stays in the file's blocks there. */
+function unpackedCosts(manifest: Manifest): FormCosts {
   const { config } = manifest
   const inFile = partBytes(manifest, fileBytes)
-  const asF32 = partBytes(manifest, f32Bytes)
-  const expertCount = config.experts?.count ?? 0
-  const dense = partBytes(manifest, (tensor) => (isExperts(tensor) ? 0 : f32Bytes(tensor))).layerBytes
-  const largestGraph = Math.max(dense, (asF32.layerBytes - dense) / Math.max(1, expertCount))
+  const apart = partBytes(manifest, ({ type, shape }) => WASM_TENSOR_BYTES + unpackedBytes(type, elementCount(shape)))
   return {
-    layerBytes: asF32.layerBytes + (2 + expertCount) * WASM_GRAPH_BYTES,
+    layerBytes: apart.layerBytes,
     embeddingBytes: inFile.embeddingBytes,
-    headBytes: asF32.headBytes,
-    sharedHeadBytes: 0,
-    // A graph exists twice while it is loaded, beside what it is made of.
-    scratchBytes: Math.ceil(WASM_FIXED_BYTES + Math.max(2 * largestGraph + inFile.layerBytes, wasmPassBytes(config))),
-    headScratchBytes: WASM_LOGIT_ROWS * 4 * config.vocabularySize + inFile.headBytes + Math.max(0, WASM_HEAD_BYTES - 2 * largestGraph),
+    headBytes: apart.headBytes,
+    sharedHeadBytes: config.tiedHead ? inFile.embeddingBytes : 0,
+    scratchBytes: Math.ceil(WASM_FIXED_BYTES + wasmPassBytes(config)),
+    headScratchBytes: WASM_LOGIT_ROWS * 4 * config.vocabularySize,
   }
 }
 
@@ -120,13 +118,8 @@ function fileBytes({ byteLength }: ManifestTensor): number {
   return byteLength
 }
 
-function f32Bytes({ shape }: ManifestTensor): number {
-  return 4 * shape.reduce((product, size) => product * size, 1)
-}
-
-/** Matrices of all experts in one tensor have a third axis. */
-function isExperts({ shape }: ManifestTensor): boolean {
-  return shape.length === 3
+function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1)
 }
 
 /** Bytes of a model's parts, by what one tensor takes. */
@@ -152,17 +145,18 @@ function scratchBytes(config: ModelConfig): number {
   const used = experts?.used ?? 1
   const routed = experts === null ? 0 : 2 * experts.count + used * (width + EXPERT_ROUTE_VALUES)
   const rowValues = 8 * width + 2 * query + 2 * kv + 3 * used * feedForwardWidth + routed
-  const columnsMax = Math.max(width, query, feedForwardWidth)
-  return 4 * SCRATCH_ROWS * rowValues + PANEL_BYTES_PER_COLUMN * columnsMax + SCRATCH_FIXED_BYTES
+  return 4 * SCRATCH_ROWS * rowValues + SCRATCH_FIXED_BYTES
 }
 
-/** What a pass of the engine without a GPU needs: rows through the widest layer, and a tile's scores over the whole context. */
+/** What a pass of the engine without a GPU needs: rows through the widest layer with their sums by groups, scores over the whole context. */
 function wasmPassBytes(config: ModelConfig): number {
+  const { width, feedForwardWidth, ropeDimensions } = config
   const { query, kv } = attentionWidths(config)
   const positions = Math.max(kvPositionsMin(config), Math.min(KV_POSITIONS_WANTED, config.contextLength))
-  const row = 6 * config.width + 6 * query + 4 * kv + 5 * config.feedForwardWidth
-  const tile = positions * (WASM_TILE_ROWS * (4 * config.headCount + query / KV_BLOCK_POSITIONS) + 4 * kv)
-  return 4 * (SCRATCH_ROWS * row + tile)
+  const experts = config.experts?.count ?? 0
+  const row = 3 * width + 2 * query + 2 * kv + 2 * feedForwardWidth + 2 * ropeDimensions + experts + width
+  const sums = Math.max(width, query, feedForwardWidth) / WASM_GROUP_COLUMNS
+  return 4 * (WASM_ROWS * (row + sums) + WASM_THREADS * positions + config.vocabularySize / 1024)
 }
 
 /** Bytes of a span whatever its layers: ends and scratch. */

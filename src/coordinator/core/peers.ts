@@ -97,7 +97,7 @@ export function suspend(peer: PeerRecord, nowMs: number): void {
 
 /** How an engine keeps weights: see worker/. */
 export function weightFormOf(engine: Pledge['engine']): WeightForm {
-  return engine === 'wasm' ? 'f32' : 'blocks'
+  return engine === 'wasm' ? 'unpacked' : 'blocks'
 }
 
 /** May hold layers. */

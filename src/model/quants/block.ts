@@ -6,20 +6,63 @@ export interface BlockFormat {
   readonly bytes: number
   /** Writes the values of `blocks` blocks, which begin at `from`, to `into` from `at`. */
   readonly decode: (bytes: Uint8Array, from: number, into: Float32Array, at: number, blocks: number) => void
+  /** How a value is made of integers; null in types whose values are floats. */
+  readonly grouped: GroupedFormat | null
 }
 
-/** A format by its single block. */
-export function blockFormat(
-  elements: number,
-  bytesPerBlock: number,
-  decodeBlock: (bytes: Uint8Array, from: number, into: Float32Array, at: number) => void,
-): BlockFormat {
+/** A quantized format taken apart: value = quant · scale + minimum, one scale and minimum a group of columns. */
+export interface GroupedFormat {
+  /** Columns that share a scale. */
+  readonly groupSize: 16 | 32
+  /** Whether groups have minimums; without, nothing is added. */
+  readonly hasMinimums: boolean
+  /** Writes the groups of one block, which begins at byte `from`: quants from `at`, scales and minimums from `group`. */
+  readonly readBlock: (bytes: Uint8Array, from: number, into: Groups, at: number, group: number) => void
+}
+
+/** Quantized values by their parts. Every scale and minimum of a format is exact in f32. */
+export interface Groups {
+  readonly quants: Int8Array
+  readonly scales: Float32Array
+  /** Empty in formats without. */
+  readonly minimums: Float32Array
+}
+
+/**
+ * A format by its single block. A product of quant and scale has at most 24 significant bits and is exact in f32: only the
+ * sum with a minimum rounds, as in C, fused or not.
+ */
+export function groupedFormat(elements: number, bytesPerBlock: number, grouped: GroupedFormat): BlockFormat {
+  const { groupSize, hasMinimums } = grouped
+  const groups = elements / groupSize
+  const block: Groups = {
+    quants: new Int8Array(elements),
+    scales: new Float32Array(groups),
+    minimums: new Float32Array(hasMinimums ? groups : 0),
+  }
   return {
     elements,
     bytes: bytesPerBlock,
-    decode: (bytes, from, into, at, blocks) => {
-      for (let block = 0; block < blocks; block++) decodeBlock(bytes, from + bytesPerBlock * block, into, at + elements * block)
+    grouped,
+    decode(bytes, from, into, at, blocks) {
+      for (let index = 0; index < blocks; index++) {
+        grouped.readBlock(bytes, from + bytesPerBlock * index, block, 0, 0)
+        widen(block, groupSize, hasMinimums, into, at + elements * index)
+      }
     },
+  }
+}
+
+function widen({ quants, scales, minimums }: Groups, groupSize: number, hasMinimums: boolean, into: Float32Array, at: number): void {
+  for (let group = 0; group < scales.length; group++) {
+    const scale = scales[group] ?? 0
+    const first = group * groupSize
+    if (hasMinimums) {
+      const minimum = minimums[group] ?? 0
+      for (let column = first; column < first + groupSize; column++) into[at + column] = (quants[column] ?? 0) * scale + minimum
+      continue
+    }
+    for (let column = first; column < first + groupSize; column++) into[at + column] = (quants[column] ?? 0) * scale
   }
 }
 

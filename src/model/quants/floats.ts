@@ -5,6 +5,7 @@ import { type BlockFormat, halfTable } from './block.ts'
 export const F32: BlockFormat = {
   elements: 1,
   bytes: 4,
+  grouped: null,
   decode: (bytes, from, into, at, count) => {
     new Uint8Array(into.buffer, into.byteOffset + 4 * at, 4 * count).set(bytes.subarray(from, from + 4 * count))
   },
@@ -13,6 +14,7 @@ export const F32: BlockFormat = {
 export const F16: BlockFormat = {
   elements: 1,
   bytes: 2,
+  grouped: null,
   decode: (bytes, from, into, at, count) => {
     const halves = halfTable()
     for (let index = 0; index < count; index++) {
@@ -26,6 +28,7 @@ export const F16: BlockFormat = {
 export const BF16: BlockFormat = {
   elements: 1,
   bytes: 2,
+  grouped: null,
   decode: (bytes, from, into, at, count) => {
     const target = new Uint32Array(into.buffer, into.byteOffset + 4 * at, count)
     for (let index = 0; index < count; index++) {

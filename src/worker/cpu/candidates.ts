@@ -1,15 +1,22 @@
 /** From all logits of a position to what the last stage returns: the k best and the logsumexp. */
 
 import type { Candidates } from '../engine.ts'
+import { sumPowers } from './math.ts'
 
-/** `logits` [vocabulary], all finite. Best first, equal logits by the lower id. The logsumexp is summed in f64 and rounded to f32, as it travels. */
-export function bestCandidates(position: number, logits: Float32Array, topK: number): Candidates {
+/**
+ * `logits` [vocabulary], all finite. Best first, equal logits by the lower id. The logsumexp is rounded to f32, as it travels; `powers`
+ * gives Σ e^(logit − greatest).
+ */
+export function bestCandidates(
+  position: number,
+  logits: Float32Array,
+  topK: number,
+  powers: (logits: Float32Array, greatest: number, count: number) => number = sumPowers,
+): Candidates {
   const ids = new Uint32Array(topK)
   const best = new Float32Array(topK).fill(Number.NEGATIVE_INFINITY)
-  let maximum = Number.NEGATIVE_INFINITY
   for (let id = 0; id < logits.length; id++) {
     const logit = logits[id] ?? 0
-    maximum = Math.max(maximum, logit)
     if (id >= topK && !(logit > (best[topK - 1] ?? 0))) continue
     let rank = Math.min(id, topK - 1)
     for (; rank > 0 && logit > (best[rank - 1] ?? 0); rank--) {
@@ -19,7 +26,7 @@ export function bestCandidates(position: number, logits: Float32Array, topK: num
     best[rank] = logit
     ids[rank] = id
   }
-  let sum = 0
-  for (const logit of logits) sum += Math.exp(logit - maximum)
-  return { position, logSumExp: Math.fround(maximum + Math.log(sum)), ids, logits: best }
+  const greatest = best[0] ?? 0
+  const logSumExp = Math.fround(greatest + Math.log(powers(logits, greatest, logits.length)))
+  return { position, logSumExp, ids, logits: best }
 }

@@ -1,7 +1,7 @@
 /**
- * The CPU twin of the WGSL engine: the same interface, batch rules and accounting, plain loops inside. It is the truth that
- * the GPU is tested against, and runs chains in tests where there is no GPU. One row's result never depends on its neighbours:
- * every sum has one order.
+ * The engine of a tab without a GPU, and its twin that everything is tested against: one forward pass over the arithmetic of a processor.
+ * The same interface, batch rules and accounting as the WGSL engine's. One row's result never depends on its neighbours: every sum
+ * has one order.
  */
 
 import type { Span } from '../../model/index.ts'
@@ -10,28 +10,30 @@ import { checkBatch } from '../batch.ts'
 import type { Engine, EngineInfo, EngineUsage, ForwardResult, LoadRequest, Segment, Slot } from '../engine.ts'
 import { EngineError } from '../errors.ts'
 import { blockUsage } from '../kvBlocks.ts'
-import { assertFits, buildModel, type CpuModel } from './cpuModel.ts'
+import { type CpuModel, loadCpuModel } from './cpuModel.ts'
 import { runPass } from './pass.ts'
-import { loadCpuWeights } from './weights.ts'
+import { plainProcessor } from './plain.ts'
+import type { Processor } from './processor.ts'
 
 export interface CpuEngineOptions {
+  /** Without: plain TypeScript, exact and slow. */
+  readonly processor?: Processor
   /** Milliseconds, for ForwardResult.computeMs. */
   readonly nowMs: () => number
   /** Awaited between layers, so that a page's or a worker's events are not kept waiting for a whole pass. */
   readonly pause?: () => Promise<void>
 }
 
-const info: EngineInfo = { engine: 'cpu', adapter: 'CPU (JavaScript)', numericClass: 'cpu-f64-2', kvType: 'f32' }
-
 export function createCpuEngine(options: CpuEngineOptions): Engine {
   return new CpuEngine(options)
 }
 
 class CpuEngine implements Engine {
-  readonly info = info
+  readonly info: EngineInfo
   /** A CPU is not lost. */
   readonly lost = new Promise<never>(() => undefined)
   readonly #options: CpuEngineOptions
+  readonly #processor: Processor
   #model: CpuModel | null = null
   /** Rises with each load, unload and dispose: what was under way notices. */
   #generation = 0
@@ -39,6 +41,8 @@ class CpuEngine implements Engine {
 
   constructor(options: CpuEngineOptions) {
     this.#options = options
+    this.#processor = options.processor ?? plainProcessor
+    this.info = this.#processor.info
   }
 
   async load(request: LoadRequest): Promise<void> {
@@ -46,14 +50,17 @@ class CpuEngine implements Engine {
     assert(open === 0, `load with ${open} open slots`)
     this.unload()
     const generation = this.#generation
-    assertFits(request)
-    const weights = await loadCpuWeights(request)
-    if (generation !== this.#generation) throw new EngineError('aborted', 'the span was unloaded while it was loading')
-    this.#model = buildModel(request, weights)
+    const model = await loadCpuModel(this.#processor, request)
+    if (generation !== this.#generation) {
+      model.arithmetic.release()
+      throw new EngineError('aborted', 'the span was unloaded while it was loading')
+    }
+    this.#model = model
   }
 
   unload(): void {
     this.#generation++
+    this.#model?.arithmetic.release()
     this.#model = null
   }
 
@@ -90,17 +97,18 @@ class CpuEngine implements Engine {
   }
 
   usage(): EngineUsage {
-    const model = this.#model
+    const memory = this.#model?.memory
     return {
-      weightBytes: model?.weights.byteLength ?? 0,
-      kvBytes: model?.kvBytes ?? 0,
-      scratchBytes: model === null ? 0 : model.scratch.byteLength + model.logits.byteLength,
-      ...blockUsage(model?.slots),
+      weightBytes: memory?.weightBytes ?? 0,
+      kvBytes: memory?.kvBytes ?? 0,
+      scratchBytes: memory?.scratchBytes ?? 0,
+      ...blockUsage(this.#model?.slots),
     }
   }
 
   dispose(): void {
     this.unload()
+    this.#processor.dispose()
   }
 
   #loaded(): CpuModel {

@@ -1,27 +1,32 @@
-/** The feed-forward of a layer in the CPU twin: dense, or a mixture of experts. */
+/** The feed-forward of a layer: dense, or a mixture of experts. */
 
 import type { ModelConfig } from '../../model/index.ts'
 import { required } from '../../shared/index.ts'
-import { gateUp } from './math.ts'
+import type { Arithmetic } from './processor.ts'
 import type { CpuScratch } from './scratch.ts'
 import type { Experts, GatedMatrices } from './weights.ts'
 
-type Activation = 'silu' | 'gelu'
+/** What both forms compute with. */
+export interface FeedForwardPorts {
+  readonly config: ModelConfig
+  readonly arithmetic: Arithmetic
+  readonly activation: 'silu' | 'gelu'
+  readonly scratch: CpuScratch
+}
 
-/** delta = down·(activation(gate·x) · up·x) for `count` rows of `s.normed`. */
-export function runDense(config: ModelConfig, dense: GatedMatrices, activation: Activation, count: number, s: CpuScratch): void {
+/** delta = down·(activation(gate·x) · up·x) for `count` rows of the scratch's `normed`. */
+export function runDense({ config, arithmetic, activation, scratch: s }: FeedForwardPorts, dense: GatedMatrices, count: number): void {
   dense.gate.multiply(s.normed, count, s.gate)
   dense.up.multiply(s.normed, count, s.up)
-  gateUp(activation, s.gate, s.up, count * config.feedForwardWidth)
+  arithmetic.gateUp(activation, s.gate, s.up, count * config.feedForwardWidth)
   dense.down.multiply(s.gate, count, s.delta)
 }
 
 /** delta = the sum of the chosen experts' outputs, each times its share: row by row, best expert first. */
-export function runExperts(config: ModelConfig, experts: Experts, activation: Activation, count: number, s: CpuScratch): void {
+export function runExperts({ config, arithmetic, activation, scratch: s }: FeedForwardPorts, experts: Experts, count: number): void {
   const { width, feedForwardWidth } = config
   const all = experts.each.length
   experts.router.multiply(s.normed, count, s.router)
-  const output = new Float32Array(width)
   for (let row = 0; row < count; row++) {
     const x = s.normed.subarray(row * width, (row + 1) * width)
     const sums = new Float64Array(width)
@@ -29,9 +34,9 @@ export function runExperts(config: ModelConfig, experts: Experts, activation: Ac
       const { gate, up, down } = required(experts.each[expert], `expert ${expert}`)
       gate.multiply(x, 1, s.gate)
       up.multiply(x, 1, s.up)
-      gateUp(activation, s.gate, s.up, feedForwardWidth)
-      down.multiply(s.gate, 1, output)
-      for (let i = 0; i < width; i++) sums[i] = (sums[i] ?? 0) + share * (output[i] ?? 0)
+      arithmetic.gateUp(activation, s.gate, s.up, feedForwardWidth)
+      down.multiply(s.gate, 1, s.expert)
+      for (let i = 0; i < width; i++) sums[i] = (sums[i] ?? 0) + share * (s.expert[i] ?? 0)
     }
     s.delta.set(sums, row * width)
   }

@@ -1,17 +1,17 @@
 import { expect, it } from 'vitest'
 import { randomModel } from '../../../test/support/randomModel.ts'
 import { dequantize, type TensorType, tensorTypes } from '../../model/index.ts'
-import { Matrix } from './matrix.ts'
+import { FileMatrix } from './matrix.ts'
 
 const model = randomModel({ seed: 3, types: tensorTypes })
 const { signal } = new AbortController()
 
-async function matrixOf(type: TensorType): Promise<{ matrix: Matrix; values: Float32Array; columns: number; rows: number }> {
+async function matrixOf(type: TensorType): Promise<{ matrix: FileMatrix; values: Float32Array; columns: number; rows: number }> {
   const tensor = model.manifest.tensors.find((candidate) => candidate.type === type && candidate.shape.length === 2)
   if (tensor === undefined) throw new Error(`no matrix of ${type}`)
   const bytes = await model.loadTensor(tensor, signal)
   const [columns = 0, rows = 0] = tensor.shape
-  return { matrix: Matrix.ofTensor(tensor, bytes), values: dequantize(type, bytes), columns, rows }
+  return { matrix: FileMatrix.ofTensor(tensor, bytes), values: dequantize(type, bytes), columns, rows }
 }
 
 it.each(tensorTypes)('reads rows of %s as the model folder dequantizes them', async (type) => {

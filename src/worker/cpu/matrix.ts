@@ -1,16 +1,15 @@
 /**
- * Matrix: a weight tensor as its file's bytes, multiplied on the CPU. Each row is dequantized when it is needed, so that the twin's memory is
- * the model's own size. Sums are f64, in an order that depends on the number of columns alone; results are rounded to f32.
+ * A weight tensor as its file's bytes. Each row is dequantized when it is needed, so that the twin's memory is the model's own
+ * size. Sums are f64, in an order that depends on the number of columns alone; results are rounded to f32.
  */
 
 import { blockBytes, blockSize, dequantizeInto, type ManifestTensor, type TensorType } from '../../model/index.ts'
 import { assert } from '../../shared/index.ts'
+import type { Matrix } from './processor.ts'
 
-export class Matrix {
+export class FileMatrix implements Matrix {
   readonly type: TensorType
-  /** Outputs. */
   readonly rows: number
-  /** Inputs, contiguous. */
   readonly columns: number
   readonly #bytes: Uint8Array
   readonly #rowBytes: number
@@ -26,9 +25,9 @@ export class Matrix {
   }
 
   /** A whole tensor; of one with three axes (experts), the rows of all slices one after another. */
-  static ofTensor({ type, shape }: ManifestTensor, bytes: Uint8Array): Matrix {
+  static ofTensor({ type, shape }: ManifestTensor, bytes: Uint8Array): FileMatrix {
     const [columns = 0, ...others] = shape
-    return new Matrix(
+    return new FileMatrix(
       type,
       columns,
       others.reduce((product, size) => product * size, 1),
@@ -36,20 +35,17 @@ export class Matrix {
     )
   }
 
-  /** `count` of the rows, without a copy. */
-  slice(firstRow: number, count: number): Matrix {
+  slice(firstRow: number, count: number): FileMatrix {
     assert(firstRow >= 0 && firstRow + count <= this.rows, `rows ${firstRow} to ${firstRow + count} of ${this.rows}`)
     const bytes = this.#bytes.subarray(firstRow * this.#rowBytes, (firstRow + count) * this.#rowBytes)
-    return new Matrix(this.type, this.columns, count, bytes)
+    return new FileMatrix(this.type, this.columns, count, bytes)
   }
 
-  /** Writes row `row` as `columns` f32 values to `into` from `at`. */
   readRow(row: number, into: Float32Array, at: number): void {
     assert(row >= 0 && row < this.rows, `row ${row} of ${this.rows}`)
     dequantizeInto(this.type, this.#bytes, row * this.#rowBytes, into, at, this.columns)
   }
 
-  /** y = W·x for `count` rows of x [count, columns]; y is [count, rows]. */
   multiply(x: Float32Array, count: number, y: Float32Array): void {
     const { columns, rows } = this
     const weights = new Float32Array(columns)

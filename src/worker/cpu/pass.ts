@@ -1,5 +1,5 @@
 /**
- * One forward pass of the CPU twin: reads the segments' inputs, runs the rows layer by layer, and makes the outputs. Rows of
+ * One forward pass on a processor: reads the segments' inputs, runs the rows layer by layer, and makes the outputs. Rows of
  * segments with the same span go together, at most CPU_PASS_ROWS at once, each segment's in order of position. A slot's
  * length moves only when the whole pass has succeeded.
  */
@@ -10,10 +10,10 @@ import { required, TabswarmError } from '../../shared/index.ts'
 import { segmentRows } from '../batch.ts'
 import type { Candidates, Segment, SegmentOutput } from '../engine.ts'
 import { EngineError } from '../errors.ts'
-import type { CpuRow } from './attention.ts'
 import { bestCandidates } from './candidates.ts'
 import { CPU_HEAD_ROWS, CPU_PASS_ROWS, type CpuModel } from './cpuModel.ts'
-import { runHead, runLayer } from './transformer.ts'
+import type { CpuRow } from './processor.ts'
+import { runHead, runLayer, takeRows } from './transformer.ts'
 
 /** A segment under way: its residual rows pile up in `x` [rowCount, width]. */
 interface Work {
@@ -80,8 +80,8 @@ function groupBySpan(works: readonly Work[]): Work[][] {
 }
 
 async function runGroup(model: CpuModel, works: readonly Work[], pause: () => Promise<void>): Promise<void> {
-  const { config, scratch, weights } = model
-  const { width } = config
+  const { scratch } = model
+  const { width } = model.config
   const all = works.flatMap((work) => work.rows.map((row, index) => ({ row, x: work.x.subarray(index * width, (index + 1) * width) })))
   const { span } = required(all[0], 'a row').row.slot
   for (let from = 0; from < all.length; from += CPU_PASS_ROWS) {
@@ -90,10 +90,10 @@ async function runGroup(model: CpuModel, works: readonly Work[], pause: () => Pr
     part.forEach(({ x }, index) => {
       scratch.x.set(x, index * width)
     })
+    takeRows(model, rows)
     for (let layer = span.firstLayer; layer < span.endLayer; layer++) {
       await pause()
-      const kv = required(model.kv.get(layer), `KV of layer ${layer}`)
-      runLayer(config, required(weights.layers.get(layer), `layer ${layer}`), kv, rows, scratch)
+      runLayer(model, layer, rows)
     }
     part.forEach(({ x }, index) => {
       x.set(scratch.x.subarray(index * width, (index + 1) * width))
@@ -109,27 +109,30 @@ function finishWork(model: CpuModel, { segment, rows, x }: Work): SegmentOutput 
     return { kind: 'rows', bytes: encodeRows(output.encoding, x, width) }
   }
   const first = rows.length - output.resultCount
+  const powers = model.arithmetic.sumPowers.bind(model.arithmetic)
   const positions: Candidates[] = []
   const values = new Float32Array(output.kind === 'logits' ? output.resultCount * vocabularySize : 0)
   for (let done = 0; done < output.resultCount; done += CPU_HEAD_ROWS) {
     const count = Math.min(CPU_HEAD_ROWS, output.resultCount - done)
     const from = first + done
-    const logits = model.logits.subarray(0, count * vocabularySize)
-    const head = required(model.weights.head, 'the head')
-    runHead(model.config, head, x.subarray(from * width, (from + count) * width), count, model.scratch.normed, logits)
+    model.scratch.x.set(x.subarray(from * width, (from + count) * width))
+    const logits = runHead(model, count)
     assertFinite(logits, segment)
     if (output.kind === 'logits') values.set(logits, done * vocabularySize)
     else
       for (let row = 0; row < count; row++) {
         const own = logits.subarray(row * vocabularySize, (row + 1) * vocabularySize)
-        positions.push(bestCandidates(segment.firstPosition + from + row, own, output.topK))
+        positions.push(bestCandidates(segment.firstPosition + from + row, own, output.topK, powers))
       }
   }
   return output.kind === 'logits' ? { kind: 'logits', values } : { kind: 'candidates', positions }
 }
 
 function assertFinite(values: Float32Array, segment: Segment): void {
-  if (values.every(Number.isFinite)) return
+  // Zero times anything finite is zero; NaN and infinity leave NaN.
+  let sum = 0
+  for (const value of values) sum += 0 * value
+  if (sum === 0) return
   throw new EngineError(
     'not-finite',
     `the outputs of slot ${segment.slot} from position ${segment.firstPosition} hold NaN or infinity: bad input rows, or damaged weights`,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { modelConfig } from '../../../test/support/modelConfig.ts'
 import type { ModelConfig } from '../../model/index.ts'
-import { createRope, rotate } from './rope.ts'
+import { ropeFrequencies, rotateRow, writeAngles } from './rope.ts'
 
 const config = (change: Partial<ModelConfig>) =>
   modelConfig({
@@ -18,10 +18,17 @@ const config = (change: Partial<ModelConfig>) =>
   })
 const rope = { base: 100, positionScale: 1, divisors: true }
 
-describe('rotate', () => {
+/** Turns row `row`, which is at `position`. */
+function rotate(own: ModelConfig, vectors: Float32Array, row: number, heads: number, position: number): void {
+  const angles = new Float32Array((row + 1) * own.ropeDimensions)
+  writeAngles(own, ropeFrequencies(own, rope, null), position, angles, row)
+  rotateRow(own, vectors, row, heads, angles)
+}
+
+describe('rotateRow', () => {
   it('turns neighbors by their pair’s angle, of the leading dimensions alone', () => {
     const vectors = Float32Array.of(...new Array<number>(12).fill(0), 1, 0, 0, 2, 7, 8, 0, 1, 1, 0, 7, 8)
-    rotate(vectors, 1, 2, 6, 3, createRope(config({}), rope, null))
+    rotate(config({}), vectors, 1, 2, 3)
     const [slow, fast] = [3 * 100 ** (-2 / 4), 3]
     const expected = [Math.cos(fast), Math.sin(fast), -2 * Math.sin(slow), 2 * Math.cos(slow), 7, 8]
     for (const [index, value] of expected.entries()) expect(vectors[12 + index]).toBeCloseTo(value, 6)
@@ -31,20 +38,20 @@ describe('rotate', () => {
 
   it('turns halves instead where the architecture does, and multiplies by the magnitude', () => {
     const vectors = Float32Array.of(1, 0, 0, 2, 7, 8)
-    rotate(vectors, 0, 1, 6, 5, createRope(config({ architecture: 'qwen2', ropeMagnitude: 1.5 }), rope, null))
+    rotate(config({ architecture: 'qwen2', ropeMagnitude: 1.5 }), vectors, 0, 1, 5)
     const [fast, slow] = [5, 5 * 100 ** (-2 / 4)]
     const expected = [1.5 * Math.cos(fast), -3 * Math.sin(slow), 1.5 * Math.sin(fast), 3 * Math.cos(slow), 7, 8]
     for (const [index, value] of expected.entries()) expect(vectors[index]).toBeCloseTo(value, 6)
   })
 })
 
-describe('createRope', () => {
+describe('ropeFrequencies', () => {
   it('divides each frequency by its divisor, and scales positions', () => {
-    const { frequencies } = createRope(config({}), { ...rope, positionScale: 1 / 8 }, Float32Array.of(2, 4))
+    const frequencies = ropeFrequencies(config({}), { ...rope, positionScale: 1 / 8 }, Float32Array.of(2, 4))
     expect([...frequencies]).toEqual([1 / 8 / 2, 1 / 8 / 10 / 4])
   })
 
   it('leaves divisors out in layers that have none', () => {
-    expect([...createRope(config({}), { ...rope, divisors: false }, Float32Array.of(2, 4)).frequencies]).toEqual([1, 1 / 10])
+    expect([...ropeFrequencies(config({}), { ...rope, divisors: false }, Float32Array.of(2, 4))]).toEqual([1, 1 / 10])
   })
 })

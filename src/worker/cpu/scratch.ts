@@ -1,30 +1,29 @@
-/** What a pass of the CPU twin computes in: one set of buffers for all layers. */
+/** What a pass computes in: one set of buffers for all layers. */
 
 import { attentionWidths, type ModelConfig } from '../../model/index.ts'
-
-type Buffer = Float32Array<ArrayBuffer>
 
 /** All [rows, …]. */
 export interface CpuScratch {
   /** The residual, width. */
-  readonly x: Buffer
+  readonly x: Float32Array
   /** What a norm gives to the matrices behind it, width. */
-  readonly normed: Buffer
+  readonly normed: Float32Array
   /** What a matrix adds to the residual, width. */
-  readonly delta: Buffer
-  readonly query: Buffer
-  readonly key: Buffer
-  readonly value: Buffer
-  readonly attention: Buffer
+  readonly delta: Float32Array
+  readonly query: Float32Array
+  readonly key: Float32Array
+  readonly value: Float32Array
+  readonly attention: Float32Array
   /** Of the feed-forward, or of one expert. */
-  readonly gate: Buffer
-  readonly up: Buffer
+  readonly gate: Float32Array
+  readonly up: Float32Array
   /** Scores of the experts. */
-  readonly router: Buffer
-  readonly byteLength: number
+  readonly router: Float32Array
+  /** One expert's output; empty in a dense model. */
+  readonly expert: Float32Array
 }
 
-type BufferName = Exclude<keyof CpuScratch, 'byteLength'>
+type BufferName = keyof CpuScratch
 
 function rowFloats(config: ModelConfig): Record<BufferName, number> {
   const { width, feedForwardWidth, experts } = config
@@ -40,17 +39,19 @@ function rowFloats(config: ModelConfig): Record<BufferName, number> {
     gate: feedForwardWidth,
     up: feedForwardWidth,
     router: experts?.count ?? 0,
+    expert: experts === null ? 0 : width,
   }
 }
 
-/** f32 values of scratch that one row of a pass needs. */
-export function cpuScratchRowFloats(config: ModelConfig): number {
-  return Object.values(rowFloats(config)).reduce((sum, floats) => sum + floats, 0)
+/** f32 values of each buffer for passes of `rows` rows. */
+export function cpuScratchFloats(config: ModelConfig, rows: number): number[] {
+  return Object.values(rowFloats(config)).map((floats) => rows * floats)
 }
 
-export function createCpuScratch(config: ModelConfig, rows: number): CpuScratch {
-  const floats = rowFloats(config)
-  const buffer = (name: BufferName) => new Float32Array(rows * floats[name])
+/** `floats` allocates. */
+export function createCpuScratch(config: ModelConfig, rows: number, floats: (count: number) => Float32Array): CpuScratch {
+  const counts = rowFloats(config)
+  const buffer = (name: BufferName) => floats(rows * counts[name])
   return {
     x: buffer('x'),
     normed: buffer('normed'),
@@ -62,6 +63,6 @@ export function createCpuScratch(config: ModelConfig, rows: number): CpuScratch 
     gate: buffer('gate'),
     up: buffer('up'),
     router: buffer('router'),
-    byteLength: 4 * rows * cpuScratchRowFloats(config),
+    expert: buffer('expert'),
   }
 }

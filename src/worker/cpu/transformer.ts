@@ -1,64 +1,73 @@
 /**
- * One transformer layer and the head, over a few rows, as plain loops, for every architecture: what a layer has not, its weights
- * say. Activations are rounded to f32 where the GPU stores f32; sums, norms and the softmax are f64. No fusion and no tiling:
- * this is what the kernels are compared with.
+ * One transformer layer and the head, over a few rows, for every architecture: what a layer has not, its weights say. No fusion: each step
+ * is one call of the processor's arithmetic.
  */
 
-import { architectureTraits, type ModelConfig } from '../../model/index.ts'
-import { attend, type CpuKv, type CpuRow, writeKv } from './attention.ts'
+import { architectureTraits } from '../../model/index.ts'
+import { required } from '../../shared/index.ts'
+import { writeKv } from './attention.ts'
+import type { CpuModel } from './cpuModel.ts'
 import { runDense, runExperts } from './feedForward.ts'
-import { add, addBias, rmsNorm, softCap } from './math.ts'
-import { rotate } from './rope.ts'
-import type { CpuScratch } from './scratch.ts'
-import type { CpuLayer, CpuWeights, Projection } from './weights.ts'
+import type { CpuRow } from './processor.ts'
+import { writeAngles } from './rope.ts'
+import type { CpuLayer, Projection } from './weights.ts'
 
-/** Runs `rows` through one layer: reads and writes `s.x`, appends to `kv`. */
-export function runLayer(config: ModelConfig, layer: CpuLayer, kv: CpuKv, rows: readonly CpuRow[], s: CpuScratch): void {
+/** Before the layers: tells the arithmetic the rows, and writes their angles for each kind of rotation. */
+export function takeRows({ config, arithmetic, ropes }: CpuModel, rows: readonly CpuRow[]): void {
+  arithmetic.takeRows(rows)
+  for (const { frequencies, angles } of ropes)
+    for (const [row, { position }] of rows.entries()) writeAngles(config, frequencies, position, angles, row)
+}
+
+/** Runs the rows that were taken through one layer: reads and writes the scratch's `x`, appends to the layer's KV. */
+export function runLayer(model: CpuModel, layerNumber: number, rows: readonly CpuRow[]): void {
+  const { config, arithmetic, scratch: s } = model
+  const layer = required(model.weights.layers.get(layerNumber), `layer ${layerNumber}`)
+  const kv = required(model.kv.get(layerNumber), `KV of layer ${layerNumber}`)
+  const { angles } = required(model.ropes[layer.rope], `angles of layer ${layerNumber}`)
   const count = rows.length
-  const epsilon = config.rmsEpsilon
-  rmsNorm(s.x, layer.attentionNorm, count, epsilon, s.normed)
+  arithmetic.rmsNorm(s.x, layer.attentionNorm, count, s.normed)
   project(layer.query, s.normed, count, s.query)
   project(layer.key, s.normed, count, s.key)
   project(layer.value, s.normed, count, s.value)
-  if (layer.queryNorm !== null) rmsNorm(s.query, layer.queryNorm, count * config.headCount, epsilon, s.query)
-  if (layer.keyNorm !== null) rmsNorm(s.key, layer.keyNorm, count * config.kvHeadCount, epsilon, s.key)
-  rows.forEach(({ position }, row) => {
-    rotate(s.query, row, config.headCount, config.headSize, position, layer.rope)
-    rotate(s.key, row, config.kvHeadCount, config.headSize, position, layer.rope)
-  })
-  writeKv(config, kv, rows, s)
-  attend(config, kv, rows, layer.window, s)
+  if (layer.queryNorm !== null) arithmetic.rmsNorm(s.query, layer.queryNorm, count * config.headCount, s.query)
+  if (layer.keyNorm !== null) arithmetic.rmsNorm(s.key, layer.keyNorm, count * config.kvHeadCount, s.key)
+  arithmetic.rotate({ vectors: s.query, count, heads: config.headCount, angles })
+  arithmetic.rotate({ vectors: s.key, count, heads: config.kvHeadCount, angles })
+  writeKv(config, kv, rows, s.key, s.value)
+  arithmetic.attend({ kv, window: layer.window, query: s.query, output: s.attention })
   layer.attentionOutput.multiply(s.attention, count, s.delta)
-  addToResidual(config, layer.postAttentionNorm, count, s)
+  addToResidual(model, layer.postAttentionNorm, count)
 
-  rmsNorm(s.x, layer.feedForwardNorm, count, epsilon, s.normed)
+  arithmetic.rmsNorm(s.x, layer.feedForwardNorm, count, s.normed)
+  runFeedForward(model, layer, count)
+  addToResidual(model, layer.postFeedForwardNorm, count)
+}
+
+function runFeedForward({ config, arithmetic, scratch }: CpuModel, { feedForward }: CpuLayer, count: number): void {
   const { activation } = architectureTraits(config.architecture)
-  if (layer.feedForward.kind === 'dense') runDense(config, layer.feedForward, activation, count, s)
-  else runExperts(config, layer.feedForward, activation, count, s)
-  addToResidual(config, layer.postFeedForwardNorm, count, s)
+  if (feedForward.kind === 'dense') runDense({ config, arithmetic, activation, scratch }, feedForward, count)
+  else runExperts({ config, arithmetic, activation, scratch }, feedForward, count)
 }
 
 function project({ matrix, bias }: Projection, x: Float32Array, count: number, y: Float32Array): void {
   matrix.multiply(x, count, y)
-  if (bias !== null) addBias(y, bias, count)
+  if (bias === null) return
+  for (let row = 0; row < count; row++)
+    for (let i = 0; i < bias.length; i++) y[row * bias.length + i] = (y[row * bias.length + i] ?? 0) + (bias[i] ?? 0)
 }
 
-function addToResidual(config: ModelConfig, postNorm: Float32Array | null, count: number, s: CpuScratch): void {
-  if (postNorm !== null) rmsNorm(s.delta, postNorm, count, config.rmsEpsilon, s.delta)
-  add(s.x, s.delta, count * config.width)
+function addToResidual({ config, arithmetic, scratch: s }: CpuModel, postNorm: Float32Array | null, count: number): void {
+  if (postNorm !== null) arithmetic.rmsNorm(s.delta, postNorm, count, s.delta)
+  arithmetic.add(s.x, s.delta, count * config.width)
 }
 
-/** Logits of `count` rows of the residual [count, width], into `logits` [count, vocabulary]. */
-export function runHead(
-  config: ModelConfig,
-  head: NonNullable<CpuWeights['head']>,
-  x: Float32Array,
-  count: number,
-  normed: Float32Array,
-  logits: Float32Array,
-): void {
-  rmsNorm(x, head.norm, count, config.rmsEpsilon, normed)
-  head.matrix.multiply(normed, count, logits)
-  const cap = config.logitSoftCap
-  if (cap !== null) for (let i = 0; i < logits.length; i++) logits[i] = softCap(logits[i] ?? 0, cap)
+/** Logits of the first `count` rows of the scratch's `x`: [count, vocabulary]. */
+export function runHead({ config, arithmetic, weights, scratch: s, logits }: CpuModel, count: number): Float32Array {
+  const head = required(weights.head, 'the head')
+  arithmetic.rmsNorm(s.x, head.norm, count, s.normed)
+  head.matrix.multiply(s.normed, count, logits)
+  const values = count * config.vocabularySize
+  if (config.logitSoftCap !== null) arithmetic.softCap(logits, config.logitSoftCap, values)
+  return logits.subarray(0, values)
 }
