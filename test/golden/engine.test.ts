@@ -1,6 +1,7 @@
 import { engineSuite } from '../support/engineSuite.ts'
 import { createGpuEngine } from '../support/gpuEngine.ts'
+import { isShortRun } from '../support/shortRun.ts'
 
 engineSuite('WGSL engine, f32 KV', () => createGpuEngine('f32'))
 // Of two adapters lavapipe, whose own type it is, computes with an f16 cache; `npm run test:long` has both do it.
-if (process.env.TABSWARM_PROMPTS !== 'short') engineSuite('WGSL engine, f16 KV', () => createGpuEngine('f16'))
+if (!isShortRun) engineSuite('WGSL engine, f16 KV', () => createGpuEngine('f16'))

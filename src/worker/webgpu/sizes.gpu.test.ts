@@ -6,10 +6,11 @@
 import { describe, expect, it } from 'vitest'
 import { loadRequest } from '../../../test/support/engineRuns.ts'
 import { randomModel } from '../../../test/support/randomModel.ts'
+import { sharedGpu } from '../../../test/support/sharedGpu.ts'
 import type { TestModel } from '../../../test/support/tinyModels.ts'
 import { normalizedError } from '../../../test/support/tinySuite.ts'
 import type { ModelConfig } from '../../model/index.ts'
-import { nodeClock, openNodeGpu, readShader } from '../../node/index.ts'
+import { nodeClock, readShader } from '../../node/index.ts'
 import { required } from '../../shared/index.ts'
 import { createCpuEngine } from '../cpu/cpuEngine.ts'
 import type { Engine, LoadRequest } from '../engine.ts'
@@ -20,7 +21,7 @@ const ROWS = 40
 
 async function openEngine(options: Partial<WebGpuEngineOptions> = {}): Promise<Engine> {
   // What every WebGPU has: 128 MB bindings, 16 KB of workgroup memory, 8 storage buffers.
-  const { device, info } = await openNodeGpu({ limits: 'default' })
+  const { device, info } = await sharedGpu('default')
   return createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock, kv: 'f32', ...options })
 }
 

@@ -6,6 +6,7 @@
 import { describe, expect, it } from 'vitest'
 import { loadRequest } from '../../../test/support/engineRuns.ts'
 import { randomModel } from '../../../test/support/randomModel.ts'
+import { sharedGpu } from '../../../test/support/sharedGpu.ts'
 import { nodeClock, openNodeGpu, readShader } from '../../node/index.ts'
 import type { Candidates, Engine, Segment, Slot } from '../engine.ts'
 import { measureMacsPerSecond } from './measureSpeed.ts'
@@ -15,11 +16,21 @@ import { createWebGpuEngine } from './webGpuEngine.ts'
 const model = randomModel({ seed: 3, config: { layerCount: 2 } })
 const { config } = model.manifest
 const span = { firstLayer: 0, endLayer: config.layerCount }
+/** Of one tensor type: on a device of its own an engine compiles everything anew. */
+const plainModel = randomModel({ seed: 3, types: ['Q4_1'], embeddingType: 'Q4_1', config: { layerCount: 2 } })
 
 async function loadedEngine(kvPositions = 2048) {
-  const { device, info } = await openNodeGpu()
+  const { device, info } = await sharedGpu()
   const engine = createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock, kv: 'f32' })
   await engine.load(loadRequest(model, span, { kvPositions }))
+  return engine
+}
+
+/** With a device that may be lost. */
+async function engineOfItsOwn() {
+  const { device, info } = await openNodeGpu()
+  const engine = createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock })
+  await engine.load(loadRequest(plainModel, span))
   return { engine, device }
 }
 
@@ -43,7 +54,7 @@ async function results(engine: Engine, segments: readonly Segment[]): Promise<(r
 
 describe('a pass', () => {
   it('gives 40 decode rows and a long prompt in one pass the bits that each gets alone', async () => {
-    const { engine } = await loadedEngine(8192)
+    const engine = await loadedEngine(8192)
     const length = 2 * PROMPT_ROWS + 60
     const long = () => segment(engine, open(engine, length), 'prompt', tokens(length, 1), 3)
     const single = (seed: number) => segment(engine, open(engine, 32), 'decode', tokens(1, seed))
@@ -55,7 +66,7 @@ describe('a pass', () => {
   })
 
   it('gives more logits than one readback holds, equal to those asked for one by one', async () => {
-    const { engine } = await loadedEngine()
+    const engine = await loadedEngine()
     const rows = 90
     const ask = (slot: Slot, ids: Uint32Array): Segment => ({
       ...segment(engine, slot, 'prompt', ids),
@@ -79,9 +90,9 @@ describe('a pass', () => {
 
 describe('what a pass costs', () => {
   it('is at most eight dispatches a dense layer in decode', async () => {
-    const { device, info } = await openNodeGpu()
+    const { device, info } = await sharedGpu()
     const engine = createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock })
-    await engine.load(loadRequest(randomModel({ seed: 3, types: ['Q4_1'], config: { layerCount: 2 } }), span))
+    await engine.load(loadRequest(plainModel, span))
     const { stats } = await engine.forward([segment(engine, open(engine, 32), 'decode', tokens(1, 1))])
     expect(stats?.dispatchesPerLayer).toBeGreaterThan(0)
     expect(stats?.dispatchesPerLayer).toBeLessThanOrEqual(8)
@@ -89,7 +100,7 @@ describe('what a pass costs', () => {
   })
 
   it('is one submission and one small readback, for one session as for eight together and for a long prompt', async () => {
-    const { engine } = await loadedEngine(4096)
+    const engine = await loadedEngine(4096)
     const decode = (seed: number) => segment(engine, open(engine, 32), 'decode', tokens(1, seed))
     const one = (await engine.forward([decode(1)])).stats
     const eight = (await engine.forward(Array.from({ length: 8 }, (_, seed) => decode(seed)))).stats
@@ -106,7 +117,7 @@ describe('what a pass costs', () => {
 
 describe('numbers at the edge', () => {
   it.each(['f32', 'f16'] as const)('keeps a residual of a million finite, with %s keys and values, on both paths', async (kv) => {
-    const { device, info } = await openNodeGpu()
+    const { device, info } = await sharedGpu()
     const engine = createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock, kv })
     await engine.load(loadRequest(model, span))
     const middle = { firstLayer: 1, endLayer: 2 }
@@ -136,7 +147,7 @@ describe('variants compiled ahead', () => {
     const ask = async (compileAhead: boolean) => {
       const { device, info } = await openNodeGpu()
       const engine = createWebGpuEngine({ device, adapterInfo: info, shaders: readShader, clock: nodeClock, compileAhead })
-      await engine.load(loadRequest(model, span))
+      await engine.load(loadRequest(plainModel, span))
       const found = await results(
         engine,
         Array.from({ length: 3 }, (_, seed) => segment(engine, open(engine, 32), 'decode', tokens(1, seed))),
@@ -150,7 +161,7 @@ describe('variants compiled ahead', () => {
 
 describe('a lost device', () => {
   it('ends every pending call, every later one, and says so once', async () => {
-    const { engine, device } = await loadedEngine()
+    const { engine, device } = await engineOfItsOwn()
     const slot = open(engine, 64)
     const pending = [
       engine.forward([segment(engine, slot, 'prompt', tokens(20, 1))]),
@@ -163,14 +174,14 @@ describe('a lost device', () => {
     expect((await engine.lost).message).not.toBe('')
     for (const result of await ended) expect(result).toMatchObject({ status: 'rejected', reason: { reason: 'device-lost' } })
     await expect(engine.forward([segment(engine, slot, 'prompt', tokens(1, 1))])).rejects.toMatchObject({ reason: 'device-lost' })
-    await expect(engine.load(loadRequest(model, span))).rejects.toMatchObject({ reason: 'device-lost' })
+    await expect(engine.load(loadRequest(plainModel, span))).rejects.toMatchObject({ reason: 'device-lost' })
     engine.close(slot)
     engine.unload()
     expect(engine.usage()).toMatchObject({ weightBytes: 0, kvBytes: 0, scratchBytes: 0, openSlots: 0 })
   })
 
   it('is not reported when the engine itself lets it go', async () => {
-    const { engine, device } = await loadedEngine()
+    const { engine, device } = await engineOfItsOwn()
     engine.dispose()
     await device.lost
     const first = await Promise.race([engine.lost.then(() => 'lost'), new Promise((resolve) => setTimeout(() => resolve('silent'), 20))])
@@ -180,10 +191,9 @@ describe('a lost device', () => {
 
 describe('measureMacsPerSecond', () => {
   it('finds a speed that a processor or a GPU can have', async () => {
-    const { device } = await openNodeGpu()
+    const { device } = await sharedGpu()
     const speed = await measureMacsPerSecond(device, readShader, nodeClock)
     expect(speed).toBeGreaterThan(1e6)
     expect(speed).toBeLessThan(1e15)
-    device.destroy()
   })
 })
