@@ -16,7 +16,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 register({ tsconfig: path.join(root, 'tsconfig.json') })
 const { ADAPTER_VARIABLE, catalogueEntry, environmentFor, probeEnvironment, pullModel } = await import('../src/node/index.ts')
 
-/** What test/golden computes: `short` leaves the longest prompt, and f16 caches, to the faster adapter. */
+/** What an adapter computes: `short` leaves the longest prompt, long answers, most of f16 caches and large tiles to the faster one. */
 const PROMPTS_VARIABLE = 'TABSWARM_PROMPTS'
 /** Whether vitest.config.ts takes `*.long.test.ts`. */
 const LONG_VARIABLE = 'TABSWARM_LONG'
