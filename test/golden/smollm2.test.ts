@@ -8,7 +8,7 @@ import type { Span } from '../../src/model/index.ts'
 import type { Engine, Segment, Slot } from '../../src/worker/index.ts'
 import { cutSpans, loadRequest } from '../support/engineRuns.ts'
 import { createGpuEngine } from '../support/gpuEngine.ts'
-import { createTestOrtEngine } from '../support/ortEngine.ts'
+import { createTestSimdEngine } from '../support/simdEngine.ts'
 import { isShortRun } from '../support/shortRun.ts'
 import { openDefaultModel, type ReferenceCase, type ReferenceStep, readReferenceCases } from '../support/smollm2.ts'
 import type { TestModel } from '../support/tinyModels.ts'
@@ -44,7 +44,7 @@ const inF16 = ({ promptTokenIds, steps }: ReferenceCase) =>
   isShortRun ? steps.length <= SHORT_ANSWER_STEPS : promptTokenIds.length < LONG_PROMPT_TOKENS
 
 /** Whatever the adapter is: of two, the other run does it. */
-const withoutGpu: Precision = { name: 'without a GPU, f32 rows between 2 spans', createEngine: createTestOrtEngine, rows: 'f32', spanCount: 2, bound: 1e-3, marginMin: 0.002, takes: any }
+const withoutGpu: Precision = { name: 'without a GPU, f32 rows between 2 spans', createEngine: () => createTestSimdEngine(2), rows: 'f32', spanCount: 2, bound: 1e-3, marginMin: 0.002, takes: any }
 
 const precisions: readonly Precision[] = [
   { name: 'f32 throughout', createEngine: () => createGpuEngine('f32'), rows: 'f32', spanCount: 1, bound: 1e-3, marginMin: 0.002, takes: any },
