@@ -58,9 +58,9 @@ async function openWebGpu(): Promise<OpenedEngine> {
 }
 
 async function openWasm(asked?: number): Promise<OpenedEngine> {
-  const threads = asked ?? threadCount({ cores: navigator.hardwareConcurrency, isolated: self.crossOriginIsolated })
   const { openSimdHost } = await import('./simd/openSimdHost.ts')
-  const host = await openSimdHost(threads)
+  const host = await openSimdHost(asked ?? threadCount({ cores: navigator.hardwareConcurrency, isolated: self.crossOriginIsolated }))
+  const threads = host.helpers.length + 1
   const nowMs = () => clock.nowMs()
   const adapter = `CPU (WebAssembly, ${threads} thread${threads === 1 ? '' : 's'})`
   const macsPerSecond = measureSimdMacsPerSecond(host, nowMs)
