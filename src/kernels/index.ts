@@ -35,7 +35,7 @@ export {
   type MatvecVariant,
   matvec,
 } from './matvec.ts'
-export { defaultForm, formsFor, type MatvecForm, type SubgroupInfo } from './matvecForm.ts'
+export { defaultForm, formsFor, type MatvecForm, type MatvecTuning, type SubgroupInfo } from './matvecForm.ts'
 export { packRows, unpackRows } from './packRows.ts'
 export { rmsNorm } from './rmsNorm.ts'
 export { KV_BLOCK, type KvType, kvBlockBytes, type RopeTable, ropeFrequencies, ropeKv, writeRopeAngles } from './ropeKv.ts'

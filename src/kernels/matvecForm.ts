@@ -15,6 +15,12 @@ export interface MatvecForm {
   readonly subgroup: 0 | 4 | 8
 }
 
+/** The form for one row, and that for a group of rows. */
+export interface MatvecTuning {
+  readonly single: MatvecForm
+  readonly group: MatvecForm
+}
+
 /** All that are worth a try, whatever the adapter; `formsFor` says which it can run. */
 export const matvecForms: readonly MatvecForm[] = [
   { outputs: 4, width: 16, subgroup: 0 },

@@ -22,11 +22,16 @@ export async function matvecSubject(
   const input = buffers.storage('the input rows', paddedRows(x, inputs, group))
   const output = buffers.storage('the outputs', 4 * group * yStride)
   const shape = { type, columns: inputs, outputs, yStride, yOffset: 0, accumulate: false }
-  const dispatch = await bindMatvec(kernels, { type, rows: group, lanes: tuning.lanes, form: tuning.matvec }, shape, {
-    weights: panels,
-    x: input,
-    y: output,
-  })
+  const dispatch = await bindMatvec(
+    kernels,
+    { type, rows: group, lanes: tuning.lanes, form: group === 1 ? tuning.matvec.single : tuning.matvec.group },
+    shape,
+    {
+      weights: panels,
+      x: input,
+      y: output,
+    },
+  )
   return {
     encode: dispatch,
     output,

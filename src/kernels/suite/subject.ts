@@ -1,6 +1,6 @@
 /** A subject: one of our kernels bound to the buffers of one case, ready to be dispatched any number of times. */
 
-import type { MatmulForm, MatvecForm } from '../index.ts'
+import type { MatmulForm, MatvecTuning } from '../index.ts'
 import type { ExpectedOutputs } from './caseData.ts'
 import type { GpuBuffers } from './gpuBuffers.ts'
 
@@ -22,6 +22,6 @@ export interface Subject {
 /** What the engine chooses for an adapter; handed in, so that the suite times what the engine runs. */
 export interface SuiteTuning {
   readonly lanes: number
-  readonly matvec: MatvecForm
+  readonly matvec: MatvecTuning
   readonly matmul: MatmulForm
 }

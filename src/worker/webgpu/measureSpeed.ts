@@ -22,13 +22,13 @@ const REPETITIONS_MAX = 256
 /** Multiply-accumulates a second of one row. Doubles the work until it takes long enough to be measured. */
 export async function measureMacsPerSecond(device: GPUDevice, shaders: ShaderLibrary, clock: Clock): Promise<number> {
   const kernels = new KernelDevice(device, shaders)
-  const { lanes, matvec: form } = tuningFor(device.adapterInfo, device.features)
+  const { lanes, matvec } = tuningFor(device.adapterInfo, device.features)
   const type = 'Q4_1' as const
   const buffer = (size: number) => device.createBuffer({ size, usage: GPUBufferUsage.STORAGE })
   const buffers = { weights: buffer(matrixBytes(type, COLUMNS, OUTPUTS)), x: buffer(4 * COLUMNS), y: buffer(4 * OUTPUTS) }
   try {
     const shape = { type, columns: COLUMNS, outputs: OUTPUTS, yStride: OUTPUTS, yOffset: 0, accumulate: false }
-    const dispatch = await bindMatvec(kernels, { type, rows: 1, lanes, form }, shape, buffers)
+    const dispatch = await bindMatvec(kernels, { type, rows: 1, lanes, form: matvec.single }, shape, buffers)
     const run = async (repetitions: number) => {
       const encoder = device.createCommandEncoder()
       const pass = encoder.beginComputePass()

@@ -98,7 +98,7 @@ export async function buildMatvec(
     // A gate's outputs are half of the panels', and of the last panel only those that there are.
     const yOffset = gate === undefined ? outputFirst : outputFirst / 2
     const outputs = gate === undefined ? part.outputs : Math.min(part.outputs / 2, gate.width - yOffset)
-    const variant = { type, lanes: tuning.lanes, form: tuning.matvec, normed: norm !== undefined, gated: gate?.activation ?? null }
+    const variant = { type, lanes: tuning.lanes, form: tuning.matvec.single, normed: norm !== undefined, gated: gate?.activation ?? null }
     const shape = { type, columns, outputs, yStride, yOffset, accumulate, epsilon: config.rmsEpsilon }
     const buffers = { weights: weights.part(part), x, y, ...(norm !== undefined && { norm: weights.vector(norm) }) }
     return { variant, shape, buffers }
@@ -107,7 +107,7 @@ export async function buildMatvec(
   // One tab alone mostly decodes one row at a time; the wider variants cost a second of compiling each on software adapters.
   const more = (rows: GroupRows) =>
     parts.map(({ variant, shape, buffers }) => {
-      const wider: MatvecVariant = { ...variant, rows }
+      const wider: MatvecVariant = { ...variant, form: tuning.matvec.group, rows }
       laterVariants.push(() => kernels.pipeline(matvec, wider))
       return bindMatvecLazily(kernels, wider, shape, buffers)
     })

@@ -47,7 +47,9 @@ describe('createTuner', () => {
     const tuning = await createTuner({ ...options, store })(signal)
     expect(tuning).toMatchObject({ lanes: usual.lanes, promptTile: usual.promptTile })
     const subgroups = options.device.features.has('subgroups')
-    expect(formsFor({ subgroups, subgroupMinSize: options.adapterInfo.subgroupMinSize ?? 0 }, usual.lanes)).toContainEqual(tuning.matvec)
+    const forms = formsFor({ subgroups, subgroupMinSize: options.adapterInfo.subgroupMinSize ?? 0 }, usual.lanes)
+    expect(forms).toContainEqual(tuning.matvec.single)
+    expect(forms).toContainEqual(tuning.matvec.group)
     expect([...store.kept.values()]).toEqual([{ matvec: tuning.matvec, matmul: tuning.matmul }])
 
     const again = counting()
@@ -69,7 +71,10 @@ describe('createTuner', () => {
     expect(await timesAnew({ host: 'test 2' })).toBe(false)
     expect(await timesAnew({ host: 'test 3' })).toBe(true)
     expect(await timesAnew({ host: 'test 2', kernelVersion: 'k2' })).toBe(true)
-    for (const key of store.kept.keys()) store.kept.set(key, { matvec: { outputs: 3, width: 5, subgroup: 0 }, matmul: 'tile' })
+    for (const key of store.kept.keys()) {
+      const form = { outputs: 3, width: 5, subgroup: 0 }
+      store.kept.set(key, { matvec: { single: form, group: form }, matmul: 'tile' })
+    }
     expect(await timesAnew({ host: 'test 2' })).toBe(true)
   })
 
@@ -113,9 +118,9 @@ describe('an engine', () => {
     const subgroups = options.device.features.has('subgroups')
     const [first, ...others] = formsFor({ subgroups, subgroupMinSize: options.adapterInfo.subgroupMinSize ?? 0 }, lanes)
     if (first === undefined) throw new Error('an adapter without a form')
-    const expected = await logits({ matvec: first, matmul: 'tile' })
+    const expected = await logits({ matvec: { single: first, group: first }, matmul: 'tile' })
     expect(expected).toHaveLength(2)
-    for (const matvec of others) expect(await logits({ matvec, matmul: 'broadcast' })).toEqual(expected)
+    for (const form of others) expect(await logits({ matvec: { single: form, group: form }, matmul: 'broadcast' })).toEqual(expected)
     expect(await logits({ promptTile: 4 })).toEqual(expected)
   })
 })

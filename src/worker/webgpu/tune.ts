@@ -7,8 +7,10 @@ import {
   bindMatmul,
   bindMatvec,
   formsFor,
+  type GroupRows,
   KernelDevice,
   type MatmulForm,
+  type MatvecForm,
   matmulRowsPadded,
   matrixBytes,
   type ShaderLibrary,
@@ -74,10 +76,12 @@ export function createTuner(options: TunerOptions): Tuner {
 /** Null for what this adapter cannot run, or what is no choice at all. */
 function parseTuning(stored: unknown, usual: Tuning, options: TunerOptions): Tuning | null {
   if (typeof stored !== 'object' || stored === null) return null
-  const same = (form: unknown, key: 'matvec' | 'matmul') => JSON.stringify(form) === JSON.stringify(Reflect.get(stored, key))
-  const matvec = matvecForms(options, usual.lanes).find((form) => same(form, 'matvec'))
-  const matmul = matmulForms.find((form) => same(form, 'matmul'))
-  return matvec === undefined || matmul === undefined ? null : { ...usual, matvec, matmul }
+  const text = JSON.stringify(stored)
+  // What can be chosen at all is little: a stored choice that is none of these is not believed.
+  const forms = matvecForms(options, usual.lanes)
+  const choices = forms.flatMap((single) => forms.flatMap((group) => matmulForms.map((matmul) => ({ matvec: { single, group }, matmul }))))
+  const choice = choices.find((candidate) => JSON.stringify(candidate) === text)
+  return choice === undefined ? null : { ...usual, ...choice }
 }
 
 function matvecForms({ device, adapterInfo }: TunerOptions, lanes: number) {
@@ -99,14 +103,18 @@ async function measure(options: TunerOptions, usual: Tuning, signal: AbortSignal
   const choose = <Form>(first: Form, forms: readonly Form[], bind: (form: Form) => Promise<Encode>) =>
     fastest({ device, clock, signal, endMs }, first, forms, bind)
   try {
-    const matvec = await choose(usual.matvec, matvecForms(options, usual.lanes), (form) =>
-      bindMatvec(kernels, { type: TYPE, rows: 1, lanes: usual.lanes, form }, shape, buffers),
-    )
+    const chooseMatvec = (first: MatvecForm, count: GroupRows) =>
+      choose(first, matvecForms(options, usual.lanes), (form) =>
+        bindMatvec(kernels, { type: TYPE, rows: count, lanes: usual.lanes, form }, shape, buffers),
+      )
+    const single = await chooseMatvec(usual.matvec.single, 1)
     const matmul = await choose(usual.matmul, matmulForms, async (form) => {
       const multiply = await bindMatmul(kernels, form, shape, buffers)
       return (pass) => multiply(pass, PROMPT_ROWS)
     })
-    return { ...usual, matvec, matmul }
+    // Last: the widest variants compile the longest.
+    const group = await chooseMatvec(usual.matvec.group, 8)
+    return { ...usual, matvec: { single, group }, matmul }
   } finally {
     for (const each of Object.values(buffers)) each.destroy()
     kernels.release()
@@ -120,8 +128,9 @@ interface Race {
   readonly endMs: number
 }
 
-/** The form whose best sample is the shortest; `first`, the usual one, unless another is clearly better. */
+/** The form whose best sample is the shortest; `first`, the usual one, unless another is clearly better, or where no time is left. */
 async function fastest<Form>(race: Race, first: Form, forms: readonly Form[], bind: (form: Form) => Promise<Encode>): Promise<Form> {
+  if (race.clock.nowMs() >= race.endMs) return first
   let best = { form: first, ms: GAIN_MIN ** -1 * (await bestSample(race, await bind(first))) }
   for (const form of forms) {
     if (JSON.stringify(form) === JSON.stringify(first) || race.clock.nowMs() >= race.endMs) continue

@@ -4,13 +4,13 @@
  * part of the numeric class; tiles are not.
  */
 
-import { defaultForm, formsFor, type KvType, type MatmulForm, type MatvecForm } from '../../kernels/index.ts'
+import { defaultForm, formsFor, type KvType, type MatmulForm, type MatvecTuning } from '../../kernels/index.ts'
 
 export interface Tuning {
   /** Invocations that share the sum of one output in decode. */
   readonly lanes: number
   /** How decode's outputs are spread over invocations. */
-  readonly matvec: MatvecForm
+  readonly matvec: MatvecTuning
   readonly matmul: MatmulForm
   /** Query vectors of one workgroup of prompt attention. */
   readonly promptTile: number
@@ -25,10 +25,13 @@ export function isSoftwareAdapter({ isFallbackAdapter, vendor, architecture, dev
 
 /** `features`: the device's, where forms that need some may be chosen. */
 export function tuningFor(info: GPUAdapterInfo, features?: GPUSupportedFeatures): Tuning {
-  if (!isSoftwareAdapter(info)) return { lanes: 8, matvec: defaultForm, matmul: 'tile', promptTile: 8 }
+  if (!isSoftwareAdapter(info)) return { lanes: 8, matvec: { single: defaultForm, group: defaultForm }, matmul: 'tile', promptTile: 8 }
   const subgroups = features?.has('subgroups') ?? false
-  const [matvec = defaultForm] = formsFor({ subgroups, subgroupMinSize: info.subgroupMinSize ?? 0 }, 1)
-  return { lanes: 1, matvec, matmul: 'broadcast', promptTile: 4 }
+  const forms = formsFor({ subgroups, subgroupMinSize: info.subgroupMinSize ?? 0 }, 1)
+  const [single = defaultForm] = forms
+  // Where few invocations load for each other, each had better have more outputs for what is loaded of several rows.
+  const group = single.subgroup === 4 ? (forms.find(({ outputs }) => outputs === 8) ?? single) : single
+  return { lanes: 1, matvec: { single, group }, matmul: 'broadcast', promptTile: 4 }
 }
 
 /** f16 where the adapter computes with it, unless told otherwise. */

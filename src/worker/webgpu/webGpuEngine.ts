@@ -82,7 +82,7 @@ class WebGpuEngine implements Engine {
     this.info = {
       engine: 'webgpu',
       adapter: description || `${vendor} ${architecture}`.trim() || 'unknown adapter',
-      numericClass: `webgpu ${vendor} ${architecture} ${KERNEL_VERSION} lanes-${usual.lanes}${usual.matvec.subgroup > 0 ? ' shared-x' : ''} kv-${kvType}`,
+      numericClass: `webgpu ${vendor} ${architecture} ${KERNEL_VERSION} lanes-${usual.lanes}${usual.matvec.single.subgroup > 0 ? ' shared-x' : ''} kv-${kvType}`,
       kvType,
     }
     this.lost = new Promise((resolve) => {
