@@ -54,11 +54,11 @@ export function groupedFormat(type: TensorType): GroupedFormat | null {
   return formats[type].grouped
 }
 
-/** Bytes of `count` values taken apart: an i8 each with f32 scales and minimums of their groups; f32 in types of floats. */
+/** Bytes of `count` values taken apart: 4 or 8 bits each with f32 scales and minimums of their groups; f32 in types of floats. */
 export function unpackedBytes(type: TensorType, count: number): number {
   const { grouped } = formats[type]
   if (grouped === null) return 4 * count
-  return count + 4 * (count / grouped.groupSize) * (grouped.hasMinimums ? 2 : 1)
+  return (grouped.levels === null ? count : count / 2) + 4 * (count / grouped.groupSize) * (grouped.hasMinimums ? 2 : 1)
 }
 
 /**

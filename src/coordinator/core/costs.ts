@@ -67,12 +67,12 @@ const WASM_FIXED_BYTES = 36 * 1024 * 1024
 const WASM_THREADS = 8
 /** Rows of one pass there. */
 const WASM_ROWS = 64
-/** Columns of the smallest group, for whose sum there is room. */
-const WASM_GROUP_COLUMNS = 16
+/** Of each value that a matrix multiplies: an i16, its block's scale, its group's sum. */
+const WASM_ROUNDED_BYTES = 2 + 4 / 32 + 4 / 16
 /** Rows whose logits exist there at a time. */
 const WASM_LOGIT_ROWS = 8
 /** What each tensor's parts waste there between them. */
-const WASM_TENSOR_BYTES = 3 * 128
+const WASM_TENSOR_BYTES = 4 * 128
 
 export function costsOf(manifest: Manifest): ModelCosts {
   const { config } = manifest
@@ -155,8 +155,8 @@ function wasmPassBytes(config: ModelConfig): number {
   const positions = Math.max(kvPositionsMin(config), Math.min(KV_POSITIONS_WANTED, config.contextLength))
   const experts = config.experts?.count ?? 0
   const row = 3 * width + 2 * query + 2 * kv + 2 * feedForwardWidth + 2 * ropeDimensions + experts + width
-  const sums = Math.max(width, query, feedForwardWidth) / WASM_GROUP_COLUMNS
-  return 4 * (WASM_ROWS * (row + sums) + WASM_THREADS * positions + config.vocabularySize / 1024)
+  const rounded = (WASM_ROUNDED_BYTES * Math.max(width, query, feedForwardWidth)) / 4
+  return 4 * (WASM_ROWS * (row + rounded) + WASM_THREADS * positions + config.vocabularySize / 1024)
 }
 
 /** Bytes of a span whatever its layers: ends and scratch. */

@@ -16,8 +16,15 @@ export interface GroupedFormat {
   readonly groupSize: 16 | 32
   /** Whether groups have minimums; without, nothing is added. */
   readonly hasMinimums: boolean
+  /** All values of a quant, where they are at most 16: four bits can name them. */
+  readonly levels: readonly number[] | null
   /** Writes the groups of one block, which begins at byte `from`: quants from `at`, scales and minimums from `group`. */
   readonly readBlock: (bytes: Uint8Array, from: number, into: Groups, at: number, group: number) => void
+}
+
+/** `count` integers from `first`. */
+export function integersFrom(first: number, count: number): readonly number[] {
+  return Array.from({ length: count }, (_, index) => first + index)
 }
 
 /** Quantized values by their parts. Every scale and minimum of a format is exact in f32. */

@@ -4,12 +4,13 @@
  * difference rounds. Source of the layouts: dequantize_row_q*_K in ggml-quants.c.
  */
 
-import { groupedFormat, half, i8 } from './block.ts'
+import { groupedFormat, half, i8, integersFrom } from './block.ts'
 
 /** 16 bytes (scale in the low nibble, minimum in the high one, a group of 16 each), 64 bytes of 2 bits, d, dmin. */
 export const Q2_K = groupedFormat(256, 84, {
   groupSize: 16,
   hasMinimums: true,
+  levels: integersFrom(0, 4),
   readBlock(bytes, from, { quants, scales, minimums }, at, first) {
     const scale = half(bytes, from + 80)
     const minimum = half(bytes, from + 82)
@@ -28,6 +29,7 @@ export const Q2_K = groupedFormat(256, 84, {
 export const Q3_K = groupedFormat(256, 110, {
   groupSize: 16,
   hasMinimums: false,
+  levels: integersFrom(-4, 8),
   readBlock(bytes, from, { quants, scales }, at, first) {
     const scale = half(bytes, from + 108)
     for (let group = 0; group < 16; group++) {
@@ -65,6 +67,7 @@ function sixBitScale(bytes: Uint8Array, from: number, group: number): number {
 export const Q4_K = groupedFormat(256, 144, {
   groupSize: 32,
   hasMinimums: true,
+  levels: integersFrom(0, 16),
   readBlock(bytes, from, { quants, scales, minimums }, at, first) {
     const scale = half(bytes, from)
     const minimum = half(bytes, from + 2)
@@ -82,6 +85,7 @@ export const Q4_K = groupedFormat(256, 144, {
 export const Q5_K = groupedFormat(256, 176, {
   groupSize: 32,
   hasMinimums: true,
+  levels: null,
   readBlock(bytes, from, { quants, scales, minimums }, at, first) {
     const scale = half(bytes, from)
     const minimum = half(bytes, from + 2)
@@ -115,6 +119,7 @@ function minimumOf(bytes: Uint8Array, from: number, group: number): number {
 export const Q6_K = groupedFormat(256, 210, {
   groupSize: 16,
   hasMinimums: false,
+  levels: null,
   readBlock(bytes, from, { quants, scales }, at, first) {
     const scale = half(bytes, from + 208)
     for (let group = 0; group < 16; group++) {

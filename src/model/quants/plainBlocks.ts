@@ -3,7 +3,7 @@
  * bytes: low nibbles are columns 0–15, high nibbles 16–31.
  */
 
-import { type BlockFormat, type Groups, groupedFormat, half, i8, u16 } from './block.ts'
+import { type BlockFormat, type Groups, groupedFormat, half, i8, integersFrom, u16 } from './block.ts'
 
 const HALF = 16
 
@@ -11,12 +11,14 @@ const HALF = 16
 function plainBlock(
   bytesPerBlock: number,
   hasMinimums: boolean,
+  levels: readonly number[] | null,
   readQuants: (bytes: Uint8Array, from: number, quants: Int8Array, at: number) => void,
 ): BlockFormat {
   const quantsFrom = hasMinimums ? 4 : 2
   return groupedFormat(32, bytesPerBlock, {
     groupSize: 32,
     hasMinimums,
+    levels,
     readBlock(bytes, from, { quants, scales, minimums }: Groups, at, group) {
       scales[group] = half(bytes, from)
       if (hasMinimums) minimums[group] = half(bytes, from + 2)
@@ -50,18 +52,18 @@ function readFiveBits(offset: number) {
 }
 
 /** d: f16, 16 bytes of q + 8. */
-export const Q4_0 = plainBlock(18, false, readNibbles(8))
+export const Q4_0 = plainBlock(18, false, integersFrom(-8, 16), readNibbles(8))
 
 /** d, m: f16, 16 bytes of q. */
-export const Q4_1 = plainBlock(20, true, readNibbles(0))
+export const Q4_1 = plainBlock(20, true, integersFrom(0, 16), readNibbles(0))
 
 /** d: f16, 32 fifth bits, 16 bytes of the lower four; q + 16. */
-export const Q5_0 = plainBlock(22, false, readFiveBits(16))
+export const Q5_0 = plainBlock(22, false, null, readFiveBits(16))
 
 /** d, m: f16, 32 fifth bits, 16 bytes of the lower four. */
-export const Q5_1 = plainBlock(24, true, readFiveBits(0))
+export const Q5_1 = plainBlock(24, true, null, readFiveBits(0))
 
 /** d: f16, 32 signed bytes. */
-export const Q8_0 = plainBlock(34, false, (bytes, from, quants, at) => {
+export const Q8_0 = plainBlock(34, false, null, (bytes, from, quants, at) => {
   for (let column = 0; column < 32; column++) quants[at + column] = i8(bytes, from + column)
 })

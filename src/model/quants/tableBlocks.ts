@@ -14,6 +14,7 @@ const doubledE2M1: readonly number[] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, 
 export const IQ4_NL = groupedFormat(32, 18, {
   groupSize: 32,
   hasMinimums: false,
+  levels: nonLinear,
   readBlock(bytes, from, { quants, scales }, at, group) {
     scales[group] = half(bytes, from)
     lookUp(nonLinear, bytes, from + 2, quants, at)
@@ -24,6 +25,7 @@ export const IQ4_NL = groupedFormat(32, 18, {
 export const IQ4_XS = groupedFormat(256, 136, {
   groupSize: 32,
   hasMinimums: false,
+  levels: nonLinear,
   readBlock(bytes, from, { quants, scales }, at, group) {
     const scale = half(bytes, from)
     const highs = u16(bytes, from + 2)
@@ -39,6 +41,7 @@ export const IQ4_XS = groupedFormat(256, 136, {
 export const MXFP4 = groupedFormat(32, 17, {
   groupSize: 32,
   hasMinimums: false,
+  levels: doubledE2M1,
   readBlock(bytes, from, { quants, scales }, at, group) {
     scales[group] = 2 ** ((bytes[from] ?? 0) - 128)
     lookUp(doubledE2M1, bytes, from + 1, quants, at)

@@ -1,7 +1,14 @@
 /** Speed probe of the engine without a GPU: multiply-accumulates a second in decode's matrices, for a volunteer's pledge. */
 
 import { machineBytes, type SimdHost, SimdMachine } from './machine.ts'
-import { createSimdMatrix, GROUP_COLUMNS_MIN, MATRIX_ALLOCATIONS, type MatrixShape, simdMatrixBytes } from './matrices.ts'
+import {
+  allocateRoundedRows,
+  createSimdMatrix,
+  MATRIX_ALLOCATIONS,
+  type MatrixShape,
+  roundedRowsBytes,
+  simdMatrixBytes,
+} from './matrices.ts'
 
 /** A matrix of 9 MB: what one row reads of it comes from memory or a large cache, as in a model. */
 const COLUMNS = 2048
@@ -15,11 +22,11 @@ const RUNS = 12
 
 /** Multiply-accumulates a second of one row: the best run, since whatever else the machine does only makes one slower. */
 export function measureSimdMacsPerSecond(host: SimdHost, nowMs: () => number): number {
-  const bytes = simdMatrixBytes(MATRIX) + 4 * (COLUMNS + OUTPUTS + COLUMNS / GROUP_COLUMNS_MIN)
-  const machine = new SimdMachine(host, machineBytes(bytes, MATRIX_ALLOCATIONS + 3))
+  const rounded = roundedRowsBytes(1, COLUMNS)
+  const bytes = simdMatrixBytes(MATRIX) + 4 * (COLUMNS + OUTPUTS) + rounded.reduce((sum, part) => sum + part, 0)
+  const machine = new SimdMachine(host, machineBytes(bytes, MATRIX_ALLOCATIONS + rounded.length + 2))
   try {
-    const sums = machine.allocate((4 * COLUMNS) / GROUP_COLUMNS_MIN)
-    const matrix = createSimdMatrix(machine, sums, MATRIX, new Uint8Array(MATRIX_FILE_BYTES))
+    const matrix = createSimdMatrix(machine, allocateRoundedRows(machine, 1, COLUMNS), MATRIX, new Uint8Array(MATRIX_FILE_BYTES))
     const [x, y] = [machine.floats(COLUMNS), machine.floats(OUTPUTS)]
     for (let run = 0; run < WARM_UP_RUNS; run++) matrix.multiply(x, 1, y)
     let bestMs = Number.POSITIVE_INFINITY

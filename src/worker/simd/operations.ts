@@ -1,7 +1,7 @@
 /** The operations of the kernels by their numbers in assembly/work.ts; their arguments are told there, beside each. */
 export const OPERATIONS = {
   multiplyGroups: 0,
-  sumGroups: 1,
+  roundRows: 1,
   multiplyFloats: 2,
   attend: 3,
   rmsNorm: 4,

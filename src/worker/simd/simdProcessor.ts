@@ -10,7 +10,14 @@ import { pairSteps } from '../cpu/rope.ts'
 import type { EngineInfo } from '../engine.ts'
 import { KV_BLOCK_POSITIONS, type KvSlot } from '../kvBlocks.ts'
 import { machineBytes, type SimdHost, SimdMachine } from './machine.ts'
-import { createSimdMatrix, GROUP_COLUMNS_MIN, MATRIX_ALLOCATIONS, simdMatrixBytes } from './matrices.ts'
+import {
+  allocateRoundedRows,
+  createSimdMatrix,
+  MATRIX_ALLOCATIONS,
+  type RoundedRows,
+  roundedRowsBytes,
+  simdMatrixBytes,
+} from './matrices.ts'
 import { CHUNK_WORK, OPERATIONS } from './operations.ts'
 
 /** Raised whenever the arithmetic changes. */
@@ -19,8 +26,6 @@ const SIMD_VERSION = 'wasm-simd-1'
 const THREAD_BYTES = 4 * 1024 * 1024
 /** Four values are written at a time. */
 const SCORES_SLACK = 8
-/** Scores, sums, places of rows, block tables, sums of powers. */
-const OWN_ALLOCATIONS = 5
 /** Of four values; fixed, since sums depend on it. */
 const POWER_ITEMS = 1024
 
@@ -39,30 +44,33 @@ export function createSimdProcessor(host: SimdHost, description: string): Proces
   }
 }
 
-/** Bytes of the pointers and sums that this processor keeps for itself. */
+/** Bytes of what this processor keeps for itself beside rounded rows. */
 interface OwnBytes {
   readonly scores: number
-  readonly sums: number
   readonly places: number
   readonly tables: number
   readonly powerSums: number
 }
 
 function ownBytes({ helpers }: SimdHost, config: ModelConfig, { rows, kvPositions }: ProcessorNeeds): OwnBytes {
-  const { headCount, headSize, width, feedForwardWidth, vocabularySize } = config
+  const { vocabularySize } = config
   return {
     scores: 4 * (helpers.length + 1) * (kvPositions + SCORES_SLACK),
-    sums: (4 * rows * Math.max(width, headCount * headSize, feedForwardWidth)) / GROUP_COLUMNS_MIN,
     places: 2 * 4 * rows,
     tables: (4 * kvPositions) / KV_BLOCK_POSITIONS,
     powerSums: 8 * Math.ceil(vocabularySize / (4 * POWER_ITEMS)),
   }
 }
 
+/** Of the widest matrix. */
+function columnsMax({ headCount, headSize, width, feedForwardWidth }: ModelConfig): number {
+  return Math.max(width, headCount * headSize, feedForwardWidth)
+}
+
 function spanBytes(host: SimdHost, config: ModelConfig, needs: ProcessorNeeds): number {
-  const own = Object.values(ownBytes(host, config, needs)).reduce((sum, bytes) => sum + bytes, 0)
-  const allocations = OWN_ALLOCATIONS + needs.buffers + needs.matrices * MATRIX_ALLOCATIONS
-  return machineBytes(needs.matrixBytes + 4 * needs.bufferFloats + own, allocations)
+  const own = [...Object.values(ownBytes(host, config, needs)), ...roundedRowsBytes(needs.rows, columnsMax(config))]
+  const allocations = own.length + needs.buffers + needs.matrices * MATRIX_ALLOCATIONS
+  return machineBytes(needs.matrixBytes + 4 * needs.bufferFloats + own.reduce((sum, bytes) => sum + bytes, 0), allocations)
 }
 
 class SimdArithmetic implements Arithmetic {
@@ -70,7 +78,7 @@ class SimdArithmetic implements Arithmetic {
   readonly #machine: SimdMachine
   readonly #scores: number
   readonly #scoresPerThread: number
-  readonly #sums: number
+  readonly #rounded: RoundedRows
   /** Of each row of the pass: the pointer to its slot's blocks, its position. */
   readonly #places: Int32Array
   readonly #tables: Uint32Array
@@ -86,7 +94,7 @@ class SimdArithmetic implements Arithmetic {
     const own = ownBytes(host, config, needs)
     this.#scores = machine.allocate(own.scores)
     this.#scoresPerThread = needs.kvPositions + SCORES_SLACK
-    this.#sums = machine.allocate(own.sums)
+    this.#rounded = allocateRoundedRows(machine, needs.rows, columnsMax(config))
     this.#places = new Int32Array(machine.memory.buffer, machine.allocate(own.places), own.places / 4)
     this.#tables = new Uint32Array(machine.memory.buffer, machine.allocate(own.tables), own.tables / 4)
     this.#powerSums = new Float64Array(machine.memory.buffer, machine.allocate(own.powerSums), own.powerSums / 8)
@@ -97,7 +105,7 @@ class SimdArithmetic implements Arithmetic {
   }
 
   matrix(tensor: ManifestTensor, bytes: Uint8Array): Matrix {
-    return createSimdMatrix(this.#machine, this.#sums, tensor, bytes)
+    return createSimdMatrix(this.#machine, this.#rounded, tensor, bytes)
   }
 
   rmsNorm(x: Float32Array, weight: Float32Array, count: number, y: Float32Array): void {

@@ -42,15 +42,6 @@ export function productOfFew(a: usize, b: usize, count: i32): f32 {
   return sum
 }
 
-/** The lower and the upper half of eight small integers, as floats. */
-export function lowFloats(integers: v128): v128 {
-  return f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(integers))
-}
-
-export function highFloats(integers: v128): v128 {
-  return f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(integers))
-}
-
 /**
  * e^x within 2 units in the last place, for x bent into −87 … 88, where neither end leaves f32. NaN stays NaN. Source of the polynomial: Cephes
  * (expf): x = n·ln 2 + r, e^r by a polynomial of degree 7.

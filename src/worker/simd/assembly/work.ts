@@ -2,12 +2,12 @@
 
 import { attend } from './attend'
 import { add, capValues, gateUp, rmsNorm, rotate, sumPowers } from './elementwise'
-import { multiplyFloats, multiplyGroups, sumGroups } from './multiply'
+import { multiplyFloats, multiplyGroups, roundRows } from './multiply'
 
 /** The numbers are the host's, see operations.ts. */
 export function work(operation: i32, first: i32, end: i32, thread: i32): void {
   if (operation === 0) multiplyGroups(first, end)
-  else if (operation === 1) sumGroups(first, end)
+  else if (operation === 1) roundRows(first, end)
   else if (operation === 2) multiplyFloats(first, end)
   else if (operation === 3) attend(first, end, thread)
   else if (operation === 4) rmsNorm(first, end)
