@@ -44,7 +44,7 @@ const inF16 = ({ promptTokenIds, steps }: ReferenceCase) =>
   isShortRun ? steps.length <= SHORT_ANSWER_STEPS : promptTokenIds.length < LONG_PROMPT_TOKENS
 
 /** Whatever the adapter is: of two, the other run does it. */
-const withoutGpu: Precision = { name: 'without a GPU, f32 rows between 2 spans', createEngine: () => createTestSimdEngine(2), rows: 'f32', spanCount: 2, bound: 1e-3, marginMin: 0.002, takes: any }
+const withoutGpu: Precision = { name: 'without a GPU, f32 rows between 2 spans', createEngine: () => createTestSimdEngine(2), rows: 'f32', spanCount: 2, bound: 0.012, marginMin: 0.024, takes: any }
 
 const precisions: readonly Precision[] = [
   { name: 'f32 throughout', createEngine: () => createGpuEngine('f32'), rows: 'f32', spanCount: 1, bound: 1e-3, marginMin: 0.002, takes: any },
