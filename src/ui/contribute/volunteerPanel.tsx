@@ -74,21 +74,26 @@ function Detail({ volunteer, pledgeMb }: { readonly volunteer: Active; readonly 
   const swarm = usePeer((state) => state.network?.swarms[0])
   return (
     <Text c="dimmed" maw="62ch">
-      {detail(volunteer, pledgeMb, swarm?.missingBytes ?? 0)}
+      {detail(volunteer, pledgeMb, swarm?.missingBytes ?? null)}
     </Text>
   )
 }
 
-function detail(volunteer: Active, pledgeMb: number, missingBytes: number): string {
+function waitingFor(missingBytes: number | null): string {
+  if (missingBytes === null) return 'The coordinator has not answered yet.'
+  if (missingBytes === 0) return 'Every layer has a home already; the coordinator gives you some when it needs you.'
+  return `The model still needs ${formatBytes(missingBytes)} from other tabs; open another one, here or on another machine.`
+}
+
+/** `missingBytes`: null until the coordinator has told. */
+function detail(volunteer: Active, pledgeMb: number, missingBytes: number | null): string {
   switch (volunteer.kind) {
     case 'starting':
       return volunteer.step === 'detect'
         ? 'Asking the browser for a GPU, and measuring what computes fastest here. This takes a few seconds.'
         : 'A short run of a real kernel, so that your share matches your speed. A few seconds.'
     case 'waiting':
-      return missingBytes > 0
-        ? `You pledged ${pledgeMb.toLocaleString('en-US')} MB. The model still needs ${formatBytes(missingBytes)} from other tabs; open another one, here or on another machine.`
-        : `You pledged ${pledgeMb.toLocaleString('en-US')} MB. Every layer has a home already; the coordinator gives you some when it needs you.`
+      return `You pledged ${pledgeMb.toLocaleString('en-US')} MB. ${waitingFor(missingBytes)}`
     case 'loading':
       return `${volunteer.modelId}. Each part is checked against its hash before it is used.`
     case 'serving':

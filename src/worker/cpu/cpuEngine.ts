@@ -37,6 +37,9 @@ class CpuEngine implements Engine {
   #model: CpuModel | null = null
   /** Rises with each load, unload and dispose: what was under way notices. */
   #generation = 0
+  /** Of the load under way, or the latest. */
+  #loading = new AbortController()
+  #disposed = false
   readonly #queue = new SerialQueue()
 
   constructor(options: CpuEngineOptions) {
@@ -48,10 +51,12 @@ class CpuEngine implements Engine {
   async load(request: LoadRequest): Promise<void> {
     const open = this.#model?.slots.openSlots ?? 0
     assert(open === 0, `load with ${open} open slots`)
+    if (this.#disposed) throw new EngineError('aborted', 'the engine was disposed of; open another')
     this.unload()
-    const generation = this.#generation
-    const model = await loadCpuModel(this.#processor, request)
-    if (generation !== this.#generation) {
+    this.#loading = new AbortController()
+    const stopped = this.#loading.signal
+    const model = await loadCpuModel(this.#processor, { ...request, signal: AbortSignal.any([request.signal, stopped]) })
+    if (stopped.aborted) {
       model.arithmetic.release()
       throw new EngineError('aborted', 'the span was unloaded while it was loading')
     }
@@ -60,6 +65,7 @@ class CpuEngine implements Engine {
 
   unload(): void {
     this.#generation++
+    this.#loading.abort()
     this.#model?.arithmetic.release()
     this.#model = null
   }
@@ -107,6 +113,7 @@ class CpuEngine implements Engine {
   }
 
   dispose(): void {
+    this.#disposed = true
     this.unload()
     this.#processor.dispose()
   }

@@ -127,10 +127,10 @@ function add(a: number, b: number): number {
 }
 
 function doesNotFit({ span, memoryBytesMax }: LoadRequest, { weightBytes, kvBytes, scratchBytes, totalBytes }: MemoryPlan): EngineError {
-  const mb = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
+  const mb = (bytes: number, round = Math.ceil) => `${round(bytes / 1e5) / 10} MB`
   return new EngineError(
     'does-not-fit',
     `layers ${span.firstLayer} to ${span.endLayer - 1} need ${mb(totalBytes)} (weights ${mb(weightBytes)}, KV ${mb(kvBytes)}, ` +
-      `scratch ${mb(scratchBytes)}), more than the ${mb(memoryBytesMax)} pledged; pledge more, or take fewer layers`,
+      `scratch ${mb(scratchBytes)}), more than the ${mb(memoryBytesMax, Math.floor)} pledged; pledge more, or take fewer layers`,
   )
 }

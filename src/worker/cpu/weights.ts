@@ -19,7 +19,7 @@ import {
   type Span,
   spanParts,
 } from '../../model/index.ts'
-import { required } from '../../shared/index.ts'
+import { assert, required } from '../../shared/index.ts'
 import { EngineError } from '../errors.ts'
 import { FileMatrix } from './matrix.ts'
 import type { Arithmetic, Matrix } from './processor.ts'
@@ -131,6 +131,7 @@ async function loadTensors(request: LoadWeightsRequest, arithmetic: Arithmetic) 
   for (const part of parts) {
     if (signal.aborted) throw new EngineError('aborted', 'loading was stopped before all weights were there')
     const bytes = await request.loadTensor(part, signal)
+    assert(bytes.byteLength === part.byteLength, `${part.name}: ${bytes.byteLength} of ${part.byteLength} bytes`)
     const role = tensorRole(manifest, span, part)
     if (role === 'matrix') matrices.set(part.name, arithmetic.matrix(part, bytes))
     else if (role === 'embedding') matrices.set(part.name, FileMatrix.ofTensor(part, bytes))

@@ -5,7 +5,7 @@ import { randomModel } from '../../../test/support/randomModel.ts'
 import { createTestSimdEngine } from '../../../test/support/simdEngine.ts'
 import { openSimdHost } from '../../node/index.ts'
 import { createCpuEngine } from '../cpu/cpuEngine.ts'
-import type { Segment } from '../engine.ts'
+import type { Engine, Segment } from '../engine.ts'
 import { createSimdProcessor } from './simdProcessor.ts'
 
 engineSuite('SIMD engine', () => createTestSimdEngine(1))
@@ -51,4 +51,45 @@ it('says does-not-fit, in words, where WebAssembly cannot address the span', asy
     message: expect.stringContaining('take fewer layers'),
   })
   engine.dispose()
+})
+
+it('stops downloading when the span is unloaded, and loads nothing after its end', async () => {
+  const engine = await createTestSimdEngine()
+  let tensors = 0
+  const request = loadRequest(model, span, {
+    loadTensor: (tensor, signal) => {
+      if (++tensors === 3) engine.unload()
+      return model.loadTensor(tensor, signal)
+    },
+  })
+  await expect(engine.load(request)).rejects.toMatchObject({ reason: 'aborted' })
+  expect(tensors).toBe(3)
+  engine.dispose()
+  await expect(engine.load(loadRequest(model, span))).rejects.toMatchObject({ reason: 'aborted' })
+})
+
+it('refuses tensors of another length than the manifest says', async () => {
+  const engine = await createTestSimdEngine()
+  const loadTensor: typeof model.loadTensor = async (tensor, signal) => {
+    const bytes = await model.loadTensor(tensor, signal)
+    return Uint8Array.of(...bytes, 0)
+  }
+  await expect(engine.load(loadRequest(model, span, { loadTensor }))).rejects.toThrow(/bytes/)
+  engine.dispose()
+})
+
+it.each([1e19, 1e25, 3e38])('answers rows with a value of %d as the twin does', async (value) => {
+  const behind = { firstLayer: 1, endLayer: span.endLayer }
+  const rows = Float32Array.from({ length: model.manifest.config.width }, (_, i) => (i === 5 ? value : Math.sin(i)))
+  const answer = async (engine: Engine) => {
+    await engine.load(loadRequest(model, behind))
+    const opened = engine.open({ span: behind, maxPositions: 32 })
+    if (!opened.ok) throw new Error('no room')
+    const input = { kind: 'rows', encoding: 'f32', rowCount: 1, bytes: new Uint8Array(rows.buffer) } as const
+    const output = { kind: 'candidates', resultCount: 1, topK: 3 } as const
+    const { outputs } = await engine.forward([{ slot: opened.value, kind: 'prompt', firstPosition: 0, input, output }])
+    engine.dispose()
+    return outputs[0]?.kind === 'candidates' ? outputs[0].positions.map(({ ids }) => ids) : null
+  }
+  expect(await answer(await createTestSimdEngine())).toEqual(await answer(createCpuEngine({ nowMs: () => 0 })))
 })

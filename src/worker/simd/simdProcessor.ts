@@ -1,7 +1,7 @@
 /**
  * The processor of a tab without a GPU: our own kernels in WebAssembly, with SIMD and, where the page is isolated, threads. Every sum has one
- * order whatever the number of threads, and only operations that all machines compute alike are used: equal versions give equal
- * bits on every computer. Why not a library's: docs/decisions/0151-simd-kernels.md.
+ * order whatever the number of threads, and the kernels use only what all machines compute alike: equal classes give equal bits on
+ * every computer. Why not a library's: docs/decisions/0151-simd-kernels.md.
  */
 
 import type { ManifestTensor, ModelConfig } from '../../model/index.ts'
@@ -31,7 +31,7 @@ const POWER_ITEMS = 1024
 
 /** `description`: for a person to read, such as `CPU (WebAssembly, 2 threads)`. */
 export function createSimdProcessor(host: SimdHost, description: string): Processor {
-  const info: EngineInfo = { engine: 'wasm', adapter: description, numericClass: SIMD_VERSION, kvType: 'f32' }
+  const info: EngineInfo = { engine: 'wasm', adapter: description, numericClass: `${SIMD_VERSION} math-${mathClass()}`, kvType: 'f32' }
   return {
     info,
     matrixBytes: simdMatrixBytes,
@@ -42,6 +42,16 @@ export function createSimdProcessor(host: SimdHost, description: string): Proces
       for (const helper of host.helpers) helper.terminate()
     },
   }
+}
+
+/** How JavaScript's engine rounds what it is left to: angles, and experts' shares, come from there. Eight hexadecimal digits. */
+function mathClass(): string {
+  const values = Float64Array.from({ length: 256 }, (_, index) => {
+    const x = 37.1 * (index >> 2) + 0.3
+    return [Math.cos(x), Math.sin(x), Math.exp(-x / 100), Math.log(x)][index % 4] ?? 0
+  })
+  const hash = new Uint32Array(values.buffer).reduce((sum, word) => Math.imul(sum ^ word, 16_777_619), 2_166_136_261)
+  return (hash >>> 0).toString(16).padStart(8, '0')
 }
 
 /** Bytes of what this processor keeps for itself beside rounded rows. */

@@ -1,7 +1,7 @@
 /** What lies between the matrices. */
 
 import { argument, itemsAtOnce, pointer } from './arguments'
-import { exponential, firstLanes, product, sigmoid, softCap, total } from './lanes'
+import { exponential, firstLanes, sigmoid, softCap, total } from './lanes'
 
 /** y = x / √(mean(x²) + ε) · weight for vectors [first, end). Arguments: x, weight, y: pointers; width, ε (f32 bits). y may be x. */
 export function rmsNorm(first: i32, end: i32): void {
@@ -10,7 +10,7 @@ export function rmsNorm(first: i32, end: i32): void {
   for (let vector = first; vector < end; vector++) {
     const x = pointer(0) + ((vector * width) << 2)
     const y = pointer(2) + ((vector * width) << 2)
-    const scale = <f32>1 / sqrt<f32>(product(x, x, width) / <f32>width + reinterpret<f32>(argument(4)))
+    const scale = <f32>(1 / sqrt<f64>(squares(x, width) / <f64>width + <f64>reinterpret<f32>(argument(4))))
     const scales = f32x4.splat(scale)
     let i = 0
     for (; i + 4 <= width; i += 4) {
@@ -18,6 +18,16 @@ export function rmsNorm(first: i32, end: i32): void {
     }
     for (; i < width; i++) store<f32>(y + (i << 2), load<f32>(x + (i << 2)) * scale * load<f32>(weight + (i << 2)))
   }
+}
+
+/** In f64: the square of a large f32 is none. */
+function squares(x: usize, count: i32): f64 {
+  let sum: f64 = 0
+  for (let i = 0; i < count; i++) {
+    const value = <f64>load<f32>(x + (i << 2))
+    sum += value * value
+  }
+  return sum
 }
 
 /**
