@@ -13,6 +13,8 @@ export default defineConfig({
           include: ['src/**/*.test.{ts,tsx}', 'test/unit/**/*.test.ts'],
           exclude: ['src/**/*.gpu.test.ts'],
           testTimeout: 30_000,
+          // The SIMD kernels are compiled there: seconds, on a busy machine many.
+          hookTimeout: 60_000,
         },
       },
       {
