@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { modelConfig } from '../../../test/support/modelConfig.ts'
+import { ropeFrequencies, writeRopeAngles } from '../../kernels/index.ts'
 import type { ModelConfig } from '../../model/index.ts'
-import { ropeFrequencies, rotateRow, writeAngles } from './rope.ts'
+import { rotateRow } from './rope.ts'
 
 const config = (change: Partial<ModelConfig>) =>
   modelConfig({
@@ -16,12 +17,12 @@ const config = (change: Partial<ModelConfig>) =>
     ropeDimensions: 4,
     ...change,
   })
-const rope = { base: 100, positionScale: 1, divisors: true }
+const rope = { base: 100, positionScale: 1, divisors: null }
 
 /** Turns row `row`, which is at `position`. */
 function rotate(own: ModelConfig, vectors: Float32Array, row: number, heads: number, position: number): void {
   const angles = new Float32Array((row + 1) * own.ropeDimensions)
-  writeAngles(own, ropeFrequencies(own, rope, null), position, angles, row)
+  writeRopeAngles(angles, row * own.ropeDimensions, position, ropeFrequencies(rope, own.ropeDimensions), own.ropeMagnitude)
   rotateRow(own, vectors, row, heads, angles)
 }
 
@@ -47,11 +48,11 @@ describe('rotateRow', () => {
 
 describe('ropeFrequencies', () => {
   it('divides each frequency by its divisor, and scales positions', () => {
-    const frequencies = ropeFrequencies(config({}), { ...rope, positionScale: 1 / 8 }, Float32Array.of(2, 4))
-    expect([...frequencies]).toEqual([1 / 8 / 2, 1 / 8 / 10 / 4])
+    const scaled = { ...rope, positionScale: 1 / 8, divisors: Float32Array.of(2, 4) }
+    expect([...ropeFrequencies(scaled, 4)]).toEqual([1 / 8 / 2, 1 / 8 / 10 / 4])
   })
 
-  it('leaves divisors out in layers that have none', () => {
-    expect([...ropeFrequencies(config({}), { ...rope, divisors: false }, Float32Array.of(2, 4))]).toEqual([1, 1 / 10])
+  it('leaves them as they are without divisors', () => {
+    expect([...ropeFrequencies(rope, 4)]).toEqual([1, 1 / 10])
   })
 })

@@ -1,27 +1,6 @@
-/** Rotary positions: each layer's angles, and the CPU twin's rotation of a row's queries or keys. */
+/** Rotary positions: where pairs lie, and the CPU twin's rotation of a row's queries or keys. */
 
-import { architectureTraits, type LayerRope, type ModelConfig } from '../../model/index.ts'
-
-/** Angle of one position for each rotated pair, radians: positionScale · base^(−2i/dimensions) / divisors[i]. */
-export function ropeFrequencies(config: ModelConfig, rope: LayerRope, divisors: Float32Array | null): Float64Array {
-  const { ropeDimensions } = config
-  const used = rope.divisors ? divisors : null
-  return Float64Array.from(
-    { length: ropeDimensions / 2 },
-    (_, pair) => (rope.positionScale * rope.base ** ((-2 * pair) / ropeDimensions)) / (used?.[pair] ?? 1),
-  )
-}
-
-/** Writes (cos, sin) of each pair, times the model's magnitude, for row `row` of `angles` [rows, pairs, 2]. */
-export function writeAngles(config: ModelConfig, frequencies: Float64Array, position: number, angles: Float32Array, row: number): void {
-  let at = 2 * row * frequencies.length
-  for (const frequency of frequencies) {
-    const angle = position * frequency
-    angles[at] = config.ropeMagnitude * Math.cos(angle)
-    angles[at + 1] = config.ropeMagnitude * Math.sin(angle)
-    at += 2
-  }
-}
+import { architectureTraits, type ModelConfig } from '../../model/index.ts'
 
 /** Where the elements of a pair lie: their distance, and that of one pair to the next. */
 export function pairSteps(config: ModelConfig): { readonly apart: number; readonly stride: number } {

@@ -3,20 +3,22 @@
  * is one call of the processor's arithmetic.
  */
 
+import { writeRopeAngles } from '../../kernels/index.ts'
 import { architectureTraits } from '../../model/index.ts'
 import { required } from '../../shared/index.ts'
 import { writeKv } from './attention.ts'
 import type { CpuModel } from './cpuModel.ts'
 import { runDense, runExperts } from './feedForward.ts'
 import type { CpuRow } from './processor.ts'
-import { writeAngles } from './rope.ts'
 import type { CpuLayer, Projection } from './weights.ts'
 
 /** Before the layers: tells the arithmetic the rows, and writes their angles for each kind of rotation. */
 export function takeRows({ config, arithmetic, ropes }: CpuModel, rows: readonly CpuRow[]): void {
   arithmetic.takeRows(rows)
   for (const { frequencies, angles } of ropes)
-    for (const [row, { position }] of rows.entries()) writeAngles(config, frequencies, position, angles, row)
+    for (const [row, { position }] of rows.entries()) {
+      writeRopeAngles(angles, row * config.ropeDimensions, position, frequencies, config.ropeMagnitude)
+    }
 }
 
 /** Runs the rows that were taken through one layer: reads and writes the scratch's `x`, appends to the layer's KV. */

@@ -1,5 +1,6 @@
 /** The tensors of a span, loaded. What a file stores fused is cut into its parts here: the pass knows one form. */
 
+import { ropeFrequencies } from '../../kernels/index.ts'
 import {
   type ArchitectureTraits,
   architectureTraits,
@@ -23,7 +24,6 @@ import { assert, required } from '../../shared/index.ts'
 import { EngineError } from '../errors.ts'
 import { FileMatrix } from './matrix.ts'
 import type { Arithmetic, Matrix } from './processor.ts'
-import { ropeFrequencies } from './rope.ts'
 
 /** y = W·x + b. */
 export interface Projection {
@@ -116,7 +116,9 @@ export async function loadCpuWeights(request: LoadWeightsRequest, arithmetic: Ar
     head: isLastSpan(config, span)
       ? { norm: find.vector('output_norm.weight'), matrix: find.matrix(config.tiedHead ? EMBEDDING : HEAD) }
       : null,
-    ropes: [...kinds.values()].map((rope) => ropeFrequencies(config, rope, divisors)),
+    ropes: [...kinds.values()].map((rope) =>
+      ropeFrequencies({ ...rope, divisors: rope.divisors ? divisors : null }, config.ropeDimensions),
+    ),
   }
 }
 
