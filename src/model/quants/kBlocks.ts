@@ -69,11 +69,8 @@ export const Q4_K = groupedFormat(256, 144, {
   hasMinimums: true,
   levels: integersFrom(0, 16),
   readBlock(bytes, from, { quants, scales, minimums }, at, first) {
-    const scale = half(bytes, from)
-    const minimum = half(bytes, from + 2)
+    readScales(bytes, from, scales, minimums, first)
     for (let group = 0; group < 8; group++) {
-      scales[first + group] = scale * scaleOf(bytes, from + 4, group)
-      minimums[first + group] = -minimum * minimumOf(bytes, from + 4, group)
       const bitsFrom = from + 16 + 32 * (group >> 1)
       const shift = 4 * (group % 2)
       for (let column = 0; column < 32; column++) quants[at + 32 * group + column] = ((bytes[bitsFrom + column] ?? 0) >> shift) & 15
@@ -87,11 +84,8 @@ export const Q5_K = groupedFormat(256, 176, {
   hasMinimums: true,
   levels: null,
   readBlock(bytes, from, { quants, scales, minimums }, at, first) {
-    const scale = half(bytes, from)
-    const minimum = half(bytes, from + 2)
+    readScales(bytes, from, scales, minimums, first)
     for (let group = 0; group < 8; group++) {
-      scales[first + group] = scale * scaleOf(bytes, from + 4, group)
-      minimums[first + group] = -minimum * minimumOf(bytes, from + 4, group)
       const bitsFrom = from + 48 + 32 * (group >> 1)
       const shift = 4 * (group % 2)
       for (let column = 0; column < 32; column++) {
@@ -102,6 +96,16 @@ export const Q5_K = groupedFormat(256, 176, {
     }
   },
 })
+
+/** d, dmin, then a scale and a minimum of six bits for each of eight groups. */
+function readScales(bytes: Uint8Array, from: number, scales: Float32Array, minimums: Float32Array, first: number): void {
+  const scale = half(bytes, from)
+  const minimum = half(bytes, from + 2)
+  for (let group = 0; group < 8; group++) {
+    scales[first + group] = scale * scaleOf(bytes, from + 4, group)
+    minimums[first + group] = -minimum * minimumOf(bytes, from + 4, group)
+  }
+}
 
 /** Six bits of group 0–3 lie whole in bytes 0–3; of 4–7 the lower four in bytes 8–11, the upper two on top of bytes 0–3. */
 function scaleOf(bytes: Uint8Array, from: number, group: number): number {
