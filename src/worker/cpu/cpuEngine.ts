@@ -35,10 +35,8 @@ class CpuEngine implements Engine {
   readonly #options: CpuEngineOptions
   readonly #processor: Processor
   #model: CpuModel | null = null
-  /** Rises with each load, unload and dispose: what was under way notices. */
-  #generation = 0
-  /** Of the load under way, or the latest. */
-  #loading = new AbortController()
+  /** Of the span that is loaded, or loading: aborted when that ends, which passes and loads under way notice. */
+  #life = new AbortController()
   #disposed = false
   readonly #queue = new SerialQueue()
 
@@ -53,10 +51,10 @@ class CpuEngine implements Engine {
     assert(open === 0, `load with ${open} open slots`)
     if (this.#disposed) throw new EngineError('aborted', 'the engine was disposed of; open another')
     this.unload()
-    this.#loading = new AbortController()
-    const stopped = this.#loading.signal
-    const model = await loadCpuModel(this.#processor, { ...request, signal: AbortSignal.any([request.signal, stopped]) })
-    if (stopped.aborted) {
+    this.#life = new AbortController()
+    const ended = this.#life.signal
+    const model = await loadCpuModel(this.#processor, { ...request, signal: AbortSignal.any([request.signal, ended]) })
+    if (ended.aborted) {
       model.arithmetic.release()
       throw new EngineError('aborted', 'the span was unloaded while it was loading')
     }
@@ -64,8 +62,7 @@ class CpuEngine implements Engine {
   }
 
   unload(): void {
-    this.#generation++
-    this.#loading.abort()
+    this.#life.abort()
     this.#model?.arithmetic.release()
     this.#model = null
   }
@@ -93,11 +90,11 @@ class CpuEngine implements Engine {
   async #forward(segments: readonly Segment[]): Promise<ForwardResult> {
     const model = this.#loaded()
     checkBatch(segments, model.config, model.slots)
-    const generation = this.#generation
+    const ended = this.#life.signal
     const startedMs = this.#options.nowMs()
     const outputs = await runPass(model, segments, async () => {
       await this.#options.pause?.()
-      if (generation !== this.#generation) throw new EngineError('not-loaded', 'the span was unloaded during the pass')
+      if (ended.aborted) throw new EngineError('not-loaded', 'the span was unloaded during the pass')
     })
     return { outputs, computeMs: this.#options.nowMs() - startedMs }
   }
