@@ -42,7 +42,6 @@ async function openWasmEngine(): Promise<Engine> {
   const { availableParallelism } = await import('node:os')
   const { createCpuEngine, createSimdProcessor, threadCount } = await import('../worker/index.ts')
   const { nodeClock, openSimdHost } = await import('../node/index.ts')
-  const threads = threadCount({ cores: availableParallelism(), isolated: true })
-  const description = `CPU (WebAssembly, ${threads} thread${threads === 1 ? '' : 's'})`
-  return createCpuEngine({ processor: createSimdProcessor(await openSimdHost(threads), description), nowMs: () => nodeClock.nowMs() })
+  const host = await openSimdHost(threadCount({ cores: availableParallelism(), isolated: true }))
+  return createCpuEngine({ processor: createSimdProcessor(host), nowMs: () => nodeClock.nowMs() })
 }

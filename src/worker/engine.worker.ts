@@ -60,12 +60,10 @@ async function openWebGpu(): Promise<OpenedEngine> {
 async function openWasm(asked?: number): Promise<OpenedEngine> {
   const { openSimdHost } = await import('./simd/openSimdHost.ts')
   const host = await openSimdHost(asked ?? threadCount({ cores: navigator.hardwareConcurrency, isolated: self.crossOriginIsolated }))
-  const threads = host.helpers.length + 1
   const nowMs = () => clock.nowMs()
-  const adapter = `CPU (WebAssembly, ${threads} thread${threads === 1 ? '' : 's'})`
   const macsPerSecond = measureSimdMacsPerSecond(host, nowMs)
-  const engine = createCpuEngine({ processor: createSimdProcessor(host, adapter), nowMs, pause: taskPause() })
-  return { engine, adapter, software: true, macsPerSecond }
+  const engine = createCpuEngine({ processor: createSimdProcessor(host), nowMs, pause: taskPause() })
+  return { engine, adapter: engine.info.adapter, software: true, macsPerSecond }
 }
 
 /** A message waits no longer than this for a pass. */

@@ -4,6 +4,6 @@ import { openSimdHost } from '../../src/node/index.ts'
 import { createCpuEngine, createSimdProcessor, type Engine } from '../../src/worker/index.ts'
 
 export async function createTestSimdEngine(threads = 1): Promise<Engine> {
-  const processor = createSimdProcessor(await openSimdHost(threads), `${threads} threads`)
+  const processor = createSimdProcessor(await openSimdHost(threads))
   return createCpuEngine({ processor, nowMs: () => performance.now() })
 }

@@ -1,6 +1,6 @@
 /** A thread beside the engine's: says that it is there, then runs the kernels over each memory that it is given, until the machine there is released. */
 
-import type { SimdExports } from './machine.ts'
+import { instantiateKernels } from './machine.ts'
 
 interface Start {
   readonly module: WebAssembly.Module
@@ -9,8 +9,7 @@ interface Start {
 }
 
 self.onmessage = ({ data: { module, memory, thread } }: MessageEvent<Start>) => {
-  const { serve } = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as SimdExports
-  serve(thread)
+  instantiateKernels(module, memory).serve(thread)
 }
 
 self.postMessage('ready')

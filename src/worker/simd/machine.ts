@@ -24,7 +24,7 @@ export interface SimdHelper {
 }
 
 /** What the kernels export, see assembly/index.ts. */
-export interface SimdExports {
+interface SimdExports {
   run(): void
   serve(thread: number): void
   stop(): void
@@ -36,6 +36,8 @@ const PAGES_MAX = 65_536
 /** Bytes of the control block, and where its arguments begin: assembly/control.ts and arguments.ts. */
 const CONTROL_BYTES = 1024
 const ARGUMENTS_AT = 512
+/** Arguments before an operation's own. */
+const FIRST_OPERAND = 3
 /** Chunks are counted in 16 bits. */
 const CHUNKS_MAX = 65_535
 /** A cache line: what two threads write never shares one. */
@@ -44,6 +46,12 @@ const ALIGNMENT = 64
 /** Bytes that `count` allocations of together `bytes` bytes take at most, whole pages. */
 export function machineBytes(bytes: number, count: number): number {
   return Math.ceil((CONTROL_BYTES + bytes + 2 * count * ALIGNMENT) / PAGE_BYTES) * PAGE_BYTES
+}
+
+/** The kernels over a memory, for one thread. */
+export function instantiateKernels(module: WebAssembly.Module, memory: WebAssembly.Memory): SimdExports {
+  // What the module exports is known from its source, not to the compiler.
+  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as SimdExports
 }
 
 export class SimdMachine {
@@ -57,7 +65,7 @@ export class SimdMachine {
   constructor({ module, shared, helpers }: SimdHost, bytes: number) {
     const pages = Math.ceil(bytes / PAGE_BYTES)
     this.memory = createMemory(pages, shared)
-    this.#exports = new WebAssembly.Instance(module, { env: { memory: this.memory } }).exports as unknown as SimdExports
+    this.#exports = instantiateKernels(module, this.memory)
     this.#arguments = new Int32Array(this.memory.buffer, ARGUMENTS_AT)
     this.#argumentFloats = new Float32Array(this.memory.buffer, ARGUMENTS_AT)
     helpers.forEach((helper, index) => {
@@ -105,9 +113,6 @@ export class SimdMachine {
     this.#exports.stop()
   }
 }
-
-/** Words before an operation's own. */
-const FIRST_OPERAND = 3
 
 function createMemory(pages: number, shared: boolean): WebAssembly.Memory {
   const megabytes = Math.ceil((pages * PAGE_BYTES) / 1e6)

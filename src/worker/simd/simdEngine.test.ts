@@ -17,7 +17,7 @@ const span = { firstLayer: 0, endLayer: model.manifest.config.layerCount }
 it('ends a pass with not-loaded when the span is unloaded under it, whenever that is, and loads again', async () => {
   const host = await openSimdHost(2)
   const pause = () => new Promise<void>((resolve) => setImmediate(resolve))
-  const engine = createCpuEngine({ processor: createSimdProcessor(host, 'test'), nowMs: () => 0, pause })
+  const engine = createCpuEngine({ processor: createSimdProcessor(host), nowMs: () => 0, pause })
   for (let turns = 0; turns < 60; turns += 4) {
     await engine.load(loadRequest(model, span))
     const opened = engine.open({ span, maxPositions: 32 })

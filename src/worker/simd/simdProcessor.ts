@@ -26,17 +26,19 @@ const SIMD_VERSION = 'wasm-simd-1'
 const THREAD_BYTES = 4 * 1024 * 1024
 /** Four values are written at a time. */
 const SCORES_SLACK = 8
+/** How much dearer than a multiplication a value is that goes through e^x. */
+const EXPONENTIAL_WORK = 8
 /** Of four values; fixed, since sums depend on it. */
 const POWER_ITEMS = 1024
 
-/** `description`: for a person to read, such as `CPU (WebAssembly, 2 threads)`. */
-export function createSimdProcessor(host: SimdHost, description: string): Processor {
-  const info: EngineInfo = { engine: 'wasm', adapter: description, numericClass: `${SIMD_VERSION} math-${mathClass()}`, kvType: 'f32' }
+export function createSimdProcessor(host: SimdHost): Processor {
+  const threads = host.helpers.length + 1
+  const adapter = `CPU (WebAssembly, ${threads} thread${threads === 1 ? '' : 's'})`
+  const info: EngineInfo = { engine: 'wasm', adapter, numericClass: `${SIMD_VERSION} math-${mathClass()}`, kvType: 'f32' }
   return {
     info,
     matrixBytes: simdMatrixBytes,
-    extraBytes: (config, needs) =>
-      spanBytes(host, config, needs) - 4 * needs.bufferFloats - needs.matrixBytes + (host.helpers.length + 1) * THREAD_BYTES,
+    extraBytes: (config, needs) => spanBytes(host, config, needs) - 4 * needs.bufferFloats - needs.matrixBytes + threads * THREAD_BYTES,
     start: (config, needs) => new SimdArithmetic(host, config, needs),
     dispose() {
       for (const helper of host.helpers) helper.terminate()
@@ -212,6 +214,3 @@ class SimdArithmetic implements Arithmetic {
     this.#machine.run(operation, Math.ceil(count / 4), CHUNK_WORK / (4 * workPerValue))
   }
 }
-
-/** How much dearer than a multiplication a value is that goes through e^x. */
-const EXPONENTIAL_WORK = 8

@@ -67,10 +67,11 @@ const GEMMA3_4B: ModelConfig = {
 
 /** Eight threads: the most. Planning runs nothing. */
 const HELPER = { start: () => undefined, terminate: () => undefined }
-const SIMD = createSimdProcessor(
-  { module: new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)), shared: true, helpers: new Array(7).fill(HELPER) },
-  'planned',
-)
+const SIMD = createSimdProcessor({
+  module: new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)),
+  shared: true,
+  helpers: new Array(7).fill(HELPER),
+})
 
 function capacities(memories: readonly number[], speeds: readonly number[] = []): Capacity[] {
   return memories.map((memoryBytes, index) => ({
