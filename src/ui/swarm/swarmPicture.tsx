@@ -32,7 +32,16 @@ export function SwarmPicture({ swarm, ownShortId }: { readonly swarm: SwarmSumma
   return (
     <div ref={ref} className={styles.frame} style={{ height: layout.height }}>
       {measured > 0 && (
-        <svg width={width} height={layout.height} role="img" aria-label={describeSwarm(swarm)} className={styles.picture}>
+        // Scaled, so that a frame that has just become narrower cuts nothing off before it is measured again.
+        <svg
+          viewBox={`0 0 ${width} ${layout.height}`}
+          preserveAspectRatio="xMinYMin meet"
+          width="100%"
+          height={layout.height}
+          role="img"
+          aria-label={describeSwarm(swarm)}
+          className={styles.picture}
+        >
           {layout.depthMax !== null && <Depths layout={layout} depthMax={layout.depthMax} />}
           {layout.bands.map((band) => (
             <BandWithCell key={band.volunteer.shortId} band={band} own={isOwn(band.volunteer)} width={width} />
