@@ -1,7 +1,7 @@
 /**
  * `npm test`: every test, each GPU test on every adapter at hand. Gets the default model first. `npm test -- unit e2e` runs
  * only the runs named. `npm run test:long` takes the longer proofs with it: `*.long.test.ts`, and all prompts on every
- * adapter. GPU_REQUIRED=1: SwiftShader must be there; LAVAPIPE_REQUIRED=1: lavapipe too. Ends with one line
+ * adapter. GPU_REQUIRED=1: SwiftShader must be there; LAVAPIPE_REQUIRED=1: lavapipe too. Ends with what failed and one line
  * `N passed, N failed, N skipped` over all runs.
  */
 
@@ -92,7 +92,7 @@ async function runAdapter(adapter, environment, prompts, isRequired) {
   const name = `gpu:${adapter}`
   if ('env' in environment) return runProject(name, 'gpu', { ...environment.env, [ADAPTER_VARIABLE]: adapter, [PROMPTS_VARIABLE]: prompts })
   process.stdout.write(`\n== ${name}: ${isRequired ? 'FAILED, it is required' : 'skipped'}: ${environment.missing}\n`)
-  return { name, passed: 0, failed: isRequired ? 1 : 0, skipped: isRequired ? 0 : 1, seconds: 0, note: environment.missing }
+  return { name, passed: 0, failed: isRequired ? 1 : 0, skipped: isRequired ? 0 : 1, failures: [], seconds: 0, note: environment.missing }
 }
 
 /**
@@ -123,16 +123,35 @@ async function runProject(name, project, env) {
 /** @param {string} reportFile */
 async function readCounts(reportFile) {
   const text = await readFile(reportFile, 'utf8').catch(() => null)
-  if (text === null) return { passed: 0, failed: 1, skipped: 0 }
-  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(text)
-  return { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests + numTodoTests }
+  if (text === null) return { passed: 0, failed: 1, skipped: 0, failures: [] }
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(text)
+  return {
+    passed: numPassedTests,
+    failed: numFailedTests,
+    skipped: numPendingTests + numTodoTests,
+    failures: testResults.flatMap(failuresOfFile),
+  }
+}
+
+/**
+ * A line for each failed test of a file, or for the file itself when it could not be loaded.
+ * @param {{name: string, message: string, assertionResults: readonly {status: string, fullName: string, failureMessages: readonly string[]}[]}} file
+ */
+function failuresOfFile({ name, message, assertionResults }) {
+  const firstLine = (/** @type {string | undefined} */ text) => (text ?? '').split('\n', 1)[0]
+  const file = path.relative(root, name)
+  const failed = assertionResults.filter((test) => test.status === 'failed')
+  if (failed.length === 0 && message !== '') return [`${file}: ${firstLine(message)}`]
+  return failed.map((test) => `${file}: ${test.fullName}: ${firstLine(test.failureMessages[0])}`)
 }
 
 /**
  * Prints the table and the last line; the exit code.
- * @param {readonly {name: string, passed: number, failed: number, skipped: number, seconds: number, note: string}[]} results
+ * @param {readonly {name: string, passed: number, failed: number, skipped: number, failures: readonly string[], seconds: number, note: string}[]} results
  */
 function report(results) {
+  const failures = results.flatMap((result) => result.failures.map((failure) => `${result.name}  ${failure}\n`))
+  if (failures.length > 0) process.stdout.write(`\nwhat failed:\n${failures.join('')}`)
   process.stdout.write(
     `\n${'run'.padEnd(18)}${'passed'.padStart(8)}${'failed'.padStart(8)}${'skipped'.padStart(9)}${'seconds'.padStart(9)}\n`,
   )
