@@ -19,6 +19,14 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'model',
+          include: ['test/model/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        test: {
           name: 'gpu',
           include: ['src/**/*.gpu.test.ts', 'test/golden/**/*.test.ts'],
           exclude,

@@ -1,8 +1,8 @@
 /**
  * `npm test`: every test, each GPU test on every adapter at hand. Gets the default model first. `npm test -- unit e2e` runs
- * only the runs named. `npm run test:long` takes the longer proofs with it: `*.long.test.ts`, and all prompts on every
- * adapter. GPU_REQUIRED=1: SwiftShader must be there; LAVAPIPE_REQUIRED=1: lavapipe too. Ends with what failed and one line
- * `N passed, N failed, N skipped` over all runs.
+ * only the runs named. `npm run test:long` takes the longer proofs with it: `*.long.test.ts`, and whole answers to all prompts
+ * on every adapter. GPU_REQUIRED=1: SwiftShader must be there; LAVAPIPE_REQUIRED=1: lavapipe too. Ends with what failed and
+ * one line `N passed, N failed, N skipped` over all runs.
  */
 
 import { spawn } from 'node:child_process'
@@ -16,12 +16,12 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 register({ tsconfig: path.join(root, 'tsconfig.json') })
 const { ADAPTER_VARIABLE, catalogueEntry, environmentFor, probeEnvironment, pullModel } = await import('../src/node/index.ts')
 
-/** What an adapter computes: `short` leaves the longest prompt, long answers, most of f16 caches and large tiles to the faster one. */
-const PROMPTS_VARIABLE = 'TABSWARM_PROMPTS'
+/** How much of the costly proofs an adapter computes: test/support/proofs.ts. */
+const PROOFS_VARIABLE = 'TABSWARM_PROOFS'
 /** Whether vitest.config.ts takes `*.long.test.ts`. */
 const LONG_VARIABLE = 'TABSWARM_LONG'
 const LONG_FLAG = '--long'
-const RUN_NAMES = ['unit', 'gpu:swiftshader', 'gpu:lavapipe', 'e2e']
+const RUN_NAMES = ['unit', 'model', 'gpu:swiftshader', 'gpu:lavapipe', 'e2e']
 
 /** @type {import('node:child_process').ChildProcess | null} */
 let child = null
@@ -49,9 +49,12 @@ async function main(args) {
   const lavapipe = isWanted('gpu:lavapipe') ? await gpuEnvironment('lavapipe') : { missing: 'not asked for' }
   const results = []
   if (isWanted('unit')) results.push(await runProject('unit', 'unit', {}))
+  if (isWanted('model')) results.push(await runProject('model', 'model', {}))
   if (isWanted('gpu:swiftshader')) {
-    const prompts = 'env' in lavapipe && !isLong ? 'short' : 'all'
-    results.push(await runAdapter('swiftshader', await gpuEnvironment('swiftshader'), prompts, process.env.GPU_REQUIRED === '1'))
+    const shared = 'env' in lavapipe ? 'half' : 'usual'
+    results.push(
+      await runAdapter('swiftshader', await gpuEnvironment('swiftshader'), isLong ? 'all' : shared, process.env.GPU_REQUIRED === '1'),
+    )
   }
   if (isWanted('gpu:lavapipe')) results.push(await runAdapter('lavapipe', lavapipe, 'all', process.env.LAVAPIPE_REQUIRED === '1'))
   if (isWanted('e2e')) results.push(await runProject('e2e', 'e2e', {}))
@@ -85,12 +88,12 @@ async function gpuEnvironment(adapter) {
 /**
  * @param {'swiftshader' | 'lavapipe'} adapter
  * @param {import('../src/node/index.ts').GpuEnvironment} environment
- * @param {'short' | 'all'} prompts
+ * @param {'half' | 'usual' | 'all'} proofs
  * @param {boolean} isRequired
  */
-async function runAdapter(adapter, environment, prompts, isRequired) {
+async function runAdapter(adapter, environment, proofs, isRequired) {
   const name = `gpu:${adapter}`
-  if ('env' in environment) return runProject(name, 'gpu', { ...environment.env, [ADAPTER_VARIABLE]: adapter, [PROMPTS_VARIABLE]: prompts })
+  if ('env' in environment) return runProject(name, 'gpu', { ...environment.env, [ADAPTER_VARIABLE]: adapter, [PROOFS_VARIABLE]: proofs })
   process.stdout.write(`\n== ${name}: ${isRequired ? 'FAILED, it is required' : 'skipped'}: ${environment.missing}\n`)
   return { name, passed: 0, failed: isRequired ? 1 : 0, skipped: isRequired ? 0 : 1, failures: [], seconds: 0, note: environment.missing }
 }

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { KernelHarness, nmse, seededBlocks, seededValues } from '../../test/support/kernelHarness.ts'
-import { isShortRun } from '../../test/support/shortRun.ts'
+import { proofs } from '../../test/support/proofs.ts'
 import { dequantize, type TensorType, tensorTypes } from '../model/index.ts'
 import type { KernelDevice } from './kernel.ts'
 import { matmulReference } from './matmul.reference.ts'
@@ -92,7 +92,7 @@ function identity(columns: number): Float32Array {
 const unpacking: Readonly<Record<string, { readonly form: MatmulForm; readonly bind: Bind }>> = {
   broadcast: { form: 'broadcast', bind: bindAs('broadcast') },
   'small tiles': { form: 'tile', bind: bindTiles(16) },
-  ...(!isShortRun && { 'large tiles': { form: 'tile', bind: bindTiles(64) } }),
+  ...(proofs !== 'half' && { 'large tiles': { form: 'tile', bind: bindTiles(64) } }),
 }
 
 describe('matmul', () => {
