@@ -8,7 +8,7 @@ import type { Command } from 'commander'
 import { createChatTemplate, createTokenizer, encodePrompt, type Metadata } from '../model/index.ts'
 import type { Answer, AskRequest, ChatMessage, EngineChoice } from '../peer/index.ts'
 import { TabswarmError } from '../shared/index.ts'
-import { printJson, printLine, printNote, progressPrinter, realNumber, UsageError, wholeNumber } from './output.ts'
+import { onOrOff, printJson, printLine, printNote, progressPrinter, realNumber, UsageError, wholeNumber } from './output.ts'
 import { parseEngine } from './serve.ts'
 
 interface DemoOptions {
@@ -22,6 +22,7 @@ interface DemoOptions {
   readonly model: string
   readonly engine: EngineChoice
   readonly latencyMs: number
+  readonly speculation: 'on' | 'off'
   readonly json: boolean
 }
 
@@ -42,6 +43,7 @@ export function registerDemoCommand(program: Command): void {
     .option('--model <id|file|url>', 'the model to serve', 'default')
     .option('--engine <engine>', 'engine of the tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
     .option('--latency-ms <l>', 'one-way delay of a message between two tabs', realNumber('--latency-ms', 0, 10_000), 0)
+    .option('--speculation <on|off>', 'draft tokens where the text repeats; the answer is the same', onOrOff('--speculation'), 'on')
     .option('--json', 'one JSON object on stdout', false)
     .action(demo)
 }
@@ -115,7 +117,7 @@ function isChatMessage(value: unknown): value is ChatMessage {
 
 function askRequest(options: DemoOptions, prompt: AskRequest['prompt'], modelId: AskRequest['modelId']): AskRequest {
   const sampling = { temperature: options.temperature, topP: 1, topK: 0, minP: 0, seed: options.seed, stop: [] }
-  return { modelId, prompt, maxTokens: options.maxTokens, sampling }
+  return { modelId, prompt, maxTokens: options.maxTokens, sampling, speculation: options.speculation }
 }
 
 /** Writes a growing text as it grows. */
@@ -136,7 +138,7 @@ function jsonAnswer(answer: Answer): object {
 }
 
 function printTable(answer: Answer): void {
-  const { tokensPerSecond, timeToFirstTokenMs, completionTokenIds, dataPath, finishReason } = answer
+  const { tokensPerSecond, timeToFirstTokenMs, completionTokenIds, dataPath, finishReason, drafts } = answer
   printLine()
   printLine('stage  peer      layers   engine  ms/lap  link    sent       adapter')
   answer.stages.forEach((stage, index) => {
@@ -154,5 +156,6 @@ function printTable(answer: Answer): void {
   })
   const first = timeToFirstTokenMs === null ? 'none came' : `first after ${(timeToFirstTokenMs / 1e3).toFixed(2)} s`
   const speed = tokensPerSecond === null ? '' : `, ${tokensPerSecond.toFixed(2)} tokens/s`
-  printLine(`${completionTokenIds.length} tokens (${finishReason}), ${first}${speed}, data path ${dataPath}`)
+  const accepted = drafts.draftedTokens === 0 ? '' : `, ${drafts.acceptedTokens} of ${drafts.draftedTokens} drafted tokens accepted`
+  printLine(`${completionTokenIds.length} tokens (${finishReason}), ${first}${speed}${accepted}, data path ${dataPath}`)
 }

@@ -11,7 +11,7 @@ import { TabswarmError } from '../shared/index.ts'
 import type { Engine } from '../worker/index.ts'
 import { ENGINE_ADAPTERS, type EngineAdapter, openEngine, parseAdapter, parseKvType } from './engine.ts'
 import { openLogitsFile } from './logitsFile.ts'
-import { printJson, printLine, printNote, realNumber, UsageError, wholeNumber } from './output.ts'
+import { onOrOff, printJson, printLine, printNote, realNumber, UsageError, wholeNumber } from './output.ts'
 import { enterWithModel, loadWholeModel } from './wholeModel.ts'
 
 interface RunOptions {
@@ -27,6 +27,7 @@ interface RunOptions {
   readonly spans: number
   readonly rowEncoding: 'f32' | 'f16e'
   readonly logitsOut?: string
+  readonly speculation: 'on' | 'off'
   readonly json: boolean
 }
 
@@ -54,6 +55,7 @@ export function registerModelRunCommand(model: Command): void {
     .option('--spans <n>', 'run the layers as this many spans', wholeNumber('--spans', 1, 1_000), 1)
     .option('--row-encoding <name>', 'what passes between the spans: f32 or f16e (as on the wire)', parseRowEncoding, 'f32')
     .option('--logits-out <file>', 'write the logits after each prompt token: [positions, vocabulary], f32, little-endian')
+    .option('--speculation <on|off>', 'draft tokens where the text repeats; the answer is the same', onOrOff('--speculation'), 'on')
     .option('--json', 'one JSON value on stdout', false)
     .action(run)
 }
@@ -127,7 +129,7 @@ interface AnswerRequest {
 }
 
 async function answer({ engine, model, tokenizer, promptTokenIds, options }: AnswerRequest): Promise<GenerateResult> {
-  const { chunkRowsFor, generate, openEngineChain } = await import('../session/index.ts')
+  const { chunkRowsFor, createNgramDrafter, generate, openEngineChain } = await import('../session/index.ts')
   const { KV_BLOCK_POSITIONS, kvBlockCount } = await import('../worker/index.ts')
   const { nodeClock } = await import('../node/index.ts')
   const { config } = model.hashedManifest.manifest
@@ -155,6 +157,7 @@ async function answer({ engine, model, tokenizer, promptTokenIds, options }: Ans
       chunkRows: chunkRowsFor(config.width),
       clock: nodeClock,
       keepSteps: true,
+      ...(options.speculation === 'on' ? { drafter: createNgramDrafter() } : {}),
       onEvent: (event) => {
         if (show && !onlyPrompt && (event.kind === 'token' || event.kind === 'text')) process.stdout.write(event.text)
       },
@@ -175,17 +178,19 @@ function cutSpans(layerCount: number, count: number): readonly Span[] {
 }
 
 function report(adapter: string, promptTokenIds: readonly number[], result: GenerateResult, options: RunOptions): void {
-  const { completionTokenIds, text, finishReason, timings } = result
+  const { completionTokenIds, text, finishReason, timings, drafts } = result
   if (options.json) {
     const steps = result.steps.map(({ id, candidates: { logSumExp, ids, logits } }) => ({
       id,
       logSumExp,
       top: Array.from(ids.subarray(0, options.top), (candidate, rank) => [candidate, logits[rank]]),
     }))
-    printJson({ adapter, promptTokenIds, completionTokenIds, text, finishReason, steps })
+    const { tokensPerSecond } = timings
+    printJson({ adapter, promptTokenIds, completionTokenIds, text, finishReason, tokensPerSecond, drafts, steps })
     return
   }
   printLine()
   const speed = timings.tokensPerSecond === null ? '' : `, ${timings.tokensPerSecond.toFixed(1)} tokens/s`
-  printNote(`${adapter}: ${promptTokenIds.length} prompt tokens, ${completionTokenIds.length} answered (${finishReason})${speed}`)
+  const drafted = drafts.draftedTokens === 0 ? '' : `, ${drafts.acceptedTokens} of ${drafts.draftedTokens} drafted tokens accepted`
+  printNote(`${adapter}: ${promptTokenIds.length} prompt tokens, ${completionTokenIds.length} answered (${finishReason})${speed}${drafted}`)
 }

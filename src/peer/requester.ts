@@ -5,7 +5,16 @@
 
 import { encodePrompt } from '../model/index.ts'
 import { type ChainStage, type Grant, openGrant, type SignedGrant } from '../protocol/index.ts'
-import { type Chain, chunkRowsFor, type GenerateEvent, generate, type LinkRouter, openLinkChain, SessionError } from '../session/index.ts'
+import {
+  type Chain,
+  chunkRowsFor,
+  createNgramDrafter,
+  type GenerateEvent,
+  generate,
+  type LinkRouter,
+  openLinkChain,
+  SessionError,
+} from '../session/index.ts'
 import { type Clock, type ManifestHash, type ModelId, type SessionId, TabswarmError, type VerifySignature } from '../shared/index.ts'
 import type { ModelLibrary, ModelText } from './modelLibrary.ts'
 import { Route, worstLink } from './route.ts'
@@ -68,7 +77,6 @@ class Asking {
     route: [],
     lastLapMs: null,
   }
-  #lapStartedMs = 0
   #firstTokenMs: number | null = null
 
   constructor(ports: RequesterPorts, request: AskRequest, onProgress: (progress: AskProgress) => void, signal: AbortSignal) {
@@ -84,7 +92,13 @@ class Asking {
       return await this.#run()
     } catch (error) {
       if (this.#signal.aborted)
-        return this.#answer(null, { completionTokenIds: [], text: this.#progress.text, finishReason: 'cancelled', tokensPerSecond: null })
+        return this.#answer(null, {
+          completionTokenIds: [],
+          text: this.#progress.text,
+          finishReason: 'cancelled',
+          tokensPerSecond: null,
+          drafts: { laps: 0, draftedTokens: 0, acceptedTokens: 0 },
+        })
       throw error
     }
   }
@@ -176,7 +190,6 @@ class Asking {
         signal: this.#signal,
       })
       this.#tell({ phase: 'reading' })
-      this.#lapStartedMs = clock.nowMs()
       const { timings, ...result } = await generate({
         chain,
         tokenizer: text.tokenizer,
@@ -189,6 +202,7 @@ class Asking {
         signal: this.#signal,
         onEvent: (event) => this.#onEvent(event),
         stripLeadingSpace: text.stripLeadingSpace,
+        ...(this.#request.speculation === 'off' ? {} : { drafter: createNgramDrafter() }),
       })
       await this.#lastLaps(result)
       ended(grant.sessionId, result.finishReason === 'cancelled' ? 'cancelled' : 'finished', null)
@@ -223,10 +237,9 @@ class Asking {
       case 'token': {
         const nowMs = this.#ports.clock.nowMs()
         this.#firstTokenMs ??= nowMs - this.#startedMs
-        const lastLapMs = nowMs - this.#lapStartedMs
-        this.#lapStartedMs = nowMs
         const text = this.#progress.text + event.text
-        return this.#tell({ phase: 'answering', text, completionTokens: event.completionTokens, lastLapMs, route: this.#route.stages() })
+        const { completionTokens, lapMs: lastLapMs } = event
+        return this.#tell({ phase: 'answering', text, completionTokens, lastLapMs, route: this.#route.stages() })
       }
       case 'text':
         return this.#tell({ text: this.#progress.text + event.text })
@@ -235,10 +248,13 @@ class Asking {
     }
   }
 
-  #answer(sessionId: SessionId | null, result: Pick<Answer, 'completionTokenIds' | 'text' | 'finishReason' | 'tokensPerSecond'>): Answer {
+  #answer(
+    sessionId: SessionId | null,
+    result: Pick<Answer, 'completionTokenIds' | 'text' | 'finishReason' | 'tokensPerSecond' | 'drafts'>,
+  ): Answer {
     const stages = this.#route.stages()
     this.#tell({ route: stages })
-    const { completionTokenIds, text, finishReason, tokensPerSecond } = result
+    const { completionTokenIds, text, finishReason, tokensPerSecond, drafts } = result
     return {
       model: this.#request.modelId,
       sessionId,
@@ -248,6 +264,7 @@ class Asking {
       finishReason,
       timeToFirstTokenMs: this.#firstTokenMs,
       tokensPerSecond,
+      drafts,
       stages,
       dataPath: worstLink(stages.map((stage) => stage.link.kind)),
     }

@@ -6,6 +6,7 @@
 import type { StoreApi } from 'zustand/vanilla'
 import type { Span } from '../model/index.ts'
 import type { ChainStage, LinkKind, NetworkSummary } from '../protocol/index.ts'
+import type { DraftCounts } from '../session/index.ts'
 import type { ErrorBody, ModelId, PeerId, SessionId } from '../shared/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
 
@@ -105,6 +106,8 @@ export interface AskRequest {
     | { readonly kind: 'raw'; readonly text: string }
   readonly maxTokens: number
   readonly sampling: SamplingOptions
+  /** Drafts of what comes next: the same answer, sooner where it repeats its prompt or itself. `on` where it is left out. */
+  readonly speculation?: 'on' | 'off'
 }
 
 export interface AskProgress {
@@ -132,6 +135,7 @@ export interface Answer {
   readonly timeToFirstTokenMs: number | null
   /** (completion tokens − 1) ÷ (first to last token); null with fewer than two tokens. */
   readonly tokensPerSecond: number | null
+  readonly drafts: DraftCounts
   readonly stages: readonly RouteStage[]
   /** The worst link of the chain. */
   readonly dataPath: LinkKind
