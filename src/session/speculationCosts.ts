@@ -4,15 +4,15 @@
  * for somebody else's work.
  */
 
-/** Laps of one row that are remembered, and how many there must be before anything is said. */
-const ONE_ROW_LAPS = 9
+/** Laps of one row that are remembered, few, since a chain is now busy and now not; and how many before anything is said. */
+const ONE_ROW_LAPS = 5
 const ONE_ROW_LAPS_MIN = 3
 
 /** Laps of several rows that are remembered, and for how many laps they tell what the next will take: others come and go. */
 const MORE_ROWS_LAPS = 64
-const FRESH_LAPS = 64
+const FRESH_LAPS = 32
 
-/** What one more row costs, in laps of one row, before it was measured; it counts as much as four rows that were. */
+/** What one more row costs, in laps of one row, before it was measured; it counts as much as three rows that were. */
 const PRIOR = { value: 0.35, weight: 3 }
 
 export class LapCosts {
@@ -49,7 +49,8 @@ export class LapCosts {
   }
 
   #observeRows(rows: number, laps: number): void {
-    this.#more.push({ lap: this.#laps, value: Math.max(0, laps) / rows, weight: rows })
+    // Rows cost no more than laps of their own would; what took longer was another's doing.
+    this.#more.push({ lap: this.#laps, value: Math.min(1, Math.max(0, laps) / rows), weight: rows })
     if (this.#more.length > MORE_ROWS_LAPS) this.#more.shift()
     this.#paidRowLaps = weightedMedian([...this.#more, PRIOR])
   }
