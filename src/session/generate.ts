@@ -8,10 +8,10 @@ import { FRAME_BYTES_MAX, ROWS_MAX, rowBytes } from '../protocol/index.ts'
 import { assert, type Clock } from '../shared/index.ts'
 import { AnswerText } from './answerText.ts'
 import type { Candidates, Chain, Lap, LapResults, StageLap } from './chain.ts'
-import { type Deferred, deferred } from './deferred.ts'
 import type { TokenText } from './detokenizer.ts'
 import type { Drafter } from './drafter.ts'
 import { SessionError } from './errors.ts'
+import { LapWaiter } from './lapWaiter.ts'
 import { checkSampling, type Sampling, sample } from './sampler.ts'
 import { Speculation } from './speculation.ts'
 
@@ -128,6 +128,8 @@ const NEVER = new AbortController().signal
 
 class Generation {
   readonly #request: GenerateRequest
+  readonly #signal: AbortSignal
+  readonly #waiter: LapWaiter
   readonly #text: AnswerText
   readonly #speculation: Speculation | null
   readonly #startedMs: number
@@ -136,42 +138,34 @@ class Generation {
   readonly #drafts = { laps: 0, draftedTokens: 0, acceptedTokens: 0 }
   #firstTokenMs: number | null = null
   #lastTokenMs = 0
-  #lapMs = 0
-  /** Set while something is awaited: null ends it early. */
-  #awaited: Pick<Deferred<null>, 'resolve' | 'reject'> | null = null
-  #wanted: { readonly count: number; readonly candidates: Candidates[]; readonly all: Deferred<readonly Candidates[]> } | null = null
 
   constructor(request: GenerateRequest) {
-    const { tokenizer, stop = [], stripLeadingSpace = false, drafter, clock } = request
+    const { tokenizer, stop = [], stripLeadingSpace = false, drafter, clock, signal = NEVER } = request
     this.#request = request
+    this.#signal = signal
+    this.#waiter = new LapWaiter(clock, signal)
     this.#text = new AnswerText(tokenizer, { stop, stripLeadingSpace })
     this.#speculation = drafter === undefined ? null : new Speculation(drafter, clock)
     this.#startedMs = clock.nowMs()
   }
 
   async run(): Promise<GenerateResult> {
-    const { chain, maxTokens, signal } = this.#request
-    if (signal?.aborted === true) return this.#result('cancelled')
+    const { chain, maxTokens, onEvent } = this.#request
+    if (this.#signal.aborted) return this.#result('cancelled')
     if (maxTokens === 0) return this.#result('length')
-    const onAbort = () => this.#awaited?.resolve(null)
-    signal?.addEventListener('abort', onAbort)
     chain.listen({
       onResults: (results) => this.#onResults(results),
-      onLap: (lap) => this.#request.onEvent?.({ kind: 'lap', lap }),
-      onFailed: (error) => this.#awaited?.reject(error),
+      onLap: (lap) => onEvent?.({ kind: 'lap', lap }),
+      onFailed: (error) => this.#waiter.handleFailed(error),
     })
-    try {
-      let finishReason = await this.#prompt()
-      while (finishReason === null) finishReason = await this.#decode()
-      return this.#result(finishReason)
-    } finally {
-      signal?.removeEventListener('abort', onAbort)
-    }
+    let finishReason = await this.#prompt()
+    while (finishReason === null) finishReason = await this.#decode()
+    return this.#result(finishReason)
   }
 
   async #prompt(): Promise<FinishReason | null> {
     this.#speculation?.append(this.#request.promptTokenIds)
-    const results = await this.#lap(() => this.#submitPrompt(), 1)
+    const results = await this.#waiter.lap(() => this.#submitPrompt(), 1)
     if (results === null) return 'cancelled'
     const finishReason = this.#verify(results, [])
     this.#speculation?.append(this.#completion)
@@ -179,8 +173,8 @@ class Generation {
   }
 
   async #submitPrompt(): Promise<void> {
-    const { chain, promptTokenIds, chunkRows, signal } = this.#request
-    for (let first = 0; first < promptTokenIds.length && signal?.aborted !== true; first += chunkRows) {
+    const { chain, promptTokenIds, chunkRows } = this.#request
+    for (let first = 0; first < promptTokenIds.length && !this.#signal.aborted; first += chunkRows) {
       const ids = Uint32Array.from(promptTokenIds.slice(first, first + chunkRows))
       const resultCount = first + ids.length === promptTokenIds.length ? 1 : 0
       await chain.submit({ firstPosition: first, ids, kind: 'prompt', resultCount })
@@ -195,23 +189,23 @@ class Generation {
     if (draft === null) return 'cancelled'
     const ids = Uint32Array.of(...this.#completion.slice(-1), ...draft)
     const lap: Lap = { firstPosition: promptTokenIds.length + known - 1, ids, kind: 'decode', resultCount: ids.length }
-    const results = await this.#lap(() => chain.submit(lap), lap.resultCount)
+    const results = await this.#waiter.lap(() => chain.submit(lap), lap.resultCount)
     if (results === null) return 'cancelled'
     const finishReason = this.#verify(results, draft)
     const taken = this.#completion.slice(known)
     this.#drafts.laps++
     this.#drafts.draftedTokens += draft.length
     this.#drafts.acceptedTokens += draft.filter((id, index) => taken[index] === id).length
-    if (finishReason === null) this.#speculation?.observe(taken, this.#lapMs)
+    if (finishReason === null) this.#speculation?.observe(taken, this.#waiter.lastLapMs)
     return finishReason
   }
 
   /** Tokens to verify with the next lap: none that the answer has no room for, or that would end it. Null when the signal fires. */
   async #draft(speculation: Speculation): Promise<readonly number[] | null> {
-    const { chain, promptTokenIds, maxTokens, signal } = this.#request
+    const { chain, promptTokenIds, maxTokens } = this.#request
     const known = this.#completion.length
     const room = Math.min(maxTokens - known - 1, chain.maxPositions - promptTokenIds.length - known)
-    return this.#unlessEnded(speculation.draft({ room, countUsable: (ids) => this.#countUsable(ids), signal: signal ?? NEVER }))
+    return this.#waiter.unlessEnded(speculation.draft({ room, countUsable: (ids) => this.#countUsable(ids), signal: this.#signal }))
   }
 
   #countUsable(ids: readonly number[]): number {
@@ -237,7 +231,7 @@ class Generation {
 
   /** One token. */
   #step(candidates: Candidates): FinishReason | null {
-    const { chain, tokenizer, promptTokenIds, maxTokens, sampling, signal, keepSteps } = this.#request
+    const { chain, tokenizer, promptTokenIds, maxTokens, sampling, keepSteps } = this.#request
     const position = promptTokenIds.length + this.#completion.length
     assert(candidates.position === position - 1, `candidates of position ${candidates.position} where ${position - 1} was awaited`)
     const id = sample(candidates, sampling, position)
@@ -246,7 +240,7 @@ class Generation {
     this.#take(id)
     if (this.#text.stopped) return 'stop'
     if (this.#completion.length === maxTokens || position === chain.maxPositions) return 'length'
-    return signal?.aborted === true ? 'cancelled' : null
+    return this.#signal.aborted ? 'cancelled' : null
   }
 
   #take(id: number): void {
@@ -255,40 +249,14 @@ class Generation {
     this.#firstTokenMs ??= this.#lastTokenMs
     this.#completion.push(id)
     const text = this.#text.push(id)
-    onEvent?.({ kind: 'token', id, text, completionTokens: this.#completion.length, lapMs: this.#lapMs })
+    onEvent?.({ kind: 'token', id, text, completionTokens: this.#completion.length, lapMs: this.#waiter.lastLapMs })
   }
 
-  /** The `count` candidates that are asked for, once all have come; null when the signal fires. */
-  async #lap(submit: () => Promise<void>, count: number): Promise<readonly Candidates[] | null> {
-    const { clock } = this.#request
-    const startedMs = clock.nowMs()
-    const all = deferred<readonly Candidates[]>()
-    this.#wanted = { count, candidates: [], all }
-    const results = await this.#unlessEnded(submit().then(() => all.promise))
-    this.#lapMs = clock.nowMs() - startedMs
-    return results
-  }
-
-  #onResults({ firstPosition, rowCount, candidates }: LapResults): void {
+  #onResults(results: LapResults): void {
     const total = this.#request.promptTokenIds.length
-    const done = firstPosition + rowCount
+    const done = results.firstPosition + results.rowCount
     if (done <= total) this.#request.onEvent?.({ kind: 'prompt', done, total })
-    const wanted = this.#wanted
-    wanted?.candidates.push(...candidates)
-    if (wanted !== null && wanted.candidates.length >= wanted.count) wanted.all.resolve(wanted.candidates)
-  }
-
-  /** What the work gives, or null as soon as the signal fires; rejects when the work or the chain fails. */
-  async #unlessEnded<Value>(work: Promise<Value>): Promise<Value | null> {
-    const awaited = deferred<Value | null>()
-    this.#awaited = awaited
-    work.then(awaited.resolve, awaited.reject)
-    if (this.#request.signal?.aborted === true) awaited.resolve(null)
-    try {
-      return await awaited.promise
-    } finally {
-      this.#awaited = null
-    }
+    this.#waiter.handleResults(results)
   }
 
   #result(finishReason: FinishReason): GenerateResult {
