@@ -8,7 +8,8 @@ import type { Command } from 'commander'
 import { createChatTemplate, createTokenizer, encodePrompt, type Metadata } from '../model/index.ts'
 import type { Answer, AskRequest, ChatMessage, EngineChoice } from '../peer/index.ts'
 import { TabswarmError } from '../shared/index.ts'
-import { onOrOff, printJson, printLine, printNote, progressPrinter, realNumber, UsageError, wholeNumber } from './output.ts'
+import { oneOf } from './listOptions.ts'
+import { printJson, printLine, printNote, progressPrinter, realNumber, UsageError, wholeNumber } from './output.ts'
 import { parseEngine } from './serve.ts'
 
 interface DemoOptions {
@@ -43,7 +44,12 @@ export function registerDemoCommand(program: Command): void {
     .option('--model <id|file|url>', 'the model to serve', 'default')
     .option('--engine <engine>', 'engine of the tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
     .option('--latency-ms <l>', 'one-way delay of a message between two tabs', realNumber('--latency-ms', 0, 10_000), 0)
-    .option('--speculation <on|off>', 'draft tokens where the text repeats; the answer is the same', onOrOff('--speculation'), 'on')
+    .option(
+      '--speculation <on|off>',
+      'draft tokens where the text repeats; the answer is the same',
+      oneOf('--speculation', ['on', 'off']),
+      'on',
+    )
     .option('--json', 'one JSON object on stdout', false)
     .action(demo)
 }

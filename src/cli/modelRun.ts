@@ -10,8 +10,9 @@ import type { ChainEngine, GenerateResult, GenerationTokenizer } from '../sessio
 import { TabswarmError } from '../shared/index.ts'
 import type { Engine } from '../worker/index.ts'
 import { ENGINE_ADAPTERS, type EngineAdapter, openEngine, parseAdapter, parseKvType } from './engine.ts'
+import { oneOf } from './listOptions.ts'
 import { openLogitsFile } from './logitsFile.ts'
-import { onOrOff, printJson, printLine, printNote, realNumber, UsageError, wholeNumber } from './output.ts'
+import { printJson, printLine, printNote, realNumber, UsageError, wholeNumber } from './output.ts'
 import { enterWithModel, loadWholeModel } from './wholeModel.ts'
 
 interface RunOptions {
@@ -55,7 +56,12 @@ export function registerModelRunCommand(model: Command): void {
     .option('--spans <n>', 'run the layers as this many spans', wholeNumber('--spans', 1, 1_000), 1)
     .option('--row-encoding <name>', 'what passes between the spans: f32 or f16e (as on the wire)', parseRowEncoding, 'f32')
     .option('--logits-out <file>', 'write the logits after each prompt token: [positions, vocabulary], f32, little-endian')
-    .option('--speculation <on|off>', 'draft tokens where the text repeats; the answer is the same', onOrOff('--speculation'), 'on')
+    .option(
+      '--speculation <on|off>',
+      'draft tokens where the text repeats; the answer is the same',
+      oneOf('--speculation', ['on', 'off']),
+      'on',
+    )
     .option('--json', 'one JSON value on stdout', false)
     .action(run)
 }

@@ -67,14 +67,6 @@ export function realNumber(name: string, min: number, max: number): (text: strin
   }
 }
 
-/** An option's parser: on or off, else a usage error. */
-export function onOrOff(name: string): (text: string) => 'on' | 'off' {
-  return (text) => {
-    if (text !== 'on' && text !== 'off') throw new UsageError(`${name} must be on or off, not "${text}"`)
-    return text
-  }
-}
-
 /** Runs the program on the arguments after `node script`; resolves to the exit code. Nothing is thrown. */
 export async function runProgram(program: Command, args: readonly string[]): Promise<number> {
   const json = args.includes('--json')
