@@ -10,6 +10,7 @@ import type { Answer, AskRequest, ChatMessage, EngineChoice } from '../peer/inde
 import { TabswarmError } from '../shared/index.ts'
 import { printJson, printLine, printNote, progressPrinter, realNumber, UsageError, wholeNumber } from './output.ts'
 import { parseEngine } from './serve.ts'
+import { parseWire, rowEncodingOf, WIRE_DEFAULT, WIRE_HELP, type WireForm } from './wire.ts'
 
 interface DemoOptions {
   readonly tabs: number
@@ -22,6 +23,7 @@ interface DemoOptions {
   readonly model: string
   readonly engine: EngineChoice
   readonly latencyMs: number
+  readonly wire: WireForm
   readonly json: boolean
 }
 
@@ -42,6 +44,7 @@ export function registerDemoCommand(program: Command): void {
     .option('--model <id|file|url>', 'the model to serve', 'default')
     .option('--engine <engine>', 'engine of the tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
     .option('--latency-ms <l>', 'one-way delay of a message between two tabs', realNumber('--latency-ms', 0, 10_000), 0)
+    .option('--wire <form>', WIRE_HELP, parseWire, WIRE_DEFAULT)
     .option('--json', 'one JSON object on stdout', false)
     .action(demo)
 }
@@ -56,7 +59,8 @@ async function demo(options: DemoOptions): Promise<void> {
   const megabytes = (form: 'blocks' | 'unpacked') => Math.ceil(smallestPledgeBytes(manifest, options.tabs, positions, form) / 1e6)
   const pledge = { engine: options.engine, pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('unpacked') }
   const webRoot = await ensureWebApp(printNote)
-  const coordinator = await createServer({ host: '127.0.0.1', port: 0, models: [model], minStages: options.tabs, webRoot })
+  const rowEncoding = rowEncodingOf(options.wire)
+  const coordinator = await createServer({ host: '127.0.0.1', port: 0, models: [model], minStages: options.tabs, webRoot, rowEncoding })
   try {
     const browser = await launchChromium()
     try {

@@ -6,6 +6,7 @@
 import type { Command } from 'commander'
 import type { Span } from '../model/index.ts'
 import type { ResolvedModel } from '../node/index.ts'
+import type { RowEncoding } from '../protocol/index.ts'
 import type { ChainEngine, GenerateResult, GenerationTokenizer } from '../session/index.ts'
 import { TabswarmError } from '../shared/index.ts'
 import type { Engine } from '../worker/index.ts'
@@ -25,7 +26,7 @@ interface RunOptions {
   readonly adapter: EngineAdapter
   readonly kv: 'f32' | 'f16'
   readonly spans: number
-  readonly rowEncoding: 'f32' | 'f16e'
+  readonly rowEncoding: RowEncoding
   readonly logitsOut?: string
   readonly json: boolean
 }
@@ -52,7 +53,7 @@ export function registerModelRunCommand(model: Command): void {
     .option('--adapter <name>', ENGINE_ADAPTERS.join(', '), parseAdapter, 'default')
     .option('--kv <type>', 'type of the KV cache: f32 or f16', parseKvType, 'f32')
     .option('--spans <n>', 'run the layers as this many spans', wholeNumber('--spans', 1, 1_000), 1)
-    .option('--row-encoding <name>', 'what passes between the spans: f32 or f16e (as on the wire)', parseRowEncoding, 'f32')
+    .option('--row-encoding <name>', 'what passes between the spans, as on the wire: f32, f16e or i8b', parseRowEncoding, 'f32')
     .option('--logits-out <file>', 'write the logits after each prompt token: [positions, vocabulary], f32, little-endian')
     .option('--json', 'one JSON value on stdout', false)
     .action(run)
@@ -62,9 +63,9 @@ function parseTokenIds(text: string): readonly number[] {
   return text.split(',').map((part) => wholeNumber('each of --token-ids', 0, VOCABULARY_MAX - 1)(part.trim()))
 }
 
-function parseRowEncoding(text: string): 'f32' | 'f16e' {
-  if (text === 'f32' || text === 'f16e') return text
-  throw new UsageError(`--row-encoding must be f32 or f16e, not "${text}"`)
+function parseRowEncoding(text: string): RowEncoding {
+  if (text === 'f32' || text === 'f16e' || text === 'i8b') return text
+  throw new UsageError(`--row-encoding must be f32, f16e or i8b, not "${text}"`)
 }
 
 async function run(name: string, options: RunOptions): Promise<void> {

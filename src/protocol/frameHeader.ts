@@ -10,7 +10,7 @@ export const HEADER_BYTES = 40
 /** A frame's type by its number on the wire; 0 is none. */
 const TYPES = [null, 'rows', 'results', 'open', 'opened', 'window', 'truncate', 'close', 'failed', 'lap'] as const
 const KINDS = [null, 'prompt', 'decode'] as const
-const ENCODINGS = [null, 'tokens', 'f32', 'f16e'] as const
+const ENCODINGS = [null, 'tokens', 'f32', 'f16e', 'i8b'] as const
 
 /** Every field of a header; those that the type does not use are 0 or null. */
 export interface FrameHeader {

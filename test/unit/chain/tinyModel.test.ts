@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { createIdentity, memoryLinkPair, peerIdOf, sha256Of, signatureVerifier } from '../../../src/network/index.ts'
-import { type Dial, type Grant, type Link, type RowEncoding, signGrant } from '../../../src/protocol/index.ts'
+import { type Dial, type Grant, type Link, ROW_ENCODINGS, type RowEncoding, signGrant } from '../../../src/protocol/index.ts'
 import { chunkRowsFor, GREEDY, generate, LinkRouter, openLinkChain } from '../../../src/session/index.ts'
 import { type Clock, type ManifestHash, type ModelId, type PeerId, required, type SessionId, toHex } from '../../../src/shared/index.ts'
 import { StageHost } from '../../../src/stage/index.ts'
@@ -90,8 +90,8 @@ async function answer(cuts: readonly number[], rowEncoding: RowEncoding, chunkRo
 
 describe('the tiny llama over links', () => {
   for (const cuts of [[0], [0, 1]]) {
-    it(`gives transformers' tokens over ${cuts.length} stages, in both encodings`, async () => {
-      for (const encoding of ['f32', 'f16e'] as const) {
+    it(`gives transformers' tokens over ${cuts.length} stages, in every encoding`, async () => {
+      for (const encoding of ROW_ENCODINGS) {
         const { ids } = await answer(cuts, encoding, chunkRowsFor(config.width))
         expect(ids).toEqual(reference.greedyTokenIds)
       }
