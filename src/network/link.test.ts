@@ -6,6 +6,7 @@ import { type LinkPair, linkSuite } from './link.suite.ts'
 import { memoryChannelPair } from './memoryChannel.ts'
 import { memoryLinkPair } from './memoryLink.ts'
 import { linkFromPort, serveLink } from './portLink.ts'
+import { SlicedChannel } from './slicedChannel.ts'
 
 const near = 'aa'.repeat(16) as PeerId
 const far = 'bb'.repeat(16) as PeerId
@@ -32,6 +33,14 @@ function delayedPair(): LinkPair {
   return { near: nearLink, far: farLink, until: polling(() => clock.advance(10)) }
 }
 
+/** As over WebRTC. */
+function slicedPair(): LinkPair {
+  const clock = new ManualClock()
+  const [nearEnd, farEnd] = memoryChannelPair({ clock, delayMs: 40 })
+  const [nearLink, farLink] = [new ChannelLink(new SlicedChannel(nearEnd), far), new ChannelLink(new SlicedChannel(farEnd), near)]
+  return { near: nearLink, far: farLink, until: polling(() => clock.advance(10)) }
+}
+
 /** Both ends behind a port, as two workers on two pages with a network between them. */
 function portPair(): LinkPair {
   const clock = new ManualClock()
@@ -47,6 +56,7 @@ function portPair(): LinkPair {
 describe.each([
   ['a memory link', memoryPair],
   ['a memory link with delay', delayedPair],
+  ['a link of slices', slicedPair],
   ['a port link', portPair],
 ])('%s', (_, createPair) => {
   for (const { name, run } of linkSuite) {

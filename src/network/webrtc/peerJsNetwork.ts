@@ -5,8 +5,10 @@
 
 import type { Link } from '../../protocol/index.ts'
 import { type Clock, type PeerId, type Sha256, type Signer, TabswarmError, type VerifySignature } from '../../shared/index.ts'
+import type { ByteChannel } from '../channel.ts'
 import type { ChannelLink } from '../channelLink.ts'
 import { authenticate, type Role } from '../handshake.ts'
+import { SlicedChannel } from '../slicedChannel.ts'
 import type { FrameConnection } from './frameConnection.ts'
 import { RtcChannel } from './rtcChannel.ts'
 import { Signaller, type SignallingServer } from './signaller.ts'
@@ -229,7 +231,7 @@ function whenStable(connection: RTCPeerConnection): Promise<void> {
 /** Waits for the data channel and for its connection's descriptions, and hands it to `use`. */
 function openChannel<Value>(
   { connection, clock, peerId, withinMs }: { connection: FrameConnection; clock: Clock; peerId: PeerId; withinMs: number },
-  use: (channel: RtcChannel) => Promise<Value>,
+  use: (channel: ByteChannel) => Promise<Value>,
 ): Promise<Value> {
   return new Promise((resolve, reject) => {
     let channel: RtcChannel | null = null
@@ -243,7 +245,7 @@ function openChannel<Value>(
           if (opened.closed || ended) return
           cancelDeadline()
           channel = opened
-          use(opened).then(resolve, reject)
+          use(new SlicedChannel(opened)).then(resolve, reject)
         })
       },
       onEnd: (reason) => {
