@@ -21,6 +21,7 @@ export default defineConfig({
         test: {
           name: 'model',
           include: ['test/model/**/*.test.ts'],
+          exclude,
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

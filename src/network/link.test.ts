@@ -6,7 +6,7 @@ import { type LinkPair, linkSuite } from './link.suite.ts'
 import { memoryChannelPair } from './memoryChannel.ts'
 import { memoryLinkPair } from './memoryLink.ts'
 import { linkFromPort, serveLink } from './portLink.ts'
-import { SlicedChannel } from './slicedChannel.ts'
+import { StripedChannel } from './stripedChannel.ts'
 
 const near = 'aa'.repeat(16) as PeerId
 const far = 'bb'.repeat(16) as PeerId
@@ -33,11 +33,17 @@ function delayedPair(): LinkPair {
   return { near: nearLink, far: farLink, until: polling(() => clock.advance(10)) }
 }
 
-/** As over WebRTC. */
-function slicedPair(): LinkPair {
+/** As over WebRTC; lanes of other delays than the first are added at once. */
+function stripedPair(otherDelaysMs: readonly number[]): LinkPair {
   const clock = new ManualClock()
-  const [nearEnd, farEnd] = memoryChannelPair({ clock, delayMs: 40 })
-  const [nearLink, farLink] = [new ChannelLink(new SlicedChannel(nearEnd), far), new ChannelLink(new SlicedChannel(farEnd), near)]
+  const [nearFirst, farFirst] = memoryChannelPair({ clock, delayMs: 40 })
+  const [nearEnd, farEnd] = [new StripedChannel(nearFirst), new StripedChannel(farFirst)]
+  const [nearLink, farLink] = [new ChannelLink(nearEnd, far), new ChannelLink(farEnd, near)]
+  for (const delayMs of otherDelaysMs) {
+    const [nearLane, farLane] = memoryChannelPair({ clock, delayMs })
+    nearEnd.addLane(nearLane)
+    farEnd.addLane(farLane)
+  }
   return { near: nearLink, far: farLink, until: polling(() => clock.advance(10)) }
 }
 
@@ -56,7 +62,8 @@ function portPair(): LinkPair {
 describe.each([
   ['a memory link', memoryPair],
   ['a memory link with delay', delayedPair],
-  ['a link of slices', slicedPair],
+  ['a link of slices', () => stripedPair([])],
+  ['a link over three lanes', () => stripedPair([10, 70])],
   ['a port link', portPair],
 ])('%s', (_, createPair) => {
   for (const { name, run } of linkSuite) {

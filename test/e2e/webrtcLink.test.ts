@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { SIGNAL_PATH, SignalServer } from '../../src/coordinator/server/signalServer.ts'
 import type { SignallingServer } from '../../src/network/index.ts'
 import { linkSuite } from '../../src/network/link.suite.ts'
+import { LANES_MAX } from '../../src/network/stripedChannel.ts'
 import { launchChromium, nodeClock } from '../../src/node/index.ts'
 import type { PeerId } from '../../src/shared/index.ts'
 
@@ -130,6 +131,34 @@ describe('peers in pages of their own', () => {
       expect(states.reduce((sum, { incoming } = { heard: [], ends: [], incoming: 0 }) => sum + incoming, 0)).toBe(1)
       await Promise.all([a.context().close(), b.context().close()])
     }
+  })
+
+  it('[F18] carry large frames over lanes that the dialer adds, whole and in order, and end together', async () => {
+    const [a, b] = [await openPage(), await openPage()]
+    const [idA, idB] = [await start(a), await start(b)]
+    const connections = (page: Page) => page.evaluate(() => globalThis.linkTest?.connections())
+    const send = (page: Page, peerId: PeerId, sizes: readonly number[]) =>
+      page.evaluate(([id, wanted]) => globalThis.linkTest?.sendFrames(id, wanted), [peerId, sizes] as const)
+    const heard: number[] = []
+    const sendAll = async (sizes: readonly number[]) => {
+      await send(a, idB, sizes)
+      heard.push(...sizes)
+    }
+    await sendAll([1_000])
+    expect(await dial(b, idA)).toBe(`link to ${idA}`)
+    await b.evaluate(() => globalThis.linkTest?.hearSizes())
+    // What fits a lane, and what the listener sends, adds none.
+    await send(b, idA, [50_000])
+    await expect.poll(() => b.evaluate(() => globalThis.linkTest?.sizes())).toEqual(heard)
+    expect([await connections(a), await connections(b)]).toEqual([1, 1])
+    await sendAll([100_000, 10, 4_600, 60_000])
+    await expect.poll(() => sendAll([40_000]).then(() => connections(a)), { timeout: 30_000 }).toBe(LANES_MAX)
+    await sendAll([262_144, 9, 13_800, 100_000, 1])
+    await expect.poll(() => b.evaluate(() => globalThis.linkTest?.sizes())).toEqual(heard)
+    expect([await connections(a), await connections(b)]).toEqual([LANES_MAX, LANES_MAX])
+    await a.context().close()
+    await expect.poll(async () => (await state(b))?.ends, { timeout: 60_000 }).toEqual([expect.stringMatching(/^(remote|lost)$/)])
+    await b.context().close()
   })
 
   it('learn that a page was closed', async () => {

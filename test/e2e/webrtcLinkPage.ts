@@ -64,7 +64,16 @@ const outcomeOf = (promise: Promise<Link>) =>
     (error: { reason?: string; message: string }) => `${error.reason}: ${error.message}`,
   )
 
+const connections: RTCPeerConnection[] = []
+globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(configuration?: RTCConfiguration) {
+    super(configuration)
+    connections.push(this)
+  }
+}
+
 let own: TestPeer | null = null
+const sizes: number[] = []
 const ends: string[] = []
 const heard: number[] = []
 
@@ -120,6 +129,22 @@ export const linkPage = {
   hearIncoming(): void {
     for (const link of own?.incoming ?? []) listenTo(link)
   },
+
+  /** Dials (or reuses) and sends frames of zeros; `connections` then says how many carry the link. */
+  async sendFrames(peerId: PeerId, frameSizes: readonly number[]): Promise<void> {
+    const link = await own?.network.dial(peerId)
+    for (const bytes of frameSizes) link?.send(new Uint8Array(bytes))
+  },
+
+  connections: () => connections.filter(({ connectionState }) => connectionState === 'connected').length,
+
+  /** Keeps the sizes of what comes over links that others dialed. */
+  hearSizes(): void {
+    for (const link of own?.incoming ?? [])
+      link.listen({ onFrame: (frame) => sizes.push(frame.byteLength), onClose: ({ reason }) => ends.push(reason) })
+  },
+
+  sizes: () => sizes,
 
   /** Two dials at once by each side give one link, the same for all. */
   async dialTwice(peerId: PeerId): Promise<boolean> {

@@ -115,7 +115,7 @@ export function goldenSuite(name: string, { createEngine, rows, spanCount, bound
 }
 
 export interface GoldenPass {
-  readonly session: GoldenSession
+  readonly session: Pick<GoldenSession, 'slots'>
   readonly kind: 'prompt' | 'decode'
   readonly ids: readonly number[]
   readonly resultCount: number
@@ -179,7 +179,7 @@ export function bestId(logits: Float32Array): number {
   return best
 }
 
-function logProbability(logits: Float32Array, id: number): number {
+export function logProbability(logits: Float32Array, id: number): number {
   return (logits[id] ?? Number.NaN) - logSumExp(logits)
 }
 
