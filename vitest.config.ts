@@ -41,6 +41,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          exclude,
           pool: 'forks',
           fileParallelism: false,
           testTimeout: 300_000,

@@ -30,11 +30,13 @@ export function rowExponent(values: Float32Array, row: number): number {
 /** Bits of the f16 nearest to each value × 2^-exponent. Throws TabswarmError `not-finite` where one rounds to 2^128. */
 export function rowMantissas(values: Float32Array, exponent: number, row: number): Uint16Array {
   const scale = 2 ** -exponent
-  return Uint16Array.from(values, (value) => {
+  const mantissas = new Uint16Array(values.length)
+  values.forEach((value, column) => {
     const bits = toHalfBits(value * scale)
     if (exponent === EXPONENT_MAX && (bits & 0x7fff) === MANTISSA_BITS_MAX) throw notFinite(row, value, 'only f32 rows can carry it')
-    return bits
+    mantissas[column] = bits
   })
+  return mantissas
 }
 
 /** Throws TabswarmError `bad-rows` on an exponent that no row of f32 has. */

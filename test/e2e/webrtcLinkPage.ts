@@ -10,6 +10,7 @@ import {
   signatureVerifier,
 } from '../../src/network/index.ts'
 import { linkSuite } from '../../src/network/link.suite.ts'
+import { LANES_MAX } from '../../src/network/stripedChannel.ts'
 import type { Link } from '../../src/protocol/index.ts'
 import type { Clock, PeerId, Signer } from '../../src/shared/index.ts'
 
@@ -81,6 +82,74 @@ function listenTo(link: Link): void {
   link.listen({ onFrame: (frame) => heard.push(...frame), onClose: ({ reason }) => ends.push(reason) })
 }
 
+export type FrameForm = 'message' | 'slices' | 'lanes'
+
+/** One way to send frames to a far end that answers each with its size. */
+interface MeasuredWay {
+  readonly send: (frame: Uint8Array<ArrayBuffer>) => void
+  /** Resolves with the size in the next answer. */
+  readonly whenAnswered: () => Promise<number>
+  readonly close: () => void
+}
+
+const answerTo = (frame: { readonly byteLength: number }) => new Uint8Array(Uint32Array.of(frame.byteLength).buffer)
+const sizeIn = (answer: Uint8Array) => new DataView(answer.buffer, answer.byteOffset).getUint32(0, true)
+
+async function openMeasuredLink(form: Exclude<FrameForm, 'message'>, signalling: SignallingServer): Promise<MeasuredWay> {
+  const [dialer, listener] = [await createPeer(signalling), await createPeer(signalling)]
+  const dialed = await dialer.network.dial(listener.peerId)
+  await until(() => listener.incoming.length === 1)
+  const [accepted] = listener.incoming
+  if (accepted === undefined) throw new Error('nobody dialed')
+  let resolveAnswer: (bytes: number) => void = () => undefined
+  const hear = (link: Link, onFrame: (frame: Uint8Array) => void) => link.listen({ onFrame, onClose: () => undefined })
+  // The listener adds no lanes.
+  const [near, far] = form === 'lanes' ? [dialed, accepted] : [accepted, dialed]
+  hear(near, (answer) => resolveAnswer(sizeIn(answer)))
+  hear(far, (frame) => far.send(answerTo(frame)))
+  const whenAnswered = () =>
+    new Promise<number>((resolve) => {
+      resolveAnswer = resolve
+    })
+  while (form === 'lanes' && linkPage.connections() < 2 * LANES_MAX) {
+    const answered = whenAnswered()
+    near.send(new Uint8Array(100_000))
+    await answered
+  }
+  const close = () => {
+    dialer.network.destroy()
+    listener.network.destroy()
+  }
+  return { send: (frame) => near.send(frame), whenAnswered, close }
+}
+
+async function openBareChannel(): Promise<MeasuredWay> {
+  const [near, far] = [new RTCPeerConnection(), new RTCPeerConnection()]
+  near.addEventListener('icecandidate', ({ candidate }) => void far.addIceCandidate(candidate ?? undefined))
+  far.addEventListener('icecandidate', ({ candidate }) => void near.addIceCandidate(candidate ?? undefined))
+  const channel = near.createDataChannel('frames')
+  channel.binaryType = 'arraybuffer'
+  far.addEventListener('datachannel', ({ channel: other }) => {
+    other.binaryType = 'arraybuffer'
+    other.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => other.send(answerTo(data)))
+  })
+  const opened = new Promise<unknown>((resolve) => channel.addEventListener('open', resolve))
+  await near.setLocalDescription()
+  if (near.localDescription !== null) await far.setRemoteDescription(near.localDescription)
+  await far.setLocalDescription()
+  if (far.localDescription !== null) await near.setRemoteDescription(far.localDescription)
+  await opened
+  const whenAnswered = () =>
+    new Promise<number>((resolve) => {
+      channel.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => resolve(sizeIn(new Uint8Array(data))), { once: true })
+    })
+  const close = () => {
+    near.close()
+    far.close()
+  }
+  return { send: (frame) => channel.send(frame), whenAnswered, close }
+}
+
 export const linkPage = {
   suiteNames: () => linkSuite.map(({ name }) => name),
 
@@ -145,6 +214,31 @@ export const linkPage = {
   },
 
   sizes: () => sizes,
+
+  /**
+   * Milliseconds from sending a frame until its far end's answer of four bytes is back, for each of `rounds` frames with `gapMs` between
+   * them, both ends in this page. `message`: as one message of a bare data channel; `slices`: over a link of one lane; `lanes`: over all
+   * that its dialer adds. Rejects when an answer says another size.
+   */
+  async measure(form: FrameForm, signalling: SignallingServer, frameSizes: readonly number[], rounds: number, gapMs: number) {
+    const { send, whenAnswered, close } = form === 'message' ? await openBareChannel() : await openMeasuredLink(form, signalling)
+    const measured: number[][] = []
+    for (const bytes of frameSizes) {
+      const times: number[] = []
+      for (let round = 0; round < rounds; round++) {
+        const startedMs = performance.now()
+        const answered = whenAnswered()
+        send(new Uint8Array(bytes))
+        const size = await answered
+        times.push(performance.now() - startedMs)
+        if (size !== bytes) throw new Error(`${bytes} bytes arrived as ${size}`)
+        await new Promise((resolve) => setTimeout(resolve, gapMs))
+      }
+      measured.push(times)
+    }
+    close()
+    return measured
+  },
 
   /** Two dials at once by each side give one link, the same for all. */
   async dialTwice(peerId: PeerId): Promise<boolean> {
