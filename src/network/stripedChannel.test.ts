@@ -211,6 +211,18 @@ describe('a striped channel of several lanes', () => {
     expect(seen).toEqual([[0, 0, SLICE_BYTES, SLICE_BYTES, 10], [SLICE_BYTES, 1], [SLICE_BYTES]])
   })
 
+  it('is settled when the other side deals to every lane that this side has', () => {
+    const { clock, near, far } = stripedPair([5, 5])
+    expect(near.channel.isSettled).toBe(true)
+    near.addLane()
+    clock.advance(20)
+    expect(near.channel.isSettled).toBe(false)
+    far.addLane()
+    expect([near.channel.isSettled, far.channel.isSettled]).toEqual([false, true])
+    clock.advance(5)
+    expect(near.channel.isSettled).toBe(true)
+  })
+
   it('asks for lanes when a frame is larger than what one sends at once', () => {
     let asked = 0
     const [end] = memoryChannelPair()

@@ -76,6 +76,11 @@ export class StripedChannel implements ByteChannel {
     return this.#lanes.length
   }
 
+  /** Whether the other side has said that it has every lane of this one: before that another might come to it in another order. */
+  get isSettled(): boolean {
+    return this.#dealtLanes >= this.#lanes.length
+  }
+
   /** `channel` leads to the same peer, authenticated; both sides add the same ones in the same order. `backlog` came on it already. */
   addLane(channel: ByteChannel, backlog: readonly Uint8Array[] = []): void {
     if (this.#closed) return channel.close()

@@ -95,6 +95,9 @@ interface MeasuredWay {
 const answerTo = (frame: { readonly byteLength: number }) => new Uint8Array(Uint32Array.of(frame.byteLength).buffer)
 const sizeIn = (answer: Uint8Array) => new DataView(answer.buffer, answer.byteOffset).getUint32(0, true)
 
+/** Each takes a tenth of a second; a lane comes within a few. */
+const FRAMES_TO_LANES_MAX = 500
+
 async function openMeasuredLink(form: Exclude<FrameForm, 'message'>, signalling: SignallingServer): Promise<MeasuredWay> {
   const [dialer, listener] = [await createPeer(signalling), await createPeer(signalling)]
   const dialed = await dialer.network.dial(listener.peerId)
@@ -111,7 +114,8 @@ async function openMeasuredLink(form: Exclude<FrameForm, 'message'>, signalling:
     new Promise<number>((resolve) => {
       resolveAnswer = resolve
     })
-  while (form === 'lanes' && linkPage.connections() < 2 * LANES_MAX) {
+  for (let frame = 0; form === 'lanes' && linkPage.connections() < 2 * LANES_MAX; frame++) {
+    if (frame > FRAMES_TO_LANES_MAX) throw new Error(`${linkPage.connections()} connections after ${frame} large frames`)
     const answered = whenAnswered()
     near.send(new Uint8Array(100_000))
     await answered

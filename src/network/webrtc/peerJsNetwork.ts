@@ -231,9 +231,11 @@ export class PeerJsNetwork implements PeerNetwork {
 
   #widen(peerId: PeerId): void {
     const open = this.#widenable(peerId, 'dialer')
-    const connection = open === null ? null : this.#signaller.connect(peerId, 'lane')
+    // A listener that is not done with the lane before drops the offer of the next.
+    if (open?.channel.isSettled !== true) return
+    const connection = this.#signaller.connect(peerId, 'lane')
     // Without the signalling server the next large frame asks again.
-    if (open !== null && connection !== null) this.#addLane(peerId, open, connection)
+    if (connection !== null) this.#addLane(peerId, open, connection)
   }
 
   #answerLane(from: PeerId, connection: FrameConnection): void {
