@@ -162,7 +162,7 @@ function stripedPair(delaysMs: readonly number[]) {
 const sizesOf = (messages: readonly Uint8Array[]) => messages.map((message) => message.byteLength)
 
 describe('a striped channel of several lanes', () => {
-  it('[F18] keeps whole frames in order, however late each lane is and whenever each side adds it', async () => {
+  it('[F19] keeps whole frames in order, however late each lane is and whenever each side adds it', async () => {
     const size = fc.oneof(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 1, max: 60_000 }), fc.constant(3 * SLICE_BYTES))
     const step = fc.oneof({ weight: 6, arbitrary: size }, { weight: 1, arbitrary: fc.constantFrom('near adds', 'far adds', 'time passes') })
     await fc.assert(
@@ -195,7 +195,7 @@ describe('a striped channel of several lanes', () => {
     )
   })
 
-  it('[F18] deals slices in turn, each frame from lane 0 on', () => {
+  it('[F19] deals slices in turn, each frame from lane 0 on', () => {
     const { clock, near, far, addToBoth } = stripedPair([0, 0, 0])
     addToBoth()
     addToBoth()
@@ -223,13 +223,13 @@ describe('a striped channel of several lanes', () => {
     expect(near.channel.isSettled).toBe(true)
   })
 
-  it('asks for lanes when a frame is larger than what one sends at once', () => {
+  it('asks for lanes when a frame is larger than what one lane carries as fast', () => {
     let asked = 0
     const [end] = memoryChannelPair()
     const channel = new StripedChannel(end, { onLarge: () => asked++ })
-    channel.send(bytesOf(2 * SLICE_BYTES))
+    channel.send(bytesOf(8 * SLICE_BYTES))
     expect(asked).toBe(0)
-    channel.send(bytesOf(2 * SLICE_BYTES + 1))
+    channel.send(bytesOf(8 * SLICE_BYTES + 1))
     expect(asked).toBe(1)
   })
 
@@ -283,14 +283,14 @@ describe('a striped channel of several lanes', () => {
     expect(near.heard.ends).toEqual([{ reason: 'lost', detail: 'lane 1 ended within a frame' }])
   })
 
-  it('[F18] closes on more lanes than there may be', () => {
+  it('[F19] closes on more lanes than there may be', () => {
     const { clock, near, far } = stripedPair([0])
     for (let lane = 1; lane <= LANES_MAX; lane++) near.lanes[0]?.send(new Uint8Array(0))
     clock.advance(1)
-    expect(far.heard.ends).toEqual([{ reason: 'garbage', detail: `[F18] ${LANES_MAX + 1} lanes; there are at most ${LANES_MAX}` }])
+    expect(far.heard.ends).toEqual([{ reason: 'garbage', detail: `[F19] ${LANES_MAX + 1} lanes; there are at most ${LANES_MAX}` }])
   })
 
-  it.each([SLICE_BYTES, 0])('[F18] closes when more than 16 MiB of slices of %i bytes wait for their turn', async (bytes) => {
+  it.each([SLICE_BYTES, 0])('[F19] closes when more than 16 MiB of slices of %i bytes wait for their turn', async (bytes) => {
     const [, first] = memoryChannelPair()
     const [raw, second] = memoryChannelPair()
     const ends: ChannelClosed[] = []

@@ -1,8 +1,8 @@
 /**
  * StripedChannel: a ByteChannel whose messages travel as slices of at most four packets, over one or more others: its lanes. An
  * SCTP association sends four packets when a message is handed to it, and goes on when those are acknowledged; and all that it has under
- * way is bounded by a window that starts small for each. At 20 ms each way 10 KB took 72 ms as one message and 25 in slices, 100 KB 200
- * ms as one, 75 … 115 in slices, 30 … 75 over two lanes (docs/benchmarks/wire-5.md). For WebRTC; other carriers have neither bound.
+ * way is bounded by a window that starts small for each. At 20 ms each way 10 KB took 70 ms as one message and 24 in slices, 100 KB 200
+ * ms as one, 75 in slices, 31 … 46 over three lanes (docs/benchmarks/wire-5.md). For WebRTC; other carriers have neither bound.
  *
  * A slice has no header: one of SLICE_BYTES is followed by another of the same message, a shorter one (empty where nothing is left)
  * is the last. Slices are dealt to the lanes in turn, each message's first to lane 0, and every lane keeps its order: so the receiver
@@ -24,11 +24,11 @@ import {
 /** Four packets of Chromium's 1,191 bytes hold 4,624, less some for what headers may still grow by. */
 export const SLICE_BYTES = 4_600
 
-/** Each lane costs a peer connection; a chunk of a prompt came in a third of the time over four. */
+/** Each lane costs a peer connection; 200 KB, a chunk of a prompt, came in 73 ms over three and in 200 over one. */
 export const LANES_MAX = 3
 
-/** What one association has under way at first, ten packets; above it another lane helps. */
-const LARGE_BYTES = 2 * SLICE_BYTES
+/** Up to eight slices one lane was as fast as three; beyond it more lanes pay for their connections. */
+const LARGE_BYTES = 8 * SLICE_BYTES
 
 /** What may wait for a lane that has fallen behind: a sender stops when it holds CHANNEL_HIGH_BYTES, and a window is a few MB at most. */
 const HELD_BYTES_MAX = 16 * 1024 * 1024
@@ -162,7 +162,7 @@ export class StripedChannel implements ByteChannel {
       const slice = lane?.queue.shift()
       if (slice === undefined) {
         if (lane?.ended === true && this.#turn > 0) this.#end({ reason: 'lost', detail: `lane ${this.#turn} ended within a frame` })
-        else if (this.#queuedBytes > HELD_BYTES_MAX) this.#refuse(`${this.#queuedBytes} bytes that wait for lane ${this.#turn}`)
+        else if (this.#queuedBytes > HELD_BYTES_MAX) this.#refuse(`[F19] ${this.#queuedBytes} bytes that wait for lane ${this.#turn}`)
         return
       }
       this.#queuedBytes -= queuedBytes(slice)
@@ -172,13 +172,13 @@ export class StripedChannel implements ByteChannel {
 
   #take(slice: Uint8Array): void {
     const bytes = slice.byteLength
-    if (bytes > SLICE_BYTES) return this.#refuse(`a slice of ${bytes} bytes; they have at most ${SLICE_BYTES}`)
+    if (bytes > SLICE_BYTES) return this.#refuse(`[F18] a slice of ${bytes} bytes; they have at most ${SLICE_BYTES}`)
     if (bytes === 0 && this.#slices.length === 0) {
-      if (++this.#dealtLanes > LANES_MAX) this.#refuse(`${this.#dealtLanes} lanes; there are at most ${LANES_MAX}`)
+      if (++this.#dealtLanes > LANES_MAX) this.#refuse(`[F19] ${this.#dealtLanes} lanes; there are at most ${LANES_MAX}`)
       return
     }
     this.#slicesBytes += bytes
-    if (this.#slicesBytes > FRAME_BYTES_MAX) return this.#refuse(`slices of ${this.#slicesBytes} bytes for one frame`)
+    if (this.#slicesBytes > FRAME_BYTES_MAX) return this.#refuse(`[F18] slices of ${this.#slicesBytes} bytes for one frame`)
     if (bytes === SLICE_BYTES) {
       this.#slices.push(slice)
       this.#turn = (this.#turn + 1) % this.#dealtLanes
@@ -199,7 +199,7 @@ export class StripedChannel implements ByteChannel {
   }
 
   #refuse(detail: string): void {
-    this.#end({ reason: 'garbage', detail: `[F18] ${detail}` })
+    this.#end({ reason: 'garbage', detail })
   }
 
   #end(closed: ChannelClosed): void {

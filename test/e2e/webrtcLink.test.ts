@@ -63,7 +63,7 @@ describe('peers in pages of their own', () => {
     }
   })
 
-  it('[F18] carry large frames over lanes that the dialer adds, whole and in order, and end together', async () => {
+  it('[F19] carry large frames over lanes that the dialer adds, whole and in order, and end together', async () => {
     const [a, b] = [await pages.openPage(), await pages.openPage()]
     const [idA, idB] = [await start(a), await start(b)]
     const connections = (page: Page) => page.evaluate(() => globalThis.linkTest?.connections())

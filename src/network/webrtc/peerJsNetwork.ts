@@ -23,7 +23,7 @@ const DIAL_DEADLINE_MS = 15_000
  */
 const FIRST_TRY_MS = 5_000
 
-/** A chain is at most 64 stages; browsers bear a few hundred connections a page. */
+/** A chain is at most 64 stages; browsers bear a few hundred connections a page, and a link has up to three. */
 const LINKS_MAX = 64
 
 /** Connections that strangers have begun and not proven yet. */
