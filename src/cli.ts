@@ -3,6 +3,7 @@
 import { Command } from 'commander'
 import packageJson from '../package.json' with { type: 'json' }
 import { registerBenchCommands } from './cli/bench.ts'
+import { registerChaosCommand } from './cli/chaos.ts'
 import { registerDemoCommand } from './cli/demo.ts'
 import { registerModelCommands } from './cli/model.ts'
 import { registerModelRunCommand } from './cli/modelRun.ts'
@@ -17,6 +18,7 @@ const program = new Command('tabswarm')
 
 registerServeCommand(program)
 registerDemoCommand(program)
+registerChaosCommand(program)
 registerModelRunCommand(registerModelCommands(program))
 registerBenchCommands(program)
 

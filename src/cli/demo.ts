@@ -71,7 +71,7 @@ async function demo(options: DemoOptions): Promise<void> {
       printNote('all layers are served; asking')
       const requester = await openRequesterTab(browser, tab)
       const stream = textStream(options.json ? process.stderr : process.stdout)
-      const answer = await requester.ask(askRequest(options, prompt, manifest.id), stream.show)
+      const answer = await requester.ask(askRequest(options, prompt, manifest.id), ({ text }) => stream.show(text))
       stream.end()
       if (options.json) printJson(jsonAnswer(answer))
       else printTable(answer)

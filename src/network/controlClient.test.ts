@@ -1,5 +1,5 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { IDENTIFY_CONTEXT, parseClientMessage, type ServerMessage } from '../protocol/index.ts'
+import { IDENTIFY_CONTEXT, PROTOCOL_VERSION, parseClientMessage, type ServerMessage } from '../protocol/index.ts'
 import {
   concatBytes,
   fromBase64Url,
@@ -64,7 +64,7 @@ class ScriptedSocket implements ControlSocket {
 
 const nonce = toBase64Url(new Uint8Array(32).fill(7))
 const coordinatorKey = toBase64Url(new Uint8Array(65).fill(4))
-const challenge: ServerMessage = { type: 'challenge', protocol: 1, nonce, coordinatorKey, timeMs: 5_000_000 }
+const challenge: ServerMessage = { type: 'challenge', protocol: PROTOCOL_VERSION, nonce, coordinatorKey, timeMs: 5_000_000 }
 const welcome = (id: PeerId): ServerMessage => ({
   type: 'welcome',
   peerId: id,
@@ -117,7 +117,7 @@ describe('the control client', () => {
   it('[C1] [C2] answers the challenge with its key and a signature over nonce and coordinator key', async () => {
     const socket = await goOnline()
     const [identify] = socket.heard()
-    expect(identify).toMatchObject({ type: 'identify', protocol: 1, publicKey: toBase64Url(signer.publicKey) })
+    expect(identify).toMatchObject({ type: 'identify', protocol: PROTOCOL_VERSION, publicKey: toBase64Url(signer.publicKey) })
     const signature = fromBase64Url((identify as { signature: string }).signature) ?? new Uint8Array()
     const statement = concatBytes([utf8Encode(IDENTIFY_CONTEXT), new Uint8Array(32).fill(7), new Uint8Array(65).fill(4)])
     expect(await signatureVerifier(subtle)(signer.publicKey, statement, signature)).toBe(true)
@@ -125,10 +125,10 @@ describe('the control client', () => {
   })
 
   it('[C4] refuses a coordinator of another version by name, and does not try again', () => {
-    latest().say({ ...challenge, protocol: 2 })
+    latest().say({ ...challenge, protocol: 99 })
     expect(client.state).toMatchObject({
       kind: 'closed',
-      error: { reason: 'protocol-version', message: expect.stringMatching(/protocol 2.*reload/) },
+      error: { reason: 'protocol-version', message: expect.stringMatching(/protocol 99.*reload/) },
     })
     clock.advance(600_000)
     expect(sockets).toHaveLength(1)

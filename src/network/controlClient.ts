@@ -13,6 +13,7 @@ import {
   fromBase64Url,
   type ModelId,
   type PeerId,
+  type SessionId,
   type Signer,
   TabswarmError,
   toBase64Url,
@@ -34,6 +35,7 @@ interface ControlEvents {
   state: (state: ControlState) => void
   assign: (message: Message<'assign'>) => void
   release: () => void
+  gone: (message: Message<'gone'>) => void
   network: (message: Message<'network'>) => void
 }
 
@@ -71,6 +73,12 @@ export class AdmissionRefused extends TabswarmError {
   }
 }
 
+interface RepairRequest {
+  readonly sessionId: SessionId
+  readonly revision: number
+  readonly lostPeerIds: readonly PeerId[]
+}
+
 interface AdmitRequest {
   readonly modelId: ModelId
   readonly promptTokens: number
@@ -82,6 +90,8 @@ export const WELCOME_DEADLINE_MS = 15_000
 /** The server pings every few seconds; a socket that is silent for this long is dead. */
 export const SILENCE_MS_MAX = 30_000
 export const ADMIT_DEADLINE_MS = 20_000
+/** The coordinator waits for spares that load before it refuses. */
+export const REPAIR_DEADLINE_MS = 30_000
 
 /** Errors that come again however often one tries; a person has to act. */
 const FINAL_REASONS: readonly string[] = ['protocol-version', 'replaced']
@@ -127,7 +137,7 @@ export class ControlClient {
   }
 
   /** False, and nothing is kept, while the socket is not online: who pledges does it again after each `online`. */
-  send(message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' }>): boolean {
+  send(message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' }>): boolean {
     if (this.#state.kind !== 'online') return false
     this.#post(message)
     return true
@@ -135,14 +145,28 @@ export class ControlClient {
 
   /** Asks for a session. Rejects with TabswarmError: the coordinator's reason, `offline`, `timeout` or `cancelled`. */
   admit(request: AdmitRequest, signal?: AbortSignal): Promise<Message<'admitted'>> {
+    return this.#ask(ADMIT_DEADLINE_MS, (requestId) => ({ type: 'admit', requestId, ...request }), signal)
+  }
+
+  /** Asks for another chain of an open session. Rejects as `admit` does. */
+  repair(request: RepairRequest, signal?: AbortSignal): Promise<Message<'admitted'>> {
+    const { sessionId, revision, lostPeerIds } = request
+    return this.#ask(
+      REPAIR_DEADLINE_MS,
+      (requestId) => ({ type: 'repair', requestId, sessionId, revision, lostPeerIds: [...lostPeerIds] }),
+      signal,
+    )
+  }
+
+  #ask(deadlineMs: number, message: (requestId: string) => ClientMessage, signal?: AbortSignal): Promise<Message<'admitted'>> {
     if (this.#state.kind !== 'online')
       return Promise.reject(new TabswarmError('offline', 'this tab is not connected to the coordinator; it is trying again'))
     const requestId = `r${this.#requests++}`
     return new Promise((resolve, reject) => {
       const onAbort = () => this.#refuse(requestId, new TabswarmError('cancelled', 'the request was cancelled'))
       const late = () =>
-        this.#refuse(requestId, new TabswarmError('timeout', `the coordinator did not answer within ${ADMIT_DEADLINE_MS / 1000} s`))
-      const cancelDeadline = this.#options.clock.after(ADMIT_DEADLINE_MS, late)
+        this.#refuse(requestId, new TabswarmError('timeout', `the coordinator did not answer within ${deadlineMs / 1000} s`))
+      const cancelDeadline = this.#options.clock.after(deadlineMs, late)
       const settled = () => {
         cancelDeadline()
         signal?.removeEventListener('abort', onAbort)
@@ -151,7 +175,7 @@ export class ControlClient {
       this.#admissions.set(requestId, { resolve, reject, cancelDeadline: settled })
       if (signal?.aborted === true) return onAbort()
       signal?.addEventListener('abort', onAbort, { once: true })
-      this.#post({ type: 'admit', requestId, ...request })
+      this.#post(message(requestId))
     })
   }
 
@@ -248,6 +272,8 @@ export class ControlClient {
         return this.#events.emit('assign', message)
       case 'release':
         return this.#events.emit('release')
+      case 'gone':
+        return this.#events.emit('gone', message)
       case 'network':
         return this.#events.emit('network', message)
       case 'admitted':

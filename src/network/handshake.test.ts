@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { Link } from '../protocol/index.ts'
+import { type Link, PROTOCOL_VERSION } from '../protocol/index.ts'
 import { ManualClock, type PeerId, type Signer } from '../shared/index.ts'
 import { authenticate, HANDSHAKE_DEADLINE_MS, type HandshakeOptions, type Role } from './handshake.ts'
 import { encodeHello, encodeProof } from './handshakeMessages.ts'
@@ -152,7 +152,7 @@ describe('the handshake', () => {
     const outcome = authenticate(a, options('listener', alice, bob))
     const other = byHand(b)
     await Promise.resolve()
-    const mine = encodeHello({ version: 1, nonce: randomBytes(32), publicKey: bob.signer.publicKey })
+    const mine = encodeHello({ version: PROTOCOL_VERSION, nonce: randomBytes(32), publicKey: bob.signer.publicKey })
     let heard = false
     const first = other.hears(1).then((message) => {
       heard = true
@@ -172,7 +172,7 @@ describe('the handshake', () => {
     // Bob proves himself to Mallory once; she keeps his words and plays them to Alice.
     const first = authenticate(honest, options('listener', bob, mallory))
     const tape = byHand(recorded)
-    tape.say(encodeHello({ version: 1, nonce: randomBytes(32), publicKey: mallory.signer.publicKey }))
+    tape.say(encodeHello({ version: PROTOCOL_VERSION, nonce: randomBytes(32), publicKey: mallory.signer.publicKey }))
     const [hello, proof] = [await tape.hears(1), await tape.hears(2)]
     tape.say(Uint8Array.of(0x50))
     await expect(first).rejects.toThrow(/\[H7\]/)
@@ -193,7 +193,7 @@ describe('the handshake', () => {
     const [c, d] = memoryChannelPair()
     const reflected = authenticate(c, options('dialer', alice, bob))
     const other = byHand(d)
-    other.say(encodeHello({ version: 1, nonce: randomBytes(32), publicKey: bob.signer.publicKey }))
+    other.say(encodeHello({ version: PROTOCOL_VERSION, nonce: randomBytes(32), publicKey: bob.signer.publicKey }))
     other.say(await other.hears(2))
     await expect(reflected).rejects.toThrow(/\[H4\]/)
   })
@@ -202,12 +202,12 @@ describe('the handshake', () => {
     const [a, b] = memoryChannelPair()
     const outcome = authenticate(a, options('dialer', alice, bob))
     const other = byHand(b)
-    other.say(Uint8Array.of(0x48, 2, 0, 99))
+    other.say(Uint8Array.of(0x48, 3, 0, 99))
     await expect(outcome).rejects.toMatchObject({
       reason: 'handshake-failed',
-      message: expect.stringMatching(/\[H6\] it speaks protocol 2, this peer speaks 1/),
+      message: expect.stringMatching(/\[H6\] it speaks protocol 3, this peer speaks 2/),
     })
-    expect(text(await other.hears(2))).toMatch(/^R\[H6\].*2.*1/)
+    expect(text(await other.hears(2))).toMatch(/^R\[H6\].*3.*2/)
   })
 
   it.each([
@@ -217,7 +217,10 @@ describe('the handshake', () => {
     ['a long hello', new Uint8Array(101).fill(1).map((_, index) => [0x48, 1, 0][index] ?? 1)],
     ['a proof first', encodeProof(new Uint8Array(64))],
     ['a frame', new Uint8Array(1_000).fill(0x54)],
-    ['a key that is no point of the curve', encodeHello({ version: 1, nonce: new Uint8Array(32), publicKey: new Uint8Array(65).fill(4) })],
+    [
+      'a key that is no point of the curve',
+      encodeHello({ version: PROTOCOL_VERSION, nonce: new Uint8Array(32), publicKey: new Uint8Array(65).fill(4) }),
+    ],
   ])('[H7] refuses %s, and closes', async (_, bytes) => {
     const [a, b] = memoryChannelPair()
     const outcome = authenticate(a, options('dialer', alice, bob))
@@ -236,7 +239,7 @@ describe('the handshake', () => {
       const [a, b] = memoryChannelPair()
       const outcome = authenticate(a, options('dialer', alice, bob))
       const other = byHand(b)
-      other.say(encodeHello({ version: 1, nonce: randomBytes(32), publicKey: bob.signer.publicKey }))
+      other.say(encodeHello({ version: PROTOCOL_VERSION, nonce: randomBytes(32), publicKey: bob.signer.publicKey }))
       other.say(encodeProof(proof))
       await expect(outcome).rejects.toThrow(message)
     }
@@ -263,7 +266,7 @@ describe('the handshake', () => {
     const [a, b] = memoryChannelPair()
     const outcome = authenticate(a, options('dialer', alice, bob))
     const other = byHand(b)
-    other.say(encodeHello({ version: 1, nonce: randomBytes(32), publicKey: bob.signer.publicKey }))
+    other.say(encodeHello({ version: PROTOCOL_VERSION, nonce: randomBytes(32), publicKey: bob.signer.publicKey }))
     for (let message = 0; message < 9; message++) other.say(new Uint8Array(200_000).fill(0x50))
     await expect(outcome).rejects.toMatchObject({ reason: 'handshake-failed' })
   })

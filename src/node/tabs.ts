@@ -4,14 +4,16 @@
  */
 
 import type { Browser, BrowserContext, Page } from 'playwright-core'
-import type { Answer, AskRequest, EngineChoice } from '../peer/index.ts'
-import { type ErrorBody, fromErrorBody, TabswarmError } from '../shared/index.ts'
+import type { Answer, AskProgress, AskRequest, EngineChoice } from '../peer/index.ts'
+import { type ErrorBody, fromErrorBody, type PeerId, TabswarmError } from '../shared/index.ts'
 
 export interface TabOptions {
   readonly url: string
   /** Added to every message at this tab's end, each way, milliseconds. */
   readonly latencyMs: number
   readonly ignoreCertificate?: boolean
+  /** JavaScript that runs in the page before its own. */
+  readonly initScript?: string
 }
 
 export interface VolunteerTabOptions extends TabOptions {
@@ -26,13 +28,15 @@ export interface VolunteerTab {
   readonly page: Page
   /** Resolves when the page says that it serves; rejects with what the page says when it fails. */
   serving(timeoutMs: number): Promise<void>
+  /** Who it contributes as; null while it does not. */
+  peerId(): Promise<PeerId | null>
   close(): Promise<void>
 }
 
 export interface RequesterTab {
   readonly page: Page
-  /** Resolves with the answer; `onText` gets the text so far. Rejects with the page's TabswarmError. */
-  ask(request: AskRequest, onText: (text: string) => void, signal?: AbortSignal): Promise<Answer>
+  /** Resolves with the answer. Rejects with the page's TabswarmError. */
+  ask(request: AskRequest, onProgress: (progress: AskProgress) => void, signal?: AbortSignal): Promise<Answer>
   close(): Promise<void>
 }
 
@@ -63,6 +67,7 @@ export async function openVolunteerTab(browser: Browser, options: VolunteerTabOp
       })
       if (failure !== null) throw fromErrorBody(failure)
     },
+    peerId: () => page.evaluate(() => globalThis.tabswarm?.store.getState().contributingAs ?? null),
     close: () => context.close(),
   }
 }
@@ -70,12 +75,12 @@ export async function openVolunteerTab(browser: Browser, options: VolunteerTabOp
 /** Opens *Chat* in a browser context of its own. */
 export async function openRequesterTab(browser: Browser, options: TabOptions): Promise<RequesterTab> {
   const { context, page } = await openPage(browser, options, '/chat')
-  let onText: (text: string) => void = () => undefined
-  await page.exposeFunction('tabswarmText', (text: string) => onText(text))
+  let onProgress: (progress: AskProgress) => void = () => undefined
+  await page.exposeFunction('tabswarmProgress', (progress: AskProgress) => onProgress(progress))
   return {
     page,
     async ask(request, listener, signal) {
-      onText = listener
+      onProgress = listener
       const stop = () => void page.evaluate(() => globalThis.dispatchEvent(new Event('tabswarm-stop'))).catch(() => undefined)
       signal?.addEventListener('abort', stop, { once: true })
       const outcome = await page.evaluate(askInPage, request)
@@ -91,11 +96,9 @@ export async function openRequesterTab(browser: Browser, options: TabOptions): P
 async function askInPage(request: AskRequest): Promise<{ ok: true; answer: Answer } | { ok: false; error: ErrorBody }> {
   const { tabswarm } = globalThis
   if (tabswarm === undefined) return { ok: false, error: { reason: 'page-broken', message: 'the page did not start; look at its console' } }
-  const emit: unknown = Reflect.get(globalThis, 'tabswarmText')
-  let text = ''
+  const emit: unknown = Reflect.get(globalThis, 'tabswarmProgress')
   const ask = tabswarm.ask(request, (progress) => {
-    if (progress.text !== text && typeof emit === 'function') emit(progress.text)
-    text = progress.text
+    if (typeof emit === 'function') emit(progress)
   })
   globalThis.addEventListener('tabswarm-stop', () => ask.stop(), { once: true })
   try {
@@ -113,6 +116,7 @@ async function openPage(browser: Browser, options: TabOptions, path: string): Pr
   const context = await browser.newContext({ ignoreHTTPSErrors: options.ignoreCertificate ?? false })
   // tsx compiles with esbuild's keepNames: functions that are sent into the page may call this helper.
   await context.addInitScript('globalThis.__name ??= (value) => value')
+  if (options.initScript !== undefined) await context.addInitScript(options.initScript)
   const page = await context.newPage()
   if (options.latencyMs > 0) {
     const session = await context.newCDPSession(page)

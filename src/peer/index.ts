@@ -6,6 +6,7 @@ export type { EngineWorker } from './hosting.ts'
 export { createPeerRuntime, type RuntimeHost } from './runtime.ts'
 export type {
   Answer,
+  AnswerRepair,
   Ask,
   AskProgress,
   AskRequest,

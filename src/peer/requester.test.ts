@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Manifest, Tokenizer } from '../model/index.ts'
 import { createIdentity, signatureVerifier } from '../network/index.ts'
 import { type Grant, signGrant } from '../protocol/index.ts'
-import { LinkRouter } from '../session/index.ts'
+import { GATHER_MS, LinkRouter, type RepairRequest } from '../session/index.ts'
 import { type ManifestHash, ManualClock, type ModelId, type PeerId, type SessionId, TabswarmError } from '../shared/index.ts'
 import type { ModelLibrary } from './modelLibrary.ts'
 import { type RequesterPorts, startAsk } from './requester.ts'
@@ -38,6 +38,7 @@ async function setUp(change: Partial<RequesterPorts> = {}) {
     async admit({ promptTokens, maxTokens }) {
       const grant: Grant = {
         version: 1,
+        revision: 0,
         sessionId: String(sessions++).padStart(32, '0') as SessionId,
         modelId,
         manifestHash: '0'.repeat(64) as ManifestHash,
@@ -51,6 +52,8 @@ async function setUp(change: Partial<RequesterPorts> = {}) {
       }
       return { grant: await signGrant(grant, signer), chain: [{ ...stage, engine: 'webgpu', adapter: 'test' }] }
     },
+    repair: () => Promise.reject(new TabswarmError('incomplete', 'nobody has these layers')),
+    onGone: () => () => undefined,
     ended: (sessionId, outcome, failed) => ended.push(`${Number(sessionId)} ${outcome} ${failed?.peerId.slice(0, 1) ?? '-'}`),
     router: async () => new LinkRouter({ dial: () => Promise.reject(new TabswarmError('unreachable', 'nobody there')), clock }),
     coordinatorKey: () => signer.publicKey,
@@ -59,23 +62,32 @@ async function setUp(change: Partial<RequesterPorts> = {}) {
     clock,
     ...change,
   }
-  return { ports, ended }
+  return { ports, ended, clock }
 }
 
 describe('startAsk', () => {
   it('tells nothing before it has returned', async () => {
-    const { ports } = await setUp()
+    const { ports } = await setUp({ admit: () => Promise.reject(new TabswarmError('busy', 'all tabs are busy')) })
     const seen: AskProgress[] = []
     const ask = startAsk(ports, request, (progress) => seen.push(progress))
     expect(seen).toEqual([])
-    await expect(ask.answer).rejects.toThrow()
+    await expect(ask.answer).rejects.toThrow('busy')
     expect(seen[0]).toMatchObject({ phase: 'queued' })
   })
 
-  it('tries another chain once when the first cannot be reached, and blames the stage each time', async () => {
-    const { ports, ended } = await setUp()
-    await expect(startAsk(ports, request, () => undefined).answer).rejects.toMatchObject({ reason: 'unreachable' })
-    expect(ended).toEqual(['0 failed a', '1 failed a'])
+  it('asks for another chain when the first cannot be reached, and blames the stage when there is none', async () => {
+    const repairs: RepairRequest[] = []
+    const { ports, ended, clock } = await setUp({
+      repair: (wanted) => {
+        repairs.push(wanted)
+        return Promise.reject(new TabswarmError('incomplete', 'nobody has these layers'))
+      },
+    })
+    const answer = startAsk(ports, request, () => undefined).answer.catch((error: unknown) => error)
+    await expect.poll(() => clock.advance(GATHER_MS) ?? repairs.length).toBe(1)
+    expect(await answer).toMatchObject({ reason: 'unreachable', message: expect.stringMatching(/nobody there.*nobody has these layers/) })
+    expect(repairs).toMatchObject([{ revision: 0, lostPeerIds: [stage.peerId] }])
+    expect(ended).toEqual(['0 failed a'])
   })
 
   it('refuses a grant that the coordinator has not signed', async () => {

@@ -5,8 +5,26 @@
 
 import { encodePrompt } from '../model/index.ts'
 import { type ChainStage, type Grant, openGrant, type SignedGrant } from '../protocol/index.ts'
-import { type Chain, chunkRowsFor, type GenerateEvent, generate, type LinkRouter, openLinkChain, SessionError } from '../session/index.ts'
-import { type Clock, type ManifestHash, type ModelId, type SessionId, TabswarmError, type VerifySignature } from '../shared/index.ts'
+import {
+  type Chain,
+  type ChainRepair,
+  chunkRowsFor,
+  type GenerateEvent,
+  generate,
+  type LinkRouter,
+  openLinkChain,
+  type RepairRequest,
+  SessionError,
+} from '../session/index.ts'
+import {
+  type Clock,
+  type ManifestHash,
+  type ModelId,
+  type PeerId,
+  type SessionId,
+  TabswarmError,
+  type VerifySignature,
+} from '../shared/index.ts'
 import type { ModelLibrary, ModelText } from './modelLibrary.ts'
 import { Route, worstLink } from './route.ts'
 import type { Answer, Ask, AskProgress, AskRequest } from './types.ts'
@@ -28,6 +46,10 @@ export interface RequesterPorts {
   readonly manifestHash: (modelId: ModelId) => Promise<ManifestHash>
   /** Rejects with the coordinator's refusal. */
   readonly admit: (request: AdmissionRequest) => Promise<Admission>
+  /** Another chain for an open session. Rejects with the coordinator's refusal. */
+  readonly repair: (request: RepairRequest) => Promise<Admission>
+  /** Subscribes to peers that the coordinator has lost sight of; returns the end of it. */
+  readonly onGone: (listener: (peerId: PeerId) => void) => () => void
   readonly ended: (sessionId: SessionId, outcome: 'finished' | 'cancelled' | 'failed', failedStage: ChainStage | null) => void
   /** Links of this peer; connects to the signalling server at the first call. */
   readonly router: () => Promise<LinkRouter>
@@ -37,12 +59,8 @@ export interface RequesterPorts {
   readonly clock: Clock
 }
 
-/** Chains that are tried before the first token: a tab may have gone since the coordinator heard of it. */
-const ATTEMPTS_MAX = 2
 /** How long an answer waits for its last figures. */
 const LAST_LAPS_MS = 200
-/** Failures that another chain, or another try, may not have. */
-const OTHER_CHAIN_REASONS: readonly string[] = ['unreachable', 'not-serving', 'no-room', 'stage-lost', 'stopped', 'device-lost']
 
 export function startAsk(ports: RequesterPorts, request: AskRequest, onProgress: (progress: AskProgress) => void): Ask {
   const controller = new AbortController()
@@ -59,6 +77,7 @@ class Asking {
   readonly #startedMs: number
   readonly #route = new Route()
   #promptTokenIds: readonly number[] = []
+  #chain: readonly ChainStage[] = []
   #progress: AskProgress = {
     phase: 'queued',
     promptDone: 0,
@@ -67,6 +86,7 @@ class Asking {
     completionTokens: 0,
     route: [],
     lastLapMs: null,
+    repairs: [],
   }
   #lapStartedMs = 0
   #firstTokenMs: number | null = null
@@ -95,24 +115,25 @@ class Asking {
     const text = await this.#unlessStopped(this.#readModel(modelId))
     const promptTokens = this.#encode(text)
     const maxTokensHere = this.#roomFor(text, promptTokens, maxTokens)
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#attempt(text, { modelId, promptTokens, maxTokens: maxTokensHere })
-      } catch (error) {
-        const passes = error instanceof SessionError && OTHER_CHAIN_REASONS.includes(error.reason) && this.#firstTokenMs === null
-        if (!passes || attempt === ATTEMPTS_MAX || this.#signal.aborted) throw error
-      }
-    }
+    const admitted = this.#ports.admit({ modelId, promptTokens, maxTokens: maxTokensHere })
+    const admission = await this.#unlessStopped(admitted, (late) => this.#giveBack(late))
+    const grant = await this.#open(admission.grant)
+    this.#begin(admission)
+    this.#tell({ phase: 'connecting' })
+    return this.#generate(text, grant, admission.grant)
   }
 
-  /** One admission, one chain. */
-  async #attempt(text: ModelText, request: AdmissionRequest): Promise<Answer> {
-    this.#tell({ phase: 'queued', promptDone: 0, route: [] })
-    const { grant: signedGrant, chain } = await this.#unlessStopped(this.#ports.admit(request), (late) => this.#giveBack(late))
-    const opened = await this.#open(signedGrant)
+  #begin({ chain }: Admission): void {
+    this.#chain = chain
     this.#route.begin(chain)
-    this.#tell({ phase: 'connecting', route: this.#route.stages() })
-    return this.#generate(text, opened, { grant: signedGrant, chain })
+    this.#tell({ route: this.#route.stages() })
+  }
+
+  async #repair(request: RepairRequest): Promise<{ grant: Grant; signedGrant: SignedGrant }> {
+    const admission = await this.#unlessStopped(this.#ports.repair(request))
+    const grant = await this.#open(admission.grant)
+    this.#begin(admission)
+    return { grant, signedGrant: admission.grant }
   }
 
   async #readModel(modelId: ModelId): Promise<ModelText> {
@@ -163,14 +184,16 @@ class Asking {
     return Math.min(maxTokens, contextLength - promptTokens)
   }
 
-  async #generate(text: ModelText, grant: Grant, admission: Admission): Promise<Answer> {
+  async #generate(text: ModelText, grant: Grant, signedGrant: SignedGrant): Promise<Answer> {
     const { clock, ended, router } = this.#ports
     let chain: Chain | null = null
     try {
       chain = await openLinkChain({
         router: await router(),
         grant,
-        signedGrant: admission.grant,
+        signedGrant,
+        repair: (request) => this.#repair(request),
+        onGone: this.#ports.onGone,
         vocabularySize: text.manifest.config.vocabularySize,
         clock,
         signal: this.#signal,
@@ -194,7 +217,7 @@ class Asking {
       ended(grant.sessionId, result.finishReason === 'cancelled' ? 'cancelled' : 'finished', null)
       return this.#answer(grant.sessionId, { ...result, tokensPerSecond: timings.tokensPerSecond })
     } catch (error) {
-      const blamed = error instanceof SessionError && error.stageIndex !== null ? admission.chain[error.stageIndex] : undefined
+      const blamed = error instanceof SessionError && error.stageIndex !== null ? this.#chain[error.stageIndex] : undefined
       ended(grant.sessionId, this.#signal.aborted ? 'cancelled' : 'failed', blamed ?? null)
       throw error
     } finally {
@@ -232,7 +255,23 @@ class Asking {
         return this.#tell({ text: this.#progress.text + event.text })
       case 'lap':
         return this.#route.lap(event.lap)
+      case 'repair':
+        return this.#onRepair(event.repair)
     }
+  }
+
+  #onRepair(repair: ChainRepair): void {
+    const { repairs, completionTokens } = this.#progress
+    const nowMs = this.#ports.clock.nowMs()
+    const last = repairs.at(-1)
+    if (repair.phase === 'lost') {
+      const { stageIndexes, reason, message, positions } = repair
+      const begun = { stageIndexes, reason, message, positions, completionTokens, lostMs: nowMs }
+      return this.#tell({ repairs: [...repairs, { ...begun, grantedMs: null, openedMs: null, doneMs: null }] })
+    }
+    if (last === undefined) return
+    const at = { granted: 'grantedMs', opened: 'openedMs', done: 'doneMs' } as const
+    this.#tell({ repairs: [...repairs.slice(0, -1), { ...last, [at[repair.phase]]: nowMs }] })
   }
 
   #answer(sessionId: SessionId | null, result: Pick<Answer, 'completionTokenIds' | 'text' | 'finishReason' | 'tokensPerSecond'>): Answer {
@@ -250,6 +289,7 @@ class Asking {
       tokensPerSecond,
       stages,
       dataPath: worstLink(stages.map((stage) => stage.link.kind)),
+      repairs: this.#progress.repairs,
     }
   }
 

@@ -9,8 +9,13 @@ export class Route {
   #stages: { readonly stage: ChainStage; readonly decodeMs: number[]; link: RouteStage['link']; positions: number }[] = []
   #waiting: { readonly positions: number; readonly resolve: () => void } | null = null
 
+  /** Another chain keeps what was said of the stages that stay. */
   begin(chain: readonly ChainStage[]): void {
-    this.#stages = chain.map((stage) => ({ stage, decodeMs: [], link: { kind: 'webrtc', bytesSent: 0 }, positions: 0 }))
+    const before = this.#stages
+    this.#stages = chain.map((stage) => {
+      const same = before.find(({ stage: { peerId, firstLayer } }) => peerId === stage.peerId && firstLayer === stage.firstLayer)
+      return same ?? { stage, decodeMs: [], link: { kind: 'webrtc', bytesSent: 0 }, positions: 0 }
+    })
   }
 
   lap(lap: StageLap): void {

@@ -111,6 +111,22 @@ function openRequester(host: RuntimeHost, library: ModelLibrary, store: PeerRunt
         now = () => control.coordinatorNowMs()
         return { grant: admitted.grant, chain: admitted.chain }
       }),
+    repair: async (request) => {
+      const { control } = await opening
+      const admitted = await control.repair(request)
+      return { grant: admitted.grant, chain: admitted.chain }
+    },
+    onGone(listener) {
+      let unsubscribe: () => void = () => undefined
+      let ended = false
+      void opening.then(({ control }) => {
+        if (!ended) unsubscribe = control.on('gone', ({ peerId }) => listener(peerId))
+      })
+      return () => {
+        ended = true
+        unsubscribe()
+      }
+    },
     ended(sessionId, outcome, failedStage) {
       void opening.then(({ control }) => control.send({ type: 'ended', sessionId, outcome, failedPeerId: failedStage?.peerId ?? null }))
     },

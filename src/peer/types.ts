@@ -107,6 +107,24 @@ export interface AskRequest {
   readonly sampling: SamplingOptions
 }
 
+/** Stages that were lost in mid-answer and replaced. Times are those of the page's clock, null while they lie ahead. */
+export interface AnswerRepair {
+  /** Places of the first that was noticed; none when only a link between two stages broke. */
+  readonly stageIndexes: readonly number[]
+  readonly reason: string
+  readonly message: string
+  /** Positions that had been computed by the whole chain. */
+  readonly positions: number
+  readonly completionTokens: number
+  readonly lostMs: number
+  /** The coordinator named other stages, */
+  readonly grantedMs: number | null
+  /** all of them answered, */
+  readonly openedMs: number | null
+  /** and the first results came over them. */
+  readonly doneMs: number | null
+}
+
 export interface AskProgress {
   readonly phase: 'queued' | 'connecting' | 'reading' | 'answering'
   /** Positions of the prompt that the chain has computed, of `promptTokens`. */
@@ -117,6 +135,8 @@ export interface AskProgress {
   readonly completionTokens: number
   readonly route: readonly RouteStage[]
   readonly lastLapMs: number | null
+  /** In order; the last one may be under way. */
+  readonly repairs: readonly AnswerRepair[]
 }
 
 export interface Answer {
@@ -135,6 +155,7 @@ export interface Answer {
   readonly stages: readonly RouteStage[]
   /** The worst link of the chain. */
   readonly dataPath: LinkKind
+  readonly repairs: readonly AnswerRepair[]
 }
 
 export interface Ask {

@@ -10,7 +10,7 @@ import type { ContributeOptions, GpuSummary, VolunteerState } from './types.ts'
 import type { DetectedEngine, LoadProgress, Outcome, ServeRequest, StageWork } from './workerApi.ts'
 
 export interface VolunteerPorts {
-  readonly send: (message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' }>) => void
+  readonly send: (message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' }>) => void
   readonly detect: () => Promise<Outcome<DetectedEngine>>
   readonly serve: (request: ServeRequest) => Promise<Outcome<null>>
   /** Fetches and checks a manifest. Rejects with a TabswarmError. */

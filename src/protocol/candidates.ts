@@ -16,6 +16,11 @@ export function candidateBytes(topK: number): number {
   return 4 + 8 * topK
 }
 
+/** The candidates of a row of so many bytes. */
+export function topKOf(bytes: number): number {
+  return (bytes - 4) / 8
+}
+
 /** Rows [rows.length], each with `topK` candidates. Positions do not travel: the frame's header implies them. */
 export function encodeCandidates(rows: readonly Omit<PositionCandidates, 'position'>[], topK: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(rows.length * candidateBytes(topK))

@@ -8,7 +8,7 @@
 
 import * as v from 'valibot'
 import { err, ok, type Result } from '../shared/index.ts'
-import { CONTROL_MESSAGE_BYTES_MAX, MACS_PER_SECOND_MAX, POSITIONS_MAX } from './limits.ts'
+import { CONTROL_MESSAGE_BYTES_MAX, MACS_PER_SECOND_MAX, POSITIONS_MAX, REVISIONS_MAX, STAGES_MAX } from './limits.ts'
 import { amount, base64Url, count, describeIssue, layer, manifestHash, modelId, peerId, sessionId, signedGrant, text } from './schemas.ts'
 
 /** Reason of an `away` that ends with `serving` of the same order. */
@@ -108,6 +108,8 @@ export const serverMessageSchema = v.variant('type', [
     message: text(1_000),
     retryAfterMs: v.nullable(amount),
   }),
+  /** To drivers: a peer of one of their chains has left, or its socket has ended. Its links may not know it yet. */
+  v.strictObject({ type: v.literal('gone'), peerId }),
   v.strictObject({ type: v.literal('network'), summary: networkSummarySchema }),
   /** The last message before the coordinator closes the socket. */
   v.strictObject({ type: v.literal('error'), reason: text(64), message: text(1_000) }),
@@ -147,6 +149,14 @@ export const clientMessageSchema = v.variant('type', [
     modelId,
     promptTokens: count(POSITIONS_MAX),
     maxTokens: count(POSITIONS_MAX),
+  }),
+  /** The session's chain lost these peers, or, with none, a link between two: asks for a grant over another chain. */
+  v.strictObject({
+    type: v.literal('repair'),
+    requestId: text(64),
+    sessionId,
+    revision: count(REVISIONS_MAX),
+    lostPeerIds: v.pipe(v.array(peerId), v.maxLength(STAGES_MAX)),
   }),
   v.strictObject({
     type: v.literal('ended'),

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { fromHex, type SessionId } from '../shared/index.ts'
 import { decodeFrame, encodeFrame } from './frameCodec.ts'
 import type { FailureReason, Frame, RowsFrame } from './frames.ts'
-import { FRAME_BYTES_MAX, POSITIONS_MAX, ROWS_MAX, WINDOW_TOTAL_MAX } from './limits.ts'
+import { FRAME_BYTES_MAX, POSITIONS_MAX, REVISIONS_MAX, ROWS_MAX, WINDOW_TOTAL_MAX } from './limits.ts'
 import { ROW_ENCODINGS, rowBytes } from './rows.ts'
 
 const sessionId = fc.stringMatching(/^[0-9a-f]{32}$/).map((text) => text as SessionId)
@@ -58,15 +58,26 @@ const reasons: FailureReason[] = [
   'stopped',
   'internal',
 ]
+const length = fc.integer({ min: 0, max: POSITIONS_MAX })
+const revision = fc.integer({ min: 0, max: REVISIONS_MAX })
 const type = <Name extends Frame['type']>(name: Name) => fc.constant(name)
 const anyFrame: fc.Arbitrary<Frame> = fc.oneof(
   rowsFrame,
   resultsFrame,
-  fc.record({ type: type('open'), sessionId, grant: fc.record({ body: base64Url, signature: base64Url }) }),
-  fc.record({ type: type('opened'), sessionId, windowRows }),
+  fc.record({ type: type('open'), sessionId, epoch, length, grant: fc.record({ body: base64Url, signature: base64Url }) }),
+  fc.record({ type: type('opened'), sessionId, revision, nextPosition: length, windowRows }),
   fc.record({ type: type('window'), sessionId, windowRows }),
-  fc.record({ type: type('truncate'), sessionId, epoch, length: fc.integer({ min: 0, max: POSITIONS_MAX }) }),
+  fc.record({ type: type('truncate'), sessionId, epoch, length }),
   fc.record({ type: type('close'), sessionId }),
+  fc.record({
+    type: type('severed'),
+    sessionId,
+    revision,
+    neighbor: fc.constantFrom('upstream' as const, 'downstream' as const),
+    reason: fc.constantFrom('stage-lost' as const, 'unreachable' as const),
+    message: fc.string({ maxLength: 1_000 }),
+  }),
+  fc.record({ type: fc.constantFrom('ping' as const, 'pong' as const), sessionId, sequence: fc.nat(), through: fc.boolean() }),
   fc.record({
     type: type('failed'),
     sessionId,
@@ -169,8 +180,8 @@ describe('frames', () => {
 
   it.each([
     ['[F3] another magic', tampered(tokens, 0, 0), /^magic/],
-    ['[F3] another version', tampered(tokens, 2, 2), /^version: 2; this is 1/],
-    ['[F3] an unknown type', tampered(tokens, 3, 10), /^type/],
+    ['[F3] another version', tampered(tokens, 2, 3), /^version: 3; this is 2/],
+    ['[F3] an unknown type', tampered(tokens, 3, 13), /^type/],
     ['[F3] type 0', tampered(tokens, 3, 0), /^type/],
     ['[F3] an unknown kind', tampered(tokens, 34, 3), /^kind/],
     ['[F3] a missing kind', tampered(tokens, 34, 0), /^kind/],
@@ -216,7 +227,7 @@ describe('frames', () => {
 
   it('lay the header out as SPEC.md says', () => {
     const bytes = encodeFrame({ ...tokens, epoch: 0x01020304, firstPosition: 0x0a0b })
-    expect([...bytes.subarray(0, 4)]).toEqual([0x54, 0x53, 1, 1])
+    expect([...bytes.subarray(0, 4)]).toEqual([0x54, 0x53, 2, 1])
     expect(bytes.slice(4, 20)).toEqual(fromHex(session))
     expect([...bytes.subarray(20, 40)]).toEqual([4, 3, 2, 1, 0x0b, 0x0a, 0, 0, 3, 0, 1, 0, 0, 0, 1, 1, 12, 0, 0, 0])
   })

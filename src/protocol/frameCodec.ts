@@ -10,6 +10,7 @@ import {
   FAILURE_MESSAGE_CHARACTERS_MAX,
   FRAME_BYTES_MAX,
   POSITIONS_MAX,
+  REVISIONS_MAX,
   ROWS_MAX,
   TOP_K_MAX,
   WINDOW_TOTAL_MAX,
@@ -34,8 +35,8 @@ const failureReason = v.picklist([
 
 /** Payloads of control frames, as JSON. */
 const payloadSchemas = {
-  open: v.strictObject({ grant: signedGrant }),
-  opened: v.strictObject({ windowRows }),
+  open: v.strictObject({ length: count(POSITIONS_MAX), grant: signedGrant }),
+  opened: v.strictObject({ revision: count(REVISIONS_MAX), nextPosition: count(POSITIONS_MAX), windowRows }),
   window: v.strictObject({ windowRows }),
   truncate: v.strictObject({ length: count(POSITIONS_MAX) }),
   failed: v.strictObject({ reason: failureReason, message: text(FAILURE_MESSAGE_CHARACTERS_MAX) }),
@@ -44,6 +45,14 @@ const payloadSchemas = {
     bytesSent: count(Number.MAX_SAFE_INTEGER),
     linkKind: v.picklist(['webrtc', 'turn', 'relay', 'memory']),
   }),
+  severed: v.strictObject({
+    revision: count(REVISIONS_MAX),
+    neighbor: v.picklist(['upstream', 'downstream']),
+    reason: v.picklist(['stage-lost', 'unreachable']),
+    message: text(FAILURE_MESSAGE_CHARACTERS_MAX),
+  }),
+  ping: v.strictObject({ sequence: count(2 ** 31), through: v.boolean() }),
+  pong: v.strictObject({ sequence: count(2 ** 31), through: v.boolean() }),
 }
 
 /** The frame's bytes. Asserts that it respects every bound; only a failure's message is cut to its own. */
@@ -82,8 +91,9 @@ function payloadOf(frame: Frame): Uint8Array {
     case 'results':
       return frame.payload
     case 'open':
-      return jsonBytes({ grant: frame.grant })
+      return jsonBytes({ length: frame.length, grant: frame.grant })
     case 'opened':
+      return jsonBytes({ revision: frame.revision, nextPosition: frame.nextPosition, windowRows: frame.windowRows })
     case 'window':
       return jsonBytes({ windowRows: frame.windowRows })
     case 'truncate':
@@ -94,6 +104,16 @@ function payloadOf(frame: Frame): Uint8Array {
       return jsonBytes({ reason: frame.reason, message: frame.message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX) })
     case 'lap':
       return jsonBytes({ computeMs: frame.computeMs, bytesSent: frame.bytesSent, linkKind: frame.linkKind })
+    case 'severed':
+      return jsonBytes({
+        revision: frame.revision,
+        neighbor: frame.neighbor,
+        reason: frame.reason,
+        message: frame.message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX),
+      })
+    case 'ping':
+    case 'pong':
+      return jsonBytes({ sequence: frame.sequence, through: frame.through })
   }
 }
 
@@ -144,14 +164,20 @@ function decodeControlFrame(header: FrameHeader & { readonly type: ControlType }
   const { type, sessionId, epoch, firstPosition, rowCount, kind } = header
   switch (type) {
     case 'open':
-      return withFields(payloadSchemas.open, value, (fields) => ok({ type, sessionId, ...fields }))
+      return withFields(payloadSchemas.open, value, (fields) => ok({ type, sessionId, epoch, ...fields }))
     case 'opened':
+      return withFields(payloadSchemas.opened, value, (fields) => ok({ type, sessionId, ...fields }))
     case 'window':
-      return withFields(payloadSchemas[type], value, (fields) => ok({ type, sessionId, ...fields }))
+      return withFields(payloadSchemas.window, value, (fields) => ok({ type, sessionId, ...fields }))
     case 'truncate':
       return withFields(payloadSchemas.truncate, value, (fields) => ok({ type, sessionId, epoch, ...fields }))
     case 'failed':
       return withFields(payloadSchemas.failed, value, (fields) => ok({ type, sessionId, ...fields }))
+    case 'severed':
+      return withFields(payloadSchemas.severed, value, (fields) => ok({ type, sessionId, ...fields }))
+    case 'ping':
+    case 'pong':
+      return withFields(payloadSchemas[type], value, (fields) => ok({ type, sessionId, ...fields }))
     case 'lap':
       return withFields(payloadSchemas.lap, value, (fields) => {
         const fault = findLapFault(header)

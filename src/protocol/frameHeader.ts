@@ -8,7 +8,21 @@ import type { RowKind } from './rows.ts'
 export const HEADER_BYTES = 40
 
 /** A frame's type by its number on the wire; 0 is none. */
-const TYPES = [null, 'rows', 'results', 'open', 'opened', 'window', 'truncate', 'close', 'failed', 'lap'] as const
+const TYPES = [
+  null,
+  'rows',
+  'results',
+  'open',
+  'opened',
+  'window',
+  'truncate',
+  'close',
+  'failed',
+  'lap',
+  'severed',
+  'ping',
+  'pong',
+] as const
 const KINDS = [null, 'prompt', 'decode'] as const
 const ENCODINGS = [null, 'tokens', 'f32', 'f16e', 'i8b'] as const
 
@@ -31,13 +45,16 @@ type Field = Exclude<keyof FrameHeader, 'type' | 'sessionId'>
 const FIELDS: Readonly<Record<Frame['type'], readonly Field[]>> = {
   rows: ['epoch', 'firstPosition', 'rowCount', 'resultCount', 'kind', 'encoding'],
   results: ['epoch', 'firstPosition', 'rowCount', 'resultCount', 'topK'],
-  open: [],
+  open: ['epoch'],
   opened: [],
   window: [],
   truncate: ['epoch'],
   close: [],
   failed: [],
   lap: ['firstPosition', 'rowCount', 'kind'],
+  severed: [],
+  ping: [],
+  pong: [],
 }
 const ALL_FIELDS = FIELDS.rows.concat('topK')
 

@@ -39,11 +39,15 @@ export interface ResultsFrame {
 
 /**
  * Asks for a session under a grant. The driver sends it to every stage, each stage to the next, the last to the driver:
- * whichever copy comes first opens the session, the other joins it.
+ * whichever copy comes first opens the session, the other joins it. With a grant of a higher revision it repairs the chain: who
+ * has the same span as before keeps its KV cache, everybody connects anew.
  */
 export interface OpenFrame {
   readonly type: 'open'
   readonly sessionId: SessionId
+  /** The session's, as in `rows`. A stage that knows an older one forgets positions ≥ `length`. */
+  readonly epoch: number
+  readonly length: number
   readonly grant: SignedGrant
 }
 
@@ -51,11 +55,15 @@ export interface OpenFrame {
 export interface OpenedFrame {
   readonly type: 'opened'
   readonly sessionId: SessionId
-  /** The upstream may have sent this many rows in all, counted from the start of the session, until a `window` raises it. */
+  /** Of the grant that it answers. */
+  readonly revision: number
+  /** The first position that the receiver has no row of: the upstream goes on there, out of its log. */
+  readonly nextPosition: number
+  /** The upstream may send this many rows in all, counted from this answer, until a `window` raises it. */
   readonly windowRows: number
 }
 
-/** The receiver has consumed rows: the sum of rows that may have been sent since the session began. Never falls. */
+/** The receiver has consumed rows: the sum of rows that may have been sent since `opened`. Never falls. */
 export interface WindowFrame {
   readonly type: 'window'
   readonly sessionId: SessionId
@@ -74,6 +82,33 @@ export interface TruncateFrame {
 export interface CloseFrame {
   readonly type: 'close'
   readonly sessionId: SessionId
+}
+
+/** Stage → driver: a neighbor cannot be reached or its link has ended. The session waits here for a repair, REPAIR_WAIT_MS long. */
+export interface SeveredFrame {
+  readonly type: 'severed'
+  readonly sessionId: SessionId
+  /** Of the grant that the stage knows. */
+  readonly revision: number
+  readonly neighbor: 'upstream' | 'downstream'
+  readonly reason: 'stage-lost' | 'unreachable'
+  readonly message: string
+}
+
+/** Driver → stage: answer at once. With `through` it comes down the chain, so that each answer vouches for the links before it. */
+export interface PingFrame {
+  readonly type: 'ping'
+  readonly sessionId: SessionId
+  readonly sequence: number
+  readonly through: boolean
+}
+
+/** Stage → driver. */
+export interface PongFrame {
+  readonly type: 'pong'
+  readonly sessionId: SessionId
+  readonly sequence: number
+  readonly through: boolean
 }
 
 /** Any stage → driver (or the upstream, before it is open): this session cannot go on here. */
@@ -111,4 +146,16 @@ export interface LapFrame {
   readonly linkKind: 'webrtc' | 'turn' | 'relay' | 'memory'
 }
 
-export type Frame = RowsFrame | ResultsFrame | OpenFrame | OpenedFrame | WindowFrame | TruncateFrame | CloseFrame | FailedFrame | LapFrame
+export type Frame =
+  | RowsFrame
+  | ResultsFrame
+  | OpenFrame
+  | OpenedFrame
+  | WindowFrame
+  | TruncateFrame
+  | CloseFrame
+  | FailedFrame
+  | LapFrame
+  | SeveredFrame
+  | PingFrame
+  | PongFrame

@@ -15,6 +15,8 @@ export interface GrantStage {
 export interface Grant {
   readonly version: 1
   readonly sessionId: SessionId
+  /** 0 for the session's first chain; each repair has a grant of its own with a higher one, which alone counts from then on. */
+  readonly revision: number
   readonly modelId: ModelId
   readonly manifestHash: ManifestHash
   readonly driver: PeerId

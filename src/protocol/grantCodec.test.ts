@@ -10,6 +10,7 @@ const peer = (digit: string) => digit.repeat(32) as PeerId
 const now = 1_700_000_000_000
 const grant: Grant = {
   version: 1,
+  revision: 0,
   sessionId: 'e'.repeat(32) as SessionId,
   modelId: 'smollm2-135m-instruct-q4_1' as ModelId,
   manifestHash: 'f'.repeat(64) as ManifestHash,

@@ -14,7 +14,7 @@ import {
   type VerifySignature,
 } from '../shared/index.ts'
 import { GRANT_CONTEXT, type Grant, type SignedGrant } from './grant.ts'
-import { GRANT_LIFE_MS_MAX, POSITIONS_MAX, STAGES_MAX, TOP_K_MAX } from './limits.ts'
+import { GRANT_LIFE_MS_MAX, POSITIONS_MAX, REVISIONS_MAX, STAGES_MAX, TOP_K_MAX } from './limits.ts'
 import { ROW_ENCODINGS } from './rows.ts'
 import { amount, count, describeIssue, layer, manifestHash, modelId, peerId, sessionId } from './schemas.ts'
 
@@ -23,6 +23,7 @@ const atLeastOne = (max: number) => v.pipe(count(max), v.minValue(1))
 const grantSchema = v.strictObject({
   version: v.literal(1),
   sessionId,
+  revision: count(REVISIONS_MAX),
   modelId,
   manifestHash,
   driver: peerId,

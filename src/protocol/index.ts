@@ -1,6 +1,6 @@
 /** protocol: what peers and the coordinator say to each other. Rules: SPEC.md. */
 
-export { candidateBytes, decodeCandidates, encodeCandidates, type PositionCandidates } from './candidates.ts'
+export { candidateBytes, decodeCandidates, encodeCandidates, type PositionCandidates, topKOf } from './candidates.ts'
 export {
   type Assignment,
   AWAY_RECOVERING,
@@ -22,8 +22,11 @@ export type {
   LapFrame,
   OpenedFrame,
   OpenFrame,
+  PingFrame,
+  PongFrame,
   ResultsFrame,
   RowsFrame,
+  SeveredFrame,
   TruncateFrame,
   WindowFrame,
 } from './frames.ts'
@@ -35,6 +38,7 @@ export {
   FRAME_BYTES_MAX,
   LINK_QUEUE_BYTES_MAX,
   PROTOCOL_VERSION,
+  REPAIR_WAIT_MS,
   ROWS_MAX,
   SESSION_IDLE_MS,
   STAGES_MAX,

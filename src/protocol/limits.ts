@@ -1,7 +1,7 @@
 /** Bounds of the protocol, each with its reason. A value beyond its bound is refused by name, never clamped. */
 
 /** Both sides must speak the same; a change of any frame, message or rule raises it. */
-export const PROTOCOL_VERSION = 1
+export const PROTOCOL_VERSION = 2
 
 /** Chromium and libdatachannel both carry messages of 256 KiB; a frame is one message. */
 export const FRAME_BYTES_MAX = 256 * 1024
@@ -44,6 +44,12 @@ export const FAILURE_MESSAGE_CHARACTERS_MAX = 1_000
 
 /** Rows sent in a whole session, repeats and repairs included: what a `window` may announce. */
 export const WINDOW_TOTAL_MAX = 2 ** 40
+
+/** How often the chain of one session may be repaired: what a grant's `revision` may say. */
+export const REVISIONS_MAX = 10_000
+
+/** How long a stage keeps a session whose driver, upstream or downstream is gone: a replacement may have to load its layers first. */
+export const REPAIR_WAIT_MS = 30_000
 
 /** How long a grant may live, from its issue: stages remember a grant's session until then. */
 export const GRANT_LIFE_MS_MAX = 24 * 3_600_000

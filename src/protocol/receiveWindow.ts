@@ -1,6 +1,5 @@
 /**
- * ReceiveWindow: the receiver's side of a session's window in rows. The sender may have sent `rows` in all since the session
- * began; the receiver raises that as it consumes, in steps, so that a decode row does not cost a frame of its own.
+ * ReceiveWindow: the receiver's side of a session's window in rows. The sender may have sent `rows` in all since `opened`; the receiver raises that as it consumes, in steps, so that a decode row does not cost a frame of its own.
  */
 
 import { WINDOW_ROWS } from './limits.ts'
@@ -13,7 +12,7 @@ export class ReceiveWindow {
   #receivedRows = 0
   #consumedRows = 0
 
-  /** What the sender was told: rows in all since the session began. */
+  /** What the sender was told: rows in all since `opened`. */
   get rows(): number {
     return this.#rows
   }

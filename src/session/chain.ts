@@ -3,7 +3,7 @@
  * links to stages, `openEngineChain` one over engines in this process. A chain holds one session.
  */
 
-import type { LinkKind, PositionCandidates, RowKind } from '../protocol/index.ts'
+import type { Grant, LinkKind, PositionCandidates, RowKind } from '../protocol/index.ts'
 import type { SessionError } from './errors.ts'
 
 /** The k best logits of one position and the logsumexp over the whole vocabulary. */
@@ -36,9 +36,27 @@ export interface StageLap {
   readonly linkKind: LinkKind
 }
 
+/** The chain lost stages and goes on without them: what was computed there is computed anew, and nothing else changes. */
+export type ChainRepair =
+  | {
+      readonly phase: 'lost'
+      readonly stageIndexes: readonly number[]
+      readonly reason: SessionError['reason']
+      readonly message: string
+      /** Positions that had come back by then. */
+      readonly positions: number
+    }
+  /** Another chain was granted, and is being opened. */
+  | { readonly phase: 'granted'; readonly grant: Grant }
+  /** Every stage has answered, and the log is being sent again. */
+  | { readonly phase: 'opened' }
+  /** The first results have come over the repaired chain. */
+  | { readonly phase: 'done' }
+
 export interface ChainEvents {
   onResults(results: LapResults): void
   onLap(lap: StageLap): void
+  onRepair(repair: ChainRepair): void
   /** Once, and nothing follows it: the chain has closed itself. */
   onFailed(error: SessionError): void
 }

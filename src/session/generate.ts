@@ -5,7 +5,7 @@
 
 import { FRAME_BYTES_MAX, ROWS_MAX, rowBytes } from '../protocol/index.ts'
 import { assert, type Clock } from '../shared/index.ts'
-import type { Candidates, Chain, LapResults, StageLap } from './chain.ts'
+import type { Candidates, Chain, ChainRepair, LapResults, StageLap } from './chain.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import { Detokenizer, type TokenText } from './detokenizer.ts'
 import { SessionError } from './errors.ts'
@@ -35,6 +35,7 @@ export type GenerateEvent =
   /** The last text, held back until the end. */
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'lap'; readonly lap: StageLap }
+  | { readonly kind: 'repair'; readonly repair: ChainRepair }
 
 export interface GenerateRequest {
   readonly chain: Chain
@@ -131,6 +132,7 @@ class Generation {
     chain.listen({
       onResults: (results) => this.#onResults(results),
       onLap: (lap) => this.#request.onEvent?.({ kind: 'lap', lap }),
+      onRepair: (repair) => this.#request.onEvent?.({ kind: 'repair', repair }),
       onFailed: (error) => this.#awaited?.reject(error),
     })
     try {

@@ -1,6 +1,6 @@
 /** session: the driver. Opens a chain, generates over it; the same in a tab, in the coordinator and on the command line. */
 
-export type { Candidates, Chain, ChainEvents, Lap, LapResults, StageLap } from './chain.ts'
+export type { Candidates, Chain, ChainEvents, ChainRepair, Lap, LapResults, StageLap } from './chain.ts'
 export type { TokenText } from './detokenizer.ts'
 export { type ChainEngine, type ChainOutput, type ChainSegment, type EngineChainOptions, openEngineChain } from './engineChain.ts'
 export { SessionError, type SessionErrorReason } from './errors.ts'
@@ -14,6 +14,6 @@ export {
   type GenerationTokenizer,
   generate,
 } from './generate.ts'
-export { type LinkChainOptions, OPEN_DEADLINE_MS, openLinkChain } from './linkChain.ts'
+export { GATHER_MS, type LinkChainOptions, OPEN_DEADLINE_MS, openLinkChain, type RepairRequest } from './linkChain.ts'
 export { LinkRouter } from './linkRouter.ts'
 export { GREEDY, type Sampling } from './sampler.ts'

@@ -1,22 +1,28 @@
 /**
- * LapLedger: which rows of a session are under way, and whether results are what they must be. The last stage is a stranger:
- * its positions, counts, ids and numbers are checked here before anyone samples from them.
+ * LapLedger: the rows of a session, which of them are under way, and whether results are what they must be. The last stage is a
+ * stranger: its positions, counts, ids and numbers are checked here before anyone samples from them.
  */
 
-import { decodeCandidates, type ResultsFrame } from '../protocol/index.ts'
+import { decodeCandidates, type ResultsFrame, ROWS_MAX, type RowKind } from '../protocol/index.ts'
 import { assert, err, ok, type Result } from '../shared/index.ts'
 import type { Lap, LapResults } from './chain.ts'
 
 /** logSumExp ≥ the best logit, in exact arithmetic; f32 sums over 10⁵ logits may miss it by this much (relative and absolute). */
 const LOG_SUM_EXP_SLACK = 1e-3
 
+interface Row {
+  readonly id: number
+  readonly kind: RowKind
+  readonly wanted: boolean
+}
+
 export class LapLedger {
   readonly #vocabularySize: number
   readonly #topK: number
   /** Positions up to which each stage has reported its laps. */
-  readonly #heard: number[]
-  readonly #wanted = new Set<number>()
-  #submitted = 0
+  #heard: number[]
+  /** Index = position: what a lost first stage is given again. */
+  readonly #rows: Row[] = []
   #answered = 0
   #epoch = 0
 
@@ -30,24 +36,52 @@ export class LapLedger {
     return this.#epoch
   }
 
+  /** Positions that have been submitted. */
+  get submitted(): number {
+    return this.#rows.length
+  }
+
+  /** Positions that have come back. */
+  get answered(): number {
+    return this.#answered
+  }
+
   /** Rows that have been sent and not come back. */
   get outstanding(): number {
-    return this.#submitted - this.#answered
+    return this.#rows.length - this.#answered
   }
 
   submit(lap: Lap): void {
-    assert(lap.firstPosition === this.#submitted, `lap at position ${lap.firstPosition}; ${this.#submitted} were submitted`)
+    assert(lap.firstPosition === this.#rows.length, `lap at position ${lap.firstPosition}; ${this.#rows.length} were submitted`)
     assert(lap.ids.length > 0 && lap.resultCount <= lap.ids.length, `${lap.resultCount} results of ${lap.ids.length} rows`)
-    this.#submitted += lap.ids.length
-    for (let position = this.#submitted - lap.resultCount; position < this.#submitted; position++) this.#wanted.add(position)
+    const firstWanted = lap.ids.length - lap.resultCount
+    for (const [index, id] of lap.ids.entries()) this.#rows.push({ id, kind: lap.kind, wanted: index >= firstWanted })
+  }
+
+  /** The submitted rows from a position on that one frame can hold: alike, at most `rowsMax`, the wanted ones last. */
+  lapFrom(firstPosition: number, rowsMax: number): Lap {
+    const first = this.#rows[firstPosition]
+    assert(first !== undefined && rowsMax > 0, `rows from ${firstPosition} of ${this.#rows.length}`)
+    const ids: number[] = []
+    let resultCount = 0
+    for (const { id, kind, wanted } of this.#rows.slice(firstPosition, firstPosition + Math.min(rowsMax, ROWS_MAX))) {
+      if (kind !== first.kind || (resultCount > 0 && !wanted)) break
+      ids.push(id)
+      if (wanted) resultCount++
+    }
+    return { firstPosition, ids: Uint32Array.from(ids), kind: first.kind, resultCount }
+  }
+
+  /** Another chain of so many stages: what the stages have said of their laps says nothing of it. */
+  restart(stageCount: number): void {
+    this.#heard = new Array<number>(stageCount).fill(0)
   }
 
   /** Forgets positions ≥ `length`, which must have been answered; returns the new epoch. */
   truncate(length: number): number {
     assert(length >= 0 && length <= this.#answered, `truncate to ${length}; ${this.#answered} positions were answered`)
-    this.#submitted = length
+    this.#rows.length = length
     this.#answered = length
-    this.#wanted.clear()
     for (const [index, heard] of this.#heard.entries()) this.#heard[index] = Math.min(heard, length)
     this.#epoch++
     return this.#epoch
@@ -55,12 +89,12 @@ export class LapLedger {
 
   /** A stage says that it has computed positions < `endPosition`. */
   heard(stageIndex: number, endPosition: number): void {
-    this.#heard[stageIndex] = Math.min(Math.max(this.#heard[stageIndex] ?? 0, endPosition), this.#submitted)
+    this.#heard[stageIndex] = Math.min(Math.max(this.#heard[stageIndex] ?? 0, endPosition), this.#rows.length)
   }
 
   /** The first stage that has not reported all rows under way; the last one if all have. */
   slowestStage(): number {
-    const index = this.#heard.findIndex((heard) => heard < this.#submitted)
+    const index = this.#heard.findIndex((heard) => heard < this.#rows.length)
     return index < 0 ? this.#heard.length - 1 : index
   }
 
@@ -69,14 +103,14 @@ export class LapLedger {
     if (frame.epoch < this.#epoch) return ok(null)
     if (frame.epoch > this.#epoch) return err(`results of epoch ${frame.epoch}; the session is in epoch ${this.#epoch}`)
     const endPosition = frame.firstPosition + frame.rowCount
-    if (frame.firstPosition !== this.#answered || endPosition > this.#submitted || frame.rowCount === 0) {
+    if (frame.firstPosition !== this.#answered || endPosition > this.#rows.length || frame.rowCount === 0) {
       const got = `results of positions ${frame.firstPosition}–${endPosition - 1}`
-      return err(`${got}; expected from ${this.#answered}, below ${this.#submitted}`)
+      return err(`${got}; expected from ${this.#answered}, below ${this.#rows.length}`)
     }
     for (let position = frame.firstPosition; position < endPosition; position++) {
-      if (this.#wanted.has(position) !== position >= endPosition - frame.resultCount) {
-        return err(`candidates of position ${position} are ${this.#wanted.has(position) ? 'missing' : 'there unasked'}`)
-      }
+      const wanted = this.#rows[position]?.wanted === true
+      if (wanted !== position >= endPosition - frame.resultCount)
+        return err(`candidates of position ${position} are ${wanted ? 'missing' : 'there unasked'}`)
     }
     const expectedTopK = Math.min(this.#topK, this.#vocabularySize)
     if (frame.resultCount > 0 && frame.topK !== expectedTopK)
@@ -89,7 +123,6 @@ export class LapLedger {
         return err(`position ${position}: logSumExp ${logSumExp} is below the best logit ${best}`)
       }
     }
-    for (let position = frame.firstPosition; position < endPosition; position++) this.#wanted.delete(position)
     this.#answered = endPosition
     this.heard(this.#heard.length - 1, endPosition)
     return ok({ firstPosition: frame.firstPosition, rowCount: frame.rowCount, candidates: decoded.value })

@@ -1,7 +1,8 @@
 /**
  * openLinkChain: a Chain over links, one stage a peer. The driver dials every stage and sends each its `open`; ids go to
- * stage 0, results come from the last stage, signs of life from all. It ends, with the stage named, when a link is lost, a
- * stage says so, a stage breaks a rule, or nothing is heard for too long. Rules: protocol/SPEC.md.
+ * stage 0, results come from the last stage, signs of life from all. When stages are lost it asks for another chain over the same
+ * session and goes on: who is new gets from the stage before what that one sent already. It ends when nobody can take the place,
+ * or when repairs get nowhere. Rules: protocol/SPEC.md.
  */
 
 import {
@@ -14,23 +15,59 @@ import {
   ReceiveWindow,
   type ResultsFrame,
   SESSION_IDLE_MS,
+  type SeveredFrame,
   type SignedGrant,
 } from '../protocol/index.ts'
-import { type CancelTimer, type Clock, err, type Result, SerialQueue, TabswarmError, unreachable } from '../shared/index.ts'
+import {
+  type CancelTimer,
+  type Clock,
+  err,
+  type PeerId,
+  type Result,
+  SerialQueue,
+  type SessionId,
+  toErrorBody,
+  unreachable,
+} from '../shared/index.ts'
 import type { Chain, ChainEvents, Lap, LapResults } from './chain.ts'
+import { ChainLinks, stageName } from './chainLinks.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import { SessionError, type SessionErrorReason } from './errors.ts'
 import { LapLedger } from './lapLedger.ts'
-import type { LinkRouter, Route } from './linkRouter.ts'
+import type { LinkRouter } from './linkRouter.ts'
 import { Liveness } from './liveness.ts'
 
 /** From the first dial until every stage has answered: a WebRTC connection across continents takes 3 s, relays 10. */
 export const OPEN_DEADLINE_MS = 20_000
 
+/** The same for a repaired chain: somebody waits for the next token, and another peer may be quicker. */
+export const REOPEN_DEADLINE_MS = 8_000
+
+/** After a first loss: who is lost with it is noticed within this time. */
+export const GATHER_MS = 50
+
+/** Repairs in a row that brought no results. */
+export const REPAIRS_MAX = 4
+
+/** Failures that another chain has not. */
+const FINAL_REASONS: readonly SessionErrorReason[] = ['cancelled', 'expired', 'bad-request', 'prompt-too-long']
+
+export interface RepairRequest {
+  readonly sessionId: SessionId
+  /** Of the chain that broke. */
+  readonly revision: number
+  /** Peers that take no part any more; none when only a link between two of them broke. */
+  readonly lostPeerIds: readonly PeerId[]
+}
+
 export interface LinkChainOptions {
   readonly router: LinkRouter
   readonly grant: Grant
   readonly signedGrant: SignedGrant
+  /** Asks the coordinator for another chain of this session. Null: a chain that breaks ends. */
+  readonly repair: ((request: RepairRequest) => Promise<{ readonly grant: Grant; readonly signedGrant: SignedGrant }>) | null
+  /** Subscribes to peers that the coordinator has lost sight of; returns the end of it. Their links may not know it yet. */
+  readonly onGone?: (listener: (peerId: PeerId) => void) => () => void
   /** Ids at or beyond it are a protocol failure of the last stage. */
   readonly vocabularySize: number
   readonly clock: Clock
@@ -42,7 +79,7 @@ export interface LinkChainOptions {
 /** Resolves when every stage has reserved its memory. Rejects with a SessionError; then everything is freed again. */
 export async function openLinkChain(options: LinkChainOptions): Promise<Chain> {
   const chain = new LinkChain(options)
-  const onAbort = () => chain.fail('cancelled', 'the request was cancelled while its chain was being opened')
+  const onAbort = () => chain.fail(new SessionError('cancelled', 'the request was cancelled while its chain was being opened'))
   if (options.signal?.aborted === true) onAbort()
   options.signal?.addEventListener('abort', onAbort, { once: true })
   try {
@@ -53,34 +90,67 @@ export async function openLinkChain(options: LinkChainOptions): Promise<Chain> {
   }
 }
 
+/** What has been lost since the chain last worked. */
+interface Loss {
+  readonly error: SessionError
+  readonly peerIds: Set<PeerId>
+}
+
 class LinkChain implements Chain {
   readonly maxPositions: number
   readonly opened: Promise<void>
   readonly #options: LinkChainOptions
-  readonly #stages: { route: Route | null; answered: boolean }[]
+  readonly #links: ChainLinks
   readonly #opening: Deferred<void> = deferred()
   readonly #ledger: LapLedger
-  readonly #window = new ReceiveWindow()
   readonly #liveness: Liveness
+  readonly #submitting = new SerialQueue()
+  #window = new ReceiveWindow()
   #events: ChainEvents | null = null
   #ended: SessionError | null = null
+  #wasOpen = false
+  /** Null while the chain works, or is being opened and nobody is missing. */
+  #loss: Loss | null = null
+  #repairsInVain = 0
+  #repaired = false
+  /** Who lost its downstream: twice, and that one is to blame. */
+  readonly #severed = new Set<PeerId>()
+  /** The next position that stage 0 is sent. */
+  #position = 0
   #sendableRows = 0
   #sentRows = 0
-  readonly #submitting = new SerialQueue()
   #roomWanted: Deferred<void> | null = null
-  #cancelTimers: CancelTimer[] = []
+  /** Positions that every stage may keep, whatever truncations it has missed since results last came. */
+  #keptLength: number
+  #cancelTimer: CancelTimer = () => undefined
+  readonly #unsubscribe: () => void
 
   constructor(options: LinkChainOptions) {
-    const { grant, vocabularySize, clock } = options
+    const { grant, signedGrant, router, vocabularySize, clock } = options
+    const stageCount = grant.stages.length
     this.#options = options
     this.maxPositions = grant.maxPositions
+    this.#keptLength = grant.maxPositions
     this.opened = this.#opening.promise
-    this.#stages = grant.stages.map(() => ({ route: null, answered: false }))
-    this.#ledger = new LapLedger({ vocabularySize, topK: grant.topK, stageCount: grant.stages.length })
-    this.#liveness = new Liveness(clock, (silentMs) => this.#onSilence(silentMs))
-    const deadlineMs = options.openDeadlineMs ?? OPEN_DEADLINE_MS
-    this.#cancelTimers.push(clock.after(deadlineMs, () => this.#onOpenDeadline(deadlineMs)))
-    for (const index of grant.stages.keys()) void this.#connect(index)
+    this.#ledger = new LapLedger({ vocabularySize, topK: grant.topK, stageCount })
+    this.#liveness = new Liveness(clock, stageCount, {
+      ping: (sequence) => this.#ping(sequence),
+      onSilent: (indexes, silentMs) => this.#onSilent(indexes, silentMs),
+      onCut: (index) => this.#lose(new SessionError('stage-lost', `nothing gets through to ${this.#nameOf(index)}`, { stageIndex: index })),
+      onStuck: (silentMs) => this.#onStuck(silentMs),
+    })
+    this.#links = new ChainLinks(grant, signedGrant, () => ({ epoch: this.#ledger.epoch, length: this.#keptLength }), {
+      router,
+      clock,
+      onFrame: (index, frame) => this.#onFrame(index, frame),
+      onOpen: () => this.#onOpen(),
+      onLost: (error) => this.#lose(error),
+    })
+    this.#unsubscribe =
+      options.onGone?.((peerId) => {
+        if (this.#grant.stages.some((stage) => stage.peerId === peerId)) this.#liveness.hurry()
+      }) ?? (() => undefined)
+    this.#links.open(grant, signedGrant, options.openDeadlineMs ?? OPEN_DEADLINE_MS)
   }
 
   listen(events: ChainEvents): void {
@@ -94,212 +164,274 @@ class LinkChain implements Chain {
   truncate(length: number): void {
     if (this.#ended !== null) return
     const epoch = this.#ledger.truncate(length)
+    this.#keptLength = Math.min(this.#keptLength, length)
+    this.#position = Math.min(this.#position, length)
     this.#liveness.rest()
-    // Every stage has computed what is kept, so overtaking rows that are dropped anyway does no harm.
-    this.#send(0, { type: 'truncate', sessionId: this.#sessionId, epoch, length }, 'urgent')
+    // Before stage 0 has answered, it must not overtake the `open` that is on its way; one to come says it itself.
+    this.#links.send(
+      0,
+      { type: 'truncate', sessionId: this.#grant.sessionId, epoch, length },
+      this.#links.hasAnswered(0) ? 'urgent' : 'data',
+    )
   }
 
   close(): void {
     this.#end(new SessionError('cancelled', 'the session was closed'))
   }
 
-  fail(reason: SessionErrorReason, message: string, stageIndex?: number): void {
+  fail(error: SessionError): void {
     if (this.#ended !== null) return
-    const opening = !this.#isOpen
-    const error = new SessionError(reason, message, stageIndex === undefined ? {} : { stageIndex })
     this.#end(error)
-    if (!opening) this.#events?.onFailed(error)
+    if (this.#wasOpen) this.#events?.onFailed(error)
   }
 
-  #send(index: number, frame: Frame, priority: 'data' | 'urgent' = 'data'): void {
-    this.#stages[index]?.route?.send(frame, priority)
+  get #works(): boolean {
+    return this.#links.isOpen && this.#loss === null
   }
 
-  get #sessionId() {
-    return this.#options.grant.sessionId
-  }
-
-  get #isOpen(): boolean {
-    return this.#stages.every((stage) => stage.answered)
-  }
-
-  async #connect(index: number): Promise<void> {
-    const { router, grant, signedGrant } = this.#options
-    const peerId = grant.stages[index]?.peerId
-    if (peerId === undefined) return
-    try {
-      const route = await router.attach(peerId, this.#sessionId, {
-        onFrame: (frame) => this.#onFrame(index, frame),
-        onClose: (closed) => {
-          const stage = this.#stages[index]
-          if (stage !== undefined) stage.route = null
-          const reason = closed.reason === 'garbage' ? 'protocol' : 'stage-lost'
-          this.fail(reason, `the link to ${this.#nameOf(index)} ended (${closed.detail}); ask again to get another chain`, index)
-        },
-      })
-      const stage = this.#stages[index]
-      if (this.#ended !== null || stage === undefined) {
-        // The chain ended while this was being dialed.
-        route.detach()
-        return
-      }
-      stage.route = route
-      route.send({ type: 'open', sessionId: this.#sessionId, grant: signedGrant })
-    } catch (error) {
-      const detail = error instanceof TabswarmError ? error.message : String(error)
-      this.fail('unreachable', `${this.#nameOf(index)} could not be reached: ${detail}`, index)
-    }
+  get #grant(): Grant {
+    return this.#links.grant
   }
 
   async #submit(lap: Lap): Promise<void> {
-    while (this.#ended === null && this.#sentRows + lap.ids.length > this.#sendableRows) {
+    while (this.#ended === null && !this.#hasRoom(lap.ids.length)) {
       this.#roomWanted ??= deferred()
       await this.#roomWanted.promise
     }
     if (this.#ended !== null) throw this.#ended
     this.#ledger.submit(lap)
-    this.#sentRows += lap.ids.length
     this.#liveness.expect()
-    this.#send(0, {
-      type: 'rows',
-      sessionId: this.#sessionId,
-      epoch: this.#ledger.epoch,
-      firstPosition: lap.firstPosition,
-      rowCount: lap.ids.length,
-      kind: lap.kind,
-      resultCount: lap.resultCount,
-      encoding: 'tokens',
-      payload: tokenBytes(lap.ids),
-    })
+    this.#pump()
+  }
+
+  /** Whether everything submitted before is sent, and `rowCount` rows more may be. */
+  #hasRoom(rowCount: number): boolean {
+    return this.#works && this.#position === this.#ledger.submitted && this.#sentRows + rowCount <= this.#sendableRows
+  }
+
+  /** Sends stage 0 what it has not got. */
+  #pump(): void {
+    if (!this.#works) return
+    while (this.#position < this.#ledger.submitted && this.#sentRows < this.#sendableRows) {
+      const { firstPosition, ids, kind, resultCount } = this.#ledger.lapFrom(this.#position, this.#sendableRows - this.#sentRows)
+      this.#sentRows += ids.length
+      this.#position += ids.length
+      this.#links.send(0, {
+        type: 'rows',
+        sessionId: this.#grant.sessionId,
+        epoch: this.#ledger.epoch,
+        firstPosition,
+        rowCount: ids.length,
+        kind,
+        resultCount,
+        encoding: 'tokens',
+        payload: tokenBytes(ids),
+      })
+    }
+    this.#roomWanted?.resolve()
+    this.#roomWanted = null
   }
 
   #onFrame(index: number, frame: Frame): void {
     if (this.#ended !== null) return
     switch (frame.type) {
       case 'opened':
-        this.#onOpened(index, frame)
-        break
+        return this.#onOpened(index, frame)
       case 'open':
-        this.#onOpen(index, frame)
-        break
+        return this.#onStageOpens(index, frame)
       case 'failed':
-        this.#onFailed(index, frame)
-        break
+        return this.#onFailed(index, frame)
+      case 'severed':
+        return this.#onSevered(index, frame)
       case 'window':
-        if (index === 0) this.#raiseWindow(frame.windowRows)
-        else this.#refuse(index, 'only the first stage grants the driver rows')
-        break
+        return index === 0 ? this.#raiseWindow(frame.windowRows) : this.#refuse(index, 'only the first stage grants the driver rows')
       case 'lap':
-        this.#onLap(index, frame)
-        break
+        return this.#onLap(index, frame)
       case 'results':
-        this.#onResults(index, frame)
-        break
+        return this.#onResults(index, frame)
+      case 'pong':
+        return this.#liveness.answered(index, frame.sequence, frame.through)
       case 'rows':
       case 'truncate':
       case 'close':
-        this.#refuse(index, `a stage does not send ${frame.type} to its driver`)
-        break
+      case 'ping':
+        return this.#refuse(index, `a stage does not send ${frame.type} to its driver`)
       default:
-        unreachable(frame)
+        return unreachable(frame)
     }
   }
 
   #onFailed(index: number, { reason, message }: FailedFrame): void {
-    // Who says that it lost its neighbor is not to blame, nor does anybody know whether the neighbor is.
-    const blamed = reason === 'stage-lost' || reason === 'unreachable' ? undefined : index
-    this.fail(reason, `${this.#nameOf(index)}: ${message}`, blamed)
+    this.#lose(new SessionError(reason, `${this.#nameOf(index)}: ${message}`, { stageIndex: index }))
+  }
+
+  /** Who says that it lost its neighbor is not to blame, nor, the first time, is the neighbor: the link between them may be made anew. */
+  #onSevered(index: number, { revision, neighbor, reason, message }: SeveredFrame): void {
+    const grant = this.#grant
+    if (revision !== grant.revision) return
+    const other = index + (neighbor === 'upstream' ? -1 : 1)
+    const peerId = grant.stages[other]?.peerId
+    const blamed = peerId !== undefined && neighbor === 'downstream' && (reason === 'unreachable' || this.#severed.has(peerId))
+    if (peerId !== undefined) this.#severed.add(peerId)
+    this.#lose(new SessionError('stage-lost', `${this.#nameOf(index)}: ${message}`, blamed ? { stageIndex: other } : {}))
   }
 
   /** The last stage announces itself to the receiver of its results. */
-  #onOpen(index: number, frame: OpenFrame): void {
-    if (index !== this.#stages.length - 1) this.#refuse(index, 'only the last stage opens its driver')
-    else if (frame.grant.body !== this.#options.signedGrant.body) this.#refuse(index, 'it opened the session with another grant')
-    else this.#send(index, { type: 'opened', sessionId: this.#sessionId, windowRows: this.#window.rows })
+  #onStageOpens(index: number, frame: OpenFrame): void {
+    const { sessionId, revision, stages } = this.#grant
+    // One of an earlier chain was on its way when that broke.
+    if (!this.#links.isPresent(frame.grant)) return
+    if (index !== stages.length - 1) return this.#refuse(index, 'only the last stage opens its driver')
+    this.#window = new ReceiveWindow()
+    this.#links.send(index, { type: 'opened', sessionId, revision, nextPosition: this.#ledger.answered, windowRows: this.#window.rows })
   }
 
   #onLap(index: number, { firstPosition, rowCount, kind, computeMs, bytesSent, linkKind }: LapFrame): void {
     this.#ledger.heard(index, firstPosition + rowCount)
-    this.#liveness.sign(this.#ledger.outstanding)
+    this.#liveness.progress(this.#ledger.outstanding)
     this.#events?.onLap({ stageIndex: index, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind })
   }
 
   #onResults(index: number, frame: ResultsFrame): void {
     const results = this.#acceptResults(index, frame)
-    if (!results.ok) {
-      this.#refuse(index, results.error)
-      return
-    }
+    if (!results.ok) return this.#refuse(index, results.error)
     const raised = this.#window.consume(frame.rowCount)
-    if (raised !== null) this.#send(index, { type: 'window', sessionId: this.#sessionId, windowRows: raised })
-    this.#liveness.sign(this.#ledger.outstanding)
-    if (results.value !== null) this.#events?.onResults(results.value)
+    if (raised !== null) this.#links.send(index, { type: 'window', sessionId: this.#grant.sessionId, windowRows: raised })
+    this.#liveness.progress(this.#ledger.outstanding)
+    if (results.value === null) return
+    this.#keptLength = this.maxPositions
+    this.#repairsInVain = 0
+    this.#severed.clear()
+    if (this.#repaired) this.#events?.onRepair({ phase: 'done' })
+    this.#repaired = false
+    this.#events?.onResults(results.value)
   }
 
   #acceptResults(index: number, frame: ResultsFrame): Result<LapResults | null, string> {
-    if (index !== this.#stages.length - 1) return err('only the last stage sends results')
+    if (index !== this.#grant.stages.length - 1) return err('only the last stage sends results')
     if (!this.#window.receive(frame.rowCount)) return err('results beyond the window')
     return this.#ledger.accept(frame)
   }
 
-  #onOpened(index: number, frame: OpenedFrame): void {
-    const stage = this.#stages[index]
-    if (stage === undefined || stage.answered) return
-    stage.answered = true
-    if (index === 0) this.#raiseWindow(frame.windowRows)
-    if (!this.#isOpen) return
-    for (const cancel of this.#cancelTimers.splice(0)) cancel()
-    this.#keepAlive()
-    this.#opening.resolve()
+  #onOpened(index: number, { revision, nextPosition, windowRows }: OpenedFrame): void {
+    if (index === 0 && revision === this.#grant.revision && !this.#links.hasAnswered(0)) {
+      if (nextPosition > this.#ledger.submitted) return this.#refuse(index, `it asks for position ${nextPosition}, which was never sent`)
+      this.#position = nextPosition
+      this.#sentRows = 0
+      this.#sendableRows = windowRows
+    }
+    this.#links.answered(index, revision)
   }
 
-  /** Stages close what is idle; a chain that waits for a slow stage is not. A repeated `open` only says that the driver lives. */
+  #onOpen(): void {
+    if (this.#loss !== null) return
+    this.#keepAlive()
+    if (this.#wasOpen) {
+      this.#repaired = true
+      this.#events?.onRepair({ phase: 'opened' })
+    }
+    this.#wasOpen = true
+    this.#opening.resolve()
+    this.#liveness.measure()
+    if (this.#ledger.outstanding > 0) this.#liveness.expect()
+    this.#pump()
+  }
+
+  /** Stages close what is idle; a chain that waits for a slow stage is not. */
   #keepAlive(): void {
-    this.#cancelTimers = [
-      this.#options.clock.after(SESSION_IDLE_MS / 3, () => {
-        for (const { route } of this.#stages) {
-          route?.send({ type: 'open', sessionId: this.#sessionId, grant: this.#options.signedGrant })
-        }
-        this.#keepAlive()
-      }),
-    ]
+    this.#cancelTimer()
+    this.#cancelTimer = this.#options.clock.after(SESSION_IDLE_MS / 3, () => {
+      this.#links.keepAlive()
+      this.#keepAlive()
+    })
   }
 
   #raiseWindow(rows: number): void {
+    // One that was sent before its `opened` counts from another beginning.
+    if (!this.#links.hasAnswered(0)) return
     this.#sendableRows = Math.max(this.#sendableRows, rows)
-    this.#roomWanted?.resolve()
-    this.#roomWanted = null
+    this.#pump()
+  }
+
+  #ping(sequence: number): void {
+    const { sessionId, stages } = this.#grant
+    for (const index of stages.keys()) this.#links.send(index, { type: 'ping', sessionId, sequence, through: false }, 'urgent')
+    this.#links.send(0, { type: 'ping', sessionId, sequence, through: true })
+  }
+
+  #onSilent(indexes: readonly number[], silentMs: number): void {
+    for (const stageIndex of indexes) {
+      const message = `${this.#nameOf(stageIndex)} was silent for ${(silentMs / 1000).toFixed(1)} s`
+      this.#lose(new SessionError('timeout', message, { stageIndex }))
+    }
+  }
+
+  #onStuck(silentMs: number): void {
+    const stageIndex = this.#ledger.slowestStage()
+    const message = `${this.#nameOf(stageIndex)} has computed nothing for ${Math.round(silentMs / 1000)} s`
+    this.#lose(new SessionError('timeout', message, { stageIndex }))
   }
 
   #refuse(index: number, rule: string): void {
-    const route = this.#stages[index]?.route
-    this.fail('protocol', `${this.#nameOf(index)} broke the protocol: ${rule}; ask again to get another chain`, index)
-    route?.closeLink(rule)
+    const message = `${this.#nameOf(index)} broke the protocol: ${rule}`
+    this.#links.closeLink(index, rule)
+    this.#lose(new SessionError('protocol', message, { stageIndex: index }))
   }
 
-  #onOpenDeadline(deadlineMs: number): void {
-    // A stage answers once the next has: of several silent ones the last is to blame.
-    const index = this.#stages.findLastIndex((stage) => !stage.answered)
-    this.fail('unreachable', `${this.#nameOf(index)} did not answer within ${deadlineMs / 1000} s; ask again to get another chain`, index)
+  /** A stage, or a link between two, takes no part any more: asks for another chain. */
+  #lose(error: SessionError): void {
+    if (this.#ended !== null) return
+    const { stageIndex } = error
+    const { repair, clock } = this.#options
+    const peerId = stageIndex === null ? undefined : this.#grant.stages[stageIndex]?.peerId
+    if (stageIndex !== null) this.#links.dropStage(stageIndex)
+    if (repair === null || FINAL_REASONS.includes(error.reason) || this.#repairsInVain === REPAIRS_MAX) return this.fail(withAdvice(error))
+    if (this.#loss !== null) {
+      if (peerId !== undefined) this.#loss.peerIds.add(peerId)
+      return
+    }
+    const loss = { error, peerIds: new Set(peerId === undefined ? [] : [peerId]) }
+    this.#loss = loss
+    this.#repairsInVain++
+    this.#liveness.rest()
+    this.#cancelTimer()
+    const positions = this.#ledger.answered
+    const stageIndexes = stageIndex === null ? [] : [stageIndex]
+    this.#events?.onRepair({ phase: 'lost', stageIndexes, reason: error.reason, message: error.message, positions })
+    // Who is lost at the same time is noticed within a moment.
+    this.#cancelTimer = clock.after(GATHER_MS, () => void this.#repair(repair, loss))
   }
 
-  #onSilence(silentMs: number): void {
-    const index = this.#ledger.slowestStage()
-    const seconds = Math.round(silentMs / 1000)
-    this.fail('timeout', `${this.#nameOf(index)} was silent for ${seconds} s; ask again to get another chain`, index)
+  async #repair(repair: NonNullable<LinkChainOptions['repair']>, loss: Loss): Promise<void> {
+    const { sessionId, revision } = this.#grant
+    try {
+      for (;;) {
+        const known = loss.peerIds.size
+        const { grant, signedGrant } = await repair({ sessionId, revision, lostPeerIds: [...loss.peerIds] })
+        if (this.#ended !== null) return
+        // Who was lost meanwhile may be in it.
+        if (loss.peerIds.size > known && grant.stages.some(({ peerId }) => loss.peerIds.has(peerId))) continue
+        this.#loss = null
+        this.#events?.onRepair({ phase: 'granted', grant })
+        this.#ledger.restart(grant.stages.length)
+        this.#liveness.restart(grant.stages.length)
+        this.#links.open(grant, signedGrant, REOPEN_DEADLINE_MS)
+        return
+      }
+    } catch (error) {
+      const { reason, message, stageIndex } = loss.error
+      const where = stageIndex === null ? {} : { stageIndex }
+      this.fail(new SessionError(reason, `${message}; nobody takes its place: ${toErrorBody(error).message}`, where))
+    }
   }
 
   #end(error: SessionError): void {
     if (this.#ended !== null) return
     this.#ended = error
+    this.#unsubscribe()
     this.#liveness.rest()
-    for (const cancel of this.#cancelTimers.splice(0)) cancel()
-    for (const stage of this.#stages) {
-      // It must not overtake an `open` that is still in the queue.
-      stage.route?.send({ type: 'close', sessionId: this.#sessionId }, stage.answered ? 'urgent' : 'data')
-      stage.route?.detach()
-      stage.route = null
-    }
+    this.#cancelTimer()
+    this.#links.close()
     this.#roomWanted?.resolve()
     this.#opening.reject(error)
     // Nobody may be waiting for it any more.
@@ -307,10 +439,12 @@ class LinkChain implements Chain {
   }
 
   #nameOf(index: number): string {
-    const stage = this.#options.grant.stages[index]
-    if (stage === undefined) return 'the chain'
-    return `stage ${index} (peer ${stage.peerId.slice(0, 8)}, layers ${stage.firstLayer}–${stage.endLayer - 1})`
+    return stageName(this.#grant, index)
   }
+}
+
+function withAdvice({ reason, message, stageIndex }: SessionError): SessionError {
+  return new SessionError(reason, `${message}; ask again to get another chain`, stageIndex === null ? {} : { stageIndex })
 }
 
 /** u32 little-endian, whatever the host's order. */

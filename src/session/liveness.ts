@@ -1,44 +1,105 @@
 /**
- * Liveness: how long a driver waits for a chain that owes it rows. A lap takes 30 ms on one machine and a minute on
- * another, so the limit follows what this chain has taken so far; a lost link is noticed sooner, by the link.
+ * Liveness: notices that a chain that owes rows has fallen silent, and which stage did. A lap takes 30 ms on one machine and a minute on
+ * another, so the first limit follows what this chain has taken lately. Then every stage is pinged, directly and through the
+ * chain: who does not answer is gone, and a hop that the second ping did not pass is cut. Who answers and still gets on with nothing
+ * is given far longer. A lost link is noticed sooner, by the link.
  */
 
 import type { CancelTimer, Clock } from '../shared/index.ts'
 
-/** Until the first results: shaders compile, and a first pass on a software GPU took 60 s. */
-export const FIRST_SILENCE_MS = 120_000
+/** Silence after which stages are pinged: at least this, */
+export const QUIET_MIN_MS = 400
 
-/** Afterwards at least this, */
-export const SILENCE_MIN_MS = 60_000
+/** or so many times the longest silence lately. */
+export const QUIET_FACTOR = 3
 
-/** or so many times the longest silence so far, whichever is longer. */
-export const SILENCE_FACTOR = 20
+/** A silence counts less with each sign of life that follows it. */
+const DECAY = 0.8
+
+/** How long a pinged stage may take: at least this, at most that; else so many times the slowest answer lately. */
+export const ANSWER_MIN_MS = 800
+export const ANSWER_MAX_MS = 10_000
+const ANSWER_FACTOR = 8
+
+/** Until somebody was pinged, an answer is taken to need this long: a busy machine that computes its first pass. */
+const ANSWER_UNKNOWN_MS = 300
+
+/** The same for a stage that the coordinator has lost sight of. */
+export const ANSWER_HURRY_MIN_MS = 300
+const ANSWER_HURRY_FACTOR = 4
+
+/** Between one round of pings and the next while a slow pass goes on. */
+const PING_AGAIN_MS = 2_000
+
+/** Who answers pings and computes nothing is given up after this: shaders compile, and a first pass on a software GPU took 60 s. */
+export const STUCK_MS = 120_000
+
+export interface LivenessEvents {
+  /** Asks every stage to answer `sequence`. */
+  ping(sequence: number): void
+  /** Stages that do not answer. */
+  onSilent(stageIndexes: readonly number[], silentMs: number): void
+  /** The hop to this stage lets nothing through. */
+  onCut(stageIndex: number): void
+  /** Everybody answers, and nothing has come for `silentMs`. */
+  onStuck(silentMs: number): void
+}
 
 export class Liveness {
   readonly #clock: Clock
-  readonly #onSilence: (silentMs: number) => void
+  readonly #events: LivenessEvents
+  #stageCount: number
   #cancel: CancelTimer | null = null
-  #sinceMs = 0
+  /** When something was last heard that shows progress. */
+  #progressMs = 0
   #longestMs = 0
-  #answered = false
+  /** Null before the first. */
+  #slowestAnswerMs: number | null = null
+  #sequence = 0
+  #pingedMs = 0
+  #direct = new Set<number>()
+  #through = new Set<number>()
 
-  constructor(clock: Clock, onSilence: (silentMs: number) => void) {
+  constructor(clock: Clock, stageCount: number, events: LivenessEvents) {
     this.#clock = clock
-    this.#onSilence = onSilence
+    this.#stageCount = stageCount
+    this.#events = events
   }
 
   /** Rows are under way: from now on something must be heard. */
   expect(): void {
-    if (this.#cancel === null) this.#arm()
+    if (this.#cancel !== null) return
+    this.#progressMs = this.#clock.nowMs()
+    this.#waitQuietly()
   }
 
-  /** Something was heard; `outstanding` rows are still owed. */
-  sign(outstanding: number): void {
+  /** A pass was computed or results came; `outstanding` rows are still owed. */
+  progress(outstanding: number): void {
     if (this.#cancel === null) return
-    this.#longestMs = Math.max(this.#longestMs, this.#clock.nowMs() - this.#sinceMs)
+    const nowMs = this.#clock.nowMs()
+    this.#longestMs = Math.max(nowMs - this.#progressMs, this.#longestMs * DECAY)
     this.rest()
-    if (outstanding > 0) this.#arm()
-    else this.#answered = true
+    if (outstanding > 0) this.expect()
+  }
+
+  answered(stageIndex: number, sequence: number, through: boolean): void {
+    if (sequence !== this.#sequence) return
+    if (through) this.#through.add(stageIndex)
+    else this.#direct.add(stageIndex)
+    const tookMs = this.#clock.nowMs() - this.#pingedMs
+    this.#slowestAnswerMs = Math.max(tookMs, (this.#slowestAnswerMs ?? 0) * DECAY)
+  }
+
+  /** Asks everybody once, so that it is known how long answers take. */
+  measure(): void {
+    if (this.#cancel === null) this.#ask()
+  }
+
+  /** A stage may be gone: if rows are owed, everybody is pinged at once and has to answer sooner. */
+  hurry(): void {
+    if (this.#cancel === null) return
+    this.#cancel()
+    this.#ping(Math.max(ANSWER_HURRY_MIN_MS, ANSWER_HURRY_FACTOR * (this.#slowestAnswerMs ?? ANSWER_UNKNOWN_MS)))
   }
 
   /** Nothing is owed. */
@@ -47,13 +108,46 @@ export class Liveness {
     this.#cancel = null
   }
 
-  #arm(): void {
-    this.#sinceMs = this.#clock.nowMs()
-    const usualMs = Math.max(SILENCE_MIN_MS, SILENCE_FACTOR * this.#longestMs)
-    const limitMs = this.#answered ? usualMs : Math.max(FIRST_SILENCE_MS, usualMs)
-    this.#cancel = this.#clock.after(limitMs, () => {
-      this.#cancel = null
-      this.#onSilence(limitMs)
-    })
+  /** Another chain. */
+  restart(stageCount: number): void {
+    this.rest()
+    this.#stageCount = stageCount
+  }
+
+  #waitQuietly(): void {
+    const quietMs = Math.max(QUIET_MIN_MS, QUIET_FACTOR * this.#longestMs)
+    this.#cancel = this.#clock.after(quietMs, () => this.#ping(this.#usualAnswerMs))
+  }
+
+  get #usualAnswerMs(): number {
+    const slowestMs = this.#slowestAnswerMs ?? ANSWER_UNKNOWN_MS
+    return Math.min(ANSWER_MAX_MS, Math.max(ANSWER_MIN_MS, ANSWER_FACTOR * slowestMs))
+  }
+
+  #ping(answerMs: number): void {
+    this.#cancel = this.#clock.after(answerMs, () => this.#judge())
+    this.#ask()
+  }
+
+  #ask(): void {
+    this.#sequence++
+    this.#pingedMs = this.#clock.nowMs()
+    this.#direct = new Set()
+    this.#through = new Set()
+    this.#events.ping(this.#sequence)
+  }
+
+  #judge(): void {
+    this.#cancel = null
+    const silentMs = this.#clock.nowMs() - this.#progressMs
+    const silent = Array.from({ length: this.#stageCount }, (_, index) => index).filter((index) => !this.#direct.has(index))
+    if (silent.length > 0) {
+      // It may only have been busy: the next one gets twice the time.
+      this.#slowestAnswerMs = 2 * (this.#slowestAnswerMs ?? ANSWER_UNKNOWN_MS)
+      return this.#events.onSilent(silent, silentMs)
+    }
+    for (let index = 0; index < this.#stageCount; index++) if (!this.#through.has(index)) return this.#events.onCut(index)
+    if (silentMs >= STUCK_MS) return this.#events.onStuck(silentMs)
+    this.#cancel = this.#clock.after(PING_AGAIN_MS, () => this.#ping(this.#usualAnswerMs))
   }
 }

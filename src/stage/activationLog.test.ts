@@ -24,7 +24,11 @@ function expectedHash(rows: readonly LoggedRow[]): Uint8Array {
   }, new Uint8Array(32) as Uint8Array)
 }
 
-const row = fc.record({ kind: fc.constantFrom('prompt' as const, 'decode' as const), bytes: fc.uint8Array({ maxLength: 20 }) })
+const row = fc.record({
+  kind: fc.constantFrom('prompt' as const, 'decode' as const),
+  wanted: fc.boolean(),
+  bytes: fc.uint8Array({ maxLength: 20 }),
+})
 const step = fc.oneof(
   row.map((added) => ({ row: added })),
   fc.nat(20).map((length) => ({ truncateTo: length })),
@@ -48,7 +52,7 @@ describe('ActivationLog', () => {
           }
         }
         expect(log.length).toBe(model.length)
-        for (const [position, expected] of model.entries()) expect(log.row(position)).toEqual(expected)
+        expect(log.rows(0, log.length)).toEqual(model)
         for (const position of model.keys()) expect(await log.hash(position)).toEqual(expectedHash(model.slice(0, position + 1)))
         expect(await log.hash(model.length)).toBeNull()
         expect(budget.bytesUsed).toBe(model.reduce((sum, { bytes }) => sum + bytes.byteLength, 0))
@@ -60,25 +64,29 @@ describe('ActivationLog', () => {
 
   it('keeps hashes but no rows beyond the bound, and has no holes', async () => {
     const log = new ActivationLog(sha256, new LogBudget(25))
-    const rows = [10, 10, 10, 5].map((length, index) => ({ kind: 'decode' as const, bytes: new Uint8Array(length).fill(index) }))
+    const rows = [10, 10, 10, 5].map((length, index) => ({
+      kind: 'decode' as const,
+      wanted: true,
+      bytes: new Uint8Array(length).fill(index),
+    }))
     for (const added of rows) log.append(added)
-    expect([0, 1, 2, 3].map((position) => log.row(position) !== null)).toEqual([true, true, false, false])
-    expect(log.full).toBe(true)
+    expect([log.keptLength, log.length]).toEqual([2, 4])
+    expect(log.rows(0, 2)).toEqual(rows.slice(0, 2))
+    expect(() => log.rows(0, 3)).toThrow(/kept/)
     expect(await log.hash(3)).toEqual(expectedHash(rows))
   })
 
   it('keeps rows again once truncation has made room', () => {
     const log = new ActivationLog(sha256, new LogBudget(20))
-    for (let position = 0; position < 3; position++) log.append({ kind: 'decode', bytes: new Uint8Array(10) })
+    for (let position = 0; position < 3; position++) log.append({ kind: 'decode', wanted: true, bytes: new Uint8Array(10) })
     log.truncate(1)
-    log.append({ kind: 'decode', bytes: new Uint8Array(10) })
-    expect(log.full).toBe(false)
-    expect(log.row(1)).not.toBeNull()
+    log.append({ kind: 'decode', wanted: true, bytes: new Uint8Array(10) })
+    expect([log.keptLength, log.length]).toEqual([2, 2])
   })
 
   it('tells who asks that hashing failed', async () => {
     const log = new ActivationLog(() => Promise.reject(new Error('no SHA-256 here')), new LogBudget())
-    log.append({ kind: 'decode', bytes: new Uint8Array(1) })
+    log.append({ kind: 'decode', wanted: true, bytes: new Uint8Array(1) })
     await expect(log.hash(0)).rejects.toThrow('no SHA-256 here')
   })
 })

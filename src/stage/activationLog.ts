@@ -41,6 +41,8 @@ export class LogBudget {
 
 export interface LoggedRow {
   readonly kind: RowKind
+  /** Whether the driver asked for its candidates. */
+  readonly wanted: boolean
   readonly bytes: Uint8Array
 }
 
@@ -62,9 +64,9 @@ export class ActivationLog {
     return this.#rows.length
   }
 
-  /** Whether a row was dropped at the bound: such a log has hashes of all positions, rows only of the first ones. */
-  get full(): boolean {
-    return this.#full
+  /** Positions whose rows are kept: all, unless the bound was reached; such a log has hashes of all positions, rows only of the first. */
+  get keptLength(): number {
+    return this.#full ? this.#rows.indexOf(null) : this.#rows.length
   }
 
   /** Adds the row of position `length`; the bytes are copied where they are kept. */
@@ -73,7 +75,7 @@ export class ActivationLog {
     // From the first row that found no room on none is kept, so that what is kept has no holes.
     this.#full ||= !this.#budget.take(row.bytes.byteLength)
     const bytes = row.bytes.slice()
-    this.#rows.push(this.#full ? null : { kind: row.kind, bytes })
+    this.#rows.push(this.#full ? null : { ...row, bytes })
     this.#then(async () => {
       const before = this.#hashes[position - 1] ?? new Uint8Array(32)
       this.#hashes[position] = await this.#sha256(hashInput(before, position, row.kind, bytes))
@@ -90,9 +92,10 @@ export class ActivationLog {
     })
   }
 
-  /** The row as it was sent, null when it was not kept. */
-  row(position: number): LoggedRow | null {
-    return this.#rows[position] ?? null
+  /** The rows of [first, end) as they were sent; all of them must be kept. */
+  rows(first: number, end: number): LoggedRow[] {
+    assert(first <= end && end <= this.keptLength, `rows ${first} … ${end} of ${this.keptLength} that are kept`)
+    return this.#rows.slice(first, end).flatMap((row) => row ?? [])
   }
 
   /** The hash over positions 0 … `position`, once it is computed; null when the log is shorter. Rejects if hashing failed. */

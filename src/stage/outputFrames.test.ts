@@ -2,10 +2,11 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { candidateBytes, decodeFrame, encodeFrame, FRAME_BYTES_MAX, type Grant, rowBytes } from '../protocol/index.ts'
 import type { ManifestHash, ModelId, PeerId, SessionId } from '../shared/index.ts'
-import { outputFrames } from './outputFrames.ts'
+import { outputRows, resultsFrames, rowsFrames } from './outputFrames.ts'
 
 const grant: Grant = {
   version: 1,
+  revision: 0,
   sessionId: '1'.repeat(32) as SessionId,
   modelId: 'm' as ModelId,
   manifestHash: 'a'.repeat(64) as ManifestHash,
@@ -29,7 +30,8 @@ describe('outputFrames', () => {
         const stride = rowBytes('f16e', width)
         const bytes = new Uint8Array(pass.rowCount * stride)
         for (let row = 0; row < pass.rowCount; row++) bytes.fill(row % 251, row * stride, (row + 1) * stride)
-        const { frames, rows } = outputFrames(grant, width, pass, { kind: 'rows', bytes })
+        const rows = outputRows(grant, width, pass, { kind: 'rows', bytes })
+        const frames = rowsFrames(grant, { ...pass, rows })
         let position = pass.firstPosition
         for (const frame of frames) {
           const encoded = encodeFrame(frame)
@@ -57,7 +59,8 @@ describe('outputFrames', () => {
           ids: Uint32Array.from({ length: topK }, (_unused, id) => id),
           logits: new Float32Array(topK),
         }))
-        const { frames, rows } = outputFrames(grant, 4, pass, { kind: 'candidates', positions })
+        const rows = outputRows(grant, 4, pass, { kind: 'candidates', positions })
+        const frames = resultsFrames(grant, { ...pass, rows })
         let position = pass.firstPosition
         const values: number[] = []
         for (const frame of frames) {

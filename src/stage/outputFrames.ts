@@ -1,4 +1,4 @@
-/** What one pass gave for one session, as frames for its downstream: cut so that each fits a frame, and logged by position. */
+/** What a stage sends downstream: the rows of one pass, or of its log, as frames that are cut so that each fits. */
 
 import {
   candidateBytes,
@@ -7,11 +7,13 @@ import {
   type Grant,
   HEADER_BYTES,
   type ResultsFrame,
+  ROWS_MAX,
   type RowKind,
   type RowsFrame,
   rowBytes,
+  topKOf,
 } from '../protocol/index.ts'
-import { assert } from '../shared/index.ts'
+import { assert, concatBytes } from '../shared/index.ts'
 import type { SegmentOutput } from '../worker/engine.ts'
 import type { LoggedRow } from './activationLog.ts'
 
@@ -27,76 +29,102 @@ export interface PassRows {
   readonly resultCount: number
 }
 
-export interface OutputFrames {
-  readonly frames: readonly (RowsFrame | ResultsFrame)[]
-  /** One a row, views of the frames' payloads. */
+/**
+ * One row for each of `part`, views of what the pass gave: activations, or the candidates of the last `resultCount` and no bytes for
+ * the others. `output` must be what the segment of `part` asked for: an engine that gives anything else is broken, which asserts.
+ */
+export function outputRows(grant: Grant, width: number, part: PassRows, output: SegmentOutput): LoggedRow[] {
+  const { kind, rowCount, resultCount } = part
+  const firstWanted = rowCount - resultCount
+  if (output.kind === 'rows') {
+    const stride = rowBytes(grant.rowEncoding, width)
+    assert(output.bytes.byteLength === rowCount * stride, `a pass gave ${output.bytes.byteLength} bytes for ${rowCount} rows of ${stride}`)
+    const rowAt = (row: number) => output.bytes.subarray(row * stride, (row + 1) * stride)
+    return Array.from({ length: rowCount }, (_, row) => ({ kind, wanted: row >= firstWanted, bytes: rowAt(row) }))
+  }
+  assert(output.kind === 'candidates', `a pass gave ${output.kind}`)
+  assert(output.positions.length === resultCount, `${output.positions.length} results of ${resultCount}`)
+  const topK = output.positions[0]?.ids.length ?? 0
+  const stride = candidateBytes(topK)
+  const payload = encodeCandidates(output.positions, topK)
+  return Array.from({ length: rowCount }, (_, row) => {
+    const result = row - firstWanted
+    return { kind, wanted: result >= 0, bytes: result < 0 ? new Uint8Array(0) : payload.subarray(result * stride, (result + 1) * stride) }
+  })
+}
+
+export interface Rows {
+  readonly epoch: number
+  readonly firstPosition: number
   readonly rows: readonly LoggedRow[]
 }
 
-/** `output` must be what the segment of `part` asked for: an engine that gives anything else is broken, which asserts. */
-export function outputFrames(grant: Grant, width: number, part: PassRows, output: SegmentOutput): OutputFrames {
-  if (output.kind === 'rows') return activationFrames(grant, width, part, output.bytes)
-  assert(output.kind === 'candidates', `a pass gave ${output.kind}`)
-  assert(output.positions.length === part.resultCount, `${output.positions.length} results of ${part.resultCount}`)
-  return resultFrames(grant, part, output.positions)
+/** Frames for the next stage, in order. */
+export function rowsFrames(grant: Grant, { epoch, firstPosition, rows }: Rows): RowsFrame[] {
+  return cut(rows, (a, b) => a.kind === b.kind).map(({ first, end, resultCount }) => ({
+    type: 'rows',
+    sessionId: grant.sessionId,
+    epoch,
+    firstPosition: firstPosition + first,
+    rowCount: end - first,
+    kind: rows[first]?.kind ?? 'prompt',
+    resultCount,
+    encoding: grant.rowEncoding,
+    payload: joined(rows.slice(first, end)),
+  }))
 }
 
-function activationFrames(grant: Grant, width: number, part: PassRows, bytes: Uint8Array): OutputFrames {
-  const { epoch, kind, firstPosition, rowCount, resultCount } = part
-  const stride = rowBytes(grant.rowEncoding, width)
-  assert(bytes.byteLength === rowCount * stride, `a pass gave ${bytes.byteLength} bytes for ${rowCount} rows of ${stride}`)
-  const rowsMax = Math.max(1, Math.floor(PAYLOAD_BYTES_MAX / stride))
-  const frames: RowsFrame[] = []
-  for (let first = 0; first < rowCount; first += rowsMax) {
-    const end = Math.min(rowCount, first + rowsMax)
-    frames.push({
-      type: 'rows',
-      sessionId: grant.sessionId,
-      epoch,
-      firstPosition: firstPosition + first,
-      rowCount: end - first,
-      kind,
-      resultCount: wantedOf(part, first, end),
-      encoding: grant.rowEncoding,
-      payload: bytes.subarray(first * stride, end * stride),
-    })
-  }
-  assert(resultCount <= rowCount, `${resultCount} results of ${rowCount} rows`)
-  const rows = Array.from({ length: rowCount }, (_, row) => ({ kind, bytes: bytes.subarray(row * stride, (row + 1) * stride) }))
-  return { frames, rows }
+/** Frames for the driver, in order: the rows that nobody asked for go with the first of those that were. */
+export function resultsFrames(grant: Grant, { epoch, firstPosition, rows }: Rows): ResultsFrame[] {
+  return cut(rows, () => true).map(({ first, end, resultCount }) => ({
+    type: 'results',
+    sessionId: grant.sessionId,
+    epoch,
+    firstPosition: firstPosition + first,
+    rowCount: end - first,
+    resultCount,
+    topK: resultCount === 0 ? 0 : topKOf(rows[end - 1]?.bytes.byteLength ?? 0),
+    payload: joined(rows.slice(first, end)),
+  }))
 }
 
-type Positions = Extract<SegmentOutput, { kind: 'candidates' }>['positions']
+interface Part {
+  readonly first: number
+  readonly end: number
+  readonly resultCount: number
+}
 
-function resultFrames(grant: Grant, part: PassRows, positions: Positions): OutputFrames {
-  const { epoch, kind, firstPosition, rowCount, resultCount } = part
-  const topK = positions[0]?.ids.length ?? 0
-  const stride = candidateBytes(topK)
-  const payload = encodeCandidates(positions, topK)
-  const wantedMax = Math.max(1, Math.floor(PAYLOAD_BYTES_MAX / stride))
-  const frames: ResultsFrame[] = []
-  // The rows that nobody asked for go with the first of those that were.
-  for (let first = 0; first < rowCount; ) {
-    const end = Math.min(rowCount, Math.max(first, rowCount - resultCount) + wantedMax)
-    const wanted = wantedOf(part, first, end)
-    const firstResult = end - wanted - (rowCount - resultCount)
-    frames.push({
-      type: 'results',
-      sessionId: grant.sessionId,
-      epoch,
-      firstPosition: firstPosition + first,
-      rowCount: end - first,
-      resultCount: wanted,
-      topK: wanted === 0 ? 0 : topK,
-      payload: wanted === 0 ? new Uint8Array(0) : payload.subarray(firstResult * stride, (firstResult + wanted) * stride),
-    })
-    first = end
-  }
-  const rows = Array.from({ length: rowCount }, (_, row) => {
-    const result = row - (rowCount - resultCount)
-    return { kind, bytes: result < 0 ? new Uint8Array(0) : payload.subarray(result * stride, (result + 1) * stride) }
+/** Parts that fit a frame each: of alike rows, of which the last ones are wanted. */
+function cut(rows: readonly LoggedRow[], alike: (a: LoggedRow, b: LoggedRow) => boolean): Part[] {
+  const parts: Part[] = []
+  let [first, bytes, resultCount] = [0, 0, 0]
+  rows.forEach((row, index) => {
+    const before = rows[index - 1]
+    const tooMuch = index - first === ROWS_MAX || bytes + row.bytes.byteLength > PAYLOAD_BYTES_MAX
+    if (before !== undefined && index > first && (tooMuch || !alike(before, row) || (before.wanted && !row.wanted))) {
+      parts.push({ first, end: index, resultCount })
+      first = index
+      bytes = 0
+      resultCount = 0
+    }
+    bytes += row.bytes.byteLength
+    if (row.wanted) resultCount++
   })
-  return { frames, rows }
+  if (rows.length > 0) parts.push({ first, end: rows.length, resultCount })
+  return parts
+}
+
+/** The rows' bytes one after the other: a view where they lie so already, as those of one pass do. */
+function joined(rows: readonly LoggedRow[]): Uint8Array {
+  const parts = rows.map(({ bytes }) => bytes).filter(({ byteLength }) => byteLength > 0)
+  const [start] = parts
+  if (start === undefined) return new Uint8Array(0)
+  let end = start.byteOffset
+  for (const { buffer, byteOffset, byteLength } of parts) {
+    if (buffer !== start.buffer || byteOffset !== end) return concatBytes(parts)
+    end += byteLength
+  }
+  return new Uint8Array(start.buffer, start.byteOffset, end - start.byteOffset)
 }
 
 /** How many rows of [first, end) are among the last `resultCount` of the part. */

@@ -9,8 +9,14 @@ export interface TakenRows extends PassRows {
   readonly input: Segment['input']
 }
 
+interface Waiting {
+  readonly frame: RowsFrame
+  /** Rows of the frame that count. */
+  readonly rowCount: number
+}
+
 export class RowQueue {
-  readonly #frames: RowsFrame[] = []
+  readonly #frames: Waiting[] = []
   /** Rows of the first frame that are taken already. */
   #taken = 0
   #rowCount = 0
@@ -22,23 +28,25 @@ export class RowQueue {
 
   /** Kind of the next row; null when none waits. */
   get nextKind(): RowsFrame['kind'] | null {
-    return this.#frames[0]?.kind ?? null
+    return this.#frames[0]?.frame.kind ?? null
   }
 
-  push(frame: RowsFrame): void {
-    this.#frames.push(frame)
-    this.#rowCount += frame.rowCount
+  /** Adds the frame's first `rowCount` rows. */
+  push(frame: RowsFrame, rowCount: number): void {
+    this.#frames.push({ frame, rowCount })
+    this.#rowCount += rowCount
   }
 
   /** Takes up to `rowsMax` rows of the first frame. */
   take(rowsMax: number): TakenRows {
-    const frame = this.#frames[0]
-    assert(frame !== undefined && rowsMax > 0, `take ${rowsMax} rows of ${this.#rowCount}`)
+    const waiting = this.#frames[0]
+    assert(waiting !== undefined && rowsMax > 0, `take ${rowsMax} rows of ${this.#rowCount}`)
+    const { frame, rowCount } = waiting
     const first = this.#taken
-    const end = Math.min(frame.rowCount, first + rowsMax)
+    const end = Math.min(rowCount, first + rowsMax)
     this.#taken = end
     this.#rowCount -= end - first
-    if (end === frame.rowCount) {
+    if (end === rowCount) {
       this.#frames.shift()
       this.#taken = 0
     }
@@ -52,13 +60,19 @@ export class RowQueue {
     }
   }
 
-  /** Forgets all; returns how many rows that were. */
-  clear(): number {
-    const count = this.#rowCount
-    this.#frames.length = 0
-    this.#taken = 0
-    this.#rowCount = 0
-    return count
+  /** Forgets all but the first `length` rows; returns how many that were. */
+  truncate(length: number): number {
+    const forgotten = Math.max(0, this.#rowCount - length)
+    this.#rowCount -= forgotten
+    for (let left = forgotten; left > 0; ) {
+      const last = this.#frames.pop()
+      assert(last !== undefined, 'rows without a frame')
+      const rows = last.rowCount - (this.#frames.length === 0 ? this.#taken : 0)
+      if (rows > left) this.#frames.push({ ...last, rowCount: last.rowCount - left })
+      else if (this.#frames.length === 0) this.#taken = 0
+      left -= Math.min(rows, left)
+    }
+    return forgotten
   }
 }
 

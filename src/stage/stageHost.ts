@@ -5,6 +5,7 @@
  * It leaves loading the span to its owner, who calls `serve` once the engine holds it.
  */
 
+import type { Span } from '../model/index.ts'
 import {
   type Dial,
   decodeFrame,
@@ -21,8 +22,10 @@ import {
   ok,
   type PeerId,
   type Result,
+  required,
   type SessionId,
   type Sha256,
+  TabswarmError,
   toErrorBody,
   type VerifySignature,
 } from '../shared/index.ts'
@@ -30,8 +33,8 @@ import type { Engine, ForwardResult } from '../worker/engine.ts'
 import { type ActivationLog, LogBudget } from './activationLog.ts'
 import { PassPlanner } from './passPlanner.ts'
 import { type PeerLink, PeerLinks } from './peerLinks.ts'
-import { findPlace, type Refusal, type ServedSpan, stageName } from './place.ts'
-import { StageSession, type Work } from './stageSession.ts'
+import { findPlace, type Place, type Refusal, type ServedSpan, stageName } from './place.ts'
+import { type Opening, StageSession, type Work } from './stageSession.ts'
 
 /** Sessions of one stage: each costs timers and a few kilobytes beside its KV memory, which the engine bounds. */
 const SESSIONS_MAX = 256
@@ -39,7 +42,7 @@ const SESSIONS_MAX = 256
 /** Grants that wait for their signature to be verified: a stranger can send any number. */
 const VERIFYING_MAX = 64
 
-/** Ids of ended sessions, kept until their grants expire so that no grant is used twice; beyond it nothing new is accepted. */
+/** Ended sessions, kept until their grants expire so that no grant is used twice; beyond it nothing new is accepted. */
 const SEEN_SESSIONS_MAX = 10_000
 
 export interface StageHostOptions {
@@ -52,6 +55,8 @@ export interface StageHostOptions {
   readonly coordinatorKey: Uint8Array
   readonly verify: VerifySignature
   readonly sha256: Sha256
+  /** Of the rows that all sessions may keep for repairs; a default where it is not given. */
+  readonly logBytesMax?: number
   /** Some number of `work` has changed. */
   readonly onWork?: () => void
 }
@@ -70,12 +75,12 @@ export interface HostWork {
 export class StageHost {
   readonly #options: StageHostOptions
   readonly #links: PeerLinks
-  readonly #logBudget = new LogBudget()
+  readonly #logBudget: LogBudget
   readonly #planner = new PassPlanner()
   /** In turn: who was in a pass goes to the end. */
   readonly #sessions = new Map<SessionId, StageSession>()
-  readonly #opening = new Map<SessionId, Opening>()
-  readonly #seen = new Map<SessionId, number>()
+  readonly #verifying = new Map<SessionId, Verifying>()
+  readonly #seen = new Map<SessionId, { readonly expiresAtMs: number; readonly revision: number }>()
   #engine: Engine
   #served: ServedSpan | null = null
   #running: Promise<void> | null = null
@@ -86,13 +91,14 @@ export class StageHost {
 
   constructor(options: StageHostOptions) {
     this.#options = options
+    this.#logBudget = new LogBudget(options.logBytesMax)
     this.#links = new PeerLinks({
       dial: options.dial,
       clock: options.clock,
       events: {
         onFrame: (link, bytes) => this.#onBytes(link, bytes),
         onClose: (link, closed) => {
-          for (const session of [...this.#sessions.values()]) session.lost(link, closed.detail)
+          for (const session of [...this.#sessions.values()]) session.lost(link, closed)
         },
       },
     })
@@ -169,42 +175,39 @@ export class StageHost {
 
   /** Frames of a session that has ended may still be under way: they are dropped. */
   #onFrame(link: PeerLink, frame: Exclude<Frame, OpenFrame>): void {
-    const opening = this.#opening.get(frame.sessionId)
-    if (opening !== undefined && frame.type === 'close') opening.closedBy.add(link.peerId)
+    const verifying = this.#verifying.get(frame.sessionId)
+    if (verifying !== undefined && frame.type === 'close') verifying.closedBy.add(link.peerId)
     this.#sessions.get(frame.sessionId)?.handle(link, frame)
   }
 
   #onOpen(link: PeerLink, frame: OpenFrame): void {
-    const known = this.#opening.get(frame.sessionId)
-    if (known === undefined && this.#opening.size >= VERIFYING_MAX) {
+    const known = this.#verifying.get(frame.sessionId)
+    if (known === undefined && this.#verifying.size >= VERIFYING_MAX) {
       refuse(link, frame, { reason: 'no-room', message: `${VERIFYING_MAX} grants are being verified here already` })
       return
     }
-    const opening = known ?? { waiting: 0, closedBy: new Set<PeerId>(), done: Promise.resolve() }
-    this.#opening.set(frame.sessionId, opening)
+    const verifying = known ?? { waiting: 0, closedBy: new Set<PeerId>(), done: Promise.resolve() }
+    this.#verifying.set(frame.sessionId, verifying)
     // Driver and upstream each send one, now and then one more; who floods is refused.
-    if (opening.waiting >= 8) {
+    if (verifying.waiting >= 8) {
       link.close({ reason: 'garbage', detail: 'open is repeated too often' })
       return
     }
-    opening.waiting++
-    opening.done = opening.done
-      .then(() => this.#open(link, frame, opening))
+    verifying.waiting++
+    verifying.done = verifying.done
+      .then(() => this.#open(link, frame, verifying))
       .catch((error: unknown) => refuse(link, frame, { reason: 'internal', message: toErrorBody(error).message }))
       .finally(() => {
-        opening.waiting--
-        if (opening.waiting === 0) this.#opening.delete(frame.sessionId)
+        verifying.waiting--
+        if (verifying.waiting === 0) this.#verifying.delete(frame.sessionId)
       })
   }
 
-  async #open(link: PeerLink, frame: OpenFrame, opening: Opening): Promise<void> {
+  async #open(link: PeerLink, frame: OpenFrame, { closedBy }: Verifying): Promise<void> {
     const known = this.#sessions.get(frame.sessionId)
-    if (known !== undefined) {
-      const { driver, upstream } = known.place
-      const takesPart = link.peerId === driver || link.peerId === upstream
-      if (!takesPart) refuse(link, frame, { reason: 'bad-grant', message: 'the grant names another driver and upstream' })
-      else if (known.signedGrant.body !== frame.grant.body) known.fail('protocol', 'driver and upstream sent different grants')
-      else known.join(link)
+    if (known !== undefined && known.signedGrant.body === frame.grant.body) {
+      if (takesPart(link, known.place)) known.join(link)
+      else refuse(link, frame, { reason: 'bad-grant', message: 'the grant names another driver and upstream' })
       return
     }
     const { coordinatorKey, verify, clock } = this.#options
@@ -213,38 +216,68 @@ export class StageHost {
       refuse(link, frame, { reason: 'bad-grant', message: grant.error })
       return
     }
-    const session = this.#accept(link, frame, grant.value, opening)
-    if (!session.ok) refuse(link, frame, session.error)
-    else if (session.value !== null) {
-      session.value.join(link)
-      if (!session.value.place.isLast) void this.#connect(session.value)
+    // A copy that was on its way when the chain was repaired.
+    if ((this.#sessions.get(frame.sessionId)?.grant.revision ?? 0) > grant.value.revision) return
+    const opening = this.#checkOpening(link, frame, grant.value)
+    if (!opening.ok) {
+      refuse(link, frame, opening.error)
+      return
     }
+    const { place } = opening.value
+    // Whoever asked is gone already.
+    if (!link.isOpen || closedBy.has(place.driver) || closedBy.has(place.upstream)) return
+    const session = this.#accept(opening.value)
+    if (!session.ok) {
+      refuse(link, frame, session.error)
+      return
+    }
+    session.value.join(link)
+    if (!place.isLast) void this.#connect(session.value)
   }
 
-  /** A session for a verified grant; null when whoever asked is gone already. */
-  #accept(link: PeerLink, frame: OpenFrame, grant: Grant, opening: Opening): Result<StageSession | null, Refusal> {
-    const { peerId, clock, sha256 } = this.#options
-    const engine = this.#engine
+  /** Whether the grant is one for this session at this peer, that whoever sent it may use. */
+  #checkOpening(link: PeerLink, frame: OpenFrame, grant: Grant): Result<Opening, Refusal> {
     const served = this.#served
     if (grant.sessionId !== frame.sessionId) return err({ reason: 'bad-grant', message: 'the grant is for another session' })
-    if (this.#seen.has(grant.sessionId)) return err({ reason: 'bad-grant', message: 'the grant was used before; ask for a new one' })
-    if (served === null) return err({ reason: 'not-serving', message: 'this peer serves no model now' })
-    const place = findPlace(grant, served, peerId)
-    if (!place.ok) return place
-    if (link.peerId !== place.value.driver && link.peerId !== place.value.upstream) {
-      return err({ reason: 'bad-grant', message: 'the grant names another driver and upstream' })
+    const used = this.#seen.get(grant.sessionId)
+    const open = this.#sessions.get(grant.sessionId)
+    if (open === undefined && used !== undefined && used.revision >= grant.revision)
+      return err({ reason: 'bad-grant', message: 'the grant was used before; ask for a new one' })
+    if (open !== undefined && open.grant.revision === grant.revision) {
+      open.fail('protocol', 'driver and upstream sent different grants')
+      return err({ reason: 'protocol', message: 'driver and upstream sent different grants' })
     }
-    if (!link.isOpen || opening.closedBy.has(place.value.driver) || opening.closedBy.has(place.value.upstream)) return ok(null)
+    if (open !== undefined && !isSameSession(open.grant, grant))
+      return err({ reason: 'bad-grant', message: 'the grant is for a session of the same id that is another one' })
+    if (served === null && open === undefined) return err({ reason: 'not-serving', message: 'this peer serves no model now' })
+    const place = findPlace(grant, served ?? required(open, 'the open session').served, this.#options.peerId)
+    if (!place.ok) return place
+    if (!takesPart(link, place.value)) return err({ reason: 'bad-grant', message: 'the grant names another driver and upstream' })
+    return ok({ grant, signedGrant: frame.grant, place: place.value, epoch: frame.epoch, length: frame.length })
+  }
+
+  /** The session for a verified grant: a new one, or the one that is open, which keeps what it computed if it has the same layers. */
+  #accept(opening: Opening): Result<StageSession, Refusal> {
+    const { clock, sha256 } = this.#options
+    const { grant, place } = opening
+    const open = this.#sessions.get(grant.sessionId)
+    if (open !== undefined && sameSpan(open.place.span, place.span)) {
+      this.#seen.set(grant.sessionId, grant)
+      open.reopen(opening)
+      return ok(open)
+    }
+    open?.end()
     this.#forgetExpired()
+    const served = this.#served
+    if (served === null) return err({ reason: 'not-serving', message: 'this peer serves no model now' })
     if (this.#sessions.size >= SESSIONS_MAX || this.#seen.size >= SEEN_SESSIONS_MAX) {
       return err({ reason: 'no-room', message: `this peer serves ${this.#sessions.size} sessions already` })
     }
-    const slot = engine.open({ span: place.value.span, maxPositions: grant.maxPositions })
+    const engine = this.#engine
+    const slot = engine.open({ span: place.span, maxPositions: grant.maxPositions })
     if (!slot.ok) return err({ reason: 'no-room', message: `no KV memory for ${grant.maxPositions} positions is free here` })
     const session = new StageSession({
-      grant,
-      signedGrant: frame.grant,
-      place: place.value,
+      opening,
       served,
       engine,
       slot: slot.value,
@@ -255,18 +288,21 @@ export class StageHost {
       onEnded: (ended) => this.#onEnded(ended),
     })
     this.#sessions.set(grant.sessionId, session)
-    this.#seen.set(grant.sessionId, grant.expiresAtMs)
+    this.#seen.set(grant.sessionId, grant)
     this.#sessionsServed++
     this.#options.onWork?.()
     return ok(session)
   }
 
   async #connect(session: StageSession): Promise<void> {
-    const { downstream, index } = session.place
+    const { grant, place } = session
+    const isWanted = () => session.grant.revision === grant.revision
     try {
-      session.connected(await this.#links.connect(downstream))
+      const link = await this.#links.connect(place.downstream)
+      if (!link.isOpen) throw new TabswarmError('unreachable', 'the link ended while it was made')
+      if (isWanted()) session.connected(link)
     } catch (error) {
-      session.fail('unreachable', `${stageName(session.grant, index + 1)} could not be reached: ${toErrorBody(error).message}`)
+      if (isWanted()) session.unreachable(`${stageName(grant, place.index + 1)} could not be reached: ${toErrorBody(error).message}`)
     }
   }
 
@@ -286,7 +322,7 @@ export class StageHost {
 
   #forgetExpired(): void {
     const nowMs = this.#options.clock.nowMs()
-    for (const [id, expiresAtMs] of this.#seen) if (expiresAtMs <= nowMs) this.#seen.delete(id)
+    for (const [id, { expiresAtMs }] of this.#seen) if (expiresAtMs <= nowMs) this.#seen.delete(id)
   }
 
   #pump(): void {
@@ -340,11 +376,27 @@ export class StageHost {
   }
 }
 
-interface Opening {
+/** Opens of one session whose grants are being verified, one after the other. */
+interface Verifying {
   waiting: number
   /** Who closed the session while its grant was being verified. */
   readonly closedBy: Set<PeerId>
   done: Promise<void>
+}
+
+function takesPart(link: PeerLink, { driver, upstream }: Place): boolean {
+  return link.peerId === driver || link.peerId === upstream
+}
+
+/** Whether two grants may be of one session, whatever chains they name. */
+function isSameSession(a: Grant, b: Grant): boolean {
+  const fixed = ({ driver, manifestHash, maxPositions, topK, rowEncoding }: Grant) =>
+    [driver, manifestHash, maxPositions, topK, rowEncoding].join()
+  return fixed(a) === fixed(b)
+}
+
+function sameSpan(a: Span, b: Span): boolean {
+  return a.firstLayer === b.firstLayer && a.endLayer === b.endLayer
 }
 
 function refuse(link: PeerLink, frame: OpenFrame, { reason, message }: Refusal): void {

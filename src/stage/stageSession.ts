@@ -1,6 +1,7 @@
 /**
  * StageSession: one session at one stage, from `open` to its end: who takes part, which rows may come, what was computed,
- * what was sent on. It decides and sends; passes are run by the host. Rules [S] and [W] of protocol/SPEC.md.
+ * what was sent on, and how it goes on in a repaired chain. It decides and sends; passes are run by the host. Rules [S], [R] and [W]
+ * of protocol/SPEC.md.
  */
 
 import {
@@ -9,23 +10,27 @@ import {
   type FailureReason,
   type Frame,
   type Grant,
+  type LinkClosed,
+  type OpenedFrame,
+  type OpenFrame,
+  REPAIR_WAIT_MS,
   ReceiveWindow,
   type RowsFrame,
   rowBytes,
   SESSION_IDLE_MS,
+  type SeveredFrame,
   type SignedGrant,
   type TruncateFrame,
 } from '../protocol/index.ts'
-import { assert, type CancelTimer, type Clock, type Sha256 } from '../shared/index.ts'
+import type { CancelTimer, Clock, Sha256 } from '../shared/index.ts'
 import type { Engine, Segment, SegmentOutput, Slot } from '../worker/engine.ts'
 import { ActivationLog, type LogBudget } from './activationLog.ts'
-import { outputFrames, type PassRows } from './outputFrames.ts'
+import { Outbox } from './outbox.ts'
+import type { PassRows } from './outputFrames.ts'
 import type { PeerLink } from './peerLinks.ts'
 import { type Place, type ServedSpan, stageName } from './place.ts'
 import { RowQueue, tokenIds } from './rowQueue.ts'
-
-/** From the first `open` until driver, upstream and downstream are there. The driver gives up sooner, and says who is to blame. */
-const JOIN_DEADLINE_MS = 30_000
+import { Truncations } from './truncations.ts'
 
 /** How long the word of who failed goes before the word of its neighbor, so that the driver blames the right one. */
 const PASS_ON_AFTER_MS = 1_000
@@ -33,10 +38,18 @@ const PASS_ON_AFTER_MS = 1_000
 /** Timers of hosts overflow beyond 2^31 ms; a long-lived grant is looked at again after this. */
 const CHECK_AFTER_MS_MAX = 60 * 60_000
 
-export interface SessionSetup {
+/** What an `open` says of a session, once its grant is verified. */
+export interface Opening {
   readonly grant: Grant
   readonly signedGrant: SignedGrant
   readonly place: Place
+  /** Of the `open`. */
+  readonly epoch: number
+  readonly length: number
+}
+
+export interface SessionSetup {
+  readonly opening: Opening
   readonly served: ServedSpan
   readonly engine: Engine
   readonly slot: Slot
@@ -57,46 +70,55 @@ export interface Work {
 }
 
 export class StageSession {
-  readonly grant: Grant
   readonly log: ActivationLog
   readonly #setup: SessionSetup
+  readonly #outbox: Outbox
   readonly #queue = new RowQueue()
-  readonly #window = new ReceiveWindow()
+  readonly #truncations: Truncations
+  #opening: Opening
+  #window = new ReceiveWindow()
   #driver: PeerLink | null = null
   #upstream: PeerLink | null = null
-  #downstream: PeerLink | null = null
-  #downstreamReady = false
+  #upstreamAnswered = false
   #driverAnswered = false
-  #epoch = 0
   /** Positions whose pass is done: the KV length, but for a truncation that waits for a pass. */
   #computed = 0
-  #sendableRows = 0
-  #sentRows = 0
   /** Rows that are in a pass now. */
   #inPass: PassRows | null = null
   #truncateTo: number | null = null
   #ended = false
   #heardMs: number
-  #bytesSent = 0
-  readonly #cancelJoin: CancelTimer
+  #cancelWait: CancelTimer | null = null
   #cancelWatch: CancelTimer | null = null
   #cancelPassOn: CancelTimer | null = null
 
   constructor(setup: SessionSetup) {
     this.#setup = setup
-    this.grant = setup.grant
-    this.log = new ActivationLog(setup.sha256, setup.logBudget)
-    this.#heardMs = setup.clock.nowMs()
-    this.#cancelJoin = setup.clock.after(JOIN_DEADLINE_MS, () => this.#onJoinDeadline())
+    const { opening, sha256, logBudget, clock, served } = setup
+    this.#opening = opening
+    this.#truncations = new Truncations(opening.epoch, opening.length)
+    this.log = new ActivationLog(sha256, logBudget)
+    this.#outbox = new Outbox(opening.grant, opening.place.isLast, { log: this.log, width: served.config.width })
+    this.#heardMs = clock.nowMs()
+    this.#wait()
     this.#watch()
   }
 
+  get grant(): Grant {
+    return this.#opening.grant
+  }
+
   get signedGrant(): SignedGrant {
-    return this.#setup.signedGrant
+    return this.#opening.signedGrant
   }
 
   get place(): Place {
-    return this.#setup.place
+    return this.#opening.place
+  }
+
+  /** The layers of the session's opening. */
+  get served(): ServedSpan {
+    return this.#setup.served
   }
 
   get ended(): boolean {
@@ -109,35 +131,55 @@ export class StageSession {
 
   /** Kind of the row that could be computed now: it waits, and there is room for its output. */
   get nextKind(): RowsFrame['kind'] | null {
-    if (this.#ended || this.#inPass !== null || !this.#downstreamReady || this.#sendableRows <= this.#sentRows) return null
+    if (this.#ended || this.#inPass !== null || this.#outbox.rowsMax(this.#computed) <= 0) return null
     return this.#queue.nextKind
   }
 
   /** A verified `open` from the driver, from the upstream, or again from one of them, which only says that it lives. */
   join(link: PeerLink): void {
     this.#heardMs = this.#setup.clock.nowMs()
-    const { driver, upstream, isFirst, isLast } = this.place
+    const { driver, upstream, isLast } = this.place
     if (link.peerId === upstream && this.#upstream === null) {
       this.#upstream = this.#use(link)
-      if (!isFirst) link.send({ type: 'opened', sessionId: this.grant.sessionId, windowRows: this.#window.rows })
+      this.#answerUpstream()
     }
     if (link.peerId === driver && this.#driver === null) {
       this.#driver = this.#use(link)
       if (isLast) this.connected(link)
       this.#answerDriver()
     }
+    this.#stopWaiting()
+  }
+
+  /** A verified `open` with a grant of a higher revision, over the same span: everybody connects anew, what was computed stays. */
+  reopen(opening: Opening): void {
+    const links = [this.#driver, this.#upstream, this.#outbox.link]
+    this.#opening = opening
+    this.#driver = null
+    this.#upstream = null
+    this.#upstreamAnswered = false
+    this.#driverAnswered = false
+    this.#cancelPassOn?.()
+    this.#cancelPassOn = null
+    this.#outbox.reset(opening.grant, opening.place.isLast)
+    for (const link of new Set(links)) link?.release(this)
+    this.#truncations.reopen(opening.length)
+    if (this.#truncations.add(opening.epoch, opening.length)) this.#forget(opening.length)
+    this.#wait()
   }
 
   /** The link to who takes the outputs: the next stage, or the driver. */
   connected(link: PeerLink): void {
     if (this.#ended) return
-    this.#downstream = this.#use(link)
-    this.#bytesSent += link.send({ type: 'open', sessionId: this.grant.sessionId, grant: this.#setup.signedGrant })
+    const { grant, signedGrant } = this.#opening
+    const { epoch, length } = this.#truncations
+    this.#outbox.connect(this.#use(link), { type: 'open', sessionId: grant.sessionId, epoch, length, grant: signedGrant })
   }
 
   /** Any frame of this session but `open`. Frames of others than those who take part change nothing. */
-  handle(link: PeerLink, frame: Exclude<Frame, { type: 'open' }>): void {
-    const known = link === this.#driver || link === this.#upstream || link === this.#downstream
+  handle(link: PeerLink, frame: Exclude<Frame, OpenFrame>): void {
+    const downstream = this.#outbox.link
+    const known = link === this.#driver || link === this.#upstream || link === downstream
     if (!known || this.#ended) return
     this.#heardMs = this.#setup.clock.nowMs()
     switch (frame.type) {
@@ -150,51 +192,66 @@ export class StageSession {
         else this.#break(link, 'truncate comes from the upstream only')
         break
       case 'close':
-        if (link === this.#driver || link === this.#upstream) this.end()
-        else this.#break(link, 'close comes from driver and upstream only')
+        this.#onClose(link)
         break
       case 'opened':
+        if (link === downstream) this.#onOpened(frame)
+        else this.#break(link, 'opened comes from the downstream only')
+        break
       case 'window':
-        if (link === this.#downstream) this.#onWindow(frame.windowRows)
-        else this.#break(link, `${frame.type} comes from the downstream only`)
+        if (link === downstream) this.#onWindow(frame.windowRows)
+        else this.#break(link, 'window comes from the downstream only')
         break
       case 'failed':
-        if (link === this.#downstream && link !== this.#driver) this.#passOn(frame, this.#nameOf(link))
+        if (link === downstream && link !== this.#driver) this.#passOn(frame, this.#nameOf(link))
         else this.#break(link, 'failed comes from the downstream only')
+        break
+      case 'ping':
+        this.#onPing(link, frame)
         break
       default:
         this.#break(link, `a stage takes no ${frame.type}`)
     }
   }
 
-  /** One of the links has ended. */
-  lost(link: PeerLink, detail: string): void {
-    if (link === this.#driver) this.end()
-    else if (link === this.#upstream || link === this.#downstream) {
-      this.fail('stage-lost', `the link to ${this.#nameOf(link)} ended (${detail}); ask again to get another chain`)
-    }
+  /** One of the links has ended: the session waits for a repair, unless the driver says that we broke a rule. */
+  lost(link: PeerLink, { reason, detail }: LinkClosed): void {
+    const { driver, upstream, downstream } = { driver: this.#driver, upstream: this.#upstream, downstream: this.#outbox.link }
+    if (link !== driver && link !== upstream && link !== downstream) return
+    if (link === driver && reason === 'garbage') return this.end()
+    const message = `the link to ${this.#nameOf(link)} ended (${detail})`
+    if (link === driver) this.#driver = null
+    if (link === upstream) this.#upstream = null
+    if (link === downstream) this.#outbox.unlink()
+    this.#sever(link === upstream ? 'upstream' : 'downstream', 'stage-lost', message)
+  }
+
+  /** The next stage cannot be reached. */
+  unreachable(message: string): void {
+    if (!this.#ended) this.#sever('downstream', 'unreachable', message)
   }
 
   /** Takes up to `rowsMax` rows into a pass; `nextKind` must not be null. */
   take(rowsMax: number): Work {
-    const { slot, place, grant, served } = this.#setup
-    const rows = this.#queue.take(Math.min(rowsMax, this.#sendableRows - this.#sentRows))
+    const { slot, served } = this.#setup
+    const { place, grant } = this.#opening
+    const { input, ...taken } = this.#queue.take(Math.min(rowsMax, this.#outbox.rowsMax(this.#computed)))
+    const rows = { ...taken, resultCount: this.#outbox.resultCountOf(taken) }
     this.#inPass = rows
     const topK = Math.min(grant.topK, served.config.vocabularySize)
     const output: Segment['output'] = place.isLast
       ? { kind: 'candidates', resultCount: rows.resultCount, topK }
       : { kind: 'rows', encoding: grant.rowEncoding }
-    return { session: this, rows, segment: { slot, kind: rows.kind, firstPosition: rows.firstPosition, input: rows.input, output } }
+    return { session: this, rows, segment: { slot, kind: rows.kind, firstPosition: rows.firstPosition, input, output } }
   }
 
-  /** The pass is done: sends its outputs on, unless they were truncated meanwhile. */
+  /** The pass is done: sends its outputs on, but for those that were truncated meanwhile. */
   complete(rows: PassRows, output: SegmentOutput, computeMs: number): void {
-    if (!this.#passEnded()) return
-    const stale = rows.epoch < this.#epoch
-    if (!stale) {
-      this.#computed += rows.rowCount
-      this.#sendOutputs(rows, output)
-      void this.#sendLap(rows, computeMs)
+    if (!this.#passEnded(rows.rowCount)) return
+    const rowCount = Math.max(0, Math.min(rows.rowCount, this.#computed - rows.firstPosition))
+    if (rowCount > 0) {
+      this.#outbox.add({ ...rows, epoch: this.#truncations.epoch }, output, rowCount)
+      void this.#sendLap({ ...rows, rowCount }, computeMs)
     }
     this.#consume(rows.rowCount)
     this.#setup.onReady()
@@ -202,10 +259,10 @@ export class StageSession {
 
   /** The pass has failed. */
   abandon(reason: FailureReason, message: string): void {
-    if (this.#passEnded()) this.fail(reason, message)
+    if (this.#passEnded(0)) this.fail(reason, message)
   }
 
-  /** Ends the session and tells the driver, or who asked for it when the driver has not joined. */
+  /** Ends the session and tells the driver, or who asked for it when the driver has not joined. The other stages wait for a repair. */
   fail(reason: FailureReason, message: string): void {
     if (this.#ended) return
     const text = message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX)
@@ -218,15 +275,12 @@ export class StageSession {
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#cancelJoin()
+    this.#cancelWait?.()
     this.#cancelWatch?.()
     this.#cancelPassOn?.()
-    this.#queue.clear()
+    this.#queue.truncate(0)
     this.log.drop()
-    // It must not overtake the `open` of a stage that has not answered yet.
-    const priority = this.#downstreamReady ? 'urgent' : 'data'
-    if (!this.place.isLast) this.#downstream?.send({ type: 'close', sessionId: this.grant.sessionId }, priority)
-    for (const link of new Set([this.#driver, this.#upstream, this.#downstream])) link?.release(this)
+    for (const link of new Set([this.#driver, this.#upstream, this.#outbox.link])) link?.release(this)
     if (this.#inPass === null) this.#setup.engine.close(this.#setup.slot)
     this.#setup.onEnded(this)
   }
@@ -243,25 +297,29 @@ export class StageSession {
       link.close({ reason: 'garbage', detail })
       return
     }
-    if (frame.epoch < this.#epoch) {
-      this.#consume(frame.rowCount)
-      return
-    }
     const fault = this.#faultOf(frame)
     if (fault !== null) {
       this.#break(link, fault)
       return
     }
-    this.#queue.push(frame)
+    // Of an older epoch what was not truncated since still counts.
+    const rowCount = Math.max(0, Math.min(frame.rowCount, this.#truncations.lengthSince(frame.epoch) - frame.firstPosition))
+    if (rowCount < frame.rowCount) this.#consume(frame.rowCount - rowCount)
+    if (rowCount === 0) return
+    this.#queue.push(frame, rowCount)
     this.#setup.onReady()
   }
 
   #faultOf(frame: RowsFrame): string | null {
-    const { place, served, grant } = this.#setup
-    if (frame.epoch > this.#epoch) return `rows of epoch ${frame.epoch}; the session is in epoch ${this.#epoch}`
+    const { served } = this.#setup
+    const { place, grant } = this.#opening
+    const { epoch } = this.#truncations
+    if (frame.epoch > epoch) return `rows of epoch ${frame.epoch}; the session is in epoch ${epoch}`
     const expected = this.#expectedPosition
-    if (frame.firstPosition !== expected) return `rows from position ${frame.firstPosition}; expected ${expected}`
-    if (expected + frame.rowCount > grant.maxPositions) return `rows up to ${expected + frame.rowCount} of ${grant.maxPositions} positions`
+    const isForgotten = frame.firstPosition >= this.#truncations.lengthSince(frame.epoch)
+    if (frame.firstPosition !== expected && !isForgotten) return `rows from position ${frame.firstPosition}; expected ${expected}`
+    const end = frame.firstPosition + frame.rowCount
+    if (end > grant.maxPositions) return `rows up to ${end} of ${grant.maxPositions} positions`
     const encoding = place.isFirst ? 'tokens' : grant.rowEncoding
     if (frame.encoding !== encoding) return `rows as ${frame.encoding}; this stage takes ${encoding}`
     if (frame.encoding === 'tokens') {
@@ -272,72 +330,126 @@ export class StageSession {
     return frame.payload.byteLength === bytes ? null : `${frame.payload.byteLength} bytes for ${frame.rowCount} rows; expected ${bytes}`
   }
 
+  /** Position of the queue's first row. */
+  get #queueStart(): number {
+    const inPass = this.#inPass
+    if (inPass === null) return this.#computed
+    const end = inPass.firstPosition + inPass.rowCount
+    return Math.min(end, this.#truncateTo ?? end)
+  }
+
   /** The first position that no row has come for. */
   get #expectedPosition(): number {
-    const inPass = this.#inPass?.epoch === this.#epoch ? this.#inPass.rowCount : 0
-    return this.#computed + inPass + this.#queue.rowCount
+    return this.#queueStart + this.#queue.rowCount
   }
 
   #onTruncate(frame: TruncateFrame): void {
-    if (frame.epoch <= this.#epoch) return
-    if (frame.length > this.#computed) {
-      this.fail('protocol', `truncate to ${frame.length}; ${this.#computed} positions are computed`)
-      return
-    }
-    this.#epoch = frame.epoch
-    this.#computed = frame.length
-    this.#consume(this.#queue.clear())
-    this.log.truncate(Math.min(frame.length, this.log.length))
-    if (this.#inPass !== null) this.#truncateTo = Math.min(frame.length, this.#truncateTo ?? frame.length)
-    else this.#setup.engine.truncate(this.#setup.slot, frame.length)
-    if (!this.place.isLast) this.#downstream?.send(frame, 'urgent')
+    if (!this.#truncations.add(frame.epoch, frame.length)) return
+    this.#forget(frame.length)
+    // Before the downstream has answered, it must not overtake the `open` that is on its way.
+    if (!this.place.isLast) this.#outbox.link?.send(frame, this.#outbox.isOpen ? 'urgent' : 'data')
   }
 
-  #onWindow(windowRows: number): void {
-    this.#sendableRows = Math.max(this.#sendableRows, windowRows)
-    this.#downstreamReady = true
+  /** Positions ≥ `length` are no longer there: neither computed, nor in the log, nor on their way. */
+  #forget(length: number): void {
+    this.#consume(this.#queue.truncate(Math.max(0, length - this.#queueStart)))
+    this.#outbox.truncate(length)
+    if (this.#inPass !== null) this.#truncateTo = Math.min(length, this.#truncateTo ?? length)
+    else if (length < this.#computed) this.#setup.engine.truncate(this.#setup.slot, length)
+    this.#computed = Math.min(this.#computed, length)
+  }
+
+  /** From the driver always; from the upstream only while the driver, who speaks for itself, has not come. */
+  #onClose(link: PeerLink): void {
+    if (link !== this.#driver && (link !== this.#upstream || this.#driver !== null)) return
+    // It must not overtake the `open` of a stage that has not answered yet.
+    const priority = this.#outbox.isOpen ? 'urgent' : 'data'
+    if (!this.place.isLast) this.#outbox.link?.send({ type: 'close', sessionId: this.grant.sessionId }, priority)
+    this.end()
+  }
+
+  #onOpened(frame: OpenedFrame): void {
+    if (frame.revision !== this.grant.revision || this.#outbox.isOpen) return
+    if (frame.nextPosition > this.grant.maxPositions) {
+      this.fail('protocol', `${stageName(this.grant, this.place.index + 1)} asks for position ${frame.nextPosition}`)
+      return
+    }
+    // What the log has no room for is computed again.
+    const { keptLength, length } = this.log
+    if (frame.nextPosition < length && keptLength < length) this.#forget(Math.max(frame.nextPosition, keptLength))
+    this.#outbox.opened(frame, this.#truncations.epoch)
+    this.#answerUpstream()
     this.#answerDriver()
+    this.#stopWaiting()
     this.#setup.onReady()
   }
 
+  #onWindow(windowRows: number): void {
+    // One that was sent before its `opened` counts from another beginning.
+    if (!this.#outbox.isOpen) return
+    this.#outbox.raise(windowRows, this.#truncations.epoch)
+    this.#setup.onReady()
+  }
+
+  #onPing(link: PeerLink, { sequence, through }: Extract<Frame, { type: 'ping' }>): void {
+    const { sessionId } = this.grant
+    if (link !== (through ? this.#upstream : this.#driver)) return
+    this.#driver?.send({ type: 'pong', sessionId, sequence, through }, 'urgent')
+    if (through && !this.place.isLast) this.#outbox.link?.send({ type: 'ping', sessionId, sequence, through })
+  }
+
+  /** A log with gaps waits for the downstream's word: it may mean that rows have to come again. */
+  #answerUpstream(): void {
+    const isLogWhole = this.log.keptLength === this.log.length
+    if (this.#upstream === null || this.#upstreamAnswered) return
+    // The driver is told once the rest of the chain has answered.
+    if (!this.#outbox.isOpen && (this.place.isFirst || !isLogWhole)) return
+    this.#upstreamAnswered = true
+    const { sessionId, revision } = this.grant
+    this.#window = new ReceiveWindow()
+    const nextPosition = this.#expectedPosition
+    this.#upstream.send({ type: 'opened', sessionId, revision, nextPosition, windowRows: this.#window.rows })
+  }
+
   #answerDriver(): void {
-    if (this.#driver === null || !this.#downstreamReady || this.#driverAnswered) return
+    if (this.#driver === null || !this.#outbox.isOpen || this.#driverAnswered) return
     this.#driverAnswered = true
-    this.#driver.send({ type: 'opened', sessionId: this.grant.sessionId, windowRows: this.#window.rows })
+    if (!this.place.isFirst) {
+      const { sessionId, revision } = this.grant
+      this.#driver.send({ type: 'opened', sessionId, revision, nextPosition: this.#expectedPosition, windowRows: this.#window.rows })
+    }
   }
 
   #consume(rowCount: number): void {
     const raised = this.#window.consume(rowCount)
-    if (raised !== null) this.#upstream?.send({ type: 'window', sessionId: this.grant.sessionId, windowRows: raised })
+    if (raised !== null && this.#upstreamAnswered)
+      this.#upstream?.send({ type: 'window', sessionId: this.grant.sessionId, windowRows: raised })
   }
 
-  /** True when the session goes on; an ended one frees its slot here. */
-  #passEnded(): boolean {
+  /** True when the session goes on; an ended one frees its slot here. `rowCount` rows of the pass were computed. */
+  #passEnded(rowCount: number): boolean {
     const { engine, slot } = this.#setup
+    const inPass = this.#inPass
     this.#inPass = null
     if (this.#ended) {
       engine.close(slot)
       return false
     }
-    if (this.#truncateTo !== null) engine.truncate(slot, this.#truncateTo)
+    if (inPass !== null) {
+      const end = inPass.firstPosition + rowCount
+      this.#computed = Math.min(end, this.#truncateTo ?? end)
+      if (this.#computed < end) engine.truncate(slot, this.#computed)
+    }
     this.#truncateTo = null
     return true
   }
 
-  #sendOutputs(rows: PassRows, output: SegmentOutput): void {
-    const { frames, rows: logged } = outputFrames(this.grant, this.#setup.served.config.width, rows, output)
-    for (const row of logged) this.log.append(row)
-    this.#sentRows += rows.rowCount
-    for (const frame of frames) this.#bytesSent += this.#downstream?.send(frame) ?? 0
-  }
-
   /** Statistics take a moment; nothing waits for them, and a lap that is lost with its link does no harm. */
-  async #sendLap(rows: PassRows, computeMs: number): Promise<void> {
-    const downstream = this.#downstream
-    assert(downstream !== null, 'a pass without a downstream')
-    const { firstPosition, rowCount, kind } = rows
+  async #sendLap({ firstPosition, rowCount, kind }: PassRows, computeMs: number): Promise<void> {
+    const downstream = this.#outbox.link
+    if (downstream === null) return
     try {
-      const bytesSent = this.#bytesSent
+      const { bytesSent } = this.#outbox
       const stats = await downstream.stats()
       if (this.#ended) return
       const { sessionId } = this.grant
@@ -348,8 +460,15 @@ export class StageSession {
   }
 
   /** The next stage has refused: the driver hears so from itself, unless it cannot reach it. */
-  #passOn({ reason, message }: FailedFrame, name: string): void {
-    this.#cancelPassOn ??= this.#setup.clock.after(PASS_ON_AFTER_MS, () => this.fail(reason, `${name}: ${message}`))
+  #passOn({ message }: FailedFrame, name: string): void {
+    this.#cancelPassOn ??= this.#setup.clock.after(PASS_ON_AFTER_MS, () => this.#sever('downstream', 'unreachable', `${name}: ${message}`))
+  }
+
+  #sever(neighbor: SeveredFrame['neighbor'], reason: SeveredFrame['reason'], message: string): void {
+    const { sessionId, revision } = this.grant
+    const text = message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX)
+    this.#driver?.send({ type: 'severed', sessionId, revision, neighbor, reason, message: text }, 'urgent')
+    this.#wait()
   }
 
   #break(link: PeerLink, rule: string): void {
@@ -361,22 +480,33 @@ export class StageSession {
     return stageName(this.grant, link === this.#upstream ? this.place.index - 1 : this.place.index + 1)
   }
 
-  #onJoinDeadline(): void {
-    const { index } = this.place
-    let missing: string | null = null
-    if (!this.#downstreamReady) missing = stageName(this.grant, index + 1)
-    if (this.#upstream === null) missing = stageName(this.grant, index - 1)
-    if (this.#driver === null) missing = 'the driver'
-    if (missing !== null) this.fail('unreachable', `${missing} did not answer within ${JOIN_DEADLINE_MS / 1000} s`)
+  /** Somebody is missing. */
+  #wait(): void {
+    this.#cancelWait?.()
+    this.#cancelWait = this.#setup.clock.after(REPAIR_WAIT_MS, () => {
+      const { index } = this.place
+      let missing = 'nobody'
+      if (!this.#outbox.isOpen) missing = stageName(this.grant, index + 1)
+      if (this.#upstream === null) missing = stageName(this.grant, index - 1)
+      if (this.#driver === null) missing = 'the driver'
+      this.fail('unreachable', `${missing} did not answer within ${REPAIR_WAIT_MS / 1000} s`)
+    })
+  }
+
+  #stopWaiting(): void {
+    if (this.#driver === null || this.#upstream === null || !this.#outbox.isOpen) return
+    this.#cancelWait?.()
+    this.#cancelWait = null
   }
 
   /** Looks at the idle limit and at the grant's expiry, whichever comes first, again and again. */
   #watch(): void {
-    const { clock, grant } = this.#setup
+    const { clock } = this.#setup
+    const { grant } = this.#opening
     const nowMs = clock.nowMs()
     const idleAtMs = this.#heardMs + SESSION_IDLE_MS
-    // Who computes is not idle, however long the pass takes.
-    if (nowMs >= idleAtMs && this.#inPass === null && this.#queue.rowCount === 0) {
+    // Who computes is not idle, however long the pass takes; rows that only wait are no sign of life.
+    if (nowMs >= idleAtMs && this.#inPass === null) {
       this.fail('expired', `nothing was heard of the session for ${SESSION_IDLE_MS / 1000} s`)
     } else if (nowMs >= grant.expiresAtMs) {
       this.fail('expired', 'the grant has expired; ask again to get a new one')

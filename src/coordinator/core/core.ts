@@ -15,16 +15,20 @@ import {
 } from '../../protocol/index.ts'
 import { assert, type ErrorBody, type PeerId, required, type SessionId, unreachable } from '../../shared/index.ts'
 import { type AdmitMessage, decideAdmission } from './admission.ts'
+import { repairChain } from './chainRepair.ts'
 import { kvPositionsFor } from './costs.ts'
 import {
+  CHAIN_REPAIR_MS,
   DROP_AFTER_MS,
   FAILURE_BACKOFF_MS,
+  GHOST_MS,
   GRANT_LIFE_MS,
   LOAD_STALL_MS,
   MISFIT_FACTOR,
   ORPHAN_MS,
   PEERS_MAX,
   PING_INTERVAL_MS,
+  RTT_UNKNOWN_MS,
   SUMMARY_INTERVAL_MS,
 } from './limits.ts'
 import { common, covers, isChoosable, newPeer, type PeerRecord, type Pledge, sameSpan, suspend, weightFormOf, withdraw } from './peers.ts'
@@ -70,11 +74,21 @@ export type CoreEffect =
   /** Tell the error, then close the socket; `disconnected` need not follow. */
   | { readonly kind: 'close'; readonly peerId: PeerId; readonly error: ErrorBody }
 
+interface PendingRepair {
+  readonly driver: PeerId
+  readonly requestId: string
+  readonly sessionId: SessionId
+  readonly lost: ReadonlySet<PeerId>
+  readonly untilMs: number
+}
+
 export class CoordinatorCore {
   readonly #options: CoreOptions
   readonly #peers = new Map<PeerId, PeerRecord>()
   readonly #plan: Plan
   readonly #sessions = new OpenSessions()
+  /** Broken sessions whose lost layers nobody serves yet. */
+  #repairs: PendingRepair[] = []
   #effects: CoreEffect[] = []
   #assignments = 0
   #summaryText = ''
@@ -106,6 +120,7 @@ export class CoordinatorCore {
       default:
         unreachable(event)
     }
+    this.#repairs = this.#repairs.filter((pending) => !this.#tryRepair(pending, nowMs))
     return this.#effects
   }
 
@@ -126,6 +141,7 @@ export class CoordinatorCore {
 
   #forget(peerId: PeerId, nowMs: number): void {
     if (!this.#peers.delete(peerId)) return
+    for (const driver of this.#sessions.driversOver(peerId)) if (this.#peers.has(driver)) this.#send(driver, { type: 'gone', peerId })
     this.#sessions.orphan(peerId, nowMs + ORPHAN_MS)
     this.#replan(nowMs)
   }
@@ -152,6 +168,8 @@ export class CoordinatorCore {
         return this.#pong(peer, message, nowMs)
       case 'admit':
         return this.#admit(peer, message, nowMs)
+      case 'repair':
+        return this.#repair(peer, message, nowMs)
       case 'ended':
         return this.#ended(peer, message, nowMs)
       case 'watch':
@@ -244,13 +262,15 @@ export class CoordinatorCore {
     const { models, stagesMin, rowEncoding, newSessionId } = this.#options
     const model = models.find(({ modelId }) => modelId === message.modelId)
     const peers = [...this.#peers.values()]
-    const decision = decideAdmission({ message, requester: peer.peerId, model, peers, sessions: this.#sessions, stagesMin, nowMs })
+    const rttMs = () => RTT_UNKNOWN_MS
+    const decision = decideAdmission({ message, requester: peer.peerId, model, peers, sessions: this.#sessions, stagesMin, rttMs, nowMs })
     const { requestId } = message
     if (decision.kind === 'refused') return this.#send(peer.peerId, { type: 'refused', requestId, ...decision.refusal })
     const { modelId, manifestHash } = required(model, `model ${message.modelId}`)
     const grant: Grant = {
       version: 1,
       sessionId: newSessionId(),
+      revision: 0,
       modelId,
       manifestHash,
       driver: peer.peerId,
@@ -261,15 +281,68 @@ export class CoordinatorCore {
       issuedAtMs: nowMs,
       expiresAtMs: nowMs + GRANT_LIFE_MS,
     }
-    this.#sessions.add(grant)
+    this.#grant(grant, requestId, nowMs)
+  }
+
+  /** Accounts for the grant, and has it signed and sent. */
+  #grant(grant: Grant, requestId: string, nowMs: number): void {
+    const stages = grant.stages.map(({ peerId, firstLayer, endLayer }) => ({ peerId, span: { firstLayer, endLayer } }))
+    const classes = stages.map(({ peerId }) => this.#peers.get(peerId)?.pledge?.numericClass ?? '')
+    this.#sessions.grant(grant, classes)
     this.#touch(grant, nowMs)
-    this.#effects.push({
-      kind: 'admit',
-      peerId: peer.peerId,
-      requestId,
+    this.#effects.push({ kind: 'admit', peerId: grant.driver, requestId, grant, chain: stages.map((stage) => this.#describe(stage)) })
+  }
+
+  #repair(peer: PeerRecord, { requestId, sessionId, lostPeerIds }: Extract<PeerMessage, { type: 'repair' }>, nowMs: number): void {
+    const grant = this.#sessions.get(sessionId)
+    if (grant === null || grant.driver !== peer.peerId) {
+      const message = 'the coordinator does not know this session any more; ask again'
+      return this.#send(peer.peerId, { type: 'refused', requestId, reason: 'unknown-session', message, retryAfterMs: null })
+    }
+    const lost = new Set(lostPeerIds.filter((peerId) => grant.stages.some((stage) => stage.peerId === peerId)))
+    for (const peerId of lost) this.#suspect(peerId, nowMs)
+    this.#repairs.push({ driver: peer.peerId, requestId, sessionId, lost, untilMs: nowMs + CHAIN_REPAIR_MS })
+  }
+
+  /** True when nothing is left to do for it. */
+  #tryRepair({ driver, requestId, sessionId, lost, untilMs }: PendingRepair, nowMs: number): boolean {
+    const { models, stagesMin } = this.#options
+    const grant = this.#sessions.get(sessionId)
+    if (grant === null || !this.#peers.has(driver)) return true
+    const model = required(
+      models.find(({ modelId }) => modelId === grant.modelId),
+      `model ${grant.modelId}`,
+    )
+    const stages = repairChain({
       grant,
-      chain: decision.stages.map((stage) => this.#describe(stage)),
+      numericClasses: this.#sessions.numericClasses(sessionId),
+      lostPeerIds: lost,
+      model,
+      peers: this.#peers.values(),
+      sessions: this.#sessions,
+      stagesMin,
+      rttMs: () => RTT_UNKNOWN_MS,
+      nowMs,
     })
+    if (stages !== null) {
+      this.#touch(grant, nowMs)
+      const placed = stages.map(({ peerId, span }) => ({ peerId, firstLayer: span.firstLayer, endLayer: span.endLayer }))
+      this.#grant({ ...grant, revision: grant.revision + 1, stages: placed, issuedAtMs: nowMs }, requestId, nowMs)
+      return true
+    }
+    if (nowMs < untilMs) return false
+    const message = `nobody has taken over the lost layers within ${CHAIN_REPAIR_MS / 1000} s; more tabs have to contribute`
+    this.#send(driver, { type: 'refused', requestId, reason: 'incomplete', message, retryAfterMs: null })
+    return true
+  }
+
+  /** Not chosen before it has answered a ping. */
+  #suspect(peerId: PeerId, nowMs: number): void {
+    const peer = this.#peers.get(peerId)
+    if (peer === undefined) return
+    if (peer.suspectSequence === null) peer.suspectSinceMs = nowMs
+    peer.suspectSequence = peer.pingSequence + 1
+    this.#ping(peer, nowMs)
   }
 
   #describe({ peerId, span }: PlacedStage) {
@@ -283,10 +356,7 @@ export class CoordinatorCore {
     this.#sessions.end(message.sessionId)
     this.#touch(grant, nowMs)
     const accused = grant.stages.find((stage) => stage.peerId === message.failedPeerId)
-    const suspect = accused === undefined ? undefined : this.#peers.get(accused.peerId)
-    if (suspect === undefined) return
-    suspect.suspectSequence = suspect.pingSequence + 1
-    this.#ping(suspect, nowMs)
+    if (accused !== undefined) this.#suspect(accused.peerId, nowMs)
   }
 
   /** Sessions came or went at these peers: their earlier reports say nothing any more. */
@@ -299,8 +369,10 @@ export class CoordinatorCore {
 
   #tick(nowMs: number): void {
     for (const peer of [...this.#peers.values()]) {
-      if (nowMs - peer.heardMs >= DROP_AFTER_MS) {
-        this.#close(peer.peerId, 'silent', `nothing was heard of this tab for ${DROP_AFTER_MS / 1000} s`)
+      const limitMs = peer.suspectSequence === null ? DROP_AFTER_MS : GHOST_MS
+      const silentMs = nowMs - (peer.suspectSequence === null ? peer.heardMs : peer.suspectSinceMs)
+      if (silentMs >= limitMs) {
+        this.#close(peer.peerId, 'silent', `nothing was heard of this tab for ${limitMs / 1000} s`)
         this.#forget(peer.peerId, nowMs)
       } else if (nowMs - peer.pingSentMs >= PING_INTERVAL_MS) this.#ping(peer, nowMs)
     }

@@ -9,6 +9,10 @@ export const SESSIONS_PER_REQUESTER_MAX = 4
 export const PING_INTERVAL_MS = 2_000
 /** Three pings unanswered: not chosen for new sessions. */
 export const AWAY_AFTER_MS = 6_000
+/** Who was reported lost by a session and answers no ping for this long is gone: it must not be chosen again, and its layers are needed. */
+export const GHOST_MS = 3_000
+/** How long a broken session waits for somebody who takes the lost layers: a spare may have to load them. */
+export const CHAIN_REPAIR_MS = 25_000
 /** A page that sleeps longer has lost its links too. */
 export const DROP_AFTER_MS = 30_000
 
@@ -47,3 +51,6 @@ export const REPORT_SETTLES_MS = 1_000
 export const SUMMARY_INTERVAL_MS = 500
 /** 500 volunteers make a summary of about 150 KB; a message may have 256 KB. */
 export const VOLUNTEERS_LISTED_MAX = 500
+
+/** Round trip assumed between peers that were never measured: tabs of one continent, so that far ones get tried too. */
+export const RTT_UNKNOWN_MS = 40

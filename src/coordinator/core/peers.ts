@@ -50,6 +50,8 @@ export interface PeerRecord {
   pingSentMs: number
   /** Not chosen before it has answered a ping of at least this sequence. */
   suspectSequence: number | null
+  /** When that ping was sent. */
+  suspectSinceMs: number
   report: { readonly kvPositionsFree: number; readonly atMs: number } | null
   /** Last grant, end of a session or change of span that touched this peer. */
   touchedMs: number
@@ -72,6 +74,7 @@ export function newPeer(peerId: PeerId, nowMs: number): PeerRecord {
     pingSequence: 0,
     pingSentMs: nowMs,
     suspectSequence: null,
+    suspectSinceMs: nowMs,
     report: null,
     touchedMs: nowMs,
     watching: false,
@@ -105,9 +108,14 @@ export function isPlaceable(peer: PeerRecord, nowMs: number): boolean {
   return peer.pledge !== null && peer.failures < FAILURES_MAX && nowMs >= peer.blockedUntilMs
 }
 
+/** Goes on with the sessions that it has, also while it is told to load other layers. */
+export function isThere(peer: PeerRecord, nowMs: number): boolean {
+  return peer.pledge !== null && peer.suspectSequence === null && nowMs - peer.heardMs < AWAY_AFTER_MS
+}
+
 /** May be chosen for a new session. */
 export function isChoosable(peer: PeerRecord, nowMs: number): boolean {
-  return peer.served !== null && peer.suspectSequence === null && nowMs - peer.heardMs < AWAY_AFTER_MS
+  return peer.served !== null && isThere(peer, nowMs)
 }
 
 export function capacityOf(peer: PeerRecord): Capacity {

@@ -5,7 +5,10 @@ import type { PeerId, SessionId } from '../../shared/index.ts'
 import { KV_BLOCK_POSITIONS } from './limits.ts'
 
 interface OpenSession {
+  /** The last one. */
   readonly grant: Grant
+  /** Of its stages, when it was issued: who rebuilds a KV cache should be alike. */
+  readonly numericClasses: readonly string[]
   /** Freed at this time, unless its requester comes back; null while the requester is connected. */
   orphanEndsMs: number | null
 }
@@ -17,12 +20,19 @@ export class OpenSessions {
     return this.#open.size
   }
 
-  add(grant: Grant): void {
-    this.#open.set(grant.sessionId, { grant, orphanEndsMs: null })
+  /** A new session, or another chain of one that is open. */
+  grant(grant: Grant, numericClasses: readonly string[]): void {
+    const known = this.#open.get(grant.sessionId)
+    this.#open.set(grant.sessionId, { grant, numericClasses, orphanEndsMs: known?.orphanEndsMs ?? null })
   }
 
   get(sessionId: SessionId): Grant | null {
     return this.#open.get(sessionId)?.grant ?? null
+  }
+
+  /** Of the stages of the session's grant. */
+  numericClasses(sessionId: SessionId): readonly string[] {
+    return this.#open.get(sessionId)?.numericClasses ?? []
   }
 
   end(sessionId: SessionId): void {
@@ -44,6 +54,12 @@ export class OpenSessions {
 
   adopt(driver: PeerId): void {
     for (const session of this.#open.values()) if (session.grant.driver === driver) session.orphanEndsMs = null
+  }
+
+  /** Who has chains over that peer. */
+  driversOver(peerId: PeerId): Set<PeerId> {
+    const over = [...this.#open.values()].filter(({ grant }) => grant.stages.some((stage) => stage.peerId === peerId))
+    return new Set(over.map(({ grant }) => grant.driver))
   }
 
   ofDriver(driver: PeerId): number {

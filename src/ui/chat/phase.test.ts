@@ -3,7 +3,16 @@ import type { AskProgress } from '../../peer/index.ts'
 import { fakeStage } from '../testing/fakeRuntime.ts'
 import { phaseInWords } from './phase.ts'
 
-const base: AskProgress = { phase: 'queued', promptDone: 32, promptTokens: 62, text: '', completionTokens: 5, route: [], lastLapMs: null }
+const base: AskProgress = {
+  phase: 'queued',
+  promptDone: 32,
+  promptTokens: 62,
+  text: '',
+  completionTokens: 5,
+  route: [],
+  lastLapMs: null,
+  repairs: [],
+}
 
 describe('phases in words', () => {
   it('says each phase, and counts what is known', () => {
@@ -15,5 +24,13 @@ describe('phases in words', () => {
     expect(phaseInWords({ ...base, phase: 'reading' })).toBe('Reading your prompt, 32 of 62 tokens')
     expect(phaseInWords({ ...base, phase: 'answering' })).toBe('Answering, 5 tokens')
     expect(phaseInWords({ ...base, phase: 'answering', lastLapMs: 42.4 })).toBe('Answering, 5 tokens, 42 ms a lap')
+  })
+
+  it('says that a lost tab is being replaced, and what that takes, until it is', () => {
+    const lost = { stageIndexes: [1], reason: 'stage-lost', message: 'gone', positions: 84, completionTokens: 5, lostMs: 1 }
+    const under = { ...lost, grantedMs: 2, openedMs: null, doneMs: null }
+    const progress = { ...base, phase: 'answering' as const }
+    expect(phaseInWords({ ...progress, repairs: [under] })).toBe('Repairing: a tab was lost, others compute 84 positions again')
+    expect(phaseInWords({ ...progress, repairs: [{ ...under, openedMs: 3, doneMs: 4 }] })).toBe('Answering, 5 tokens')
   })
 })

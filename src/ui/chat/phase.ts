@@ -6,6 +6,9 @@ import { formatCount, formatMs } from '../format.ts'
 /** Null: the question has not left this tab's runtime yet. */
 export function phaseInWords(progress: AskProgress | null): string {
   if (progress === null) return 'Sending'
+  const repair = progress.repairs.at(-1)
+  if (repair !== undefined && repair.doneMs === null)
+    return `Repairing: a tab was lost, others compute ${formatCount(repair.positions, 'position')} again`
   switch (progress.phase) {
     case 'queued':
       return 'Waiting for a place'

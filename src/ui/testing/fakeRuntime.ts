@@ -173,6 +173,7 @@ export class FakeRuntime implements PeerRuntime {
       completionTokens: 0,
       route: [],
       lastLapMs: null,
+      repairs: [],
     }
     const scripted = {
       request,
@@ -207,5 +208,6 @@ function answerOf(request: AskRequest, { text, route, promptTokens, completionTo
     tokensPerSecond: 18.4,
     stages: route,
     dataPath: 'webrtc',
+    repairs: [],
   }
 }

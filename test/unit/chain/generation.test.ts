@@ -2,6 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { REPAIR_WAIT_MS } from '../../../src/protocol/index.ts'
 import { type Chain, type GenerateRequest, generate, openEngineChain } from '../../../src/session/index.ts'
 import { FakeEngine, fakeConfig } from './fakeEngine.ts'
 import { World } from './world.ts'
@@ -170,6 +171,8 @@ describe('an answer over a chain', () => {
           })
           await world.run(Promise.all(runs))
           await world.settle()
+          // Who lost its driver waits for it.
+          world.clock.advance(REPAIR_WAIT_MS)
           expect(world.openSlots()).toBe(0)
           for (const { host } of world.stages) expect(host.work.sessionsOpen).toBe(0)
         },

@@ -5,6 +5,9 @@ import { type Frame, type Grant, type RowsFrame, SESSION_IDLE_MS, type SignedGra
 import { type ManifestHash, type PeerId, required, type TabswarmError } from '../../../src/shared/index.ts'
 import { DRIVER, peerId, type TestLink, World } from './world.ts'
 
+/** A session that nothing was truncated in. */
+const NEW = { epoch: 0, length: 1_000 }
+
 /** A driver made by hand, beside a chain of one stage. */
 interface Bench {
   readonly world: World
@@ -53,9 +56,9 @@ async function bench(change: Partial<Grant> = {}, from: PeerId = DRIVER): Promis
 /** A session that is open, with a window for its results. */
 async function opened(change: Partial<Grant> = {}): Promise<Bench> {
   const made = await bench(change)
-  made.link.sendFrame({ type: 'open', ...sessionOf(made.grant), grant: made.signed })
+  made.link.sendFrame({ type: 'open', ...sessionOf(made.grant), ...NEW, grant: made.signed })
   await made.world.settle()
-  made.link.sendFrame({ type: 'opened', ...sessionOf(made.grant), windowRows: WINDOW_ROWS })
+  made.link.sendFrame({ type: 'opened', ...sessionOf(made.grant), revision: 0, nextPosition: 0, windowRows: WINDOW_ROWS })
   await made.world.settle()
   expect(made.received.map(({ type }) => type)).toEqual(['open', 'opened'])
   expect(made.world.openSlots()).toBe(1)
@@ -67,7 +70,7 @@ function failures(frames: readonly Frame[]) {
 }
 
 async function openFails({ world, link, grant, signed, received }: Bench, reason: string, message: RegExp) {
-  link.sendFrame({ type: 'open', ...sessionOf(grant), grant: signed })
+  link.sendFrame({ type: 'open', ...sessionOf(grant), ...NEW, grant: signed })
   await world.settle()
   expect(failures(received)).toEqual([{ reason, message: expect.stringMatching(message) }])
   expect(world.openSlots()).toBe(0)
@@ -86,7 +89,7 @@ describe('a grant', () => {
     await openFails(made, 'bad-grant', /expired/)
     const control = await bench()
     control.world.clock.advance(control.grant.expiresAtMs - control.world.clock.nowMs() - 1)
-    control.link.sendFrame({ type: 'open', ...sessionOf(control.grant), grant: control.signed })
+    control.link.sendFrame({ type: 'open', ...sessionOf(control.grant), ...NEW, grant: control.signed })
     await control.world.settle()
     expect(control.world.openSlots()).toBe(1)
   })
@@ -123,7 +126,7 @@ describe('a grant', () => {
     const { world, grant, signed } = await opened()
     const stranger = world.connect(peerId(0xbad), peerId(1))
     const heard = listen(world, stranger)
-    stranger.sendFrame({ type: 'open', ...sessionOf(grant), grant: signed })
+    stranger.sendFrame({ type: 'open', ...sessionOf(grant), ...NEW, grant: signed })
     await world.settle()
     expect(failures(heard)).toEqual([{ reason: 'bad-grant', message: expect.stringMatching(/another driver/) }])
     expect(world.openSlots()).toBe(1)
@@ -183,10 +186,6 @@ describe('rows', () => {
 
   it('[S8] of an epoch that was never announced are refused', async () => {
     await rowsFail((grant) => rowsFrame(grant, 3, [1], { epoch: 1 }), /epoch 1; the session is in epoch 0/)
-  })
-
-  it('[S9] cannot be truncated to more than was computed', async () => {
-    await rowsFail((grant) => ({ type: 'truncate', ...sessionOf(grant), epoch: 1, length: 4 }), /truncate to 4; 3 positions/)
   })
 
   it('[S16] and no frame that a driver has no business to send', async () => {
@@ -294,6 +293,7 @@ describe('rows', () => {
     const events = (name: string) => ({
       onResults: () => heard.push(`${name} results`),
       onLap: () => undefined,
+      onRepair: () => undefined,
       onFailed: (error: TabswarmError) => heard.push(`${name} ${error.reason}`),
     })
     good.listen(events('good'))
@@ -355,7 +355,12 @@ describe('the end of a session', () => {
     const grant = world.grant()
     const chain = await world.open({ ...grant, expiresAtMs: world.clock.nowMs() + 30_000 })
     const failed: string[] = []
-    chain.listen({ onResults: () => undefined, onLap: () => undefined, onFailed: (error) => failed.push(error.reason) })
+    chain.listen({
+      onResults: () => undefined,
+      onLap: () => undefined,
+      onRepair: () => undefined,
+      onFailed: (error) => failed.push(error.reason),
+    })
     world.clock.advance(29_999)
     await world.settle()
     expect(failed).toEqual([])

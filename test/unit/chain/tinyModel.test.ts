@@ -58,6 +58,7 @@ async function swarm(cuts: readonly number[], rowEncoding: RowEncoding) {
   }
   const grant: Grant = {
     version: 1,
+    revision: 0,
     sessionId: toHex(globalThis.crypto.getRandomValues(new Uint8Array(16))) as SessionId,
     modelId: 'llama' as ModelId,
     manifestHash,
@@ -71,7 +72,7 @@ async function swarm(cuts: readonly number[], rowEncoding: RowEncoding) {
   }
   const router = new LinkRouter({ dial: dialFrom(driver), clock })
   const signedGrant = await signGrant(grant, coordinator)
-  const chain = await openLinkChain({ router, grant, signedGrant, vocabularySize: config.vocabularySize, clock })
+  const chain = await openLinkChain({ router, grant, signedGrant, repair: null, vocabularySize: config.vocabularySize, clock })
   return { peers, grant, chain }
 }
 

@@ -73,6 +73,11 @@ export class TestLink implements Link {
     return { atA, atB }
   }
 
+  /** Whether what the other end says is lost, by pairs of peers. */
+  isMuted(pairs: ReadonlySet<string>): boolean {
+    return pairs.has(`${this.peerId} ${this.#other?.peerId}`)
+  }
+
   get isClosed(): boolean {
     return this.#closed
   }
@@ -115,10 +120,20 @@ export class TestLink implements Link {
   }
 }
 
+type Repair = NonNullable<Parameters<typeof openLinkChain>[0]['repair']>
+
 export interface Stage {
   readonly id: PeerId
   readonly engine: FakeEngine
   readonly host: StageHost
+}
+
+export interface WorldOptions {
+  /** Which of so many waiting frames is delivered next. */
+  readonly pick?: (count: number) => number
+  readonly positionsMax?: number
+  /** Of each stage's activation log. */
+  readonly logBytesMax?: number
 }
 
 export class World {
@@ -131,11 +146,14 @@ export class World {
   #sessionNumber = 1
   /** Changes frames on their way. */
   tamper: (frame: Frame) => Frame = (frame) => frame
+  /** A frame has arrived. */
+  onDelivered: () => void = () => undefined
   readonly #silent = new Set<PeerId>()
+  readonly #muted = new Set<string>()
   /** Peers that cannot be reached. */
   readonly unreachable = new Set<PeerId>()
 
-  constructor(stageCount: number, options: { readonly pick?: (count: number) => number; readonly positionsMax?: number } = {}) {
+  constructor(stageCount: number, options: WorldOptions = {}) {
     let turn = 0
     this.#pick = options.pick ?? (() => turn++)
     this.clock.advance(NOW_MS)
@@ -144,7 +162,16 @@ export class World {
       const id = peerId(index + 1)
       const engine = new FakeEngine(options.positionsMax)
       const dial = (to: PeerId) => this.dial(id, to)
-      const host = new StageHost({ peerId: id, engine, dial, clock: this.clock, coordinatorKey: COORDINATOR_KEY, verify, sha256 })
+      const host = new StageHost({
+        peerId: id,
+        engine,
+        dial,
+        clock: this.clock,
+        coordinatorKey: COORDINATOR_KEY,
+        verify,
+        sha256,
+        ...(options.logBytesMax === undefined ? {} : { logBytesMax: options.logBytesMax }),
+      })
       host.serve({ manifestHash: MANIFEST, span: { firstLayer: 0, endLayer: fakeConfig.layerCount }, config: fakeConfig })
       return { id, engine, host }
     })
@@ -179,6 +206,7 @@ export class World {
     const cut = (index: number) => Math.round((index * fakeConfig.layerCount) / count)
     return {
       version: 1,
+      revision: 0,
       sessionId: (this.#sessionNumber++).toString(16).padStart(32, '0') as SessionId,
       modelId: 'fake' as ModelId,
       manifestHash: MANIFEST,
@@ -197,14 +225,36 @@ export class World {
     }
   }
 
+  /** The peer is gone: its links end, nobody reaches it any more. */
+  kill(peer: PeerId): void {
+    this.unreachable.add(peer)
+    for (const { from, to, atFrom } of this.links) if (from === peer || to === peer) atFrom.close({ reason: 'lost', detail: 'gone' })
+  }
+
+  /** Nothing that the peer says arrives any more, nor does it hear anything; its links stay. */
+  mute(peer: PeerId): void {
+    this.addSilent(peer)
+    for (const { from, to } of this.links) if (from === peer || to === peer) this.muteLink(from, to)
+  }
+
+  /** Frames between the two are lost. */
+  muteLink(a: PeerId, b: PeerId): void {
+    this.#muted.add(`${a} ${b}`).add(`${b} ${a}`)
+  }
+
   sign(grant: Grant): Promise<SignedGrant> {
     return signGrant(grant, coordinatorSigner)
   }
 
   async open(grant: Grant, signal?: AbortSignal): Promise<Chain> {
+    return this.run(this.opening(grant, null, signal))
+  }
+
+  /** The same, for who delivers frames itself. */
+  async opening(grant: Grant, repair: Repair | null, signal?: AbortSignal): Promise<Chain> {
     const signedGrant = await this.sign(grant)
-    const options = { router: this.router, grant, signedGrant, vocabularySize: fakeConfig.vocabularySize, clock: this.clock }
-    return this.run(openLinkChain(signal === undefined ? options : { ...options, signal }))
+    const options = { router: this.router, grant, signedGrant, repair, vocabularySize: fakeConfig.vocabularySize, clock: this.clock }
+    return openLinkChain(signal === undefined ? options : { ...options, signal })
   }
 
   post(to: TestLink, bytes: Uint8Array, urgent: boolean): void {
@@ -233,7 +283,9 @@ export class World {
     const frame = lane?.frames.shift()
     if (lane === undefined || frame === undefined) return false
     const decoded = decodeFrame(frame.bytes)
+    if (lane.to.isMuted(this.#muted)) return true
     lane.to.deliver(decoded.ok ? encodeFrame(this.tamper(decoded.value)) : frame.bytes)
+    this.onDelivered()
     return true
   }
 
@@ -253,6 +305,27 @@ export class World {
       if (this.deliverOne()) quiet = -1
     }
     if (!done) throw new Error('nothing moves any more, and the promise is still pending')
+    await settled
+    return promise
+  }
+
+  /** The same, with time passing whenever everything is quiet. */
+  async runInTime<Value>(promise: Promise<Value>, secondsMax = 60): Promise<Value> {
+    let done = false
+    const settled = promise.then(
+      () => {
+        done = true
+      },
+      () => {
+        done = true
+      },
+    )
+    const endMs = this.clock.nowMs() + 1_000 * secondsMax
+    while (!done && this.clock.nowMs() < endMs) {
+      await this.settle()
+      if (!done) this.clock.advance(50)
+    }
+    if (!done) throw new Error(`still pending after ${secondsMax} s`)
     await settled
     return promise
   }

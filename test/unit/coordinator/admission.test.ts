@@ -9,6 +9,7 @@ describe('admission', () => {
     const world = servedWorld()
     expect(world.admit(9, 100, 28)).toEqual({
       version: 1,
+      revision: 0,
       sessionId: expect.stringMatching(/^[0-9a-f]{32}$/),
       modelId: MODEL.modelId,
       manifestHash: MODEL.manifestHash,

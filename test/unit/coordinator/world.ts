@@ -71,6 +71,8 @@ export class World {
   readonly grants = new Map<SessionId, Grant>()
   readonly refusals: Refused[] = []
   readonly summaries: PeerId[] = []
+  /** Who was told that whom is gone. */
+  readonly gone: [driver: PeerId, peer: PeerId][] = []
   nowMs = 1_000
   #sessions = 0
   #requests = 0
@@ -103,7 +105,7 @@ export class World {
     return this.tabs.get(peerId(index)) ?? this.connect(index)
   }
 
-  pledge(index: number, memoryBytes = WHOLE_BYTES, macsPerSecond = 1_000, kernelVersion = 'k1'): Tab {
+  pledge(index: number, memoryBytes = WHOLE_BYTES, macsPerSecond = 1_000, kernelVersion = 'k1', numericClass = 'c'): Tab {
     const tab = this.tab(index)
     Object.assign(tab, { pledgeBytes: memoryBytes, order: null, served: null })
     this.say(index, {
@@ -111,7 +113,7 @@ export class World {
       memoryBytes,
       engine: 'webgpu',
       adapter: `GPU ${index}`,
-      numericClass: 'c',
+      numericClass,
       kernelVersion,
       macsPerSecond,
     })
@@ -190,6 +192,18 @@ export class World {
     return grant
   }
 
+  /** Asks for another chain; the session's grant by now is in `grants`. */
+  repair({ sessionId, driver, revision }: Grant, ...lost: number[]): void {
+    const message = {
+      type: 'repair',
+      requestId: `request ${this.#requests++}`,
+      sessionId,
+      revision,
+      lostPeerIds: lost.map(peerId),
+    } as const
+    this.feed({ kind: 'message', peerId: driver, message })
+  }
+
   end(grant: Grant, failedPeerId: PeerId | null = null): void {
     this.grants.delete(grant.sessionId)
     const outcome = failedPeerId === null ? 'finished' : 'failed'
@@ -220,6 +234,7 @@ export class World {
     if (message.type === 'ping') this.#pings.set(peer, message.sequence)
     else if (message.type === 'refused') this.refusals.push(message)
     else if (message.type === 'network') this.summaries.push(peer)
+    else if (message.type === 'gone') this.gone.push([peer, message.peerId])
     else if (message.type === 'assign') {
       this.assignments.push({ peerId: peer, assignment: message, atMs: this.nowMs })
       if (tab === undefined) throw new Error(`an order to ${peer}, who is not there`)

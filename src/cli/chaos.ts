@@ -1,0 +1,91 @@
+/**
+ * `tabswarm chaos`: answers by real tabs that are closed, crashed, frozen, cut off or robbed of their GPU in mid-answer, compared token by
+ * token with the same answers undisturbed. Ends with code 1 if any differs.
+ */
+
+import type { Command } from 'commander'
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import type { EngineChoice } from '../peer/index.ts'
+import { planChaos } from './chaosPlan.ts'
+import { ChaosSwarm, type Recovery } from './chaosSwarm.ts'
+import { printJson, printLine, printNote, progressPrinter, UsageError, wholeNumber } from './output.ts'
+import { parseEngine } from './serve.ts'
+
+interface ChaosOptions {
+  readonly tabs: number
+  readonly stages?: number
+  readonly kills: number
+  readonly seed: number
+  readonly model: string
+  readonly engine: EngineChoice
+  readonly maxTokens: number
+  readonly json: boolean
+}
+
+export function registerChaosCommand(program: Command): void {
+  program
+    .command('chaos')
+    .description('kill tabs in mid-answer and compare the answers with undisturbed ones')
+    .option('--tabs <n>', 'volunteer tabs', wholeNumber('--tabs', 2, 16), 4)
+    .option('--stages <n>', 'stages of a chain (default: half of the tabs)', wholeNumber('--stages', 1, 8))
+    .option('--kills <n>', 'in all', wholeNumber('--kills', 1, 1_000), 10)
+    .option('--seed <n>', 'of what is killed, how and when', wholeNumber('--seed', 0, 2 ** 31 - 1), 1)
+    .option('--model <id|file|url>', 'the model to serve', 'default')
+    .option('--engine <engine>', 'engine of the tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
+    .option('--max-tokens <n>', 'of each answer', wholeNumber('--max-tokens', 4, 1_000), 40)
+    .option('--json', 'one JSON object on stdout', false)
+    .action(chaos)
+}
+
+async function chaos(options: ChaosOptions): Promise<void> {
+  const { tabs, kills, seed, engine, maxTokens } = options
+  const stages = options.stages ?? Math.max(1, Math.floor(tabs / 2))
+  if (stages >= tabs) throw new UsageError(`--stages ${stages} of ${tabs} tabs leave nobody to take a lost one's place`)
+  const { resolveModel } = await import('../node/index.ts')
+  const model = await resolveModel(options.model, progressPrinter('model'))
+  const rounds = planChaos({ stages, maxTokens, kinds: engine === 'wasm' ? 'without-gpu' : 'all', random: xoroshiro128plus(seed) })
+  const swarm = await ChaosSwarm.open({ model, tabs, stages, engine, maxTokens })
+  const recoveries: Recovery[] = []
+  let [done, differences, withoutEffect] = [0, 0, 0]
+  try {
+    for (const round of rounds) {
+      const outcome = await swarm.play({ ...round, kills: round.kills.slice(0, kills - done) })
+      done += outcome.kills
+      recoveries.push(...outcome.recoveries)
+      withoutEffect += outcome.withoutEffect
+      if (!outcome.isSame) differences++
+      printNote(`${done} of ${kills} kills: ${outcome.note}`)
+      if (done >= kills) break
+    }
+  } finally {
+    await swarm.close()
+  }
+  const medianRecoveryMs = median(recoveries.map(({ ms }) => ms))
+  const { prefillTokensPerSecond } = swarm
+  const sums = { kills: done, differences, withoutEffect, medianRecoveryMs }
+  if (options.json) printJson({ ...sums, recoveries, prefillTokensPerSecond })
+  else printTable(recoveries, sums)
+  if (differences > 0) process.exitCode = 1
+}
+
+interface Sums {
+  readonly kills: number
+  readonly differences: number
+  readonly withoutEffect: number
+  readonly medianRecoveryMs: number | null
+}
+
+function printTable(recoveries: readonly Recovery[], { kills, differences, withoutEffect, medianRecoveryMs }: Sums): void {
+  printLine('kind     at token  replayed  noticed  replaced  connected  replayed in  in all, ms')
+  for (const { kind, atToken, replayedPositions, detectMs, loadMs, reconnectMs, replayMs, ms } of recoveries) {
+    const times = [detectMs, loadMs, reconnectMs, replayMs, ms].map((value) => value.toFixed(0).padStart(8)).join('  ')
+    printLine(`${kind.padEnd(8)} ${String(atToken).padStart(8)}  ${String(replayedPositions).padStart(8)} ${times}`)
+  }
+  const median = medianRecoveryMs?.toFixed(0) ?? '–'
+  printLine(`${kills} kills, ${differences} differences, ${withoutEffect} without effect, median recovery ${median} ms`)
+}
+
+function median(values: readonly number[]): number | null {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[sorted.length >> 1] ?? null
+}

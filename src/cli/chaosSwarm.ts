@@ -1,0 +1,281 @@
+/** The swarm that `chaos` harms: a coordinator, volunteer tabs, a requester, and the answers that nobody disturbed. */
+
+import type { Browser } from 'playwright-core'
+import type { Answer, AnswerRepair, AskProgress, AskRequest, EngineChoice } from '../peer/index.ts'
+import { TabswarmError } from '../shared/index.ts'
+import type { Kill, KillKind, Round } from './chaosPlan.ts'
+import { printNote } from './output.ts'
+
+export interface Recovery {
+  readonly kind: KillKind
+  /** Tokens that had come. */
+  readonly atToken: number
+  /** Positions that the whole chain had computed: what was computed anew at the lost stage. */
+  readonly replayedPositions: number
+  /** From the kill until the driver knew, */
+  readonly detectMs: number
+  /** from then until the coordinator named other stages (a spare may have had to load), */
+  readonly loadMs: number
+  /** until all of them had answered, */
+  readonly reconnectMs: number
+  /** and until the next results came. */
+  readonly replayMs: number
+  readonly ms: number
+}
+
+export interface RoundOutcome {
+  /** Those that came before the answer's end. */
+  readonly kills: number
+  /** Of these, that no repair followed. */
+  readonly withoutEffect: number
+  readonly recoveries: readonly Recovery[]
+  readonly isSame: boolean
+  readonly note: string
+}
+
+export interface ChaosSwarmOptions {
+  readonly model: Awaited<ReturnType<typeof import('../node/index.ts')['resolveModel']>>
+  readonly tabs: number
+  readonly stages: number
+  readonly engine: EngineChoice
+  readonly maxTokens: number
+}
+
+const SERVING_TIMEOUT_MS = 300_000
+/** An answer that takes longer than this is stuck. */
+const ANSWER_TIMEOUT_MS = 300_000
+
+const PROMPTS = [
+  'Write a short story about a lighthouse keeper who finds a message in a bottle.',
+  `Summarize in three sentences. ${'The ferry between the two islands runs every hour from six in the morning until nine at night. In winter the last two trips are left out. Bicycles travel free of charge, cars pay by their length, and dogs must be kept on a leash. '.repeat(2)}`,
+  'Explain to a child why the sky is blue and why sunsets are red.',
+]
+
+/** Lets the page break its own connections, or lose everything that it sends and receives while they stay open. */
+const HARMFUL = `{
+  let isCut = false
+  globalThis.cutOff = () => {
+    isCut = true
+  }
+  const guard = (channel) => {
+    const { send } = channel
+    channel.send = (data) => {
+      if (!isCut) send.call(channel, data)
+    }
+    // Before any listener of the page.
+    channel.addEventListener('message', (event) => {
+      if (isCut) event.stopImmediatePropagation()
+    })
+    return channel
+  }
+  const connections = new Set()
+  globalThis.breakConnections = () => connections.forEach((connection) => connection.close())
+  globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...options) {
+      super(...options)
+      connections.add(this)
+      this.addEventListener('datachannel', ({ channel }) => guard(channel))
+    }
+    createDataChannel(...options) {
+      return guard(super.createDataChannel(...options))
+    }
+  }
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(...options) {
+      super(...options)
+      guard(this)
+    }
+  }
+}`
+
+type Node = typeof import('../node/index.ts')
+type VolunteerTab = Awaited<ReturnType<Node['openVolunteerTab']>>
+type RequesterTab = Awaited<ReturnType<Node['openRequesterTab']>>
+
+interface DoneKill extends Kill {
+  /** By the clock that pages have too. */
+  readonly atMs: number
+}
+
+export class ChaosSwarm {
+  readonly #options: ChaosSwarmOptions
+  readonly #browser: Browser
+  readonly #requester: RequesterTab
+  readonly #openTab: () => Promise<VolunteerTab>
+  readonly #closeCoordinator: () => Promise<void>
+  readonly #tabs = new Set<VolunteerTab>()
+  readonly #references = new Map<string, readonly number[]>()
+  readonly #prefillRates: number[] = []
+
+  private constructor(
+    options: ChaosSwarmOptions,
+    parts: {
+      readonly browser: Browser
+      readonly requester: RequesterTab
+      readonly openTab: () => Promise<VolunteerTab>
+      readonly closeCoordinator: () => Promise<void>
+    },
+  ) {
+    this.#options = options
+    this.#browser = parts.browser
+    this.#requester = parts.requester
+    this.#openTab = parts.openTab
+    this.#closeCoordinator = parts.closeCoordinator
+  }
+
+  static async open(options: ChaosSwarmOptions): Promise<ChaosSwarm> {
+    const { model, tabs, stages, engine, maxTokens } = options
+    const { createServer, smallestPledgeBytes } = await import('../server.ts')
+    const node = await import('../node/index.ts')
+    const { manifest } = model.hashedManifest
+    const webRoot = await node.ensureWebApp(printNote)
+    // Room for two answers, so that a session that waits for its end does not keep the next one out.
+    const positions = 2 * (512 + maxTokens)
+    const megabytes = (form: 'blocks' | 'unpacked') => Math.ceil(smallestPledgeBytes(manifest, stages, positions, form) / 1e6)
+    const pledge = { engine, pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('unpacked') }
+    const coordinator = await createServer({ host: '127.0.0.1', port: 0, models: [model], minStages: stages, webRoot })
+    const browser = await node.launchChromium()
+    const tab = { url: coordinator.url, latencyMs: 0, initScript: HARMFUL }
+    const requester = await node.openRequesterTab(browser, tab)
+    const openTab = () => node.openVolunteerTab(browser, { ...tab, ...pledge })
+    const swarm = new ChaosSwarm(options, { browser, requester, openTab, closeCoordinator: () => coordinator.close() })
+    printNote(`opening ${tabs} volunteer tabs for chains of ${stages}`)
+    await swarm.#fill()
+    return swarm
+  }
+
+  /** Median over the undisturbed answers; null before the first. */
+  get prefillTokensPerSecond(): number | null {
+    const sorted = [...this.#prefillRates].sort((a, b) => a - b)
+    return sorted[sorted.length >> 1] ?? null
+  }
+
+  /** One disturbed answer; then the swarm is whole again. */
+  async play(round: Round): Promise<RoundOutcome> {
+    const expected = await this.#reference(round)
+    const pending = [...round.kills]
+    const done: DoneKill[] = []
+    let killing: Promise<void> = Promise.resolve()
+    const onProgress = (progress: AskProgress) => {
+      const next = pending[0]
+      if (next === undefined) return
+      const isDue = progress.completionTokens >= next.atToken && (progress.completionTokens > 0 || progress.phase === 'reading')
+      if (!isDue) return
+      pending.shift()
+      killing = killing.then(async () => void done.push(await this.#kill({ ...next, atToken: progress.completionTokens }, progress)))
+    }
+    const answer = await this.#ask(round, onProgress)
+    await killing
+    const isSame = expected.length === answer.completionTokenIds.length && expected.every((id, at) => id === answer.completionTokenIds[at])
+    const recoveries = recoveriesOf(done, answer.repairs)
+    await this.#fill()
+    const note = `${done.map(({ kind, atToken }) => `${kind} at ${atToken}`).join(', ') || 'none in time'}: ${isSame ? 'the same answer' : 'ANOTHER ANSWER'}`
+    return { kills: done.length, withoutEffect: done.length - recoveries.length, recoveries, isSame, note }
+  }
+
+  async close(): Promise<void> {
+    await this.#browser.close()
+    await this.#closeCoordinator()
+  }
+
+  async #reference(round: Round): Promise<readonly number[]> {
+    const key = `${round.prompt} ${round.samplingSeed}`
+    const known = this.#references.get(key)
+    if (known !== undefined) return known
+    const answer = await this.#ask(round, () => undefined)
+    this.#references.set(key, answer.completionTokenIds)
+    if (answer.timeToFirstTokenMs !== null) this.#prefillRates.push((1_000 * answer.promptTokenIds.length) / answer.timeToFirstTokenMs)
+    return answer.completionTokenIds
+  }
+
+  async #ask({ prompt, samplingSeed }: Round, onProgress: (progress: AskProgress) => void): Promise<Answer> {
+    const { model, maxTokens } = this.#options
+    const request: AskRequest = {
+      modelId: model.hashedManifest.manifest.id,
+      prompt: { kind: 'messages', messages: [{ role: 'user', content: PROMPTS[prompt] ?? '' }] },
+      maxTokens,
+      sampling: { temperature: samplingSeed === null ? 0 : 0.8, topP: 0.95, topK: 0, minP: 0, seed: samplingSeed ?? 0, stop: [] },
+    }
+    const late = AbortSignal.timeout(ANSWER_TIMEOUT_MS)
+    const answer = await this.#requester.ask(request, onProgress, late)
+    if (late.aborted) throw new TabswarmError('stuck', `an answer took longer than ${ANSWER_TIMEOUT_MS / 1000} s`)
+    return answer
+  }
+
+  async #kill(kill: Kill, { route }: AskProgress): Promise<DoneKill> {
+    const victim = await this.#tabOf(route[Math.min(kill.stageIndex, route.length - 1)]?.peerId)
+    const atMs = performance.timeOrigin + performance.now()
+    if (kill.kind === 'gpu') {
+      const session = await this.#browser.newBrowserCDPSession()
+      // Chromium says nothing when it has done so.
+      session.send('Browser.crashGpuProcess').catch(() => undefined)
+    } else if (victim !== null) {
+      await harm(kill.kind, victim)
+      if (kill.kind !== 'links') this.#tabs.delete(victim)
+    }
+    return { ...kill, atMs }
+  }
+
+  async #tabOf(peerId: string | undefined): Promise<VolunteerTab | null> {
+    for (const tab of this.#tabs) if ((await tab.peerId()) === peerId) return tab
+    return null
+  }
+
+  /** As many tabs as there should be, all serving. */
+  async #fill(): Promise<void> {
+    while (this.#tabs.size < this.#options.tabs) this.#tabs.add(await this.#openTab())
+    await Promise.all([...this.#tabs].map((tab) => tab.serving(SERVING_TIMEOUT_MS)))
+  }
+}
+
+async function harm(kind: Exclude<KillKind, 'gpu'>, { page, close }: VolunteerTab): Promise<void> {
+  switch (kind) {
+    case 'close':
+      return close()
+    case 'crash': {
+      const session = await page.context().newCDPSession(page)
+      // The page is gone before it can answer.
+      session.send('Page.crash').catch(() => undefined)
+      return
+    }
+    case 'freeze': {
+      const session = await page.context().newCDPSession(page)
+      await session.send('Debugger.enable')
+      await session.send('Debugger.pause')
+      return
+    }
+    case 'cut':
+      return call(page, 'cutOff')
+    case 'links':
+      return call(page, 'breakConnections')
+  }
+}
+
+/** One of the functions of HARMFUL. */
+function call(page: VolunteerTab['page'], name: string): Promise<void> {
+  return page.evaluate((own) => {
+    const harmful: unknown = Reflect.get(globalThis, own)
+    if (typeof harmful === 'function') harmful()
+  }, name)
+}
+
+/** Each repair belongs to the last kill before it. */
+function recoveriesOf(kills: readonly DoneKill[], repairs: readonly AnswerRepair[]): Recovery[] {
+  const ended = repairs.filter(({ doneMs }) => doneMs !== null)
+  return kills.flatMap((kill, index) => {
+    const nextMs = kills[index + 1]?.atMs ?? Number.POSITIVE_INFINITY
+    const own = ended.filter(({ lostMs }) => lostMs >= kill.atMs && lostMs < nextMs)
+    const [first] = own
+    const last = own.at(-1)
+    if (first === undefined || last === undefined) return []
+    const { lostMs, positions } = first
+    const [grantedMs, openedMs, doneMs] = [last.grantedMs ?? lostMs, last.openedMs ?? lostMs, last.doneMs ?? lostMs]
+    const times = {
+      detectMs: lostMs - kill.atMs,
+      loadMs: grantedMs - lostMs,
+      reconnectMs: openedMs - grantedMs,
+      replayMs: doneMs - openedMs,
+    }
+    return [{ kind: kill.kind, atToken: kill.atToken, replayedPositions: positions, ...times, ms: doneMs - kill.atMs }]
+  })
+}

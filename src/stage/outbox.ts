@@ -1,0 +1,124 @@
+/**
+ * Outbox: what one session sends downstream, and how far it got. Everything sent is logged; after a repair the next stage says which
+ * position it wants, and the log is sent again from there. It may lie ahead of the log, when this stage computes anew what
+ * another one had sent: such rows are logged and not sent.
+ */
+
+import type { Grant, OpenedFrame } from '../protocol/index.ts'
+import type { SegmentOutput } from '../worker/engine.ts'
+import type { ActivationLog, LoggedRow } from './activationLog.ts'
+import { outputRows, type PassRows, resultsFrames, rowsFrames } from './outputFrames.ts'
+import type { PeerLink } from './peerLinks.ts'
+
+export interface OutboxOptions {
+  readonly log: ActivationLog
+  readonly width: number
+}
+
+export class Outbox {
+  readonly #log: ActivationLog
+  readonly #width: number
+  #grant: Grant
+  #isLast: boolean
+  #link: PeerLink | null = null
+  #isOpen = false
+  /** The next position to send. */
+  #position = 0
+  #sendableRows = 0
+  #sentRows = 0
+  #bytesSent = 0
+
+  constructor(grant: Grant, isLast: boolean, { log, width }: OutboxOptions) {
+    this.#grant = grant
+    this.#isLast = isLast
+    this.#log = log
+    this.#width = width
+  }
+
+  /** Null before it is there, and after it was lost. */
+  get link(): PeerLink | null {
+    return this.#link
+  }
+
+  /** Whether the downstream has said what it wants. */
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** Bytes of frames sent downstream in this session. */
+  get bytesSent(): number {
+    return this.#bytesSent
+  }
+
+  /** Rows from `firstPosition` that a pass may give: those that need not be sent, and those that there is room for. */
+  rowsMax(firstPosition: number): number {
+    if (!this.#isOpen || this.#position < this.#log.length) return 0
+    return Math.max(0, this.#position - firstPosition) + this.#sendableRows - this.#sentRows
+  }
+
+  /** Of the rows' results those that the driver has not got. */
+  resultCountOf(rows: PassRows): number {
+    if (!this.#isLast) return rows.resultCount
+    return Math.min(rows.resultCount, Math.max(0, rows.firstPosition + rows.rowCount - this.#position))
+  }
+
+  /** Another chain: whoever is next has to say anew what it wants. */
+  reset(grant: Grant, isLast: boolean): void {
+    this.#grant = grant
+    this.#isLast = isLast
+    this.unlink()
+  }
+
+  unlink(): void {
+    this.#link = null
+    this.#isOpen = false
+  }
+
+  /** Asks the downstream to open the session, in the sender's epoch. */
+  connect(link: PeerLink, open: Parameters<PeerLink['send']>[0]): void {
+    this.#link = link
+    this.#isOpen = false
+    this.#bytesSent += link.send(open)
+  }
+
+  /** Where the downstream goes on; sends what it has missed. */
+  opened({ nextPosition, windowRows }: OpenedFrame, epoch: number): void {
+    this.#isOpen = true
+    this.#position = nextPosition
+    this.#sentRows = 0
+    this.#sendableRows = windowRows
+    this.#resend(epoch)
+  }
+
+  raise(windowRows: number, epoch: number): void {
+    this.#sendableRows = Math.max(this.#sendableRows, windowRows)
+    this.#resend(epoch)
+  }
+
+  /** Logs what a pass gave for `part`, its first `rowCount` rows, and sends what the downstream has not. */
+  add(part: PassRows, output: SegmentOutput, rowCount: number): void {
+    const rows = outputRows(this.#grant, this.#width, part, output).slice(0, rowCount)
+    for (const row of rows) this.#log.append(row)
+    const skipped = Math.min(rows.length, Math.max(0, this.#position - part.firstPosition))
+    this.#send(part.firstPosition + skipped, rows.slice(skipped), part.epoch)
+  }
+
+  /** Positions ≥ `length` are forgotten, here and downstream. */
+  truncate(length: number): void {
+    this.#log.truncate(Math.min(length, this.#log.length))
+    this.#position = Math.min(this.#position, length)
+  }
+
+  #resend(epoch: number): void {
+    const end = Math.min(this.#log.length, this.#position + this.#sendableRows - this.#sentRows)
+    if (this.#position < end) this.#send(this.#position, this.#log.rows(this.#position, end), epoch)
+  }
+
+  #send(firstPosition: number, rows: readonly LoggedRow[], epoch: number): void {
+    const toSend = { epoch, firstPosition, rows }
+    const frames = this.#isLast ? resultsFrames(this.#grant, toSend) : rowsFrames(this.#grant, toSend)
+    for (const frame of frames) this.#bytesSent += this.#link?.send(frame) ?? 0
+    this.#position = Math.max(this.#position, firstPosition + rows.length)
+    this.#sentRows += rows.length
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * Truncations: what was forgotten when. Each one raises the session's epoch; rows of an older epoch that are still on their way count
+ * up to the least length since, for what lies before it was never taken back.
+ */
+
+import { assert } from '../shared/index.ts'
+
+export class Truncations {
+  /** Rising in epoch and length: a longer one says nothing more once a shorter one has come. */
+  readonly #known: { readonly epoch: number; readonly length: number }[] = []
+  #epoch: number
+  #length: number
+
+  /** As the session's `open` says. */
+  constructor(epoch: number, length: number) {
+    this.#epoch = epoch
+    this.#length = length
+  }
+
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** Positions that somebody who may have missed any truncation since the last `open` may keep. */
+  get length(): number {
+    return this.#length
+  }
+
+  /** A new `open` tells of all that its receiver may have missed before. */
+  reopen(length: number): void {
+    this.#length = length
+  }
+
+  /** False when it is known. */
+  add(epoch: number, length: number): boolean {
+    if (epoch <= this.#epoch) return false
+    this.#epoch = epoch
+    this.#length = Math.min(this.#length, length)
+    while ((this.#known.at(-1)?.length ?? -1) >= length) this.#known.pop()
+    this.#known.push({ epoch, length })
+    return true
+  }
+
+  /** Positions that rows of `epoch` may still bring. */
+  lengthSince(epoch: number): number {
+    assert(epoch <= this.#epoch, `epoch ${epoch} of ${this.#epoch}`)
+    return this.#known.find((truncation) => truncation.epoch > epoch)?.length ?? Number.POSITIVE_INFINITY
+  }
+}

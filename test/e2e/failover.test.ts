@@ -1,0 +1,31 @@
+/** Real tabs are lost in mid-answer, each in another way, and the answer is the one that nobody disturbed. */
+
+import { afterEach, describe, expect, it } from 'vitest'
+import { ChaosSwarm } from '../../src/cli/chaosSwarm.ts'
+import { resolveModel } from '../../src/node/index.ts'
+
+let swarm: ChaosSwarm | null = null
+afterEach(async () => {
+  await swarm?.close()
+  swarm = null
+})
+
+describe('an answer that loses tabs', () => {
+  it('is the same without a GPU, when one is closed while the prompt is read and another freezes later', async () => {
+    const model = await resolveModel('default')
+    swarm = await ChaosSwarm.open({ model, tabs: 4, stages: 2, engine: 'wasm', maxTokens: 24 })
+    const kills = [
+      { kind: 'close', atToken: 0, stageIndex: 1 },
+      { kind: 'freeze', atToken: 12, stageIndex: 0 },
+    ] as const
+    const outcome = await swarm.play({ prompt: 1, samplingSeed: 3, kills })
+    expect(outcome).toMatchObject({ kills: 2, withoutEffect: 0, isSame: true })
+  })
+
+  it('is the same on WebGPU, when the only tab crashes and another one has to take all layers', async () => {
+    const model = await resolveModel('default')
+    swarm = await ChaosSwarm.open({ model, tabs: 2, stages: 1, engine: 'webgpu', maxTokens: 12 })
+    const outcome = await swarm.play({ prompt: 0, samplingSeed: null, kills: [{ kind: 'crash', atToken: 5, stageIndex: 0 }] })
+    expect(outcome).toMatchObject({ kills: 1, withoutEffect: 0, isSame: true })
+  })
+})

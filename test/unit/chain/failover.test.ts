@@ -1,0 +1,243 @@
+/** A chain that loses stages goes on as if nothing had happened: the same tokens, whoever is lost and whenever. */
+
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type Grant, REPAIR_WAIT_MS, SESSION_IDLE_MS } from '../../../src/protocol/index.ts'
+import {
+  type Chain,
+  type ChainRepair,
+  type GenerateRequest,
+  generate,
+  openEngineChain,
+  type RepairRequest,
+} from '../../../src/session/index.ts'
+import { type PeerId, required, TabswarmError } from '../../../src/shared/index.ts'
+import { FakeEngine, fakeConfig } from './fakeEngine.ts'
+import { DRIVER, World } from './world.ts'
+
+const tokenizer = { vocabularySize: fakeConfig.vocabularySize, tokenBytes: () => new Uint8Array(0), isEnd: () => false }
+const prompt = Array.from({ length: 37 }, (_, index) => (index * 7 + 3) % 49)
+const TOKENS = 24
+
+function request(world: World, chain: Chain, onEvent: GenerateRequest['onEvent'] = () => undefined): GenerateRequest {
+  const sampling = { temperature: 1.5, topP: 1, topK: 0, minP: 0, seed: 7 }
+  return { chain, tokenizer, promptTokenIds: prompt, maxTokens: TOKENS, sampling, chunkRows: 10, clock: world.clock, onEvent }
+}
+
+async function reference(): Promise<readonly number[]> {
+  const span = { firstLayer: 0, endLayer: fakeConfig.layerCount }
+  const chain = openEngineChain({ stages: [{ engine: new FakeEngine(), span }], maxPositions: 1_000, topK: 8, rowEncoding: 'f32' })
+  const { completionTokenIds } = await generate(request(new World(0), chain))
+  chain.close()
+  return completionTokenIds
+}
+
+/** Gives each lost stage's layers to a peer that is in no chain yet: a coordinator with as many spares as there are peers. */
+function coordinatorOf(world: World, first: Grant) {
+  let grant = first
+  const requests: RepairRequest[] = []
+  const used = new Set(first.stages.map((stage) => stage.peerId))
+  const repair = async (wanted: RepairRequest) => {
+    requests.push(wanted)
+    const spares = world.stages.map(({ id }) => id).filter((id) => !used.has(id) && !world.unreachable.has(id))
+    const stages = grant.stages.map((stage) => {
+      if (!wanted.lostPeerIds.includes(stage.peerId)) return stage
+      const spare = spares.shift()
+      if (spare === undefined) throw new TabswarmError('incomplete', 'no spare is left')
+      used.add(spare)
+      return { ...stage, peerId: spare }
+    })
+    grant = { ...grant, stages, revision: grant.revision + 1 }
+    return { grant, signedGrant: await world.sign(grant) }
+  }
+  return { repair, requests, grant: () => grant }
+}
+
+/** An answer over `stageCount` of the world's peers, and what happens at its tokens. */
+async function answer(world: World, stageCount: number, harmAt: (token: number, grant: Grant) => void) {
+  const first = world.grant({ stageCount })
+  const coordinator = coordinatorOf(world, first)
+  const repairs: ChainRepair[] = []
+  const chain = await world.runInTime(world.opening(first, coordinator.repair))
+  const onEvent: GenerateRequest['onEvent'] = (event) => {
+    if (event.kind === 'repair') repairs.push(event.repair)
+    if (event.kind === 'prompt') harmAt(-event.done, coordinator.grant())
+    if (event.kind === 'token') harmAt(event.completionTokens, coordinator.grant())
+  }
+  const result = await world.runInTime(generate(request(world, chain, onEvent)))
+  chain.close()
+  await world.settle()
+  // Who was cut off does not know yet.
+  world.clock.advance(SESSION_IDLE_MS)
+  expect(world.openSlots()).toBe(0)
+  return { ids: result.completionTokenIds, repairs, requests: coordinator.requests }
+}
+
+const cut = { reason: 'lost', detail: 'cut' } as const
+const peerOf = (grant: Grant, index: number): PeerId => required(grant.stages[index], `stage ${index}`).peerId
+
+/** Ends what is open between two peers, in either direction. */
+function cutLinks(world: World, a: PeerId, b: PeerId): void {
+  for (const { from, to, atFrom } of world.links) if ((from === a && to === b) || (from === b && to === a)) atFrom.close(cut)
+}
+
+describe('an answer whose chain breaks', () => {
+  for (const token of [-10, 1, 12]) {
+    for (const index of [0, 1, 2]) {
+      it(`[R1] is the same when stage ${index} is lost at ${token < 0 ? 'the prompt' : `token ${token}`}`, async () => {
+        const world = new World(6)
+        const { ids, repairs, requests } = await answer(world, 3, (at, grant) => {
+          if (at === token && grant.revision === 0) world.kill(peerOf(grant, index))
+        })
+        expect(ids).toEqual(await reference())
+        expect(requests).toHaveLength(1)
+        expect(repairs.map(({ phase }) => phase)).toEqual(['lost', 'granted', 'opened', 'done'])
+      })
+    }
+  }
+
+  it('[R1] is the same when all stages are lost at once', async () => {
+    const world = new World(6)
+    const { ids, requests } = await answer(world, 3, (at, grant) => {
+      if (at === 7 && grant.revision === 0) for (const { peerId: lost } of grant.stages) world.kill(lost)
+    })
+    expect(ids).toEqual(await reference())
+    expect(requests.map(({ lostPeerIds }) => lostPeerIds.length)).toEqual([3])
+  })
+
+  it('[R1] is the same when a volunteer stops, and when it loses its GPU', async () => {
+    const world = new World(6)
+    const { ids, repairs } = await answer(world, 3, (at, grant) => {
+      const stage = required(
+        world.stages.find(({ id }) => id === peerOf(grant, 1)),
+        'stage 1',
+      )
+      if (at === 5 && grant.revision === 0) void stage.host.stop()
+      if (at === 9 && grant.revision === 1) stage.engine.loseDevice('unplugged')
+    })
+    expect(ids).toEqual(await reference())
+    expect(repairs.flatMap((repair) => (repair.phase === 'lost' ? [repair.reason] : []))).toEqual(['stopped', 'device-lost'])
+  })
+
+  it('[R6] computes nothing anew when only a link between two stages broke', async () => {
+    const world = new World(3)
+    const { ids, requests } = await answer(world, 3, (at, grant) => {
+      if (at === 7 && grant.revision === 0) cutLinks(world, peerOf(grant, 0), peerOf(grant, 1))
+    })
+    expect(ids).toEqual(await reference())
+    expect(requests).toMatchObject([{ lostPeerIds: [] }])
+    for (const { engine } of world.stages) {
+      expect(engine.passes.flat().reduce((sum, rows) => sum + rows, 0)).toBe(prompt.length + TOKENS - 1)
+    }
+  })
+
+  it('[R4] computes only the lost stage anew', async () => {
+    const world = new World(4)
+    await answer(world, 3, (at, grant) => {
+      if (at === 12 && grant.revision === 0) world.kill(peerOf(grant, 1))
+    })
+    const rows = world.stages.map(({ engine }) => engine.passes.flat().reduce((sum, count) => sum + count, 0))
+    const all = prompt.length + TOKENS - 1
+    expect([rows[0], rows[2], rows[3]]).toEqual([all, all, all])
+  })
+
+  it('[R5] is the same when logs have no room: what is missing is computed again', async () => {
+    const world = new World(6, { logBytesMax: 40 * 16 })
+    const { ids, requests } = await answer(world, 3, (at, grant) => {
+      if ((at === 6 || at === 15) && grant.revision < 2) world.kill(peerOf(grant, 2))
+    })
+    expect(ids).toEqual(await reference())
+    expect(requests).toHaveLength(2)
+  })
+
+  it('notices within seconds a peer that says nothing any more, and a link that lets nothing through', async () => {
+    const world = new World(6)
+    const begunMs = world.clock.nowMs()
+    const { ids, repairs } = await answer(world, 3, (at, grant) => {
+      if (at === 5 && grant.revision === 0) world.mute(peerOf(grant, 1))
+      if (at === 12 && grant.revision === 1) world.muteLink(peerOf(grant, 1), peerOf(grant, 2))
+    })
+    expect(ids).toEqual(await reference())
+    expect(repairs.filter(({ phase }) => phase === 'lost')).toMatchObject([
+      { reason: 'timeout', stageIndexes: [1] },
+      { reason: 'stage-lost', stageIndexes: [2], message: expect.stringMatching(/nothing gets through/) },
+    ])
+    expect(world.clock.nowMs() - begunMs).toBeLessThan(10_000 + SESSION_IDLE_MS)
+  })
+
+  it('ends, and says why, when nobody takes the place', async () => {
+    const world = new World(3)
+    const broken = answer(world, 3, (at, grant) => {
+      if (at === 7) world.kill(peerOf(grant, 1))
+    })
+    await expect(broken).rejects.toMatchObject({
+      reason: 'stage-lost',
+      stageIndex: 1,
+      message: expect.stringMatching(/nobody takes its place: no spare/),
+    })
+  })
+
+  it('ends when repairs get nowhere', async () => {
+    const world = new World(40)
+    const broken = answer(world, 3, (at, grant) => {
+      if (at < 7) return
+      world.kill(peerOf(grant, 1))
+      for (const { id } of world.stages) if (!grant.stages.some((stage) => stage.peerId === id)) world.mute(id)
+    })
+    await expect(broken).rejects.toMatchObject({ message: expect.stringMatching(/did not answer within 8 s/) })
+  })
+
+  it('[R1][R2][R3] is the same after any losses at any moments, in any order of delivery, and nothing stays behind', async () => {
+    const expected = await reference()
+    const harm = fc.record({
+      at: fc.nat(900),
+      kind: fc.constantFrom('kill', 'stop', 'device', 'cut', 'cut driver'),
+      index: fc.nat(4),
+    })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.infiniteStream(fc.nat(1_000)),
+        fc.array(harm, { maxLength: 5 }),
+        fc.integer({ min: 1, max: 4 }),
+        fc.constantFrom(1_000_000, 900, 300, 0),
+        async (order, harms, stageCount, logBytesMax) => {
+          const picks = order[Symbol.iterator]()
+          const pick = (count: number) => (picks.next().value ?? 0) % Math.max(1, count)
+          const world = new World(stageCount + 8, { pick, logBytesMax })
+          const first = world.grant({ stageCount })
+          const { repair, grant } = coordinatorOf(world, first)
+          let delivered = 0
+          world.onDelivered = () => {
+            delivered++
+            for (const { kind, index } of harms.filter(({ at }) => at === delivered)) {
+              const stage = grant().stages[index % stageCount]
+              const lost = required(stage, 'stage').peerId
+              const next = grant().stages[(index % stageCount) + 1]?.peerId
+              const { host, engine } = required(
+                world.stages.find(({ id }) => id === lost),
+                'stage',
+              )
+              if (kind === 'kill') world.kill(lost)
+              if (kind === 'stop') void host.stop()
+              if (kind === 'device') engine.loseDevice('unplugged')
+              if (kind === 'cut') cutLinks(world, lost, next ?? DRIVER)
+              if (kind === 'cut driver') cutLinks(world, lost, DRIVER)
+            }
+          }
+          const answered = world.opening(first, repair).then(async (chain) => {
+            const result = await generate(request(world, chain))
+            chain.close()
+            return result
+          })
+          const result = await world.runInTime(answered, 200)
+          expect(result.completionTokenIds).toEqual(expected)
+          await world.settle()
+          world.clock.advance(REPAIR_WAIT_MS)
+          await world.settle()
+          expect(world.openSlots()).toBe(0)
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+})

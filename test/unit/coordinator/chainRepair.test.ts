@@ -1,0 +1,137 @@
+/** A session whose chain lost stages gets another one, of those who are there or as soon as somebody is. */
+
+import { describe, expect, it } from 'vitest'
+import type { Grant } from '../../../src/protocol/index.ts'
+import { required } from '../../../src/shared/index.ts'
+import { peerId, World } from './world.ts'
+
+/** Volunteers 1 … `count` hold halves of the model in turn; 9 has a session over two of them. */
+function open(count: number, classes: readonly string[] = []): { world: World; grant: Grant } {
+  const world = new World()
+  for (let index = 1; index <= count; index++) world.pledge(index, undefined, undefined, undefined, classes[index - 1])
+  world.serveAll()
+  const grant = world.admit(9)
+  if (!('stages' in grant)) throw new Error(grant.message)
+  return { world, grant }
+}
+
+const indexOf = (grant: Grant, stage: number) => Number.parseInt(required(grant.stages[stage], `stage ${stage}`).peerId, 16)
+const now = (world: World, { sessionId }: Grant) => required(world.grants.get(sessionId), 'the grant')
+
+describe('the repair of a chain', () => {
+  for (const lost of [0, 1]) {
+    it(`[C13][G11] keeps who is left when stage ${lost} is lost, and changes nothing else of the grant`, () => {
+      const { world, grant } = open(4)
+      world.disconnect(indexOf(grant, lost))
+      world.repair(grant, indexOf(grant, lost))
+      const repaired = now(world, grant)
+      expect(repaired).toEqual({ ...grant, revision: 1, stages: repaired.stages, issuedAtMs: world.nowMs })
+      expect(repaired.stages[1 - lost]).toEqual(grant.stages[1 - lost])
+      expect(repaired.stages[lost]).toEqual({
+        ...grant.stages[lost],
+        peerId: expect.not.stringMatching(required(grant.stages[lost], 'the lost stage').peerId),
+      })
+    })
+  }
+
+  it('[C13] takes all others when all are lost', () => {
+    const { world, grant } = open(4)
+    const lost = [0, 1].map((stage) => indexOf(grant, stage))
+    for (const index of lost) world.disconnect(index)
+    world.repair(grant, ...lost)
+    const repaired = now(world, grant)
+    expect(repaired.revision).toBe(1)
+    for (const { peerId: id } of repaired.stages) expect(lost.map(peerId)).not.toContain(id)
+  })
+
+  it('[C13] grants the same chain anew when only a link broke', () => {
+    const { world, grant } = open(4)
+    world.repair(grant)
+    expect(now(world, grant)).toEqual({ ...grant, revision: 1, issuedAtMs: world.nowMs })
+  })
+
+  it('prefers who computes alike', () => {
+    const { world, grant } = open(6, ['a', 'a', 'b', 'b', 'a', 'a'])
+    const lost = indexOf(grant, 0)
+    const classOf = (index: number) => (index === 3 || index === 4 ? 'b' : 'a')
+    world.disconnect(lost)
+    world.repair(grant, lost)
+    expect(classOf(indexOf(now(world, grant), 0))).toBe(classOf(lost))
+  })
+
+  it('[C13] waits until somebody has loaded the lost layers', () => {
+    const { world, grant } = open(2)
+    const lost = indexOf(grant, 1)
+    world.disconnect(lost)
+    world.repair(grant, lost)
+    expect(now(world, grant).revision).toBe(0)
+    world.pledge(7)
+    world.serveAll()
+    const repaired = now(world, grant)
+    expect(repaired.revision).toBe(1)
+    expect(repaired.stages[0]).toEqual(grant.stages[0])
+    expect(indexOf(repaired, 1)).toBe(7)
+  })
+
+  it('[C13] refuses in the end, and says what is missing', () => {
+    const { world, grant } = open(2)
+    const lost = indexOf(grant, 1)
+    world.disconnect(lost)
+    // Who is left must not take over the other half alone: there the session would begin anew.
+    world.disconnect(indexOf(grant, 0))
+    world.repair(grant, lost)
+    world.wait(24_000)
+    expect(world.refusals).toEqual([])
+    world.wait(2_000)
+    expect(world.refusals).toMatchObject([{ reason: 'incomplete', message: expect.stringMatching(/more tabs/) }])
+    world.wait(30_000)
+    expect(world.refusals).toHaveLength(1)
+  })
+
+  it('[C15] takes a peer that was given up for lost and answers again, when nobody else is there', () => {
+    const { world, grant } = open(2)
+    const lost = indexOf(grant, 1)
+    world.repair(grant, lost)
+    expect(now(world, grant).revision).toBe(0)
+    world.wait(250)
+    expect(now(world, grant)).toMatchObject({ revision: 1, stages: grant.stages })
+  })
+
+  it('[C15] drops within seconds who was reported lost and does not answer', () => {
+    const { world, grant } = open(4)
+    const lost = indexOf(grant, 1)
+    world.repair(grant, lost)
+    expect(now(world, grant).revision).toBe(1)
+    world.wait(3_500, [lost])
+    expect(world.closed).toMatchObject([{ peerId: peerId(lost), reason: 'silent' }])
+  })
+
+  it('refuses strangers, and sessions that it does not know', () => {
+    const { world, grant } = open(4)
+    world.connect(8)
+    world.repair({ ...grant, driver: peerId(8) }, indexOf(grant, 0))
+    world.end(grant)
+    world.repair(grant, indexOf(grant, 0))
+    expect(world.refusals).toMatchObject([{ reason: 'unknown-session' }, { reason: 'unknown-session' }])
+    expect(world.closed).toEqual([])
+  })
+
+  it('[C14] tells the drivers over a peer at once that it is gone, and nobody else', () => {
+    const { world, grant } = open(4)
+    world.connect(8)
+    const [used, unused] = [indexOf(grant, 0), [1, 2, 3, 4].find((index) => grant.stages.every(({ peerId: id }) => id !== peerId(index)))]
+    world.disconnect(required(unused, 'an unused peer'))
+    expect(world.gone).toEqual([])
+    world.disconnect(used)
+    expect(world.gone).toEqual([[peerId(9), peerId(used)]])
+  })
+
+  it('frees what a replaced stage had reserved', () => {
+    const { world, grant } = open(4)
+    const lost = indexOf(grant, 1)
+    world.repair(grant, lost)
+    const loads = world.core.summary(world.nowMs).swarms[0]
+    expect(loads?.sessions).toBe(1)
+    expect(world.reserved(peerId(lost))).toBe(0)
+  })
+})
