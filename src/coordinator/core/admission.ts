@@ -38,7 +38,18 @@ export interface AdmissionRequest {
   readonly peers: Iterable<PeerRecord>
   readonly sessions: OpenSessions
   readonly stagesMin: number
+  /** Round trip between two peers, as measured or as assumed, milliseconds. */
+  readonly rttMs: (a: PeerId, b: PeerId) => number
   readonly nowMs: number
+}
+
+export interface CandidatesRequest {
+  readonly model: SwarmModel
+  readonly peers: Iterable<PeerRecord>
+  readonly sessions: OpenSessions
+  /** KV that the session needs at each stage. */
+  readonly positions: number
+  readonly requester: PeerId
 }
 
 export function decideAdmission(request: AdmissionRequest): Decision {
@@ -61,7 +72,9 @@ export function decideAdmission(request: AdmissionRequest): Decision {
       'too-large',
       `${positions} positions (${message.promptTokens} of the prompt, ${message.maxTokens} of the answer) are more than the tabs can keep; ask for fewer tokens, or let tabs pledge more memory`,
     )
-  const stages = chooseChain(model.costs.layerCount, freeCandidates(request, large, positions), request.stagesMin)
+  const candidates = freeCandidates({ model, peers: large, sessions, positions, requester })
+  const { stagesMin, rttMs } = request
+  const stages = chooseChain(model.costs.layerCount, candidates, { stagesMin, driver: requester, rttMs })
   if (stages === null) return refuse('busy', 'all tabs that hold this model are busy; try again in a moment', RETRY_BUSY_MS)
   return { kind: 'chain', stages }
 }
@@ -121,18 +134,31 @@ function spansOf(peers: readonly PeerRecord[]) {
   return peers.flatMap((peer) => (peer.served === null ? [] : [peer.served.span]))
 }
 
-/** Who has room, by what was granted and, where it is fresh, by what the peer reports. */
-function freeCandidates({ sessions, requester }: AdmissionRequest, peers: readonly PeerRecord[], positions: number): Candidate[] {
+/** Peers that serve the model and have room, by what was granted and, where it is fresh, by what they report. */
+export function freeCandidates({ model, peers, sessions, positions, requester }: CandidatesRequest): Candidate[] {
+  const { modelId, costs } = model
   const reserved = sessions.reserved()
   const needed = Math.ceil(positions / KV_BLOCK_POSITIONS) * KV_BLOCK_POSITIONS
-  return peers.flatMap((peer) => {
-    const { served, report } = peer
-    if (served === null) return []
-    const at = reserved.get(peer.peerId) ?? { sessions: 0, kvPositions: 0 }
+  const candidates: Candidate[] = []
+  for (const peer of peers) {
+    const { peerId, served, report, pledge } = peer
+    if (served === null || pledge === null || served.modelId !== modelId) continue
+    const at = reserved.get(peerId) ?? { sessions: 0, kvPositions: 0 }
     const capacity = Math.ceil(served.kvPositions / KV_BLOCK_POSITIONS) * KV_BLOCK_POSITIONS
     const settled = report !== null && report.atMs - peer.touchedMs >= REPORT_SETTLES_MS
     const free = Math.min(capacity - at.kvPositions, settled ? report.kvPositionsFree : capacity)
-    if (free < needed) return []
-    return [{ peerId: peer.peerId, span: served.span, sessions: at.sessions, lastResort: peer.peerId === requester }]
-  })
+    if (free < needed) continue
+    const macsPerMs = Math.max(1, peer.macsPerSecond) / 1_000
+    candidates.push({
+      peerId,
+      span: served.span,
+      msPerLayer: costs.macsPerLayer / macsPerMs,
+      headMs: costs.headMacs / macsPerMs,
+      sessions: at.sessions,
+      kvShare: needed / free,
+      numericClass: pledge.numericClass,
+      lastResort: peerId === requester,
+    })
+  }
+  return candidates
 }

@@ -25,6 +25,7 @@ import {
   ORPHAN_MS,
   PEERS_MAX,
   PING_INTERVAL_MS,
+  RTT_UNKNOWN_MS,
   SUMMARY_INTERVAL_MS,
 } from './limits.ts'
 import { common, covers, isChoosable, newPeer, type PeerRecord, type Pledge, sameSpan, suspend, weightFormOf, withdraw } from './peers.ts'
@@ -244,7 +245,8 @@ export class CoordinatorCore {
     const { models, stagesMin, rowEncoding, newSessionId } = this.#options
     const model = models.find(({ modelId }) => modelId === message.modelId)
     const peers = [...this.#peers.values()]
-    const decision = decideAdmission({ message, requester: peer.peerId, model, peers, sessions: this.#sessions, stagesMin, nowMs })
+    const rttMs = () => RTT_UNKNOWN_MS
+    const decision = decideAdmission({ message, requester: peer.peerId, model, peers, sessions: this.#sessions, stagesMin, rttMs, nowMs })
     const { requestId } = message
     if (decision.kind === 'refused') return this.#send(peer.peerId, { type: 'refused', requestId, ...decision.refusal })
     const { modelId, manifestHash } = required(model, `model ${message.modelId}`)

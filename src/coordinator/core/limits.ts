@@ -47,3 +47,6 @@ export const REPORT_SETTLES_MS = 1_000
 export const SUMMARY_INTERVAL_MS = 500
 /** 500 volunteers make a summary of about 150 KB; a message may have 256 KB. */
 export const VOLUNTEERS_LISTED_MAX = 500
+
+/** Round trip assumed between peers that were never measured: tabs of one continent, so that far ones get tried too. */
+export const RTT_UNKNOWN_MS = 40

@@ -1,6 +1,7 @@
 /**
- * Route: the chain of one session, out of what peers serve at the moment. Covers every layer once, each peer at most once;
- * fewest and least loaded stages, but no fewer than the swarm asks for where there is a choice.
+ * Route: the chain of one session, out of what peers serve at the moment. Covers every layer once, each peer at most once, by
+ * the least lap time expected: passes as measured, waiting behind the sessions that are open already, round trips between
+ * peers. A chain that lost stages keeps the others and gets its holes filled.
  */
 
 import type { Span } from '../../model/index.ts'
@@ -11,72 +12,181 @@ import type { PlacedStage } from './placement.ts'
 export interface Candidate {
   readonly peerId: PeerId
   readonly span: Span
+  /** One decode row through one layer, and through the head, milliseconds. */
+  readonly msPerLayer: number
+  readonly headMs: number
   /** Open sessions. */
   readonly sessions: number
+  /** Share of its free KV that the session would take, 0 … 1. */
+  readonly kvShare: number
+  readonly numericClass: string
   /** Taken only where nobody else serves: the requester's own. */
   readonly lastResort: boolean
 }
 
+/** Layers whose KV was computed by engines of this class: another class rebuilds it only within rounding. */
+export interface LostStage {
+  readonly span: Span
+  readonly numericClass: string
+}
+
+export interface RouteOptions {
+  /** Stages that the chain has at least, where there is a choice. */
+  readonly stagesMin: number
+  readonly driver: PeerId
+  /** Round trip between two peers, as measured or as assumed, milliseconds. */
+  readonly rttMs: (a: PeerId, b: PeerId) => number
+  /** Stages of the chain with exactly these layers, in order; their peers need not be candidates. */
+  readonly keep?: readonly PlacedStage[]
+  readonly lost?: readonly LostStage[]
+}
+
 interface Path {
   readonly stages: readonly PlacedStage[]
-  readonly cost: number
+  readonly costMs: number
 }
 
-const STAGE_COST = 1
-const SESSION_COST = 0.5
-/** Using a part of what a peer serves takes the rest out of nobody's hands, but hides a chain that others could have whole. */
-const PART_COST = 4
-const LAST_RESORT_COST = 1_000
-const MISSING_STAGE_COST = 100
-/** Peers of equal spans that are looked at: the least loaded. Two would do, were it not that a chain may need several. */
-const ALIKE_MAX = 4
+/** What each hop costs beside its way: framing, a message to the worker and one back. */
+const HOP_MS = 3
+/** Taking all that is left of a peer's KV costs as much as this: the next long session would find no room. */
+const KV_COST_MS = 10
+/** Costs that no lap reaches, one above the other. */
+const OTHER_CLASS_COST_MS = 1e7
+const MISSING_STAGE_COST_MS = 1e9
+const LAST_RESORT_COST_MS = 1e11
+
+/** Candidates that are looked at for each layer: the cheapest of those that hold it. */
+const CANDIDATES_PER_LAYER_MAX = 8
+/** Ways to the same layer in the same number of stages that are followed further, each ending at another peer. */
+const PATHS_MAX = 6
 
 /** The best chain over `layerCount` layers, or null where layers are missing. */
-export function chooseChain(layerCount: number, candidates: readonly Candidate[], stagesMin: number): PlacedStage[] | null {
-  const few = leastLoadedOfEach(candidates)
-  const borders = [...new Set(few.flatMap(({ span }) => [span.firstLayer, span.endLayer]))].sort((a, b) => a - b)
-  // best[border]: for each number of stages the cheapest path from layer 0 to there.
-  const best = new Map<number, Map<number, Path>>([[0, new Map([[0, { stages: [], cost: 0 }]])]])
-  for (const border of borders) {
-    for (const [count, path] of best.get(border) ?? []) {
-      if (count === STAGES_MAX) continue
-      for (const next of few) if (canFollow(path, next, border)) extend(best, borders, path, next, border)
+export function chooseChain(layerCount: number, candidates: readonly Candidate[], options: RouteOptions): PlacedStage[] | null {
+  const kept = new Set(options.keep?.map(({ peerId }) => peerId))
+  const few = cheapestOfEachLayer(
+    layerCount,
+    candidates.filter(({ peerId }) => !kept.has(peerId)),
+    options,
+  )
+  // Who gives only a part may be needed for another, so that a search over parts can miss what whole spans would cover.
+  return new Search(layerCount, few, options, true).best() ?? new Search(layerCount, few, options, false).best()
+}
+
+function cheapestOfEachLayer(layerCount: number, candidates: readonly Candidate[], { driver, rttMs, lost }: RouteOptions): Candidate[] {
+  const ranked = candidates
+    .map((candidate) => {
+      const { span, sessions, peerId, msPerLayer } = candidate
+      const hopMs = (HOP_MS + rttMs(driver, peerId)) / (span.endLayer - span.firstLayer)
+      return { candidate, costMs: msPerLayer * (1 + sessions) + hopMs + avoidanceMs(candidate, span, lost) }
+    })
+    .sort((a, b) => a.costMs - b.costMs)
+  const takenAt = new Array<number>(layerCount).fill(0)
+  const few: Candidate[] = []
+  for (const { candidate } of ranked) {
+    const { firstLayer, endLayer } = candidate.span
+    let wanted = false
+    for (let layer = firstLayer; layer < endLayer; layer++) wanted ||= (takenAt[layer] ?? 0) < CANDIDATES_PER_LAYER_MAX
+    if (!wanted) continue
+    few.push(candidate)
+    for (let layer = firstLayer; layer < endLayer; layer++) takenAt[layer] = (takenAt[layer] ?? 0) + 1
+  }
+  return few
+}
+
+/** What keeps a peer from being chosen, though it could serve. */
+function avoidanceMs({ numericClass, lastResort }: Candidate, part: Span, lost: readonly LostStage[] = []): number {
+  const others = lost.filter((stage) => overlap(stage.span, part) && stage.numericClass !== numericClass)
+  return OTHER_CLASS_COST_MS * others.length + (lastResort ? LAST_RESORT_COST_MS : 0)
+}
+
+/** From border to border, the cheapest ways that lead there. */
+class Search {
+  readonly #layerCount: number
+  readonly #candidates: readonly Candidate[]
+  readonly #options: RouteOptions
+  readonly #mayDivide: boolean
+  readonly #keep: readonly PlacedStage[]
+  readonly #borders: readonly number[]
+  /** Keys: layer, and number of stages up to stagesMin. */
+  readonly #paths = new Map<number, Map<number, Path[]>>()
+
+  constructor(layerCount: number, candidates: readonly Candidate[], options: RouteOptions, mayDivide: boolean) {
+    this.#layerCount = layerCount
+    this.#candidates = candidates
+    this.#options = options
+    this.#mayDivide = mayDivide
+    this.#keep = options.keep ?? []
+    const spans = [...candidates, ...this.#keep].map(({ span }) => span)
+    const even = Array.from({ length: options.stagesMin }, (_, index) => Math.round((index * layerCount) / options.stagesMin))
+    const borders = new Set([...spans.flatMap(({ firstLayer, endLayer }) => [firstLayer, endLayer]), ...even])
+    this.#borders = [...borders].sort((a, b) => a - b)
+  }
+
+  best(): PlacedStage[] | null {
+    this.#add(0, { stages: [], costMs: 0 })
+    for (const border of this.#borders) for (const path of this.#cheapest(border)) this.#extend(path, border)
+    const { driver, rttMs, stagesMin } = this.#options
+    const complete = this.#cheapest(this.#layerCount).map(({ stages, costMs }) => {
+      const last = stages.at(-1)?.peerId ?? driver
+      return { stages, costMs: costMs + rttMs(last, driver) / 2 + MISSING_STAGE_COST_MS * Math.max(0, stagesMin - stages.length) }
+    })
+    const [cheapest] = complete.sort((a, b) => a.costMs - b.costMs)
+    return cheapest === undefined ? null : [...cheapest.stages]
+  }
+
+  #extend(path: Path, border: number): void {
+    if (border === this.#layerCount || path.stages.length === STAGES_MAX) return
+    const next = this.#keep.find(({ span }) => span.firstLayer >= border)
+    if (next?.span.firstLayer === border) return this.#add(next.span.endLayer, this.#append(path, next, 0))
+    const limit = next?.span.firstLayer ?? this.#layerCount
+    for (const candidate of this.#candidates) {
+      const { peerId, span } = candidate
+      if (span.firstLayer > border || span.endLayer <= border || path.stages.some((stage) => stage.peerId === peerId)) continue
+      const furthest = Math.min(span.endLayer, limit)
+      for (const endLayer of this.#borders) {
+        if (endLayer <= border || endLayer > furthest || (!this.#mayDivide && endLayer < furthest)) continue
+        const part = { firstLayer: border, endLayer }
+        this.#add(endLayer, this.#append(path, { peerId, span: part }, this.#stageMs(candidate, part)))
+      }
     }
   }
-  const complete = [...(best.get(layerCount) ?? [])].map(([count, { stages, cost }]) => ({
-    stages,
-    cost: cost + MISSING_STAGE_COST * Math.max(0, stagesMin - count),
-  }))
-  const [cheapest] = complete.sort((a, b) => a.cost - b.cost)
-  return cheapest === undefined ? null : [...cheapest.stages]
-}
 
-function leastLoadedOfEach(candidates: readonly Candidate[]): Candidate[] {
-  const kept = new Map<string, Candidate[]>()
-  for (const candidate of [...candidates].sort((a, b) => Number(a.lastResort) - Number(b.lastResort) || a.sessions - b.sessions)) {
-    const key = `${candidate.span.firstLayer}-${candidate.span.endLayer}`
-    const alike = kept.get(key) ?? []
-    if (alike.length < ALIKE_MAX) kept.set(key, [...alike, candidate])
+  #append({ stages, costMs }: Path, stage: PlacedStage, stageMs: number): Path {
+    const { driver, rttMs } = this.#options
+    const before = stages.at(-1)?.peerId ?? driver
+    return { stages: [...stages, stage], costMs: costMs + stageMs + HOP_MS + rttMs(before, stage.peerId) / 2 }
   }
-  return [...kept.values()].flat()
-}
 
-function canFollow(path: Path, { peerId, span }: Candidate, border: number): boolean {
-  return span.firstLayer <= border && border < span.endLayer && path.stages.every((stage) => stage.peerId !== peerId)
-}
-
-function extend(best: Map<number, Map<number, Path>>, borders: readonly number[], path: Path, next: Candidate, border: number): void {
-  for (const endLayer of borders) {
-    if (endLayer <= border || endLayer > next.span.endLayer) continue
-    const part = border !== next.span.firstLayer || endLayer !== next.span.endLayer
-    const cost = path.cost + STAGE_COST + SESSION_COST * next.sessions + (part ? PART_COST : 0) + (next.lastResort ? LAST_RESORT_COST : 0)
-    const paths = best.get(endLayer) ?? new Map<number, Path>()
-    best.set(endLayer, paths)
-    const count = path.stages.length + 1
-    const known = paths.get(count)
-    if (known !== undefined && known.cost <= cost) continue
-    paths.set(count, { stages: [...path.stages, { peerId: next.peerId, span: { firstLayer: border, endLayer } }], cost })
+  #stageMs(candidate: Candidate, part: Span): number {
+    const { span, sessions, kvShare } = candidate
+    const waitingMs = sessions * this.#passMs(candidate, span)
+    return this.#passMs(candidate, part) + waitingMs + KV_COST_MS * kvShare + avoidanceMs(candidate, part, this.#options.lost)
   }
+
+  #passMs({ msPerLayer, headMs }: Candidate, { firstLayer, endLayer }: Span): number {
+    return (endLayer - firstLayer) * msPerLayer + (endLayer === this.#layerCount ? headMs : 0)
+  }
+
+  #add(border: number, path: Path): void {
+    const counts = this.#paths.get(border) ?? new Map<number, Path[]>()
+    this.#paths.set(border, counts)
+    const count = Math.min(path.stages.length, this.#options.stagesMin)
+    const paths = counts.get(count) ?? []
+    counts.set(count, paths)
+    const last = path.stages.at(-1)?.peerId
+    const same = paths.findIndex(({ stages }) => stages.at(-1)?.peerId === last)
+    if (same < 0) paths.push(path)
+    else if ((paths[same]?.costMs ?? 0) > path.costMs) paths[same] = path
+  }
+
+  #cheapest(border: number): Path[] {
+    const counts = [...(this.#paths.get(border)?.values() ?? [])]
+    return counts.flatMap((paths) => paths.sort((a, b) => a.costMs - b.costMs).slice(0, PATHS_MAX))
+  }
+}
+
+function overlap(a: Span, b: Span): boolean {
+  return a.firstLayer < b.endLayer && b.firstLayer < a.endLayer
 }
 
 /** Layers of [0, layerCount) that none of `spans` covers, as spans. */
