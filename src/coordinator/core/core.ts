@@ -16,6 +16,7 @@ import {
 import { assert, type ErrorBody, type PeerId, required, type SessionId, unreachable } from '../../shared/index.ts'
 import { type AdmitMessage, decideAdmission } from './admission.ts'
 import { kvPositionsFor } from './costs.ts'
+import { Demand } from './demand.ts'
 import {
   DROP_AFTER_MS,
   FAILURE_BACKOFF_MS,
@@ -25,15 +26,18 @@ import {
   ORPHAN_MS,
   PEERS_MAX,
   PING_INTERVAL_MS,
-  RTT_UNKNOWN_MS,
+  REGROUP_INTERVAL_MS,
   SUMMARY_INTERVAL_MS,
 } from './limits.ts'
 import { common, covers, isChoosable, newPeer, type PeerRecord, type Pledge, sameSpan, suspend, weightFormOf, withdraw } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
-import { Plan, type SwarmModel } from './plan.ts'
+import { Plan } from './plan.ts'
+import { RoundTrips } from './roundTrips.ts'
 import { uncovered } from './route.ts'
 import { OpenSessions } from './sessions.ts'
+import { followSpeed, learnSpeed } from './speeds.ts'
 import { summarize } from './summary.ts'
+import type { SwarmModel } from './swarm.ts'
 
 export interface CoreOptions {
   /** At least one; the first is the default. */
@@ -76,6 +80,9 @@ export class CoordinatorCore {
   readonly #peers = new Map<PeerId, PeerRecord>()
   readonly #plan: Plan
   readonly #sessions = new OpenSessions()
+  readonly #demand = new Demand()
+  readonly #roundTrips = new RoundTrips()
+  #regroupedMs = 0
   #effects: CoreEffect[] = []
   #assignments = 0
   #summaryText = ''
@@ -127,6 +134,7 @@ export class CoordinatorCore {
 
   #forget(peerId: PeerId, nowMs: number): void {
     if (!this.#peers.delete(peerId)) return
+    this.#roundTrips.forget(peerId)
     this.#sessions.orphan(peerId, nowMs + ORPHAN_MS)
     this.#replan(nowMs)
   }
@@ -151,6 +159,8 @@ export class CoordinatorCore {
         return this.#replan(nowMs, peer.peerId)
       case 'pong':
         return this.#pong(peer, message, nowMs)
+      case 'measured':
+        return this.#measured(peer, message)
       case 'admit':
         return this.#admit(peer, message, nowMs)
       case 'ended':
@@ -188,7 +198,10 @@ export class CoordinatorCore {
   #levelSpeeds({ engine, adapter }: Pledge): void {
     const alike = [...this.#peers.values()].filter(({ pledge }) => pledge?.engine === engine && pledge.adapter === adapter)
     const macsPerSecond = Math.max(...alike.map(({ pledge }) => pledge?.macsPerSecond ?? 0))
-    for (const peer of alike) peer.macsPerSecond = macsPerSecond
+    for (const peer of alike) {
+      peer.probedMacsPerSecond = macsPerSecond
+      followSpeed(peer)
+    }
   }
 
   #kernelVersionOfOthers(peer: PeerRecord): string | null {
@@ -241,14 +254,29 @@ export class CoordinatorCore {
     peer.suspectSequence = null
   }
 
+  /** Passes count for the order that they were computed for; links to whoever is there. */
+  #measured(peer: PeerRecord, { assignmentId, passes, links }: Extract<PeerMessage, { type: 'measured' }>): void {
+    const { order } = peer
+    if (order !== null && order.assignmentId === assignmentId) {
+      const model = this.#options.models.find(({ modelId }) => modelId === order.modelId)
+      learnSpeed(peer, required(model, `model ${order.modelId}`).costs, passes)
+    }
+    for (const { peerId, rttMs } of links)
+      if (peerId !== peer.peerId && this.#peers.has(peerId)) this.#roundTrips.report(peer.peerId, peerId, rttMs)
+  }
+
   #admit(peer: PeerRecord, message: AdmitMessage, nowMs: number): void {
     const { models, stagesMin, rowEncoding, newSessionId } = this.#options
     const model = models.find(({ modelId }) => modelId === message.modelId)
     const peers = [...this.#peers.values()]
-    const rttMs = () => RTT_UNKNOWN_MS
+    const rttMs = (a: PeerId, b: PeerId) => this.#roundTrips.between(a, b)
     const decision = decideAdmission({ message, requester: peer.peerId, model, peers, sessions: this.#sessions, stagesMin, rttMs, nowMs })
     const { requestId } = message
-    if (decision.kind === 'refused') return this.#send(peer.peerId, { type: 'refused', requestId, ...decision.refusal })
+    if (decision.kind === 'refused') {
+      if (model !== undefined && decision.refusal.isForLack) this.#demand.refused(model.modelId, nowMs)
+      const { reason, message: text, retryAfterMs } = decision.refusal
+      return this.#send(peer.peerId, { type: 'refused', requestId, reason, message: text, retryAfterMs })
+    }
     const { modelId, manifestHash } = required(model, `model ${message.modelId}`)
     const grant: Grant = {
       version: 1,
@@ -311,6 +339,10 @@ export class CoordinatorCore {
       const { order, served } = peer
       if (order !== null && served === null && nowMs - order.heardMs >= LOAD_STALL_MS) this.#fail(peer, nowMs)
     }
+    if (nowMs - this.#regroupedMs >= REGROUP_INTERVAL_MS) {
+      this.#regroupedMs = nowMs
+      this.#roundTrips.regroup()
+    }
     this.#replan(nowMs)
     this.#tellWatchers(nowMs)
   }
@@ -335,7 +367,13 @@ export class CoordinatorCore {
 
   /** Brings the plan up to date, then turns what differs from it into orders. */
   #replan(nowMs: number, left: PeerId | null = null): void {
-    this.#plan.update(this.#peers, nowMs, left)
+    this.#plan.update({
+      peers: this.#peers,
+      nowMs,
+      left,
+      demand: (modelId) => this.#demand.of(modelId, this.#sessions.ofModel(modelId), nowMs),
+      regionOf: (peerId) => this.#roundTrips.regionOf(peerId),
+    })
     for (const peer of this.#peers.values()) this.#order(peer, nowMs)
   }
 
@@ -365,19 +403,26 @@ export class CoordinatorCore {
     this.#send(peer.peerId, { type: 'assign', assignmentId, modelId, manifestHash, span, kvPositions, memoryBytesMax: peer.memoryBytes })
   }
 
-  /** It gives layers up, and nobody else serves them yet. */
+  /** It gives layers up that nobody else serves yet: some of its own, or all while it loads others. */
   #mustStay(peer: PeerRecord, { modelId }: SwarmModel, span: Span, nowMs: number): boolean {
     const { served } = peer
-    if (served === null || served.modelId !== modelId || !covers(served.span, span)) return false
+    if (served === null) return false
+    const keeps = served.modelId === modelId && covers(served.span, span)
     // What another was told to give up does not count, though it may still serve it.
     const others = [...this.#peers.values()].flatMap((other) =>
-      other !== peer && other.served?.modelId === modelId && other.order !== null && isChoosable(other, nowMs)
+      other !== peer && other.served?.modelId === served.modelId && other.order?.modelId === served.modelId && isChoosable(other, nowMs)
         ? [common(other.served.span, other.order.span)]
         : [],
     )
     const { firstLayer, endLayer } = served.span
-    const covered = uncovered(endLayer, [{ firstLayer: 0, endLayer: firstLayer }, span, ...others])
-    return covered.length > 0
+    const missed = uncovered(endLayer, [{ firstLayer: 0, endLayer: firstLayer }, ...(keeps ? [span] : []), ...others])
+    if (missed.length === 0 || keeps) return missed.length > 0
+    // A model with holes is of no use to anybody: who is to fill them need not wait.
+    const { costs } = required(
+      this.#options.models.find(({ modelId: id }) => id === served.modelId),
+      `model ${served.modelId}`,
+    )
+    return uncovered(costs.layerCount, [served.span, ...others]).length === 0
   }
 
   #isLoaded(peer: PeerRecord, modelId: SwarmModel['modelId'], span: Span): boolean {
