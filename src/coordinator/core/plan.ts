@@ -56,9 +56,9 @@ export class Plan {
   /** Follows what became of the peers and of the demand. */
   update(input: PlanInput): void {
     const placeable = [...input.peers.values()].filter((peer) => isPlaceable(peer, input.nowMs))
-    this.#noticeChanges(placeable, input.nowMs)
+    const changed = this.#noticeChanges(placeable, input.nowMs)
     for (const swarm of this.#swarms) {
-      this.#dropLost(swarm, input)
+      if (changed) this.#dropLost(swarm, input)
       this.#follow(swarm, placeable, input)
     }
     for (const swarm of this.#swarms) if (!swarm.isWhole() && swarm.size > 0) this.#repair(swarm, input)
@@ -68,13 +68,15 @@ export class Plan {
     this.#move(input)
   }
 
-  #noticeChanges(placeable: readonly PeerRecord[], nowMs: number): void {
+  /** Whether other peers can be placed than at the last update, or the same with other memory. */
+  #noticeChanges(placeable: readonly PeerRecord[], nowMs: number): boolean {
     const same =
       placeable.length === this.#known.size && placeable.every(({ peerId, memoryBytes }) => this.#known.get(peerId) === memoryBytes)
-    if (same) return
+    if (same) return false
     this.#known = new Map(placeable.map(({ peerId, memoryBytes }) => [peerId, memoryBytes]))
     this.#hopeless.clear()
     this.#unsettledMs ??= nowMs
+    return true
   }
 
   #dropLost(swarm: Swarm, { peers, nowMs, left }: PlanInput): void {
@@ -93,8 +95,8 @@ export class Plan {
   /** Speeds, regions and demand as they are known now. */
   #follow(swarm: Swarm, placeable: readonly PeerRecord[], input: PlanInput): void {
     const { nowMs, demand } = input
-    for (const peerId of swarm.peerIds()) {
-      const { macsPerSecond, region } = placeFor(input, peerId, required(swarm.spanOf(peerId), `the place of ${peerId}`))
+    for (const [peerId, place] of [...swarm.places()]) {
+      const { macsPerSecond, region } = placeFor(input, peerId, place.span)
       if (swarm.follow(peerId, macsPerSecond, region)) this.#unsettledMs ??= nowMs
     }
     // As many tokens as the sessions could take if each had a near peer of average speed with the whole model to itself.
