@@ -21,6 +21,7 @@ export default defineConfig({
         test: {
           name: 'model',
           include: ['test/model/**/*.test.ts'],
+          exclude,
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },
@@ -40,6 +41,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          exclude,
           pool: 'forks',
           fileParallelism: false,
           testTimeout: 300_000,

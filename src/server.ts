@@ -22,7 +22,7 @@ export interface ServerOptions {
   readonly minStages: number
   /** Folder of the built web app. */
   readonly webRoot: string
-  /** How activations travel; `f16e` halves the bytes. */
+  /** How activations travel: `f16e` has half the bytes of f32, and `i8b` half of those. */
   readonly rowEncoding?: RowEncoding
   /** STUN and TURN; none by default, so that no tab asks another host. */
   readonly iceServers?: readonly { readonly urls: readonly string[]; readonly username?: string; readonly credential?: string }[]

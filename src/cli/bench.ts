@@ -4,10 +4,12 @@ import type { Command } from 'commander'
 import { registerBenchEngine } from './benchEngine.ts'
 import { registerBenchKernels } from './benchKernels.ts'
 import { registerBenchPeers } from './benchPeers.ts'
+import { registerBenchSpeculation } from './benchSpeculation.ts'
 
 export function registerBenchCommands(program: Command): void {
   const bench = program.command('bench').description('measure how fast this machine computes')
   registerBenchEngine(bench)
   registerBenchKernels(bench)
   registerBenchPeers(bench)
+  registerBenchSpeculation(bench)
 }

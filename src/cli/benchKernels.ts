@@ -68,9 +68,9 @@ export function registerBenchKernels(bench: Command): void {
     .option('--shapes <shapes>', 'of projections, as 1536x576,8192x2048 (outputs x inputs)', parseShapes)
     .option('--formats <formats>', `of the weights: ${suiteFormats.join(', ')}`, parseFormats, ['q4_1'])
     .option('--kv <formats>', 'of the KV cache: f32, f16 (default: what the adapter can)', listOf('--kv', ['f32', 'f16']))
-    .option('--rows <rows>', 'input rows of matvec, 1 to 8', wholeNumbers('--rows', 8), [1])
-    .option('--prompt-rows <rows>', 'input rows of matmul', wholeNumbers('--prompt-rows', 2048), [128])
-    .option('--positions <positions>', 'that decode attention sees', wholeNumbers('--positions', 131_072), [2048])
+    .option('--rows <rows>', 'input rows of matvec, 1 to 8', wholeNumbers('--rows', 1, 8), [1])
+    .option('--prompt-rows <rows>', 'input rows of matmul', wholeNumbers('--prompt-rows', 1, 2048), [128])
+    .option('--positions <positions>', 'that decode attention sees', wholeNumbers('--positions', 1, 131_072), [2048])
     .option('--json', 'one JSON value on stdout', false)
     .action(benchKernels)
 }

@@ -46,14 +46,15 @@ async function chaos(options: ChaosOptions): Promise<void> {
   const rounds = planChaos({ stages, maxTokens, kinds: engine === 'wasm' ? 'without-gpu' : 'all', random: xoroshiro128plus(seed) })
   const swarm = await ChaosSwarm.open({ model, tabs, stages, engine, maxTokens })
   const recoveries: Recovery[] = []
-  let [done, differences, withoutEffect] = [0, 0, 0]
+  let [done, differences, nearTies, withoutEffect] = [0, 0, 0, 0]
   try {
     for (const round of rounds) {
       const outcome = await swarm.play({ ...round, kills: round.kills.slice(0, kills - done) })
       done += outcome.kills
       recoveries.push(...outcome.recoveries)
       withoutEffect += outcome.withoutEffect
-      if (!outcome.isSame) differences++
+      if (outcome.verdict === 'different') differences++
+      if (outcome.verdict === 'near-tie') nearTies++
       printNote(`${done} of ${kills} kills: ${outcome.note}`)
       if (done >= kills) break
     }
@@ -62,7 +63,7 @@ async function chaos(options: ChaosOptions): Promise<void> {
   }
   const medianRecoveryMs = median(recoveries.map(({ ms }) => ms))
   const { prefillTokensPerSecond } = swarm
-  const sums = { kills: done, differences, withoutEffect, medianRecoveryMs }
+  const sums = { kills: done, differences, nearTies, withoutEffect, medianRecoveryMs }
   if (options.json) printJson({ ...sums, recoveries, prefillTokensPerSecond })
   else printTable(recoveries, sums)
   if (differences > 0) process.exitCode = 1
@@ -71,18 +72,21 @@ async function chaos(options: ChaosOptions): Promise<void> {
 interface Sums {
   readonly kills: number
   readonly differences: number
+  readonly nearTies: number
   readonly withoutEffect: number
   readonly medianRecoveryMs: number | null
 }
 
-function printTable(recoveries: readonly Recovery[], { kills, differences, withoutEffect, medianRecoveryMs }: Sums): void {
+function printTable(recoveries: readonly Recovery[], { kills, differences, nearTies, withoutEffect, medianRecoveryMs }: Sums): void {
   printLine('kind     at token  replayed  noticed  replaced  connected  replayed in  in all, ms')
   for (const { kind, atToken, replayedPositions, detectMs, loadMs, reconnectMs, replayMs, ms } of recoveries) {
     const times = [detectMs, loadMs, reconnectMs, replayMs, ms].map((value) => value.toFixed(0).padStart(8)).join('  ')
     printLine(`${kind.padEnd(8)} ${String(atToken).padStart(8)}  ${String(replayedPositions).padStart(8)} ${times}`)
   }
   const median = medianRecoveryMs?.toFixed(0) ?? '–'
-  printLine(`${kills} kills, ${differences} differences, ${withoutEffect} without effect, median recovery ${median} ms`)
+  printLine(
+    `${kills} kills, ${differences} differences, ${nearTies} near ties, ${withoutEffect} without effect, median recovery ${median} ms`,
+  )
 }
 
 function median(values: readonly number[]): number | null {

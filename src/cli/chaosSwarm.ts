@@ -23,13 +23,16 @@ export interface Recovery {
   readonly ms: number
 }
 
+type Verdict = 'same' | 'near-tie' | 'different'
+
 export interface RoundOutcome {
   /** Those that came before the answer's end. */
   readonly kills: number
   /** Of these, that no repair followed. */
   readonly withoutEffect: number
   readonly recoveries: readonly Recovery[]
-  readonly isSame: boolean
+  /** near-tie: across numeric classes, from a choice on that rounding may turn. */
+  readonly verdict: Verdict
   readonly note: string
 }
 
@@ -42,6 +45,8 @@ export interface ChaosSwarmOptions {
 }
 
 const SERVING_TIMEOUT_MS = 300_000
+/** Of a choice that engines of different classes may make differently. */
+const NEAR_TIE_MARGIN = 0.05
 /** An answer that takes longer than this is stuck. */
 const ANSWER_TIMEOUT_MS = 300_000
 
@@ -104,7 +109,7 @@ export class ChaosSwarm {
   readonly #openTab: () => Promise<VolunteerTab>
   readonly #closeCoordinator: () => Promise<void>
   readonly #tabs = new Set<VolunteerTab>()
-  readonly #references = new Map<string, readonly number[]>()
+  readonly #references = new Map<string, Answer>()
   readonly #prefillRates: number[] = []
 
   private constructor(
@@ -166,11 +171,11 @@ export class ChaosSwarm {
     }
     const answer = await this.#ask(round, onProgress)
     await killing
-    const isSame = expected.length === answer.completionTokenIds.length && expected.every((id, at) => id === answer.completionTokenIds[at])
+    const verdict = compare(expected, answer)
     const recoveries = recoveriesOf(done, answer.repairs)
     await this.#fill()
-    const note = `${done.map(({ kind, atToken }) => `${kind} at ${atToken}`).join(', ') || 'none in time'}: ${isSame ? 'the same answer' : 'ANOTHER ANSWER'}`
-    return { kills: done.length, withoutEffect: done.length - recoveries.length, recoveries, isSame, note }
+    const note = `${done.map(({ kind, atToken }) => `${kind} at ${atToken}`).join(', ') || 'none in time'}: ${VERDICTS[verdict]}`
+    return { kills: done.length, withoutEffect: done.length - recoveries.length, recoveries, verdict, note }
   }
 
   async close(): Promise<void> {
@@ -178,14 +183,14 @@ export class ChaosSwarm {
     await this.#closeCoordinator()
   }
 
-  async #reference(round: Round): Promise<readonly number[]> {
+  async #reference(round: Round): Promise<Answer> {
     const key = `${round.prompt} ${round.samplingSeed}`
     const known = this.#references.get(key)
     if (known !== undefined) return known
     const answer = await this.#ask(round, () => undefined)
-    this.#references.set(key, answer.completionTokenIds)
+    this.#references.set(key, answer)
     if (answer.timeToFirstTokenMs !== null) this.#prefillRates.push((1_000 * answer.promptTokenIds.length) / answer.timeToFirstTokenMs)
-    return answer.completionTokenIds
+    return answer
   }
 
   async #ask({ prompt, samplingSeed }: Round, onProgress: (progress: AskProgress) => void): Promise<Answer> {
@@ -195,6 +200,7 @@ export class ChaosSwarm {
       prompt: { kind: 'messages', messages: [{ role: 'user', content: PROMPTS[prompt] ?? '' }] },
       maxTokens,
       sampling: { temperature: samplingSeed === null ? 0 : 0.8, topP: 0.95, topK: 0, minP: 0, seed: samplingSeed ?? 0, stop: [] },
+      keepMargins: true,
     }
     const late = AbortSignal.timeout(ANSWER_TIMEOUT_MS)
     const answer = await this.#requester.ask(request, onProgress, late)
@@ -257,6 +263,21 @@ function call(page: VolunteerTab['page'], name: string): Promise<void> {
     const harmful: unknown = Reflect.get(globalThis, own)
     if (typeof harmful === 'function') harmful()
   }, name)
+}
+
+const VERDICTS: Readonly<Record<Verdict, string>> = {
+  same: 'the same answer',
+  'near-tie': 'another answer from a near tie on, across numeric classes',
+  different: 'ANOTHER ANSWER',
+}
+
+function compare(expected: Answer, answer: Answer): Verdict {
+  const [ids, others] = [expected.completionTokenIds, answer.completionTokenIds]
+  const at = Array.from({ length: Math.max(ids.length, others.length) }, (_, index) => index).find((index) => ids[index] !== others[index])
+  if (at === undefined) return 'same'
+  const classes = new Set([...expected.stages, ...answer.stages].map(({ engine, adapter }) => `${engine} ${adapter}`))
+  const margin = Math.min(expected.margins[at] ?? 0, answer.margins[at] ?? 0)
+  return classes.size > 1 && margin < NEAR_TIE_MARGIN ? 'near-tie' : 'different'
 }
 
 /** Each repair belongs to the last kill before it. */

@@ -8,8 +8,10 @@ import type { Command } from 'commander'
 import { createChatTemplate, createTokenizer, encodePrompt, type Metadata } from '../model/index.ts'
 import type { Answer, AskRequest, ChatMessage, EngineChoice } from '../peer/index.ts'
 import { TabswarmError } from '../shared/index.ts'
+import { oneOf } from './listOptions.ts'
 import { printJson, printLine, printNote, progressPrinter, realNumber, UsageError, wholeNumber } from './output.ts'
 import { parseEngine } from './serve.ts'
+import { parseWire, rowEncodingOf, WIRE_DEFAULT, WIRE_HELP, type WireForm } from './wire.ts'
 
 interface DemoOptions {
   readonly tabs: number
@@ -22,6 +24,8 @@ interface DemoOptions {
   readonly model: string
   readonly engine: EngineChoice
   readonly latencyMs: number
+  readonly speculation: 'on' | 'off'
+  readonly wire: WireForm
   readonly json: boolean
 }
 
@@ -42,6 +46,13 @@ export function registerDemoCommand(program: Command): void {
     .option('--model <id|file|url>', 'the model to serve', 'default')
     .option('--engine <engine>', 'engine of the tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
     .option('--latency-ms <l>', 'one-way delay of a message between two tabs', realNumber('--latency-ms', 0, 10_000), 0)
+    .option(
+      '--speculation <on|off>',
+      'draft tokens where the text repeats; the answer is the same',
+      oneOf('--speculation', ['on', 'off']),
+      'on',
+    )
+    .option('--wire <form>', WIRE_HELP, parseWire, WIRE_DEFAULT)
     .option('--json', 'one JSON object on stdout', false)
     .action(demo)
 }
@@ -56,7 +67,8 @@ async function demo(options: DemoOptions): Promise<void> {
   const megabytes = (form: 'blocks' | 'unpacked') => Math.ceil(smallestPledgeBytes(manifest, options.tabs, positions, form) / 1e6)
   const pledge = { engine: options.engine, pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('unpacked') }
   const webRoot = await ensureWebApp(printNote)
-  const coordinator = await createServer({ host: '127.0.0.1', port: 0, models: [model], minStages: options.tabs, webRoot })
+  const rowEncoding = rowEncodingOf(options.wire)
+  const coordinator = await createServer({ host: '127.0.0.1', port: 0, models: [model], minStages: options.tabs, webRoot, rowEncoding })
   try {
     const browser = await launchChromium()
     try {
@@ -115,7 +127,7 @@ function isChatMessage(value: unknown): value is ChatMessage {
 
 function askRequest(options: DemoOptions, prompt: AskRequest['prompt'], modelId: AskRequest['modelId']): AskRequest {
   const sampling = { temperature: options.temperature, topP: 1, topK: 0, minP: 0, seed: options.seed, stop: [] }
-  return { modelId, prompt, maxTokens: options.maxTokens, sampling }
+  return { modelId, prompt, maxTokens: options.maxTokens, sampling, speculation: options.speculation }
 }
 
 /** Writes a growing text as it grows. */
@@ -136,7 +148,7 @@ function jsonAnswer(answer: Answer): object {
 }
 
 function printTable(answer: Answer): void {
-  const { tokensPerSecond, timeToFirstTokenMs, completionTokenIds, dataPath, finishReason } = answer
+  const { tokensPerSecond, timeToFirstTokenMs, completionTokenIds, dataPath, finishReason, drafts } = answer
   printLine()
   printLine('stage  peer      layers   engine  ms/lap  link    sent       adapter')
   answer.stages.forEach((stage, index) => {
@@ -154,5 +166,6 @@ function printTable(answer: Answer): void {
   })
   const first = timeToFirstTokenMs === null ? 'none came' : `first after ${(timeToFirstTokenMs / 1e3).toFixed(2)} s`
   const speed = tokensPerSecond === null ? '' : `, ${tokensPerSecond.toFixed(2)} tokens/s`
-  printLine(`${completionTokenIds.length} tokens (${finishReason}), ${first}${speed}, data path ${dataPath}`)
+  const accepted = drafts.draftedTokens === 0 ? '' : `, ${drafts.acceptedTokens} of ${drafts.draftedTokens} drafted tokens accepted`
+  printLine(`${completionTokenIds.length} tokens (${finishReason}), ${first}${speed}${accepted}, data path ${dataPath}`)
 }

@@ -24,12 +24,12 @@ export function parseFormats(text: string): readonly SuiteFormat[] {
   })
 }
 
-export function wholeNumbers(option: string, max: number): (text: string) => readonly number[] {
+export function wholeNumbers(option: string, min: number, max: number): (text: string) => readonly number[] {
   return (text) =>
     text.split(',').map((part) => {
       const value = Number(part)
-      if (!/^\s*\d+\s*$/.test(part) || value < 1 || value > max)
-        throw new UsageError(`${option} takes whole numbers from 1 to ${max} with commas between, not "${text}"`)
+      if (!/^\s*\d+\s*$/.test(part) || value < min || value > max)
+        throw new UsageError(`${option} takes whole numbers from ${min} to ${max} with commas between, not "${text}"`)
       return value
     })
 }

@@ -6,10 +6,12 @@
 import type { Command } from 'commander'
 import type { Span } from '../model/index.ts'
 import type { ResolvedModel } from '../node/index.ts'
+import type { RowEncoding } from '../protocol/index.ts'
 import type { ChainEngine, GenerateResult, GenerationTokenizer } from '../session/index.ts'
 import { TabswarmError } from '../shared/index.ts'
 import type { Engine } from '../worker/index.ts'
 import { ENGINE_ADAPTERS, type EngineAdapter, openEngine, parseAdapter, parseKvType } from './engine.ts'
+import { oneOf } from './listOptions.ts'
 import { openLogitsFile } from './logitsFile.ts'
 import { printJson, printLine, printNote, realNumber, UsageError, wholeNumber } from './output.ts'
 import { enterWithModel, loadWholeModel } from './wholeModel.ts'
@@ -25,8 +27,9 @@ interface RunOptions {
   readonly adapter: EngineAdapter
   readonly kv: 'f32' | 'f16'
   readonly spans: number
-  readonly rowEncoding: 'f32' | 'f16e'
+  readonly rowEncoding: RowEncoding
   readonly logitsOut?: string
+  readonly speculation: 'on' | 'off'
   readonly json: boolean
 }
 
@@ -52,8 +55,14 @@ export function registerModelRunCommand(model: Command): void {
     .option('--adapter <name>', ENGINE_ADAPTERS.join(', '), parseAdapter, 'default')
     .option('--kv <type>', 'type of the KV cache: f32 or f16', parseKvType, 'f32')
     .option('--spans <n>', 'run the layers as this many spans', wholeNumber('--spans', 1, 1_000), 1)
-    .option('--row-encoding <name>', 'what passes between the spans: f32 or f16e (as on the wire)', parseRowEncoding, 'f32')
+    .option('--row-encoding <name>', 'what passes between the spans, as on the wire: f32, f16e or i8b', parseRowEncoding, 'f32')
     .option('--logits-out <file>', 'write the logits after each prompt token: [positions, vocabulary], f32, little-endian')
+    .option(
+      '--speculation <on|off>',
+      'draft tokens where the text repeats; the answer is the same',
+      oneOf('--speculation', ['on', 'off']),
+      'on',
+    )
     .option('--json', 'one JSON value on stdout', false)
     .action(run)
 }
@@ -62,9 +71,9 @@ function parseTokenIds(text: string): readonly number[] {
   return text.split(',').map((part) => wholeNumber('each of --token-ids', 0, VOCABULARY_MAX - 1)(part.trim()))
 }
 
-function parseRowEncoding(text: string): 'f32' | 'f16e' {
-  if (text === 'f32' || text === 'f16e') return text
-  throw new UsageError(`--row-encoding must be f32 or f16e, not "${text}"`)
+function parseRowEncoding(text: string): RowEncoding {
+  if (text === 'f32' || text === 'f16e' || text === 'i8b') return text
+  throw new UsageError(`--row-encoding must be f32, f16e or i8b, not "${text}"`)
 }
 
 async function run(name: string, options: RunOptions): Promise<void> {
@@ -127,7 +136,7 @@ interface AnswerRequest {
 }
 
 async function answer({ engine, model, tokenizer, promptTokenIds, options }: AnswerRequest): Promise<GenerateResult> {
-  const { chunkRowsFor, generate, openEngineChain } = await import('../session/index.ts')
+  const { chunkRowsFor, createNgramDrafter, generate, openEngineChain } = await import('../session/index.ts')
   const { KV_BLOCK_POSITIONS, kvBlockCount } = await import('../worker/index.ts')
   const { nodeClock } = await import('../node/index.ts')
   const { config } = model.hashedManifest.manifest
@@ -155,6 +164,7 @@ async function answer({ engine, model, tokenizer, promptTokenIds, options }: Ans
       chunkRows: chunkRowsFor(config.width),
       clock: nodeClock,
       keepSteps: true,
+      ...(options.speculation === 'on' ? { drafter: createNgramDrafter() } : {}),
       onEvent: (event) => {
         if (show && !onlyPrompt && (event.kind === 'token' || event.kind === 'text')) process.stdout.write(event.text)
       },
@@ -175,17 +185,19 @@ function cutSpans(layerCount: number, count: number): readonly Span[] {
 }
 
 function report(adapter: string, promptTokenIds: readonly number[], result: GenerateResult, options: RunOptions): void {
-  const { completionTokenIds, text, finishReason, timings } = result
+  const { completionTokenIds, text, finishReason, timings, drafts } = result
   if (options.json) {
     const steps = result.steps.map(({ id, candidates: { logSumExp, ids, logits } }) => ({
       id,
       logSumExp,
       top: Array.from(ids.subarray(0, options.top), (candidate, rank) => [candidate, logits[rank]]),
     }))
-    printJson({ adapter, promptTokenIds, completionTokenIds, text, finishReason, steps })
+    const { tokensPerSecond } = timings
+    printJson({ adapter, promptTokenIds, completionTokenIds, text, finishReason, tokensPerSecond, drafts, steps })
     return
   }
   printLine()
   const speed = timings.tokensPerSecond === null ? '' : `, ${timings.tokensPerSecond.toFixed(1)} tokens/s`
-  printNote(`${adapter}: ${promptTokenIds.length} prompt tokens, ${completionTokenIds.length} answered (${finishReason})${speed}`)
+  const drafted = drafts.draftedTokens === 0 ? '' : `, ${drafts.acceptedTokens} of ${drafts.draftedTokens} drafted tokens accepted`
+  printNote(`${adapter}: ${promptTokenIds.length} prompt tokens, ${completionTokenIds.length} answered (${finishReason})${speed}${drafted}`)
 }

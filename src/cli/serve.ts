@@ -7,6 +7,7 @@ import type { Command } from 'commander'
 import type { EngineChoice } from '../peer/index.ts'
 import { TabswarmError } from '../shared/index.ts'
 import { printLine, printNote, progressPrinter, UsageError, wholeNumber } from './output.ts'
+import { parseWire, rowEncodingOf, WIRE_DEFAULT, WIRE_HELP, type WireForm } from './wire.ts'
 
 interface ServeOptions {
   readonly port: number
@@ -18,6 +19,7 @@ interface ServeOptions {
   readonly model: string
   readonly minStages: number
   readonly engine: EngineChoice
+  readonly wire: WireForm
 }
 
 const DEFAULT_PORT = 8787
@@ -37,6 +39,7 @@ export function registerServeCommand(program: Command): void {
     .option('--min-stages <n>', 'tabs that share the model once there are enough', wholeNumber('--min-stages', 1, 64), 2)
     .option('--volunteers <n>', 'headless volunteer tabs to open beside it', wholeNumber('--volunteers', 0, 16), 0)
     .option('--engine <engine>', 'engine of those tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
+    .option('--wire <form>', WIRE_HELP, parseWire, WIRE_DEFAULT)
     .action(serve)
 }
 
@@ -68,6 +71,7 @@ async function serve(options: ServeOptions): Promise<void> {
     models: [model],
     minStages: options.minStages,
     webRoot,
+    rowEncoding: rowEncodingOf(options.wire),
     ...(tls === undefined ? {} : { tls }),
   })
   const closing = new AbortController()

@@ -1,8 +1,9 @@
-/** packRows and unpackRows against the CPU's codec, byte for byte: every magnitude f32 has, ties of rounding, subnormals. */
+/** packRows and unpackRows against the CPU's codec, byte for byte: every magnitude f32 has, ties of rounding, subnormals, odd widths. */
 
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { asFloats, KernelHarness, seededValues } from '../../test/support/kernelHarness.ts'
-import { decodeRows, encodeRows, rowBytes } from '../protocol/index.ts'
+import { decodeRows, encodeRows, ROW_ENCODINGS, type RowEncoding, rowBytes } from '../protocol/index.ts'
 import { packRows, unpackRows } from './packRows.ts'
 
 let harness: KernelHarness
@@ -14,7 +15,7 @@ afterAll(() => harness.close())
 const width = 72
 
 /** Rows of very different magnitude; in each, magnitudes that reach down to where the mantissas are subnormal or nothing. */
-function rowsOfEveryMagnitude(): Float32Array<ArrayBuffer> {
+function rowsOfEveryMagnitude(width: number): Float32Array<ArrayBuffer> {
   const powers = [-149, -140, -126, -60, -15, 0, 1, 14.5, 15, 60, 127]
   const rows = powers.map((power, row) =>
     seededValues(row, width).map((value, column) => Math.fround(value * 2 ** (power - (column % 3 === 0 ? 0 : column * 0.6)))),
@@ -24,7 +25,7 @@ function rowsOfEveryMagnitude(): Float32Array<ArrayBuffer> {
   return Float32Array.from([...rows, ties, powersOfTwo, new Float32Array(width)].flatMap((row) => Array.from(row)))
 }
 
-async function pack(encoding: 'f32' | 'f16e', values: Float32Array, ioWord = 3) {
+async function pack(encoding: RowEncoding, values: Float32Array, width: number, ioWord = 3) {
   const rows = values.length / width
   const bytes = rows * rowBytes(encoding, width)
   const buffers = [values, new Uint32Array(ioWord + bytes / 4), new Uint32Array(4)]
@@ -34,10 +35,11 @@ async function pack(encoding: 'f32' | 'f16e', values: Float32Array, ioWord = 3) 
 }
 
 describe('packRows', () => {
-  for (const encoding of ['f32', 'f16e'] as const) {
-    it(`${encoding}: equal to encodeRows in every byte`, async () => {
-      const values = rowsOfEveryMagnitude()
-      const { bytes, flag } = await pack(encoding, values)
+  for (const encoding of ROW_ENCODINGS) {
+    // Below and above the outliers of i8b, parts of a word, of a block, of a workgroup's share; the default model's.
+    it.each([2, 6, 30, 70, 72, 130, 576])(`${encoding}: equal to encodeRows in every byte, rows of %i`, async (width) => {
+      const values = rowsOfEveryMagnitude(width)
+      const { bytes, flag } = await pack(encoding, values, width)
       expect(bytes).toEqual(encodeRows(encoding, values, width))
       expect(flag).toBe(0)
     })
@@ -46,18 +48,18 @@ describe('packRows', () => {
       const values = seededValues(1, 3 * width)
       for (const broken of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
         values[2 * width + 71] = broken
-        expect((await pack(encoding, values)).flag).toBe(1)
+        expect((await pack(encoding, values, width)).flag).toBe(1)
       }
       values[2 * width + 71] = 3.4e38
-      expect((await pack(encoding, values)).flag).toBe(0)
+      expect((await pack(encoding, values, width)).flag).toBe(0)
     })
   }
 
-  it('f16e: raises the flag for what rounds to 2^128, as encodeRows refuses it', async () => {
+  it.each(['f16e', 'i8b'] as const)('%s: raises the flag for what rounds to 2^128, as encodeRows refuses it', async (encoding) => {
     const values = seededValues(1, width)
     values[5] = -3.4028234663852886e38
-    expect((await pack('f16e', values)).flag).toBe(1)
-    expect(() => encodeRows('f16e', values, width)).toThrow('which no f16e row can carry')
+    expect((await pack(encoding, values, width)).flag).toBe(1)
+    expect(() => encodeRows(encoding, values, width)).toThrow('only f32 rows can carry it')
   })
 
   it('takes the rows of its piece only', async () => {
@@ -76,19 +78,53 @@ describe('packRows', () => {
   })
 })
 
+/** The bits of the rows in `bytes`, unpacked behind one row that must stay as it is. */
+async function unpack(encoding: RowEncoding, bytes: Uint8Array<ArrayBuffer>, width: number) {
+  const rows = bytes.length / rowBytes(encoding, width)
+  const packed = new Uint32Array(2 + bytes.length / 4)
+  packed.set(new Uint32Array(bytes.buffer), 2)
+  const input = { work: { ioWord: 2, rowFirst: 1 } }
+  const x = new Float32Array((rows + 1) * width).fill(7)
+  const [words] = await harness.run(unpackRows, { encoding }, { width, xStride: width }, { rows }, [packed, x], input)
+  expect(asFloats(words?.slice(0, width)).every((value) => value === 7)).toBe(true)
+  return new Uint32Array(words?.slice(width) ?? [])
+}
+
 describe('unpackRows', () => {
-  for (const encoding of ['f32', 'f16e'] as const) {
-    it(`${encoding}: equal to decodeRows in every bit`, async () => {
-      const bytes = encodeRows(encoding, rowsOfEveryMagnitude(), width)
-      const rows = bytes.length / rowBytes(encoding, width)
-      const packed = new Uint32Array(2 + bytes.length / 4)
-      packed.set(new Uint32Array(bytes.buffer), 2)
-      const input = { work: { ioWord: 2, rowFirst: 1 } }
-      const x = new Float32Array((rows + 1) * width).fill(7)
-      const [words] = await harness.run(unpackRows, { encoding }, { width, xStride: width }, { rows }, [packed, x], input)
+  for (const encoding of ROW_ENCODINGS) {
+    it.each([2, 6, 30, 70, 72, 130, 576])(`${encoding}: equal to decodeRows in every bit, rows of %i`, async (width) => {
+      const bytes = encodeRows(encoding, rowsOfEveryMagnitude(width), width)
       const expected = decodeRows(encoding, bytes, width)
-      expect(new Uint32Array(words?.slice(width) ?? [])).toEqual(new Uint32Array(expected.buffer))
-      expect(asFloats(words?.slice(0, width)).every((value) => value === 7)).toBe(true)
+      expect(await unpack(encoding, bytes, width)).toEqual(new Uint32Array(expected.buffer))
     })
   }
+
+  it('i8b: leaves no finite row of what decodeRows refuses, and takes what it takes', async () => {
+    const good = encodeRows('i8b', seededValues(3, width), width)
+    // All but the padding behind the scales, which nobody reads.
+    const at = fc.integer({ min: 0, max: good.length - 1 }).filter((byte) => byte < 42 || byte > 43)
+    const changes = fc.array(fc.tuple(at, fc.integer({ min: 0, max: 255 })), { minLength: 1, maxLength: 3 })
+    const samples = fc.sample(changes, { numRuns: 400, seed: 7 }).map((changed) => {
+      const bytes = good.slice()
+      for (const [index, byte] of changed) bytes[index] = byte
+      return bytes
+    })
+    const taken = samples.filter((bytes) => {
+      try {
+        decodeRows('i8b', bytes, width)
+        return true
+      } catch {
+        return false
+      }
+    })
+    expect(taken.length).toBeGreaterThan(20)
+    expect(samples.length - taken.length).toBeGreaterThan(20)
+    const joined = new Uint8Array(samples.flatMap((bytes) => Array.from(bytes)))
+    const values = asFloats(await unpack('i8b', joined, width))
+    for (const [index, bytes] of samples.entries()) {
+      const row = values.slice(index * width, (index + 1) * width)
+      expect(row.every(Number.isFinite), `sample ${index}`).toBe(taken.includes(bytes))
+      if (taken.includes(bytes)) expect(row).toEqual(decodeRows('i8b', bytes, width))
+    }
+  })
 })

@@ -8,7 +8,7 @@ import { defineKernel } from './kernel.ts'
 
 /** protocol/rows names and defines them. */
 export interface RowsVariant {
-  readonly encoding: 'f32' | 'f16e'
+  readonly encoding: 'f32' | 'f16e' | 'i8b'
 }
 
 export interface RowsShape {
@@ -22,7 +22,7 @@ export const packRows = defineKernel<RowsVariant, RowsShape, { readonly rows: nu
   bindings: ['read', 'write', 'write', 'uniform'],
   usesWork: true,
   nmseMax: 0,
-  defines: ({ encoding }) => ({ F16E: encoding === 'f16e' ? 1 : 0 }),
+  defines: ({ encoding }) => ({ ENCODING: encoding }),
   uniform: ({ width, xStride }) => Uint32Array.of(width, xStride, 0, 0),
   grid: (_, { rows }) => [rows, 1, 1],
 })
@@ -32,7 +32,7 @@ export const unpackRows = defineKernel<RowsVariant, RowsShape, { readonly rows: 
   bindings: ['read', 'write', 'uniform'],
   usesWork: true,
   nmseMax: 0,
-  defines: ({ encoding }) => ({ F16E: encoding === 'f16e' ? 1 : 0 }),
+  defines: ({ encoding }) => ({ ENCODING: encoding }),
   uniform({ width, xStride }) {
     assert(width % 2 === 0, `rows of odd width ${width}`)
     return Uint32Array.of(width, xStride, 0, 0)

@@ -38,18 +38,30 @@ export interface HandshakeOptions {
   readonly onEnd?: (link: Link) => void
 }
 
-/** Rejects with TabswarmError `handshake-failed`, the channel closed and the other side told why; within the deadline. */
-export async function authenticate(channel: ByteChannel, options: HandshakeOptions): Promise<ChannelLink> {
+/** A link over the channel. Rejects as `prove` does. */
+export function authenticate(channel: ByteChannel, options: HandshakeOptions): Promise<ChannelLink> {
+  return prove(channel, options, (backlog) => {
+    const { expectedPeerId, onEnd } = options
+    return new ChannelLink(channel, expectedPeerId, { backlog, ...(onEnd === undefined ? {} : { onEnd }) })
+  })
+}
+
+/**
+ * `use` gets the messages that came behind the handshake, and must listen to the channel before it returns. Rejects with TabswarmError
+ * `handshake-failed`, the channel closed and the other side told why; within the deadline.
+ */
+export async function prove<Value>(
+  channel: ByteChannel,
+  options: HandshakeOptions,
+  use: (backlog: readonly Uint8Array[]) => Value,
+): Promise<Value> {
   const queue = new MessageQueue(channel)
   const cancelDeadline = options.clock.after(HANDSHAKE_DEADLINE_MS, () =>
     queue.fail(`[H8] no answer within ${HANDSHAKE_DEADLINE_MS / 1000} s`),
   )
   try {
     await exchange(channel, queue, options)
-    return new ChannelLink(channel, options.expectedPeerId, {
-      backlog: queue.takeAll(),
-      ...(options.onEnd === undefined ? {} : { onEnd: options.onEnd }),
-    })
+    return use(queue.takeAll())
   } catch (error) {
     const detail = error instanceof TabswarmError ? error.message : String(error)
     refuse(channel, detail)

@@ -6,6 +6,7 @@ import { type LinkPair, linkSuite } from './link.suite.ts'
 import { memoryChannelPair } from './memoryChannel.ts'
 import { memoryLinkPair } from './memoryLink.ts'
 import { linkFromPort, serveLink } from './portLink.ts'
+import { StripedChannel } from './stripedChannel.ts'
 
 const near = 'aa'.repeat(16) as PeerId
 const far = 'bb'.repeat(16) as PeerId
@@ -32,6 +33,20 @@ function delayedPair(): LinkPair {
   return { near: nearLink, far: farLink, until: polling(() => clock.advance(10)) }
 }
 
+/** As over WebRTC; lanes of other delays than the first are added at once. */
+function stripedPair(otherDelaysMs: readonly number[]): LinkPair {
+  const clock = new ManualClock()
+  const [nearFirst, farFirst] = memoryChannelPair({ clock, delayMs: 40 })
+  const [nearEnd, farEnd] = [new StripedChannel(nearFirst), new StripedChannel(farFirst)]
+  const [nearLink, farLink] = [new ChannelLink(nearEnd, far), new ChannelLink(farEnd, near)]
+  for (const delayMs of otherDelaysMs) {
+    const [nearLane, farLane] = memoryChannelPair({ clock, delayMs })
+    nearEnd.addLane(nearLane)
+    farEnd.addLane(farLane)
+  }
+  return { near: nearLink, far: farLink, until: polling(() => clock.advance(10)) }
+}
+
 /** Both ends behind a port, as two workers on two pages with a network between them. */
 function portPair(): LinkPair {
   const clock = new ManualClock()
@@ -47,6 +62,8 @@ function portPair(): LinkPair {
 describe.each([
   ['a memory link', memoryPair],
   ['a memory link with delay', delayedPair],
+  ['a link of slices', () => stripedPair([])],
+  ['a link over three lanes', () => stripedPair([10, 70])],
   ['a port link', portPair],
 ])('%s', (_, createPair) => {
   for (const { name, run } of linkSuite) {

@@ -8,7 +8,9 @@ import { type ChainStage, type Grant, openGrant, type SignedGrant } from '../pro
 import {
   type Chain,
   type ChainRepair,
+  choiceMargin,
   chunkRowsFor,
+  createNgramDrafter,
   type GenerateEvent,
   generate,
   type LinkRouter,
@@ -88,7 +90,6 @@ class Asking {
     lastLapMs: null,
     repairs: [],
   }
-  #lapStartedMs = 0
   #firstTokenMs: number | null = null
 
   constructor(ports: RequesterPorts, request: AskRequest, onProgress: (progress: AskProgress) => void, signal: AbortSignal) {
@@ -104,7 +105,14 @@ class Asking {
       return await this.#run()
     } catch (error) {
       if (this.#signal.aborted)
-        return this.#answer(null, { completionTokenIds: [], text: this.#progress.text, finishReason: 'cancelled', tokensPerSecond: null })
+        return this.#answer(null, {
+          completionTokenIds: [],
+          text: this.#progress.text,
+          finishReason: 'cancelled',
+          tokensPerSecond: null,
+          drafts: { laps: 0, draftedTokens: 0, acceptedTokens: 0 },
+          margins: [],
+        })
       throw error
     }
   }
@@ -199,7 +207,6 @@ class Asking {
         signal: this.#signal,
       })
       this.#tell({ phase: 'reading' })
-      this.#lapStartedMs = clock.nowMs()
       const { timings, ...result } = await generate({
         chain,
         tokenizer: text.tokenizer,
@@ -212,10 +219,13 @@ class Asking {
         signal: this.#signal,
         onEvent: (event) => this.#onEvent(event),
         stripLeadingSpace: text.stripLeadingSpace,
+        keepSteps: this.#request.keepMargins === true,
+        ...(this.#request.speculation === 'off' ? {} : { drafter: createNgramDrafter() }),
       })
       await this.#lastLaps(result)
       ended(grant.sessionId, result.finishReason === 'cancelled' ? 'cancelled' : 'finished', null)
-      return this.#answer(grant.sessionId, { ...result, tokensPerSecond: timings.tokensPerSecond })
+      const margins = result.steps.map(({ candidates }) => choiceMargin(candidates, this.#request.sampling, candidates.position + 1))
+      return this.#answer(grant.sessionId, { ...result, margins, tokensPerSecond: timings.tokensPerSecond })
     } catch (error) {
       const blamed = error instanceof SessionError && error.stageIndex !== null ? this.#chain[error.stageIndex] : undefined
       ended(grant.sessionId, this.#signal.aborted ? 'cancelled' : 'failed', blamed ?? null)
@@ -246,10 +256,9 @@ class Asking {
       case 'token': {
         const nowMs = this.#ports.clock.nowMs()
         this.#firstTokenMs ??= nowMs - this.#startedMs
-        const lastLapMs = nowMs - this.#lapStartedMs
-        this.#lapStartedMs = nowMs
         const text = this.#progress.text + event.text
-        return this.#tell({ phase: 'answering', text, completionTokens: event.completionTokens, lastLapMs, route: this.#route.stages() })
+        const { completionTokens, lapMs: lastLapMs } = event
+        return this.#tell({ phase: 'answering', text, completionTokens, lastLapMs, route: this.#route.stages() })
       }
       case 'text':
         return this.#tell({ text: this.#progress.text + event.text })
@@ -274,10 +283,13 @@ class Asking {
     this.#tell({ repairs: [...repairs.slice(0, -1), { ...last, [at[repair.phase]]: nowMs }] })
   }
 
-  #answer(sessionId: SessionId | null, result: Pick<Answer, 'completionTokenIds' | 'text' | 'finishReason' | 'tokensPerSecond'>): Answer {
+  #answer(
+    sessionId: SessionId | null,
+    result: Pick<Answer, 'completionTokenIds' | 'text' | 'finishReason' | 'tokensPerSecond' | 'drafts' | 'margins'>,
+  ): Answer {
     const stages = this.#route.stages()
     this.#tell({ route: stages })
-    const { completionTokenIds, text, finishReason, tokensPerSecond } = result
+    const { completionTokenIds, text, finishReason, tokensPerSecond, drafts, margins } = result
     return {
       model: this.#request.modelId,
       sessionId,
@@ -287,6 +299,8 @@ class Asking {
       finishReason,
       timeToFirstTokenMs: this.#firstTokenMs,
       tokensPerSecond,
+      drafts,
+      margins,
       stages,
       dataPath: worstLink(stages.map((stage) => stage.link.kind)),
       repairs: this.#progress.repairs,

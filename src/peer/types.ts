@@ -6,6 +6,7 @@
 import type { StoreApi } from 'zustand/vanilla'
 import type { Span } from '../model/index.ts'
 import type { ChainStage, LinkKind, NetworkSummary } from '../protocol/index.ts'
+import type { DraftCounts } from '../session/index.ts'
 import type { ErrorBody, ModelId, PeerId, SessionId } from '../shared/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
 
@@ -105,6 +106,10 @@ export interface AskRequest {
     | { readonly kind: 'raw'; readonly text: string }
   readonly maxTokens: number
   readonly sampling: SamplingOptions
+  /** Drafts of what comes next: the same answer, sooner where it repeats its prompt or itself. `on` where it is left out. */
+  readonly speculation?: 'on' | 'off'
+  /** Asks for the answer's `margins`. */
+  readonly keepMargins?: boolean
 }
 
 /** Stages that were lost in mid-answer and replaced. Times are those of the page's clock, null while they lie ahead. */
@@ -152,6 +157,9 @@ export interface Answer {
   readonly timeToFirstTokenMs: number | null
   /** (completion tokens − 1) ÷ (first to last token); null with fewer than two tokens. */
   readonly tokensPerSecond: number | null
+  readonly drafts: DraftCounts
+  /** How clear the choice of each token was, the end token's included (session's `choiceMargin`); empty unless asked for. */
+  readonly margins: readonly number[]
   readonly stages: readonly RouteStage[]
   /** The worst link of the chain. */
   readonly dataPath: LinkKind

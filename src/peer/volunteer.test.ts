@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import type { Manifest } from '../model/index.ts'
 import type { Assignment, ClientMessage } from '../protocol/index.ts'
-import { type ManifestHash, ManualClock, type ModelId } from '../shared/index.ts'
+import { type ManifestHash, ManualClock, type ModelId, type PeerId } from '../shared/index.ts'
 import type { VolunteerState } from './types.ts'
 import { Volunteer } from './volunteer.ts'
-import type { DetectedEngine, Outcome, ServeRequest } from './workerApi.ts'
+import type { DetectedEngine, Outcome, ServeRequest, StageWork } from './workerApi.ts'
 
 const detected: DetectedEngine = {
   engine: 'webgpu',
@@ -41,6 +41,7 @@ function setUp(
       serve: options.serve ?? (async () => ({ ok: true, value: null })),
       manifest: async () => ({ config: { layerCount: 30 } }) as unknown as Manifest,
       modelUrl: (modelId) => `/models/${modelId}/file`,
+      roundTrips: async () => [{ peerId: 'b'.repeat(32) as PeerId, rttMs: 12 }],
       clock,
       onState: (state) => states.push(state),
     },
@@ -64,6 +65,20 @@ describe('Volunteer', () => {
     await volunteer.start()
     volunteer.handleOnline()
     expect(sent).toMatchObject([{ type: 'pledge', memoryBytes: 9e8, engine: 'wasm' }])
+  })
+
+  it('stays serving when word of the load comes after its end: they travel over different ports', async () => {
+    const { volunteer, states, clock, sent } = setUp()
+    await volunteer.start()
+    volunteer.handleOnline()
+    const order = assignment(3, 0, 30)
+    await volunteer.handleAssign(order)
+    expect(states.at(-1)?.kind).toBe('serving')
+    clock.advance(10_000)
+    const before = sent.length
+    volunteer.handleProgress({ bytesLoaded: 100, bytesTotal: 100, bytesFromCache: 0 }, order)
+    expect(states.at(-1)?.kind).toBe('serving')
+    expect(sent).toHaveLength(before)
   })
 
   it('says what is wrong when there is no GPU, and pledges nothing', async () => {
@@ -179,5 +194,38 @@ describe('Volunteer', () => {
     volunteer.handleDeviceLost('late')
     expect(sent).toHaveLength(count)
     expect(states.at(-1)).toEqual({ kind: 'off' })
+  })
+
+  it('[C16] tells what its passes took since it told last, under the order that it serves, at most every 2 s', async () => {
+    const { volunteer, sent, clock } = setUp()
+    await volunteer.start()
+    volunteer.handleOnline()
+    await volunteer.handleAssign(assignment(7, 3, 6))
+    const work = (count: number): StageWork => ({
+      sessionsOpen: 1,
+      sessionsServed: 0,
+      positions: count,
+      lastComputeMs: 5,
+      oneRowPasses: { count, layers: 3 * count, heads: 0, ms: 5 * count },
+      bytesSent: 0,
+      gpuBytes: 0,
+      kvPositionsFree: 64,
+    })
+    const measured = async () => {
+      await Promise.resolve()
+      await Promise.resolve()
+      return sent.filter(({ type }) => type === 'measured')
+    }
+    volunteer.handleWork(work(4))
+    volunteer.handleWork(work(9))
+    const links = [{ peerId: 'b'.repeat(32), rttMs: 12 }]
+    expect(await measured()).toEqual([{ type: 'measured', assignmentId: 7, passes: { count: 4, layers: 12, heads: 0, ms: 20 }, links }])
+    clock.advance(2_000)
+    volunteer.handleWork(work(10))
+    expect((await measured())[1]).toMatchObject({ passes: { count: 6, layers: 18, ms: 30 } })
+    clock.advance(2_000)
+    // The engine was lost, and the new one's host counts anew.
+    volunteer.handleWork(work(2))
+    expect((await measured())[2]).toMatchObject({ passes: { count: 2, layers: 6, ms: 10 } })
   })
 })

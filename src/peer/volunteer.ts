@@ -16,10 +16,16 @@ export interface VolunteerPorts {
   /** Fetches and checks a manifest. Rejects with a TabswarmError. */
   readonly manifest: (modelId: ModelId, hash: ManifestHash) => Promise<Manifest>
   readonly modelUrl: (modelId: ModelId) => string
+  /** Round trips to the peers that are linked, as far as measured. */
+  readonly roundTrips: () => Promise<readonly RoundTrip[]>
   readonly clock: Clock
   readonly onState: (state: VolunteerState) => void
 }
 
+type RoundTrip = Extract<ClientMessage, { type: 'measured' }>['links'][number]
+
+/** The coordinator hears this often what was measured, while there is work. */
+const MEASURED_INTERVAL_MS = 2_000
 /** A load tells the coordinator how far it is this often; the page is told at every step. */
 const PROGRESS_INTERVAL_MS = 500
 
@@ -28,6 +34,7 @@ const NO_WORK: StageWork = {
   sessionsServed: 0,
   positions: 0,
   lastComputeMs: null,
+  oneRowPasses: { count: 0, layers: 0, heads: 0, ms: 0 },
   bytesSent: 0,
   gpuBytes: 0,
   kvPositionsFree: 0,
@@ -54,6 +61,8 @@ export class Volunteer {
   #serving: Serving | null = null
   #work = NO_WORK
   #progressSentMs = Number.NEGATIVE_INFINITY
+  #measuredSentMs = Number.NEGATIVE_INFINITY
+  #passesTold = NO_WORK.oneRowPasses
 
   constructor(ports: VolunteerPorts, contribution: Omit<ContributeOptions, 'engine'>) {
     this.#ports = ports
@@ -103,6 +112,7 @@ export class Volunteer {
       if (!served.ok) return this.#refuse(assignment, served.error)
       const { kvPositions } = assignment
       this.#serving = { assignmentId, modelId, span, kvPositions, layerCount }
+      this.#passesTold = this.#work.oneRowPasses
       this.#ports.send({ type: 'serving', assignmentId, span, kvPositions })
       this.#tellServing()
     } catch (error) {
@@ -121,6 +131,8 @@ export class Volunteer {
     const gpu = this.#gpu()
     if (gpu === null || this.#stopped || assignment.assignmentId !== this.#assignmentId) return
     if (!this.#recovering) {
+      // It comes over another port than the word that the load has ended, and may come after it.
+      if (this.#serving?.assignmentId === assignment.assignmentId) return
       this.#serving = null
       this.#tellLoading(gpu, assignment, progress)
     }
@@ -134,6 +146,7 @@ export class Volunteer {
   handleWork(work: StageWork): void {
     this.#work = work
     this.#tellServing()
+    void this.#tellMeasured()
   }
 
   /** The GPU was lost: away until the worker has it again. The order stands. */
@@ -212,11 +225,31 @@ export class Volunteer {
     this.#ports.onState({ kind: 'loading', gpu, modelId: assignment.modelId, span: assignment.span, ...progress })
   }
 
+  async #tellMeasured(): Promise<void> {
+    const nowMs = this.#ports.clock.nowMs()
+    const serving = this.#serving
+    if (serving === null || nowMs - this.#measuredSentMs < MEASURED_INTERVAL_MS) return
+    this.#measuredSentMs = nowMs
+    const { oneRowPasses } = this.#work
+    // A new engine's host counts from nought.
+    const told = oneRowPasses.count < this.#passesTold.count ? NO_WORK.oneRowPasses : this.#passesTold
+    this.#passesTold = oneRowPasses
+    const passes = {
+      count: oneRowPasses.count - told.count,
+      layers: oneRowPasses.layers - told.layers,
+      heads: oneRowPasses.heads - told.heads,
+      ms: oneRowPasses.ms - told.ms,
+    }
+    const links = await this.#ports.roundTrips()
+    if (this.#stopped || !this.#online || (passes.count === 0 && links.length === 0)) return
+    this.#ports.send({ type: 'measured', assignmentId: serving.assignmentId, passes, links: [...links] })
+  }
+
   #tellServing(): void {
     const gpu = this.#gpu()
     if (gpu === null || this.#serving === null || this.#stopped || this.#recovering) return
     const { modelId, span, layerCount } = this.#serving
-    const { kvPositionsFree: _, ...work } = this.#work
+    const { kvPositionsFree: _, oneRowPasses: __, ...work } = this.#work
     this.#ports.onState({
       kind: 'serving',
       gpu,

@@ -6,6 +6,7 @@
 
 import type { Manifest, Span } from '../model/index.ts'
 import type { ErrorBody, ManifestHash, PeerId } from '../shared/index.ts'
+import type { PassTimes } from '../stage/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan } from '../worker/index.ts'
 import type { ModelSpeedProgress } from './types.ts'
 
@@ -50,6 +51,8 @@ export interface StageWork {
   readonly sessionsServed: number
   readonly positions: number
   readonly lastComputeMs: number | null
+  /** Passes of one decode row each. */
+  readonly oneRowPasses: PassTimes
   readonly bytesSent: number
   readonly gpuBytes: number
   readonly kvPositionsFree: number

@@ -143,6 +143,21 @@ export const clientMessageSchema = v.variant('type', [
   /** Stops volunteering; the socket stays open. */
   v.strictObject({ type: v.literal('leave') }),
   v.strictObject({ type: v.literal('pong'), sequence: count(2 ** 31), sessions: count(10_000), kvPositionsFree: count(POSITIONS_MAX) }),
+  /** What was measured since the last such message; told where there is something to tell. */
+  v.strictObject({
+    type: v.literal('measured'),
+    /** Whose passes are told; null: of a peer that has none. */
+    assignmentId: v.nullable(count(2 ** 31)),
+    /** Passes of one decode row each, from the engine's call to its result: layers, heads and milliseconds of all together. */
+    passes: v.strictObject({
+      count: count(1_000_000),
+      layers: count(2 ** 31),
+      heads: count(1_000_000),
+      ms: v.pipe(amount, v.maxValue(86_400_000)),
+    }),
+    /** Round trips to peers of its chains. */
+    links: v.pipe(v.array(v.strictObject({ peerId, rttMs: v.pipe(amount, v.maxValue(60_000)) })), v.maxLength(64)),
+  }),
   v.strictObject({
     type: v.literal('admit'),
     requestId: text(64),

@@ -4,7 +4,7 @@ import { fromHex, type SessionId } from '../shared/index.ts'
 import { decodeFrame, encodeFrame } from './frameCodec.ts'
 import type { FailureReason, Frame, RowsFrame } from './frames.ts'
 import { FRAME_BYTES_MAX, POSITIONS_MAX, REVISIONS_MAX, ROWS_MAX, WINDOW_TOTAL_MAX } from './limits.ts'
-import { rowBytes } from './rows.ts'
+import { ROW_ENCODINGS, rowBytes } from './rows.ts'
 
 const sessionId = fc.stringMatching(/^[0-9a-f]{32}$/).map((text) => text as SessionId)
 const epoch = fc.integer({ min: 0, max: 2 ** 32 - 1 })
@@ -16,7 +16,7 @@ const windowRows = fc.integer({ min: 0, max: WINDOW_TOTAL_MAX })
 const payloadOf = (bytes: number) => fc.uint8Array({ minLength: bytes, maxLength: bytes })
 
 const rowsFrame: fc.Arbitrary<Frame> = fc
-  .tuple(rowCount, fc.constantFrom('tokens' as const, 'f32' as const, 'f16e' as const), fc.integer({ min: 1, max: 16 }))
+  .tuple(rowCount, fc.constantFrom('tokens' as const, ...ROW_ENCODINGS), fc.integer({ min: 1, max: 16 }))
   .chain(([count, encoding, halfWidth]) =>
     fc.record({
       type: fc.constant('rows' as const),
@@ -185,7 +185,7 @@ describe('frames', () => {
     ['[F3] type 0', tampered(tokens, 3, 0), /^type/],
     ['[F3] an unknown kind', tampered(tokens, 34, 3), /^kind/],
     ['[F3] a missing kind', tampered(tokens, 34, 0), /^kind/],
-    ['[F3] an unknown encoding', tampered(tokens, 35, 4), /^encoding/],
+    ['[F3] an unknown encoding', tampered(tokens, 35, 5), /^encoding/],
     ['[F5] a payload length that lies', tampered(tokens, 36, 8), /^payload length/],
     ['[F6] a payload that is no row', tampered(tokens, 35, 3), /^payload/],
     ['[F7] no rows', tampered(tokens, 28, 0, 0), /^rowCount/],

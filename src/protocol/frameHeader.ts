@@ -24,7 +24,7 @@ const TYPES = [
   'pong',
 ] as const
 const KINDS = [null, 'prompt', 'decode'] as const
-const ENCODINGS = [null, 'tokens', 'f32', 'f16e'] as const
+const ENCODINGS = [null, 'tokens', 'f32', 'f16e', 'i8b'] as const
 
 /** Every field of a header; those that the type does not use are 0 or null. */
 export interface FrameHeader {

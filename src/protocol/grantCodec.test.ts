@@ -90,7 +90,7 @@ describe('a grant', () => {
     ['[G6] a missing field', { driver: undefined }],
     ['[G6] a malformed id', { sessionId: 'x' }],
     ['[G6] another version', { version: 2 }],
-    ['[G6] an unknown encoding', { rowEncoding: 'int8' }],
+    ['[G6] an unknown encoding', { rowEncoding: 'i8' }],
     ['[G6] a time that is no number', { issuedAtMs: 'now' }],
     ['[G10] an expiry before its issue', { issuedAtMs: grant.expiresAtMs }],
     ['[G10] a life of more than a day', { expiresAtMs: now + 24 * 3_600_000 + 1 }],

@@ -15,6 +15,7 @@ import {
 } from '../shared/index.ts'
 import { GRANT_CONTEXT, type Grant, type SignedGrant } from './grant.ts'
 import { GRANT_LIFE_MS_MAX, POSITIONS_MAX, REVISIONS_MAX, STAGES_MAX, TOP_K_MAX } from './limits.ts'
+import { ROW_ENCODINGS } from './rows.ts'
 import { amount, count, describeIssue, layer, manifestHash, modelId, peerId, sessionId } from './schemas.ts'
 
 const atLeastOne = (max: number) => v.pipe(count(max), v.minValue(1))
@@ -39,7 +40,7 @@ const grantSchema = v.strictObject({
   ),
   maxPositions: atLeastOne(POSITIONS_MAX),
   topK: atLeastOne(TOP_K_MAX),
-  rowEncoding: v.picklist(['f32', 'f16e']),
+  rowEncoding: v.picklist(ROW_ENCODINGS),
   issuedAtMs: amount,
   expiresAtMs: amount,
 })

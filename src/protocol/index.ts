@@ -49,4 +49,4 @@ export {
 } from './limits.ts'
 export type { Dial, Link, LinkClosed, LinkHandlers, LinkKind, LinkStats } from './link.ts'
 export { ReceiveWindow } from './receiveWindow.ts'
-export { decodeRows, encodeRows, type RowEncoding, type RowKind, rowBytes } from './rows.ts'
+export { decodeRows, encodeRows, ROW_ENCODINGS, type RowEncoding, type RowKind, rowBytes } from './rows.ts'

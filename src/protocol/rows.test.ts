@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { fromHalfBits, toHalfBits } from './half.ts'
-import { decodeRows, encodeRows, rowBytes, rowWidth } from './rows.ts'
+import { decodeRows, encodeRows, ROW_ENCODINGS, type RowEncoding, rowBytes, rowWidth } from './rows.ts'
 
 const finite = fc.float({ noNaN: true, noDefaultInfinity: true, max: Math.fround(3.4e38), min: Math.fround(-3.4e38) })
 const rows = fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 0, max: 4 })).chain(([halfWidth, rowCount]) =>
@@ -12,6 +12,14 @@ const rows = fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 0, max: 
       .map((list) => Float32Array.from(list)),
   }),
 )
+
+function expectBadRowsOrFinite(encoding: RowEncoding, bytes: Uint8Array, width: number): void {
+  try {
+    expect(decodeRows(encoding, bytes, width).every(Number.isFinite)).toBe(true)
+  } catch (error) {
+    expect(error).toMatchObject({ reason: 'bad-rows' })
+  }
+}
 
 /** Nearest by search over all finite halves: slow, and obviously right. */
 function nearestHalf(value: number): number[] {
@@ -119,23 +127,20 @@ describe('rows on the wire', () => {
   })
 
   it('[F12] refuses NaN, infinity and what rounds to 2^128 when encoding', () => {
-    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
-      expect(() => encodeRows('f16e', Float32Array.of(1, bad), 2)).toThrow(/row 0 holds/)
-      expect(() => encodeRows('f32', Float32Array.of(1, 2, bad, 3), 2)).toThrow(/row 1 holds/)
-    }
     const largest = (2 - 2 ** -23) * 2 ** 127
-    expect(() => encodeRows('f16e', Float32Array.of(largest, 1), 2)).toThrow(/no f16e row can carry/)
+    for (const encoding of ROW_ENCODINGS) {
+      for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
+        expect(() => encodeRows(encoding, Float32Array.of(1, 2, bad, 3), 2)).toThrow(/row 1 holds/)
+      if (encoding === 'f32') continue
+      expect(() => encodeRows(encoding, Float32Array.of(largest, 1), 2)).toThrow(/only f32 rows can carry/)
+    }
     expect(decodeRows('f32', encodeRows('f32', Float32Array.of(largest, 1), 2), 2)[0]).toBe(largest)
   })
 
-  it('[F12] never throws anything but bad-rows for any bytes', () => {
+  it('[F12] [F17] never throws anything but bad-rows for any bytes', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 64 }), fc.constantFrom('f32', 'f16e'), (bytes, encoding) => {
-        try {
-          expect(decodeRows(encoding, bytes, 4).every(Number.isFinite)).toBe(true)
-        } catch (error) {
-          expect(error).toMatchObject({ reason: 'bad-rows' })
-        }
+      fc.property(fc.uint8Array({ maxLength: 64 }), fc.constantFrom(...ROW_ENCODINGS), (bytes, encoding) => {
+        expectBadRowsOrFinite(encoding, bytes, 4)
       }),
       { numRuns: 1_000 },
     )
@@ -145,7 +150,12 @@ describe('rows on the wire', () => {
     expect(rowWidth('f32', 8)).toBe(2)
     expect(rowWidth('f16e', 4 + 2 * 576)).toBe(576)
     expect(rowWidth('f16e', 4 + 2 * 16_384)).toBe(16_384)
+    expect(rowWidth('i8b', rowBytes('i8b', 576))).toBe(576)
+    expect(rowWidth('i8b', rowBytes('i8b', 16_384))).toBe(16_384)
+    // The same words hold a width of 70 and one of 72.
+    expect(rowWidth('i8b', rowBytes('i8b', 70))).toBe(72)
     for (const bytes of [0, 4, 12, 7, 4 * 16_386, Number.NaN]) expect(rowWidth('f32', bytes)).toBe(null)
     for (const bytes of [4, 6, 10, 9, 4 + 2 * 16_386]) expect(rowWidth('f16e', bytes)).toBe(null)
+    for (const bytes of [0, 4, 19, rowBytes('i8b', 72) + 2, rowBytes('i8b', 16_384) + 4]) expect(rowWidth('i8b', bytes)).toBe(null)
   })
 })

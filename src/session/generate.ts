@@ -1,16 +1,19 @@
 /**
- * generate: one answer over an open chain. Prompt in chunks, several under way; then row by row: sample, detokenize, stop.
- * The chain stays the caller's, who closes it whatever happens here.
+ * generate: one answer over an open chain. Prompt in chunks, several under way; then lap by lap: sample, detokenize, stop.
+ * A lap holds the last token, and behind it what a drafter guesses, see speculation.ts; which changes when tokens come, never
+ * which. The chain stays the caller's, who closes it whatever happens here.
  */
 
 import { FRAME_BYTES_MAX, ROWS_MAX, rowBytes } from '../protocol/index.ts'
 import { assert, type Clock } from '../shared/index.ts'
-import type { Candidates, Chain, ChainRepair, LapResults, StageLap } from './chain.ts'
-import { type Deferred, deferred } from './deferred.ts'
-import { Detokenizer, type TokenText } from './detokenizer.ts'
+import { AnswerText } from './answerText.ts'
+import type { Candidates, Chain, ChainRepair, Lap, LapResults, StageLap } from './chain.ts'
+import type { TokenText } from './detokenizer.ts'
+import type { Drafter } from './drafter.ts'
 import { SessionError } from './errors.ts'
+import { LapWaiter } from './lapWaiter.ts'
 import { checkSampling, type Sampling, sample } from './sampler.ts'
-import { StopSequences } from './stopSequences.ts'
+import { Speculation } from './speculation.ts'
 
 /** Rows of a prompt chunk: enough for a matrix product to reuse each weight, few enough that stages overlap. */
 const CHUNK_ROWS_DEFAULT = 128
@@ -30,8 +33,8 @@ export interface GenerationTokenizer extends TokenText {
 export type GenerateEvent =
   /** Prompt positions computed by the whole chain. */
   | { readonly kind: 'prompt'; readonly done: number; readonly total: number }
-  /** One more token; `text` is what has become certain by it, often ''. */
-  | { readonly kind: 'token'; readonly id: number; readonly text: string; readonly completionTokens: number }
+  /** One more token; `text` is what has become certain by it, often ''; `lapMs` what the lap took that brought it. */
+  | { readonly kind: 'token'; readonly id: number; readonly text: string; readonly completionTokens: number; readonly lapMs: number }
   /** The last text, held back until the end. */
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'lap'; readonly lap: StageLap }
@@ -55,6 +58,8 @@ export interface GenerateRequest {
   readonly keepSteps?: boolean
   /** See Detokenizer. */
   readonly stripLeadingSpace?: boolean
+  /** Drafts tokens that a lap then verifies: the answer is the same, and comes sooner where they are right. */
+  readonly drafter?: Drafter
 }
 
 export interface GenerateStep {
@@ -62,14 +67,26 @@ export interface GenerateStep {
   readonly candidates: Candidates
 }
 
+type FinishReason = 'stop' | 'length' | 'cancelled'
+
 export interface GenerateResult {
   /** Without the end token. */
   readonly completionTokenIds: readonly number[]
   readonly text: string
-  readonly finishReason: 'stop' | 'length' | 'cancelled'
+  readonly finishReason: FinishReason
   readonly timings: GenerateTimings
   /** With the end token's step; empty unless asked for. */
   readonly steps: readonly GenerateStep[]
+  readonly drafts: DraftCounts
+}
+
+/** How much was speculated. */
+export interface DraftCounts {
+  /** Laps after the prompt's. */
+  readonly laps: number
+  /** Tokens that were sent on trial, and those of them that are in the answer. */
+  readonly draftedTokens: number
+  readonly acceptedTokens: number
 }
 
 export interface GenerateTimings {
@@ -99,95 +116,133 @@ function checkRequest({ chain, tokenizer, promptTokenIds, maxTokens, sampling, c
       `the prompt has ${promptTokenIds.length} tokens; ${room}: shorten it or begin a new conversation`,
     )
   }
-  const foreign = promptTokenIds.find((id) => !(Number.isSafeInteger(id) && id >= 0 && id < tokenizer.vocabularySize))
+  const foreign = promptTokenIds.find((id) => !isToken(id, tokenizer))
   if (foreign !== undefined) throw new SessionError('bad-request', `token ${foreign} is not in a vocabulary of ${tokenizer.vocabularySize}`)
 }
 
+function isToken(id: number, { vocabularySize }: GenerationTokenizer): boolean {
+  return Number.isSafeInteger(id) && id >= 0 && id < vocabularySize
+}
+
+/** The signal of requests that cannot be cancelled. */
+const NEVER = new AbortController().signal
+
 class Generation {
   readonly #request: GenerateRequest
-  readonly #detokenizer: Detokenizer
-  readonly #stops: StopSequences
+  readonly #signal: AbortSignal
+  readonly #waiter: LapWaiter
+  readonly #text: AnswerText
+  readonly #speculation: Speculation | null
   readonly #startedMs: number
   readonly #completion: number[] = []
   readonly #steps: GenerateStep[] = []
-  #text = ''
+  readonly #drafts = { laps: 0, draftedTokens: 0, acceptedTokens: 0 }
   #firstTokenMs: number | null = null
   #lastTokenMs = 0
-  /** Set while a token is awaited. */
-  #awaited: Deferred<Candidates | null> | null = null
 
   constructor(request: GenerateRequest) {
+    const { tokenizer, stop = [], stripLeadingSpace = false, drafter, clock, signal = NEVER } = request
     this.#request = request
-    this.#detokenizer = new Detokenizer(request.tokenizer, { stripLeadingSpace: request.stripLeadingSpace ?? false })
-    this.#stops = new StopSequences(request.stop ?? [])
-    this.#startedMs = request.clock.nowMs()
+    this.#signal = signal
+    this.#waiter = new LapWaiter(clock, signal)
+    this.#text = new AnswerText(tokenizer, { stop, stripLeadingSpace })
+    this.#speculation = drafter === undefined ? null : new Speculation(drafter, clock)
+    this.#startedMs = clock.nowMs()
   }
 
   async run(): Promise<GenerateResult> {
-    const { chain, maxTokens, signal } = this.#request
-    if (signal?.aborted === true) return this.#result('cancelled')
+    const { chain, maxTokens, onEvent } = this.#request
+    if (this.#signal.aborted) return this.#result('cancelled')
     if (maxTokens === 0) return this.#result('length')
-    const onAbort = () => this.#awaited?.resolve(null)
-    signal?.addEventListener('abort', onAbort)
     chain.listen({
       onResults: (results) => this.#onResults(results),
-      onLap: (lap) => this.#request.onEvent?.({ kind: 'lap', lap }),
-      onRepair: (repair) => this.#request.onEvent?.({ kind: 'repair', repair }),
-      onFailed: (error) => this.#awaited?.reject(error),
+      onLap: (lap) => onEvent?.({ kind: 'lap', lap }),
+      onRepair: (repair) => onEvent?.({ kind: 'repair', repair }),
+      onFailed: (error) => this.#waiter.handleFailed(error),
     })
-    try {
-      return this.#result(await this.#loop())
-    } finally {
-      signal?.removeEventListener('abort', onAbort)
-    }
+    let finishReason = await this.#prompt()
+    while (finishReason === null) finishReason = await this.#decode()
+    return this.#result(finishReason)
   }
 
-  async #loop(): Promise<GenerateResult['finishReason']> {
-    const { chain, tokenizer, promptTokenIds, maxTokens, sampling, keepSteps } = this.#request
-    let candidates = await this.#await(this.#submitPrompt())
-    for (let position = promptTokenIds.length; ; position++) {
-      if (candidates === null) return 'cancelled'
-      assert(candidates.position === position - 1, `candidates of position ${candidates.position} where ${position - 1} was awaited`)
-      const id = sample(candidates, sampling, position)
-      if (keepSteps === true) this.#steps.push({ id, candidates })
-      if (tokenizer.isEnd(id)) return 'stop'
-      this.#take(id)
-      if (this.#stops.stopped) return 'stop'
-      if (this.#completion.length === maxTokens || position === chain.maxPositions) return 'length'
-      const lap = { firstPosition: position, ids: Uint32Array.of(id), kind: 'decode' as const, resultCount: 1 }
-      candidates = await this.#await(chain.submit(lap))
-    }
-  }
-
-  /** The next wanted candidates, or null when the signal fires; rejects when the chain or the submission fails. */
-  async #await(submitted: Promise<void>): Promise<Candidates | null> {
-    if (this.#awaited === null) this.#awaited = deferred()
-    const awaited = this.#awaited
-    submitted.catch((error: unknown) => awaited.reject(error))
-    if (this.#request.signal?.aborted === true) awaited.resolve(null)
-    try {
-      return await awaited.promise
-    } finally {
-      this.#awaited = null
-    }
+  async #prompt(): Promise<FinishReason | null> {
+    this.#speculation?.append(this.#request.promptTokenIds)
+    const results = await this.#waiter.lap(() => this.#submitPrompt(), 1)
+    if (results === null) return 'cancelled'
+    const finishReason = this.#verify(results, [])
+    this.#speculation?.append(this.#completion)
+    return finishReason
   }
 
   async #submitPrompt(): Promise<void> {
-    const { chain, promptTokenIds, chunkRows, signal } = this.#request
-    this.#awaited = deferred()
-    for (let first = 0; first < promptTokenIds.length && signal?.aborted !== true; first += chunkRows) {
+    const { chain, promptTokenIds, chunkRows } = this.#request
+    for (let first = 0; first < promptTokenIds.length && !this.#signal.aborted; first += chunkRows) {
       const ids = Uint32Array.from(promptTokenIds.slice(first, first + chunkRows))
       const resultCount = first + ids.length === promptTokenIds.length ? 1 : 0
       await chain.submit({ firstPosition: first, ids, kind: 'prompt', resultCount })
     }
   }
 
-  #onResults(results: LapResults): void {
-    const total = this.#request.promptTokenIds.length
-    const done = results.firstPosition + results.rowCount
-    if (done <= total) this.#request.onEvent?.({ kind: 'prompt', done, total })
-    const wanted = results.candidates.at(-1)
-    if (wanted !== undefined) this.#awaited?.resolve(wanted)
+  /** One lap: the last token, and behind it a draft of what follows. */
+  async #decode(): Promise<FinishReason | null> {
+    const { chain, promptTokenIds } = this.#request
+    const known = this.#completion.length
+    const draft = this.#speculation === null ? [] : await this.#draft(this.#speculation)
+    if (draft === null) return 'cancelled'
+    const ids = Uint32Array.of(...this.#completion.slice(-1), ...draft)
+    const lap: Lap = { firstPosition: promptTokenIds.length + known - 1, ids, kind: 'decode', resultCount: ids.length }
+    const results = await this.#waiter.lap(() => chain.submit(lap), lap.resultCount)
+    if (results === null) return 'cancelled'
+    const finishReason = this.#verify(results, draft)
+    const taken = this.#completion.slice(known)
+    this.#drafts.laps++
+    this.#drafts.draftedTokens += draft.length
+    this.#drafts.acceptedTokens += draft.filter((id, index) => taken[index] === id).length
+    if (finishReason === null) this.#speculation?.observe(taken, this.#waiter.lastLapMs)
+    return finishReason
+  }
+
+  /** Tokens to verify with the next lap: none that the answer has no room for, or that would end it. Null when the signal fires. */
+  async #draft(speculation: Speculation): Promise<readonly number[] | null> {
+    const { chain, promptTokenIds, maxTokens } = this.#request
+    const known = this.#completion.length
+    const room = Math.min(maxTokens - known - 1, chain.maxPositions - promptTokenIds.length - known)
+    return this.#waiter.unlessEnded(speculation.draft({ room, countUsable: (ids) => this.#countUsable(ids), signal: this.#signal }))
+  }
+
+  #countUsable(ids: readonly number[]): number {
+    const { tokenizer } = this.#request
+    const end = ids.findIndex((id) => !isToken(id, tokenizer) || tokenizer.isEnd(id))
+    return this.#text.countBeforeStop(end < 0 ? ids : ids.slice(0, end))
+  }
+
+  /**
+   * Samples from a lap's results, one after the other, as long as what is drawn is what was drafted: then the next row had the
+   * right input. Positions of drafts that were wrong are forgotten.
+   */
+  #verify(results: readonly Candidates[], draft: readonly number[]): FinishReason | null {
+    for (const [index, candidates] of results.entries()) {
+      const finishReason = this.#step(candidates)
+      const goesOn = finishReason === null && index < draft.length && this.#completion.at(-1) === draft[index]
+      if (goesOn) continue
+      if (index < draft.length) this.#request.chain.truncate(candidates.position + 1)
+      return finishReason
+    }
+    return null
+  }
+
+  /** One token. */
+  #step(candidates: Candidates): FinishReason | null {
+    const { chain, tokenizer, promptTokenIds, maxTokens, sampling, keepSteps } = this.#request
+    const position = promptTokenIds.length + this.#completion.length
+    assert(candidates.position === position - 1, `candidates of position ${candidates.position} where ${position - 1} was awaited`)
+    const id = sample(candidates, sampling, position)
+    if (keepSteps === true) this.#steps.push({ id, candidates })
+    if (tokenizer.isEnd(id)) return 'stop'
+    this.#take(id)
+    if (this.#text.stopped) return 'stop'
+    if (this.#completion.length === maxTokens || position === chain.maxPositions) return 'length'
+    return this.#signal.aborted ? 'cancelled' : null
   }
 
   #take(id: number): void {
@@ -195,27 +250,33 @@ class Generation {
     this.#lastTokenMs = clock.nowMs()
     this.#firstTokenMs ??= this.#lastTokenMs
     this.#completion.push(id)
-    const text = this.#stops.push(this.#detokenizer.push(id))
-    this.#text += text
-    onEvent?.({ kind: 'token', id, text, completionTokens: this.#completion.length })
+    const text = this.#text.push(id)
+    onEvent?.({ kind: 'token', id, text, completionTokens: this.#completion.length, lapMs: this.#waiter.lastLapMs })
   }
 
-  #result(finishReason: GenerateResult['finishReason']): GenerateResult {
-    const rest = this.#stops.push(this.#detokenizer.flush()) + this.#stops.flush()
-    this.#text += rest
+  #onResults(results: LapResults): void {
+    const total = this.#request.promptTokenIds.length
+    const done = results.firstPosition + results.rowCount
+    if (done <= total) this.#request.onEvent?.({ kind: 'prompt', done, total })
+    this.#waiter.handleResults(results)
+  }
+
+  #result(finishReason: FinishReason): GenerateResult {
+    const rest = this.#text.flush()
     if (rest !== '') this.#request.onEvent?.({ kind: 'text', text: rest })
     const tokens = this.#completion.length
     const first = this.#firstTokenMs
     const decodeMs = this.#lastTokenMs - (first ?? 0)
     return {
       completionTokenIds: this.#completion,
-      text: this.#text,
+      text: this.#text.shown,
       finishReason,
       timings: {
         firstTokenMs: first === null ? null : first - this.#startedMs,
         tokensPerSecond: tokens < 2 || decodeMs === 0 ? null : ((tokens - 1) / decodeMs) * 1000,
       },
       steps: this.#steps,
+      drafts: this.#drafts,
     }
   }
 }

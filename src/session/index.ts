@@ -2,10 +2,12 @@
 
 export type { Candidates, Chain, ChainEvents, ChainRepair, Lap, LapResults, StageLap } from './chain.ts'
 export type { TokenText } from './detokenizer.ts'
+export type { Drafter, DraftToken } from './drafter.ts'
 export { type ChainEngine, type ChainOutput, type ChainSegment, type EngineChainOptions, openEngineChain } from './engineChain.ts'
 export { SessionError, type SessionErrorReason } from './errors.ts'
 export {
   chunkRowsFor,
+  type DraftCounts,
   type GenerateEvent,
   type GenerateRequest,
   type GenerateResult,
@@ -16,4 +18,5 @@ export {
 } from './generate.ts'
 export { GATHER_MS, type LinkChainOptions, OPEN_DEADLINE_MS, openLinkChain, type RepairRequest } from './linkChain.ts'
 export { LinkRouter } from './linkRouter.ts'
-export { GREEDY, type Sampling } from './sampler.ts'
+export { choiceMargin, GREEDY, type Sampling } from './sampler.ts'
+export { createNgramDrafter } from './speculationNgrams.ts'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Candidates } from './chain.ts'
-import { checkSampling, GREEDY, type Sampling, sample } from './sampler.ts'
+import { checkSampling, choiceMargin, GREEDY, type Sampling, sample } from './sampler.ts'
 
 /** Candidates whose probabilities in the whole vocabulary are these; ids count from 100. */
 function candidatesOf(probabilities: readonly number[]): Candidates {
@@ -110,5 +110,25 @@ describe('sample', () => {
     ]
     for (const [change, message] of bad) expect(() => checkSampling({ ...GREEDY, ...change })).toThrow(message)
     expect(() => checkSampling(GREEDY)).not.toThrow()
+  })
+})
+
+describe('choiceMargin', () => {
+  it('is what lies between the two best logits where the best is taken', () => {
+    expect(choiceMargin(candidatesOf([0.4, 0.1]), GREEDY, 3)).toBeCloseTo(Math.log(4), 5)
+    expect(choiceMargin(candidatesOf([1]), GREEDY, 3)).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  it('is how far the draw lies from where another token would be drawn', () => {
+    const sampling = { ...GREEDY, temperature: 1, seed: 9 }
+    for (let position = 0; position < 50; position++) {
+      // Of two candidates the first is drawn below its probability: that tells the draw.
+      const halves = candidatesOf([0.5, 0.5])
+      const margin = choiceMargin(halves, sampling, position)
+      const drawn = sample(halves, sampling, position) === 100 ? 0.5 - margin : 0.5 + margin
+      expect(choiceMargin(candidatesOf([0.3, 0.7]), sampling, position)).toBeCloseTo(Math.abs(drawn - 0.3), 5)
+      const thirds = Math.min(Math.abs(drawn - 1 / 3), Math.abs(drawn - 2 / 3))
+      expect(choiceMargin(candidatesOf([1 / 3, 1 / 3, 1 / 3]), sampling, position)).toBeCloseTo(thirds, 5)
+    }
   })
 })

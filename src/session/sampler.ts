@@ -43,18 +43,33 @@ export function checkSampling(sampling: Sampling): void {
 
 /** The id drawn for `position`, the place of the new token. `candidates` are best first, at least one, all finite. */
 export function sample(candidates: Candidates, sampling: Sampling, position: number): number {
+  return candidates.ids[draw(candidates, sampling, position).index] ?? 0
+}
+
+/**
+ * How clear the choice was that `sample` made. Greedy: between the two best logits; sampled: between the draw in [0, 1) and the nearer end
+ * of what its token would have been drawn for. Infinite where there is one candidate.
+ */
+export function choiceMargin(candidates: Candidates, sampling: Sampling, position: number): number {
+  const [best = 0, second = Number.NEGATIVE_INFINITY] = candidates.logits
+  return sampling.temperature === 0 ? best - second : draw(candidates, sampling, position).margin
+}
+
+function draw(candidates: Candidates, sampling: Sampling, position: number): { readonly index: number; readonly margin: number } {
   const best = candidates.logits[0]
   assert(best !== undefined, 'no candidates to sample from')
-  if (sampling.temperature === 0) return candidates.ids[0] ?? 0
+  if (sampling.temperature === 0) return { index: 0, margin: Number.POSITIVE_INFINITY }
   const kept = keptCount(candidates, sampling)
   const weights = Array.from(candidates.logits.subarray(0, kept), (logit) => Math.exp((logit - best) / sampling.temperature))
   const total = weights.reduce((sum, weight) => sum + weight, 0)
   let left = uniform(sampling.seed, position) * total
   for (const [index, weight] of weights.entries()) {
+    const below = index === 0 ? Number.POSITIVE_INFINITY : left
     left -= weight
-    if (left < 0) return candidates.ids[index] ?? 0
+    const above = index === kept - 1 ? Number.POSITIVE_INFINITY : -left
+    if (left < 0) return { index, margin: Math.min(below, above) / total }
   }
-  return candidates.ids[kept - 1] ?? 0
+  return { index: kept - 1, margin: 0 }
 }
 
 /** How many of the best candidates pass top-k, top-p and min-p; at least one. */

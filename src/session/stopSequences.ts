@@ -32,6 +32,11 @@ export class StopSequences {
     this.#stops = stops
   }
 
+  /** Whether there is nothing to stop at. */
+  get isEmpty(): boolean {
+    return this.#stops.length === 0
+  }
+
   /** Whether a stop string has been seen; nothing is released after it. */
   get stopped(): boolean {
     return this.#stopped
@@ -57,6 +62,14 @@ export class StopSequences {
     const held = this.#held
     this.#held = ''
     return held
+  }
+
+  /** Another that goes on from here without changing this one. */
+  fork(): StopSequences {
+    const fork = new StopSequences(this.#stops)
+    fork.#held = this.#held
+    fork.#stopped = this.#stopped
+    return fork
   }
 
   /** Where the stop string that is complete first begins; of several that end together the longest. */

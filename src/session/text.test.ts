@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { utf8Encode } from '../shared/index.ts'
+import { AnswerText } from './answerText.ts'
 import { Detokenizer } from './detokenizer.ts'
 import { STOP_SEQUENCE_CHARACTERS_MAX, STOP_SEQUENCES_MAX, StopSequences } from './stopSequences.ts'
 
@@ -92,5 +93,53 @@ describe('StopSequences', () => {
     expect(() => new StopSequences(['x'.repeat(STOP_SEQUENCE_CHARACTERS_MAX + 1)])).toThrow(/1001 characters/)
     expect(() => new StopSequences(new Array<string>(STOP_SEQUENCES_MAX + 1).fill('x'))).toThrow(/17 stop strings/)
     expect(() => new StopSequences(new Array<string>(STOP_SEQUENCES_MAX).fill('x'.repeat(STOP_SEQUENCE_CHARACTERS_MAX)))).not.toThrow()
+  })
+})
+
+describe('AnswerText', () => {
+  /** Bytes that make sense and bytes that do not, cut anywhere; few enough letters that stop strings occur. */
+  const bytes = fc.oneof(
+    fc.constantFrom('a', 'b', 'ab', ' ', '€', '😀', '\ufffd').map((piece) => utf8Encode(piece)),
+    fc.uint8Array({ maxLength: 3 }),
+    fc.constantFrom(Uint8Array.of(0xe2), Uint8Array.of(0x82), Uint8Array.of(0xac), Uint8Array.of(0xf0, 0x9f), Uint8Array.of(0x98)),
+  )
+  const stop = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', '€', '\ufffd', '😀'), minLength: 1, maxLength: 2 }), {
+    minLength: 1,
+    maxLength: 3,
+  })
+
+  it('knows beforehand where tokens would end it, and is not changed by being asked', () => {
+    let ended = 0
+    fc.assert(
+      fc.property(
+        fc.array(bytes, { minLength: 6, maxLength: 20 }),
+        fc.nat(5),
+        stop,
+        fc.boolean(),
+        (pieces, place, stops, stripLeadingSpace) => {
+          const create = () => new AnswerText({ tokenBytes: (id) => pieces[id] ?? new Uint8Array(0) }, { stop: stops, stripLeadingSpace })
+          const ids = [...pieces.keys()]
+          const at = Math.min(place, ids.length)
+          const [asked, plain] = [create(), create()]
+          const known = ids.slice(0, at)
+          for (const id of known) {
+            asked.countBeforeStop(ids.slice(id))
+            expect(asked.push(id)).toBe(plain.push(id))
+          }
+          const count = asked.countBeforeStop(ids.slice(at))
+          if (plain.stopped) return
+          for (const id of ids.slice(at, at + count)) {
+            plain.push(id)
+            expect(plain.stopped).toBe(false)
+          }
+          if (at + count === ids.length) return
+          plain.push(at + count)
+          expect(plain.stopped).toBe(true)
+          ended++
+        },
+      ),
+      { numRuns: 500 },
+    )
+    expect(ended).toBeGreaterThan(20)
   })
 })

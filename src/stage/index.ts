@@ -2,4 +2,4 @@
 
 export type { ActivationLog, LoggedRow } from './activationLog.ts'
 export type { ServedSpan } from './place.ts'
-export { type HostWork, StageHost, type StageHostOptions } from './stageHost.ts'
+export { type HostWork, type PassTimes, StageHost, type StageHostOptions } from './stageHost.ts'

@@ -61,6 +61,15 @@ export interface StageHostOptions {
   readonly onWork?: () => void
 }
 
+/** Passes of one decode row each: what tells how fast a peer is. */
+export interface PassTimes {
+  readonly count: number
+  /** Computed in all of them together, the milliseconds too. */
+  readonly layers: number
+  readonly heads: number
+  readonly ms: number
+}
+
 /** Counters for the page, since the host began. */
 export interface HostWork {
   readonly sessionsOpen: number
@@ -68,6 +77,7 @@ export interface HostWork {
   /** Rows that went through a pass here. */
   readonly positions: number
   readonly lastComputeMs: number | null
+  readonly oneRowPasses: PassTimes
   /** Bytes of frames sent to anybody. */
   readonly bytesSent: number
 }
@@ -88,6 +98,7 @@ export class StageHost {
   #sessionsServed = 0
   #positions = 0
   #lastComputeMs: number | null = null
+  #oneRowPasses: PassTimes = { count: 0, layers: 0, heads: 0, ms: 0 }
 
   constructor(options: StageHostOptions) {
     this.#options = options
@@ -119,6 +130,7 @@ export class StageHost {
       sessionsServed: this.#sessionsServed,
       positions: this.#positions,
       lastComputeMs: this.#lastComputeMs,
+      oneRowPasses: this.#oneRowPasses,
       bytesSent: this.#links.bytesSent,
     }
   }
@@ -355,6 +367,7 @@ export class StageHost {
     }
     this.#planner.observe(works, result.computeMs)
     this.#lastComputeMs = result.computeMs
+    this.#count(works, result.computeMs)
     for (const [index, { session, rows }] of works.entries()) {
       this.#positions += rows.rowCount
       const output = result.outputs[index]
@@ -362,6 +375,18 @@ export class StageHost {
       else session.complete(rows, output, result.computeMs)
     }
     this.#options.onWork?.()
+  }
+
+  #count([only, second]: readonly Work[], computeMs: number): void {
+    if (only === undefined || second !== undefined || only.rows.kind !== 'decode' || only.rows.rowCount !== 1) return
+    const { count, layers, heads, ms } = this.#oneRowPasses
+    const { span, isLast } = only.session.place
+    this.#oneRowPasses = {
+      count: count + 1,
+      layers: layers + span.endLayer - span.firstLayer,
+      heads: heads + (isLast ? 1 : 0),
+      ms: ms + computeMs,
+    }
   }
 
   /** One session's rows may spoil a pass for all: then each is tried alone, so that only the guilty one ends. */

@@ -4,7 +4,7 @@
  */
 
 import { isFirstSpan, isLastSpan, type ModelConfig } from '../model/index.ts'
-import { rowBytes, TOP_K_MAX } from '../protocol/index.ts'
+import { ROW_ENCODINGS, rowBytes, TOP_K_MAX } from '../protocol/index.ts'
 import type { Segment } from './engine.ts'
 import { EngineError } from './errors.ts'
 import type { KvBlocks, KvSlot } from './kvBlocks.ts'
@@ -43,7 +43,7 @@ function checkPositions(index: number, segment: Segment, slot: KvSlot): void {
 function checkInput(index: number, { input }: Segment, { span }: KvSlot, config: ModelConfig): void {
   if (input.kind === 'rows') {
     if (isFirstSpan(span)) refuse(index, 'rows as input of layer 0, which takes token ids')
-    if (input.encoding !== 'f32' && input.encoding !== 'f16e') refuse(index, `unknown row encoding ${String(input.encoding)}`)
+    if (!ROW_ENCODINGS.includes(input.encoding)) refuse(index, `unknown row encoding ${String(input.encoding)}`)
     const bytes = input.rowCount * rowBytes(input.encoding, config.width)
     if (input.bytes.byteLength !== bytes) {
       refuse(index, `${input.bytes.byteLength} bytes; ${input.rowCount} rows of ${input.encoding} take ${bytes}`)
@@ -58,7 +58,7 @@ function checkInput(index: number, { input }: Segment, { span }: KvSlot, config:
 function checkOutput(index: number, segment: Segment, { span }: KvSlot, config: ModelConfig): void {
   const { output } = segment
   if (output.kind === 'rows') {
-    if (output.encoding !== 'f32' && output.encoding !== 'f16e') refuse(index, `unknown row encoding ${String(output.encoding)}`)
+    if (!ROW_ENCODINGS.includes(output.encoding)) refuse(index, `unknown row encoding ${String(output.encoding)}`)
     return
   }
   if (!isLastSpan(config, span)) refuse(index, `${output.kind} from layer ${span.endLayer - 1}; only the last layer has them`)

@@ -1,90 +1,21 @@
 /** Links over real WebRTC between real Chromium pages pass the suite that every link passes, and trust nobody on the way. */
 
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { fileURLToPath } from 'node:url'
-import type { Browser, Page } from 'playwright-core'
-import { build } from 'vite'
+import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { SIGNAL_PATH, SignalServer } from '../../src/coordinator/server/signalServer.ts'
-import type { SignallingServer } from '../../src/network/index.ts'
 import { linkSuite } from '../../src/network/link.suite.ts'
-import { launchChromium, nodeClock } from '../../src/node/index.ts'
+import { LANES_MAX } from '../../src/network/stripedChannel.ts'
 import type { PeerId } from '../../src/shared/index.ts'
+import { type LinkPages, openLinkPages } from './linkPages.ts'
 
-const PAGE = fileURLToPath(new URL('./webrtcLinkPage.ts', import.meta.url))
-
-let browser: Browser
-let server: Server
-let signalling: SignallingServer
-const signals = new SignalServer(nodeClock)
-const TOKEN = 'token'
-const foreign: string[] = []
-
-/** The page's script and its chunks, by name. */
-async function bundlePage(): Promise<Map<string, string>> {
-  const result = await build({
-    configFile: false,
-    logLevel: 'error',
-    build: {
-      write: false,
-      minify: false,
-      modulePreload: false,
-      target: 'es2023',
-      rolldownOptions: { input: PAGE, output: { entryFileNames: 'page.js' } },
-    },
-  })
-  const [output] = [result].flat()
-  if (output === undefined || !('output' in output)) throw new Error('vite built nothing')
-  return new Map(output.output.flatMap((chunk) => (chunk.type === 'chunk' ? [[`/${chunk.fileName}`, chunk.code] as const] : [])))
-}
-
-function createPageServer(files: ReadonlyMap<string, string>): Server {
-  const pages = createServer((request, response) => {
-    const code = files.get(request.url ?? '')
-    response.setHeader('content-type', code === undefined ? 'text/html' : 'text/javascript')
-    response.end(code ?? '<!doctype html><script type="module" src="/page.js"></script>')
-  })
-  pages.on('upgrade', (request, socket, head) => {
-    if (signals.upgrade(request, socket, head) !== null) socket.destroy()
-  })
-  return pages
-}
+let pages: LinkPages
 
 beforeAll(async () => {
-  server = createPageServer(await bundlePage())
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  signalling = { host: '127.0.0.1', port, path: SIGNAL_PATH, secure: false, token: TOKEN }
-  browser = await launchChromium()
+  pages = await openLinkPages()
 })
-
-afterAll(async () => {
-  await browser?.close()
-  signals.close()
-  server?.close()
-  server?.closeAllConnections()
-})
-
-async function openPage(): Promise<Page> {
-  const context = await browser.newContext()
-  const page = await context.newPage()
-  const watch = (url: string) => {
-    const { hostname, port } = new URL(url)
-    if (hostname !== '127.0.0.1' || Number(port) !== signalling.port) foreign.push(url)
-  }
-  // Nobody has a control socket here: each peer is let in when it says its id.
-  await page.exposeFunction('allowPeer', (peerId: PeerId) => signals.allow(peerId, TOKEN))
-  page.on('request', (request) => watch(request.url()))
-  page.on('websocket', (socket) => watch(socket.url()))
-  page.on('pageerror', (error) => foreign.push(`uncaught in the page: ${error.message}`))
-  await page.goto(`http://127.0.0.1:${signalling.port}/`)
-  await page.waitForFunction(() => globalThis.linkTest !== undefined)
-  return page
-}
+afterAll(() => pages?.close())
 
 const start = (page: Page) =>
-  page.evaluate((server) => globalThis.linkTest?.start(server) ?? Promise.reject(new Error('no page')), signalling)
+  page.evaluate((server) => globalThis.linkTest?.start(server) ?? Promise.reject(new Error('no page')), pages.signalling)
 const dial = (page: Page, peerId: PeerId) => page.evaluate((id) => globalThis.linkTest?.dial(id), peerId)
 const say = (page: Page, peerId: PeerId, byte: number) =>
   page.evaluate(([id, value]) => globalThis.linkTest?.say(id, value), [peerId, byte] as const)
@@ -95,13 +26,13 @@ const nobody = (byte: string) => byte.repeat(16) as PeerId
 describe('a WebRTC link', () => {
   let page: Page
   beforeAll(async () => {
-    page = await openPage()
+    page = await pages.openPage()
   })
   afterAll(() => page.context().close())
 
   for (const { name } of linkSuite) {
     it(name, async () => {
-      expect(await page.evaluate(([which, server]) => globalThis.linkTest?.runCase(which, server), [name, signalling] as const)).toBe(
+      expect(await page.evaluate(([which, server]) => globalThis.linkTest?.runCase(which, server), [name, pages.signalling] as const)).toBe(
         'passed',
       )
     })
@@ -110,7 +41,7 @@ describe('a WebRTC link', () => {
 
 describe('peers in pages of their own', () => {
   it('[H1] reach each other, know how, and reuse the link that the other side dialed', async () => {
-    const [a, b] = [await openPage(), await openPage()]
+    const [a, b] = [await pages.openPage(), await pages.openPage()]
     const [idA, idB] = [await start(a), await start(b)]
     expect(await say(a, idB, 7)).toBe('webrtc true true')
     expect(await dial(b, idA)).toBe(`link to ${idA}`)
@@ -122,7 +53,7 @@ describe('peers in pages of their own', () => {
 
   it('have one link when both dial at once, time and again', async () => {
     for (let round = 0; round < 5; round++) {
-      const [a, b] = [await openPage(), await openPage()]
+      const [a, b] = [await pages.openPage(), await pages.openPage()]
       const [idA, idB] = [await start(a), await start(b)]
       const twice = (page: Page, peerId: PeerId) => page.evaluate((id) => globalThis.linkTest?.dialTwice(id), peerId)
       expect(await Promise.all([twice(a, idB), twice(b, idA)])).toEqual([true, true])
@@ -132,8 +63,36 @@ describe('peers in pages of their own', () => {
     }
   })
 
+  it('[F19] carry large frames over lanes that the dialer adds, whole and in order, and end together', async () => {
+    const [a, b] = [await pages.openPage(), await pages.openPage()]
+    const [idA, idB] = [await start(a), await start(b)]
+    const connections = (page: Page) => page.evaluate(() => globalThis.linkTest?.connections())
+    const send = (page: Page, peerId: PeerId, sizes: readonly number[]) =>
+      page.evaluate(([id, wanted]) => globalThis.linkTest?.sendFrames(id, wanted), [peerId, sizes] as const)
+    const heard: number[] = []
+    const sendAll = async (sizes: readonly number[]) => {
+      await send(a, idB, sizes)
+      heard.push(...sizes)
+    }
+    await sendAll([1_000])
+    expect(await dial(b, idA)).toBe(`link to ${idA}`)
+    await b.evaluate(() => globalThis.linkTest?.hearSizes())
+    // What fits a lane, and what the listener sends, adds none.
+    await send(b, idA, [50_000])
+    await expect.poll(() => b.evaluate(() => globalThis.linkTest?.sizes())).toEqual(heard)
+    expect([await connections(a), await connections(b)]).toEqual([1, 1])
+    await sendAll([100_000, 10, 4_600, 60_000])
+    await expect.poll(() => sendAll([40_000]).then(() => connections(a)), { timeout: 30_000 }).toBe(LANES_MAX)
+    await sendAll([262_144, 9, 13_800, 100_000, 1])
+    await expect.poll(() => b.evaluate(() => globalThis.linkTest?.sizes())).toEqual(heard)
+    expect([await connections(a), await connections(b)]).toEqual([LANES_MAX, LANES_MAX])
+    await a.context().close()
+    await expect.poll(async () => (await state(b))?.ends, { timeout: 60_000 }).toEqual([expect.stringMatching(/^(remote|lost)$/)])
+    await b.context().close()
+  })
+
   it('learn that a page was closed', async () => {
-    const [a, b] = [await openPage(), await openPage()]
+    const [a, b] = [await pages.openPage(), await pages.openPage()]
     await start(a)
     await say(a, await start(b), 1)
     await b.context().close()
@@ -142,26 +101,26 @@ describe('peers in pages of their own', () => {
   })
 
   it('[H3] refuse who took another peer’s id at the signalling server', async () => {
-    const [a, impostor] = [await openPage(), await openPage()]
+    const [a, impostor] = [await pages.openPage(), await pages.openPage()]
     const absent = nobody('ab')
     await start(a)
-    await impostor.evaluate(([id, server]) => globalThis.linkTest?.startAs(id, server), [absent, signalling] as const)
+    await impostor.evaluate(([id, server]) => globalThis.linkTest?.startAs(id, server), [absent, pages.signalling] as const)
     expect(await dial(a, absent)).toMatch(/^handshake-failed: .*\[H3\]/)
     expect(await state(impostor)).toMatchObject({ incoming: 0 })
     await Promise.all([a.context().close(), impostor.context().close()])
   })
 
   it('[H9] refuse to answer who took another peer’s id', async () => {
-    const [a, impostor] = [await openPage(), await openPage()]
+    const [a, impostor] = [await pages.openPage(), await pages.openPage()]
     const [idA, absent] = [await start(a), nobody('cd')]
-    await impostor.evaluate(([id, server]) => globalThis.linkTest?.startAs(id, server), [absent, signalling] as const)
+    await impostor.evaluate(([id, server]) => globalThis.linkTest?.startAs(id, server), [absent, pages.signalling] as const)
     expect(await dial(impostor, idA)).toMatch(/^handshake-failed: .*\[H9\]/)
     expect(await state(a)).toMatchObject({ incoming: 0 })
     await Promise.all([a.context().close(), impostor.context().close()])
   })
 
   it('are told in time that nobody has this id, and may stop waiting', async () => {
-    const [a, absent] = [await openPage(), nobody('ef')]
+    const [a, absent] = [await pages.openPage(), nobody('ef')]
     await start(a)
     expect(await a.evaluate((id) => globalThis.linkTest?.cancelDial(id), absent)).toMatch(/^cancelled: /)
     expect(await dial(a, absent)).toMatch(/^unreachable: .*(not connected|no connection)/)
@@ -169,6 +128,6 @@ describe('peers in pages of their own', () => {
   })
 
   it('speak to nobody but the page’s own server, and throw nothing', () => {
-    expect(foreign).toEqual([])
+    expect(pages.foreign).toEqual([])
   })
 })

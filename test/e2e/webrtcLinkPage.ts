@@ -10,6 +10,7 @@ import {
   signatureVerifier,
 } from '../../src/network/index.ts'
 import { linkSuite } from '../../src/network/link.suite.ts'
+import { LANES_MAX } from '../../src/network/stripedChannel.ts'
 import type { Link } from '../../src/protocol/index.ts'
 import type { Clock, PeerId, Signer } from '../../src/shared/index.ts'
 
@@ -64,12 +65,93 @@ const outcomeOf = (promise: Promise<Link>) =>
     (error: { reason?: string; message: string }) => `${error.reason}: ${error.message}`,
   )
 
+const connections: RTCPeerConnection[] = []
+globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+  constructor(configuration?: RTCConfiguration) {
+    super(configuration)
+    connections.push(this)
+  }
+}
+
 let own: TestPeer | null = null
+const sizes: number[] = []
 const ends: string[] = []
 const heard: number[] = []
 
 function listenTo(link: Link): void {
   link.listen({ onFrame: (frame) => heard.push(...frame), onClose: ({ reason }) => ends.push(reason) })
+}
+
+export type FrameForm = 'message' | 'slices' | 'lanes'
+
+/** One way to send frames to a far end that answers each with its size. */
+interface MeasuredWay {
+  readonly send: (frame: Uint8Array<ArrayBuffer>) => void
+  /** Resolves with the size in the next answer. */
+  readonly whenAnswered: () => Promise<number>
+  readonly close: () => void
+}
+
+const answerTo = (frame: { readonly byteLength: number }) => new Uint8Array(Uint32Array.of(frame.byteLength).buffer)
+const sizeIn = (answer: Uint8Array) => new DataView(answer.buffer, answer.byteOffset).getUint32(0, true)
+
+/** Each takes a tenth of a second; a lane comes within a few. */
+const FRAMES_TO_LANES_MAX = 500
+
+async function openMeasuredLink(form: Exclude<FrameForm, 'message'>, signalling: SignallingServer): Promise<MeasuredWay> {
+  const [dialer, listener] = [await createPeer(signalling), await createPeer(signalling)]
+  const dialed = await dialer.network.dial(listener.peerId)
+  await until(() => listener.incoming.length === 1)
+  const [accepted] = listener.incoming
+  if (accepted === undefined) throw new Error('nobody dialed')
+  let resolveAnswer: (bytes: number) => void = () => undefined
+  const hear = (link: Link, onFrame: (frame: Uint8Array) => void) => link.listen({ onFrame, onClose: () => undefined })
+  // The listener adds no lanes.
+  const [near, far] = form === 'lanes' ? [dialed, accepted] : [accepted, dialed]
+  hear(near, (answer) => resolveAnswer(sizeIn(answer)))
+  hear(far, (frame) => far.send(answerTo(frame)))
+  const whenAnswered = () =>
+    new Promise<number>((resolve) => {
+      resolveAnswer = resolve
+    })
+  for (let frame = 0; form === 'lanes' && linkPage.connections() < 2 * LANES_MAX; frame++) {
+    if (frame > FRAMES_TO_LANES_MAX) throw new Error(`${linkPage.connections()} connections after ${frame} large frames`)
+    const answered = whenAnswered()
+    near.send(new Uint8Array(100_000))
+    await answered
+  }
+  const close = () => {
+    dialer.network.destroy()
+    listener.network.destroy()
+  }
+  return { send: (frame) => near.send(frame), whenAnswered, close }
+}
+
+async function openBareChannel(): Promise<MeasuredWay> {
+  const [near, far] = [new RTCPeerConnection(), new RTCPeerConnection()]
+  near.addEventListener('icecandidate', ({ candidate }) => void far.addIceCandidate(candidate ?? undefined))
+  far.addEventListener('icecandidate', ({ candidate }) => void near.addIceCandidate(candidate ?? undefined))
+  const channel = near.createDataChannel('frames')
+  channel.binaryType = 'arraybuffer'
+  far.addEventListener('datachannel', ({ channel: other }) => {
+    other.binaryType = 'arraybuffer'
+    other.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => other.send(answerTo(data)))
+  })
+  const opened = new Promise<unknown>((resolve) => channel.addEventListener('open', resolve))
+  await near.setLocalDescription()
+  if (near.localDescription !== null) await far.setRemoteDescription(near.localDescription)
+  await far.setLocalDescription()
+  if (far.localDescription !== null) await near.setRemoteDescription(far.localDescription)
+  await opened
+  const whenAnswered = () =>
+    new Promise<number>((resolve) => {
+      channel.addEventListener('message', ({ data }: MessageEvent<ArrayBuffer>) => resolve(sizeIn(new Uint8Array(data))), { once: true })
+    })
+  const close = () => {
+    near.close()
+    far.close()
+  }
+  return { send: (frame) => channel.send(frame), whenAnswered, close }
 }
 
 export const linkPage = {
@@ -119,6 +201,47 @@ export const linkPage = {
   /** Listens to the links that others dialed. */
   hearIncoming(): void {
     for (const link of own?.incoming ?? []) listenTo(link)
+  },
+
+  /** Dials (or reuses) and sends frames of zeros; `connections` then says how many carry the link. */
+  async sendFrames(peerId: PeerId, frameSizes: readonly number[]): Promise<void> {
+    const link = await own?.network.dial(peerId)
+    for (const bytes of frameSizes) link?.send(new Uint8Array(bytes))
+  },
+
+  connections: () => connections.filter(({ connectionState }) => connectionState === 'connected').length,
+
+  /** Keeps the sizes of what comes over links that others dialed. */
+  hearSizes(): void {
+    for (const link of own?.incoming ?? [])
+      link.listen({ onFrame: (frame) => sizes.push(frame.byteLength), onClose: ({ reason }) => ends.push(reason) })
+  },
+
+  sizes: () => sizes,
+
+  /**
+   * Milliseconds from sending a frame until its far end's answer of four bytes is back, for each of `rounds` frames with `gapMs` between
+   * them, both ends in this page. `message`: as one message of a bare data channel; `slices`: over a link of one lane; `lanes`: over all
+   * that its dialer adds. Rejects when an answer says another size.
+   */
+  async measure(form: FrameForm, signalling: SignallingServer, frameSizes: readonly number[], rounds: number, gapMs: number) {
+    const { send, whenAnswered, close } = form === 'message' ? await openBareChannel() : await openMeasuredLink(form, signalling)
+    const measured: number[][] = []
+    for (const bytes of frameSizes) {
+      const times: number[] = []
+      for (let round = 0; round < rounds; round++) {
+        const startedMs = performance.now()
+        const answered = whenAnswered()
+        send(new Uint8Array(bytes))
+        const size = await answered
+        times.push(performance.now() - startedMs)
+        if (size !== bytes) throw new Error(`${bytes} bytes arrived as ${size}`)
+        await new Promise((resolve) => setTimeout(resolve, gapMs))
+      }
+      measured.push(times)
+    }
+    close()
+    return measured
   },
 
   /** Two dials at once by each side give one link, the same for all. */

@@ -10,6 +10,7 @@ import { equalBits } from './engineSuite/equalBits.ts'
 import { loading } from './engineSuite/loading.ts'
 import { refusals } from './engineSuite/refusals.ts'
 import { results } from './engineSuite/results.ts'
+import { rowEncodings } from './engineSuite/rowEncodings.ts'
 import { slots } from './engineSuite/slots.ts'
 
 export { loadRequest }
@@ -34,6 +35,7 @@ export function engineSuite(name: string, createEngine: () => Promise<Engine>): 
 
     results(() => engine)
     equalBits(() => engine)
+    rowEncodings(() => engine)
     slots(() => engine)
     refusals(() => engine)
   })

@@ -5,6 +5,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Span } from '../../src/model/index.ts'
+import type { RowEncoding } from '../../src/protocol/index.ts'
 import type { Engine, Segment, Slot } from '../../src/worker/index.ts'
 import { cutSpans, loadRequest } from './engineRuns.ts'
 import { openDefaultModel, type ReferenceCase, type ReferenceStep, readReferenceCases } from './smollm2.ts'
@@ -17,7 +18,7 @@ const CHUNK_ROWS = 128
 
 export interface GoldenSuite {
   readonly createEngine: () => Promise<Engine>
-  readonly rows: 'f32' | 'f16e'
+  readonly rows: RowEncoding
   readonly spanCount: number
   /** Largest difference of a log-probability. */
   readonly bound: number
@@ -114,7 +115,7 @@ export function goldenSuite(name: string, { createEngine, rows, spanCount, bound
 }
 
 export interface GoldenPass {
-  readonly session: GoldenSession
+  readonly session: Pick<GoldenSession, 'slots'>
   readonly kind: 'prompt' | 'decode'
   readonly ids: readonly number[]
   readonly resultCount: number
@@ -125,7 +126,7 @@ export async function runGoldenPass(
   model: TestModel,
   engine: Engine,
   spans: readonly Span[],
-  encoding: 'f32' | 'f16e',
+  encoding: RowEncoding,
   passes: readonly GoldenPass[],
 ): Promise<Float32Array[][]> {
   let inputs: Segment['input'][] = passes.map(({ ids }) => ({ kind: 'tokens', ids: Uint32Array.from(ids) }))
@@ -178,7 +179,7 @@ export function bestId(logits: Float32Array): number {
   return best
 }
 
-function logProbability(logits: Float32Array, id: number): number {
+export function logProbability(logits: Float32Array, id: number): number {
   return (logits[id] ?? Number.NaN) - logSumExp(logits)
 }
 

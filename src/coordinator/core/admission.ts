@@ -7,9 +7,9 @@ import type { PeerId } from '../../shared/index.ts'
 import { KV_BLOCK_POSITIONS, REPORT_SETTLES_MS, RETRY_BUSY_MS, RETRY_LOADING_MS, SESSIONS_PER_REQUESTER_MAX } from './limits.ts'
 import { isChoosable, type PeerRecord } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
-import type { SwarmModel } from './plan.ts'
 import { type Candidate, chooseChain, uncovered } from './route.ts'
 import type { OpenSessions } from './sessions.ts'
+import type { SwarmModel } from './swarm.ts'
 
 export type AdmitMessage = Extract<ClientMessage, { type: 'admit' }>
 
@@ -25,6 +25,8 @@ interface Refusal {
     | 'busy'
   readonly message: string
   readonly retryAfterMs: number | null
+  /** More peers, or less to do for them, would have made it a chain. */
+  readonly isForLack: boolean
 }
 
 export type Decision =
@@ -80,23 +82,30 @@ export function decideAdmission(request: AdmissionRequest): Decision {
 }
 
 function refuse(reason: Refusal['reason'], message: string, retryAfterMs: number | null = null): Decision {
-  return { kind: 'refused', refusal: { reason, message, retryAfterMs } }
+  return { kind: 'refused', refusal: { reason, message, retryAfterMs, isForLack: reason === 'busy' } }
 }
 
 function checkLengths({ promptTokens, maxTokens }: AdmitMessage, contextLength: number): Refusal | null {
   if (promptTokens === 0)
-    return { reason: 'bad-request', message: 'the prompt is empty: a model needs at least one token to go on from', retryAfterMs: null }
+    return {
+      reason: 'bad-request',
+      message: 'the prompt is empty: a model needs at least one token to go on from',
+      retryAfterMs: null,
+      isForLack: false,
+    }
   if (promptTokens > contextLength)
     return {
       reason: 'prompt-too-long',
       message: `the prompt has ${promptTokens} tokens, the model's context ${contextLength}; shorten it or start a new chat`,
       retryAfterMs: null,
+      isForLack: false,
     }
   if (promptTokens + maxTokens > contextLength)
     return {
       reason: 'too-large',
       message: `${promptTokens} tokens of the prompt leave room for ${contextLength - promptTokens} more in the context, ${maxTokens} were asked for`,
       retryAfterMs: null,
+      isForLack: false,
     }
   return null
 }
@@ -112,6 +121,7 @@ function explainMissing(
       reason: 'no-volunteers',
       message: `nobody is contributing to ${model.name} right now; open Contribute in a tab, here or on another machine`,
       retryAfterMs: null,
+      isForLack: true,
     }
   const layers = missing.map(({ firstLayer, endLayer }) =>
     endLayer - firstLayer === 1 ? `${firstLayer}` : `${firstLayer}–${endLayer - 1}`,
@@ -127,6 +137,7 @@ function explainMissing(
     reason: 'incomplete',
     message: `layers ${layers.join(', ')} of ${model.name} are not served: ${advice}`,
     retryAfterMs: loading || silent ? RETRY_LOADING_MS : null,
+    isForLack: true,
   }
 }
 

@@ -8,9 +8,9 @@ import type { PeerId } from '../../shared/index.ts'
 import { freeCandidates } from './admission.ts'
 import { isChoosable, isThere, type PeerRecord } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
-import type { SwarmModel } from './plan.ts'
 import { chooseChain, type LostStage } from './route.ts'
 import type { OpenSessions } from './sessions.ts'
+import type { SwarmModel } from './swarm.ts'
 
 export interface ChainRepairRequest {
   readonly grant: Grant

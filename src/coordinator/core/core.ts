@@ -17,6 +17,7 @@ import { assert, type ErrorBody, type PeerId, required, type SessionId, unreacha
 import { type AdmitMessage, decideAdmission } from './admission.ts'
 import { repairChain } from './chainRepair.ts'
 import { kvPositionsFor } from './costs.ts'
+import { Demand } from './demand.ts'
 import {
   CHAIN_REPAIR_MS,
   DROP_AFTER_MS,
@@ -28,15 +29,18 @@ import {
   ORPHAN_MS,
   PEERS_MAX,
   PING_INTERVAL_MS,
-  RTT_UNKNOWN_MS,
+  REGROUP_INTERVAL_MS,
   SUMMARY_INTERVAL_MS,
 } from './limits.ts'
 import { common, covers, isChoosable, newPeer, type PeerRecord, type Pledge, sameSpan, suspend, weightFormOf, withdraw } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
-import { Plan, type SwarmModel } from './plan.ts'
+import { Plan } from './plan.ts'
+import { RoundTrips } from './roundTrips.ts'
 import { uncovered } from './route.ts'
 import { OpenSessions } from './sessions.ts'
+import { followSpeed, learnSpeed } from './speeds.ts'
 import { summarize } from './summary.ts'
+import type { SwarmModel } from './swarm.ts'
 
 export interface CoreOptions {
   /** At least one; the first is the default. */
@@ -89,6 +93,9 @@ export class CoordinatorCore {
   readonly #sessions = new OpenSessions()
   /** Broken sessions whose lost layers nobody serves yet. */
   #repairs: PendingRepair[] = []
+  readonly #demand = new Demand()
+  readonly #roundTrips = new RoundTrips()
+  #regroupedMs = 0
   #effects: CoreEffect[] = []
   #assignments = 0
   #summaryText = ''
@@ -142,6 +149,7 @@ export class CoordinatorCore {
   #forget(peerId: PeerId, nowMs: number): void {
     if (!this.#peers.delete(peerId)) return
     for (const driver of this.#sessions.driversOver(peerId)) if (this.#peers.has(driver)) this.#send(driver, { type: 'gone', peerId })
+    this.#roundTrips.forget(peerId)
     this.#sessions.orphan(peerId, nowMs + ORPHAN_MS)
     this.#replan(nowMs)
   }
@@ -166,6 +174,8 @@ export class CoordinatorCore {
         return this.#replan(nowMs, peer.peerId)
       case 'pong':
         return this.#pong(peer, message, nowMs)
+      case 'measured':
+        return this.#measured(peer, message)
       case 'admit':
         return this.#admit(peer, message, nowMs)
       case 'repair':
@@ -205,7 +215,10 @@ export class CoordinatorCore {
   #levelSpeeds({ engine, adapter }: Pledge): void {
     const alike = [...this.#peers.values()].filter(({ pledge }) => pledge?.engine === engine && pledge.adapter === adapter)
     const macsPerSecond = Math.max(...alike.map(({ pledge }) => pledge?.macsPerSecond ?? 0))
-    for (const peer of alike) peer.macsPerSecond = macsPerSecond
+    for (const peer of alike) {
+      peer.probedMacsPerSecond = macsPerSecond
+      followSpeed(peer)
+    }
   }
 
   #kernelVersionOfOthers(peer: PeerRecord): string | null {
@@ -258,14 +271,29 @@ export class CoordinatorCore {
     peer.suspectSequence = null
   }
 
+  /** Passes count for the order that they were computed for; links to whoever is there. */
+  #measured(peer: PeerRecord, { assignmentId, passes, links }: Extract<PeerMessage, { type: 'measured' }>): void {
+    const { order } = peer
+    if (order !== null && order.assignmentId === assignmentId) {
+      const model = this.#options.models.find(({ modelId }) => modelId === order.modelId)
+      learnSpeed(peer, required(model, `model ${order.modelId}`).costs, passes)
+    }
+    for (const { peerId, rttMs } of links)
+      if (peerId !== peer.peerId && this.#peers.has(peerId)) this.#roundTrips.report(peer.peerId, peerId, rttMs)
+  }
+
   #admit(peer: PeerRecord, message: AdmitMessage, nowMs: number): void {
     const { models, stagesMin, rowEncoding, newSessionId } = this.#options
     const model = models.find(({ modelId }) => modelId === message.modelId)
     const peers = [...this.#peers.values()]
-    const rttMs = () => RTT_UNKNOWN_MS
+    const rttMs = (a: PeerId, b: PeerId) => this.#roundTrips.between(a, b)
     const decision = decideAdmission({ message, requester: peer.peerId, model, peers, sessions: this.#sessions, stagesMin, rttMs, nowMs })
     const { requestId } = message
-    if (decision.kind === 'refused') return this.#send(peer.peerId, { type: 'refused', requestId, ...decision.refusal })
+    if (decision.kind === 'refused') {
+      if (model !== undefined && decision.refusal.isForLack) this.#demand.refused(model.modelId, nowMs)
+      const { reason, message: text, retryAfterMs } = decision.refusal
+      return this.#send(peer.peerId, { type: 'refused', requestId, reason, message: text, retryAfterMs })
+    }
     const { modelId, manifestHash } = required(model, `model ${message.modelId}`)
     const grant: Grant = {
       version: 1,
@@ -321,7 +349,7 @@ export class CoordinatorCore {
       peers: this.#peers.values(),
       sessions: this.#sessions,
       stagesMin,
-      rttMs: () => RTT_UNKNOWN_MS,
+      rttMs: (a, b) => this.#roundTrips.between(a, b),
       nowMs,
     })
     if (stages !== null) {
@@ -381,6 +409,10 @@ export class CoordinatorCore {
       const { order, served } = peer
       if (order !== null && served === null && nowMs - order.heardMs >= LOAD_STALL_MS) this.#fail(peer, nowMs)
     }
+    if (nowMs - this.#regroupedMs >= REGROUP_INTERVAL_MS) {
+      this.#regroupedMs = nowMs
+      this.#roundTrips.regroup()
+    }
     this.#replan(nowMs)
     this.#tellWatchers(nowMs)
   }
@@ -405,7 +437,13 @@ export class CoordinatorCore {
 
   /** Brings the plan up to date, then turns what differs from it into orders. */
   #replan(nowMs: number, left: PeerId | null = null): void {
-    this.#plan.update(this.#peers, nowMs, left)
+    this.#plan.update({
+      peers: this.#peers,
+      nowMs,
+      left,
+      demand: (modelId) => this.#demand.of(modelId, this.#sessions.ofModel(modelId), nowMs),
+      regionOf: (peerId) => this.#roundTrips.regionOf(peerId),
+    })
     for (const peer of this.#peers.values()) this.#order(peer, nowMs)
   }
 
@@ -435,19 +473,26 @@ export class CoordinatorCore {
     this.#send(peer.peerId, { type: 'assign', assignmentId, modelId, manifestHash, span, kvPositions, memoryBytesMax: peer.memoryBytes })
   }
 
-  /** It gives layers up, and nobody else serves them yet. */
+  /** It gives layers up that nobody else serves yet: some of its own, or all while it loads others. */
   #mustStay(peer: PeerRecord, { modelId }: SwarmModel, span: Span, nowMs: number): boolean {
     const { served } = peer
-    if (served === null || served.modelId !== modelId || !covers(served.span, span)) return false
+    if (served === null) return false
+    const keeps = served.modelId === modelId && covers(served.span, span)
     // What another was told to give up does not count, though it may still serve it.
     const others = [...this.#peers.values()].flatMap((other) =>
-      other !== peer && other.served?.modelId === modelId && other.order !== null && isChoosable(other, nowMs)
+      other !== peer && other.served?.modelId === served.modelId && other.order?.modelId === served.modelId && isChoosable(other, nowMs)
         ? [common(other.served.span, other.order.span)]
         : [],
     )
     const { firstLayer, endLayer } = served.span
-    const covered = uncovered(endLayer, [{ firstLayer: 0, endLayer: firstLayer }, span, ...others])
-    return covered.length > 0
+    const missed = uncovered(endLayer, [{ firstLayer: 0, endLayer: firstLayer }, ...(keeps ? [span] : []), ...others])
+    if (missed.length === 0 || keeps) return missed.length > 0
+    // A model with holes is of no use to anybody: who is to fill them need not wait.
+    const { costs } = required(
+      this.#options.models.find(({ modelId: id }) => id === served.modelId),
+      `model ${served.modelId}`,
+    )
+    return uncovered(costs.layerCount, [served.span, ...others]).length === 0
   }
 
   #isLoaded(peer: PeerRecord, modelId: SwarmModel['modelId'], span: Span): boolean {

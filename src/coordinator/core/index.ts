@@ -4,4 +4,4 @@ export { CoordinatorCore, type CoreEffect, type CoreEvent, type CoreOptions } fr
 export { costsOf, type ModelCosts, type WeightForm } from './costs.ts'
 export { CoordinatorError } from './errors.ts'
 export { smallestPledgeBytes } from './placement.ts'
-export type { SwarmModel } from './plan.ts'
+export type { SwarmModel } from './swarm.ts'

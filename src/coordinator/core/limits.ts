@@ -19,6 +19,10 @@ export const DROP_AFTER_MS = 30_000
 /** A tab that broke off may come back at once (a reload, a new device); only then do its neighbors load its layers. */
 export const GROWTH_GRACE_MS = 5_000
 
+/** Peers move for a better balance one after the other: a load takes seconds. One more at a time for each so many peers. */
+export const MOVE_INTERVAL_MS = 10_000
+export const PEERS_PER_MOVER = 20
+
 /** A load without news for this long has failed: compiling the kernels in software takes a minute on a busy machine. */
 export const LOAD_STALL_MS = 180_000
 
@@ -54,3 +58,9 @@ export const VOLUNTEERS_LISTED_MAX = 500
 
 /** Round trip assumed between peers that were never measured: tabs of one continent, so that far ones get tried too. */
 export const RTT_UNKNOWN_MS = 40
+
+/** What a hop of a token takes, as placement reckons: half of a round trip between near peers, and the passing on. */
+export const HOP_ASSUMED_MS = 13
+
+/** Regions are found anew this often: peers do not travel. */
+export const REGROUP_INTERVAL_MS = 30_000

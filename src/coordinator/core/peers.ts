@@ -34,6 +34,10 @@ export interface PeerRecord {
   /** Null: not a volunteer, or away. */
   pledge: Pledge | null
   /** Of the pledge, or of a faster pledge with the same adapter: what differs there is what else the machine did meanwhile. */
+  probedMacsPerSecond: number
+  /** As its passes showed, latest last. */
+  speedReports: readonly number[]
+  /** What is believed of it: see speeds.ts. */
   macsPerSecond: number
   /** Of the pledge, what a load may take; shrinks where loads did not fit. */
   memoryBytes: number
@@ -63,6 +67,8 @@ export function newPeer(peerId: PeerId, nowMs: number): PeerRecord {
     peerId,
     heardMs: nowMs,
     pledge: null,
+    probedMacsPerSecond: 0,
+    speedReports: [],
     macsPerSecond: 0,
     memoryBytes: 0,
     weightForm: 'blocks',
@@ -88,6 +94,7 @@ export function withdraw(peer: PeerRecord): void {
   peer.served = null
   peer.loaded = null
   peer.report = null
+  peer.speedReports = []
 }
 
 /** Its GPU was lost and it loads the same layers again: not chosen meanwhile, its order stands as long as it gets on with it. */
@@ -119,7 +126,7 @@ export function isChoosable(peer: PeerRecord, nowMs: number): boolean {
 }
 
 export function capacityOf(peer: PeerRecord): Capacity {
-  return { peerId: peer.peerId, memoryBytes: peer.memoryBytes, weightForm: peer.weightForm, macsPerSecond: peer.macsPerSecond }
+  return { peerId: peer.peerId, memoryBytes: peer.memoryBytes, weightForm: peer.weightForm, macsPerSecond: Math.max(1, peer.macsPerSecond) }
 }
 
 export function covers(outer: Span, inner: Span): boolean {

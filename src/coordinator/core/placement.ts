@@ -7,7 +7,7 @@
 import type { Manifest, Span } from '../../model/index.ts'
 import { STAGES_MAX } from '../../protocol/index.ts'
 import { assert, type PeerId, required } from '../../shared/index.ts'
-import { costsOf, fixedBytes, kvPositionsMin, layersThatFit, type ModelCosts, type Room, type WeightForm } from './costs.ts'
+import { costsOf, endsOf, fixedBytes, kvPositionsMin, layersThatFit, type ModelCosts, type Room, type WeightForm } from './costs.ts'
 import { CoordinatorError } from './errors.ts'
 import { KV_POSITIONS_WANTED } from './limits.ts'
 
@@ -57,6 +57,67 @@ export function divide(costs: ModelCosts, range: Span, peers: readonly Capacity[
     })
   }
   return null
+}
+
+/** Stages of the shortest chain of peers like this one, at least `stagesMin`; Infinity where it holds no layer of an end or between. */
+export function stagesNeeded(costs: ModelCosts, peer: Capacity, stagesMin: number): number {
+  const { layerCount } = costs
+  const most = (first: boolean, last: boolean) => layersThatFit(costs, peer, { first, last }, kvPositionsMin(costs))
+  const least = Math.min(stagesMin, layerCount)
+  if (least === 1 && most(true, true) >= layerCount) return 1
+  const between = Math.max(0, layerCount - most(true, false) - most(false, true))
+  return Math.max(least, 2 + (between === 0 ? 0 : Math.ceil(between / most(false, false))))
+}
+
+/**
+ * Layers divided among as few peers like this one as hold them, at least `stagesMin` for a whole model; empty where they cannot.
+ */
+export function evenSpans(costs: ModelCosts, range: Span, peer: Capacity, stagesMin: number): Span[] {
+  const layers = range.endLayer - range.firstLayer
+  const stages =
+    layers === costs.layerCount
+      ? stagesNeeded(costs, peer, stagesMin)
+      : Math.ceil(layers / layersThatFit(costs, peer, { first: false, last: false }, kvPositionsMin(costs)))
+  if (stages < 1 || stages > Math.min(layers, STAGES_MAX)) return []
+  const alike = Array.from({ length: stages }, () => peer)
+  return divide(costs, range, alike)?.map(({ span }) => span) ?? []
+}
+
+/** A span with as many more layers on both sides as leave so much KV, and the least: what each does may be chosen session by session. */
+export function widened(costs: ModelCosts, span: Span, peer: Capacity, kvWanted: number): Span {
+  const kvPositions = Math.max(kvWanted, kvPositionsMin(costs))
+  const fits = (wide: Span) => layersThatFit(costs, peer, endsOf(costs, wide), kvPositions) >= wide.endLayer - wide.firstLayer
+  let wide = span
+  for (let grows = true; grows; ) {
+    grows = false
+    const left = { ...wide, firstLayer: Math.max(0, wide.firstLayer - 1) }
+    if (left.firstLayer > 0 && left.firstLayer < wide.firstLayer && fits(left)) [wide, grows] = [left, true]
+    const right = { ...wide, endLayer: wide.endLayer + 1 }
+    if (right.endLayer < costs.layerCount && fits(right)) [wide, grows] = [right, true]
+  }
+  return wide
+}
+
+/**
+ * The largest spans that a peer holds, at each place, none inside another; at most a layer more than a chain of `stagesMin`
+ * stages would give each by work.
+ */
+export function joinSpans(costs: ModelCosts, peer: Capacity, stagesMin: number): Span[] {
+  const { layerCount, macsPerLayer, headMacs } = costs
+  const shareMacs = (layerCount * macsPerLayer + headMacs) / Math.min(stagesMin, layerCount) + (stagesMin > 1 ? macsPerLayer : 0)
+  const most = (first: boolean, last: boolean) => {
+    const byWork = stagesMin === 1 ? layerCount : Math.ceil((shareMacs - (last ? headMacs : 0)) / macsPerLayer) - 1
+    return Math.min(layerCount, layersThatFit(costs, peer, { first, last }, kvPositionsMin(costs)), Math.max(1, byWork))
+  }
+  const spans: Span[] = []
+  for (let firstLayer = 0; firstLayer < layerCount; firstLayer++) {
+    const first = firstLayer === 0
+    const reachesEnd = firstLayer + most(first, true) >= layerCount
+    const endLayer = reachesEnd ? layerCount : Math.min(layerCount - 1, firstLayer + most(first, false))
+    if (endLayer > Math.max(firstLayer, spans.at(-1)?.endLayer ?? 0)) spans.push({ firstLayer, endLayer })
+    if (reachesEnd) break
+  }
+  return spans
 }
 
 /** How much KV a division may give everybody, most first. */

@@ -1,141 +1,239 @@
 /**
  * Plan: which peer should hold which layers, over all models. Kept from event to event and changed as little as possible:
- * what is whole stays, holes are repaired, chains with too few stages are spread over spares, and spares that can make up a
- * whole chain become one. What peers really serve is in their records; the core turns the difference into orders.
+ * holes are repaired, models that nobody serves get a first chain, everybody else goes where throughput is scarcest, and from
+ * time to time one peer moves. What peers really serve is in their records; the core turns the difference into orders.
  */
 
-import type { Manifest, Span } from '../../model/index.ts'
-import { type ManifestHash, type ModelId, type PeerId, required } from '../../shared/index.ts'
+import type { Span } from '../../model/index.ts'
+import { type ModelId, type PeerId, required } from '../../shared/index.ts'
 import { type ModelCosts, spanFits } from './costs.ts'
-import { GROWTH_GRACE_MS } from './limits.ts'
-import { capacityOf, isPlaceable, type PeerRecord } from './peers.ts'
-import { type Capacity, type PlacedStage, placeChain } from './placement.ts'
-import { holesOf, repair, splitLargest } from './repair.ts'
+import { bestJoin, bestMove } from './improve.ts'
+import { GROWTH_GRACE_MS, HOP_ASSUMED_MS, MOVE_INTERVAL_MS, PEERS_PER_MOVER } from './limits.ts'
+import { capacityOf, covers, isPlaceable, type PeerRecord, sameSpan } from './peers.ts'
+import { type Capacity, joinSpans, type PlacedStage, placeChain } from './placement.ts'
+import { repair, splitLargest } from './repair.ts'
+import { type Place, Swarm, type SwarmModel } from './swarm.ts'
 
-export interface SwarmModel {
-  readonly modelId: ModelId
-  readonly manifestHash: ManifestHash
-  readonly name: Manifest['name']
-  /** Of the weights in the file. */
-  readonly weightBytes: number
-  readonly costs: ModelCosts
-}
-
-export interface PlannedChain {
-  /** In order of layers. */
-  stages: PlacedStage[]
-  /** When it lost a stage, until it is whole again. */
-  brokenSinceMs: number | null
-}
-
-interface Swarm {
-  readonly model: SwarmModel
-  chains: PlannedChain[]
+export interface PlanInput {
+  readonly peers: ReadonlyMap<PeerId, PeerRecord>
+  readonly nowMs: number
+  /** Who went deliberately, and is not waited for. */
+  readonly left?: PeerId | null
+  /** Sessions wanted of a model, at least a little; 1 unless told. */
+  readonly demand?: (modelId: ModelId) => number
+  /** Peers of one region are near each other; all of one unless told. */
+  readonly regionOf?: (peerId: PeerId) => number
 }
 
 export class Plan {
   readonly #swarms: readonly Swarm[]
   readonly #stagesMin: number
-  /** Where each peer stands; made anew by each update. */
-  #places = new Map<PeerId, { readonly model: SwarmModel; readonly span: Span }>()
+  /** The swarm of each peer that has a place. */
+  readonly #homes = new Map<PeerId, Swarm>()
+  /** Swarms that nobody who is there can make whole. */
+  readonly #hopeless = new Set<Swarm>()
+  /** Demand for which moves were considered last. */
+  readonly #settledDemands = new Map<Swarm, number>()
+  /** Who was there at the last update, with the memory it had. */
+  #known = new Map<PeerId, number>()
+  /** Since when a move may be worth it: somebody came, went or changed, or somebody moved. */
+  #unsettledMs: number | null = null
+  #nextMoveMs = 0
+  /** Who was told to move, until they serve. */
+  #movers: PeerId[] = []
 
   constructor(models: readonly SwarmModel[], stagesMin: number) {
-    this.#swarms = models.map((model) => ({ model, chains: [] }))
+    this.#swarms = models.map((model) => new Swarm(model))
     this.#stagesMin = stagesMin
   }
 
   /** The layers that a peer should hold; null for a spare. */
   placeOf(peerId: PeerId): { readonly model: SwarmModel; readonly span: Span } | null {
-    return this.#places.get(peerId) ?? null
+    const swarm = this.#homes.get(peerId)
+    return swarm === undefined ? null : { model: swarm.model, span: required(swarm.spanOf(peerId), `the place of ${peerId}`) }
   }
 
-  chainsOf(modelId: ModelId): readonly PlannedChain[] {
-    return this.#swarms.find((swarm) => swarm.model.modelId === modelId)?.chains ?? []
-  }
-
-  /** Follows what became of the peers. `left`: who went deliberately, and is not waited for. */
-  update(peers: ReadonlyMap<PeerId, PeerRecord>, nowMs: number, left: PeerId | null = null): void {
-    for (const swarm of this.#swarms) this.#dropLost(swarm, peers, nowMs, left)
-    for (const swarm of this.#swarms) for (const chain of swarm.chains) this.#repair(swarm, chain, peers, nowMs)
-    for (const swarm of this.#swarms) this.#placeAnew(swarm, peers, nowMs)
-    for (const swarm of this.#swarms) for (const chain of swarm.chains) this.#spread(swarm, chain, peers, nowMs)
-    this.#placeSpares(peers, nowMs)
-  }
-
-  #dropLost(swarm: Swarm, peers: ReadonlyMap<PeerId, PeerRecord>, nowMs: number, left: PeerId | null): void {
-    for (const chain of swarm.chains) {
-      const kept = chain.stages.filter(({ peerId, span }) => {
-        const peer = peers.get(peerId)
-        return peer !== undefined && isPlaceable(peer, nowMs) && spanFits(swarm.model.costs, span, peer)
-      })
-      if (kept.length === chain.stages.length) continue
-      const deliberate = chain.stages.some((stage) => stage.peerId === left)
-      chain.brokenSinceMs = deliberate ? nowMs - GROWTH_GRACE_MS : (chain.brokenSinceMs ?? nowMs)
-      chain.stages = kept
+  /** Follows what became of the peers and of the demand. */
+  update(input: PlanInput): void {
+    const placeable = [...input.peers.values()].filter((peer) => isPlaceable(peer, input.nowMs))
+    const changed = this.#noticeChanges(placeable, input.nowMs)
+    for (const swarm of this.#swarms) {
+      if (changed) this.#dropLost(swarm, input)
+      this.#follow(swarm, placeable, input)
     }
-    swarm.chains = swarm.chains.filter((chain) => chain.stages.length > 0)
-    this.#index()
+    for (const swarm of this.#swarms) if (!swarm.isWhole() && swarm.size > 0) this.#repair(swarm, input)
+    for (const swarm of this.#swarms) if (!swarm.isWhole()) this.#placeAnew(swarm, input)
+    for (const swarm of this.#swarms) this.#spread(swarm, input)
+    if (this.#homes.size < placeable.length) this.#placeSpares(input)
+    this.#move(input)
   }
 
-  #repair(swarm: Swarm, chain: PlannedChain, peers: ReadonlyMap<PeerId, PeerRecord>, nowMs: number): void {
+  /** Whether other peers can be placed than at the last update, or the same with other memory. */
+  #noticeChanges(placeable: readonly PeerRecord[], nowMs: number): boolean {
+    const same =
+      placeable.length === this.#known.size && placeable.every(({ peerId, memoryBytes }) => this.#known.get(peerId) === memoryBytes)
+    if (same) return false
+    this.#known = new Map(placeable.map(({ peerId, memoryBytes }) => [peerId, memoryBytes]))
+    this.#hopeless.clear()
+    this.#unsettledMs ??= nowMs
+    return true
+  }
+
+  #dropLost(swarm: Swarm, { peers, nowMs, left }: PlanInput): void {
+    let deliberate = false
+    for (const [peerId, { span }] of swarm.places()) {
+      const peer = peers.get(peerId)
+      if (peer !== undefined && isPlaceable(peer, nowMs) && spanFits(swarm.model.costs, span, peer)) continue
+      this.#drop(peerId)
+      deliberate ||= peerId === left
+    }
+    if (swarm.isWhole()) swarm.brokenSinceMs = null
+    else if (deliberate) swarm.brokenSinceMs = nowMs - GROWTH_GRACE_MS
+    else swarm.brokenSinceMs ??= nowMs
+  }
+
+  /** Speeds, regions and demand as they are known now. */
+  #follow(swarm: Swarm, placeable: readonly PeerRecord[], input: PlanInput): void {
+    const { nowMs, demand } = input
+    for (const [peerId, place] of [...swarm.places()]) {
+      const { macsPerSecond, region } = placeFor(input, peerId, place.span)
+      if (swarm.follow(peerId, macsPerSecond, region)) this.#unsettledMs ??= nowMs
+    }
+    // As many tokens as the sessions could take if each had a near peer of average speed with the whole model to itself.
+    const speed = placeable.reduce((sum, peer) => sum + peer.macsPerSecond, 0) / Math.max(1, placeable.length)
+    const tokenSeconds = swarm.tokenMacs / Math.max(1, speed) + (2 * HOP_ASSUMED_MS) / 1_000
+    const wanted = (demand?.(swarm.model.modelId) ?? 1) / tokenSeconds
+    swarm.demand = wanted
+    const ratio = wanted / (this.#settledDemands.get(swarm) ?? 1)
+    if (ratio < 1 + DEMAND_CHANGE && ratio > 1 / (1 + DEMAND_CHANGE)) return
+    this.#settledDemands.set(swarm, wanted)
+    this.#unsettledMs ??= nowMs
+  }
+
+  #repair(swarm: Swarm, input: PlanInput): void {
+    const { peers, nowMs } = input
     const { modelId, costs } = swarm.model
-    if (holesOf(costs.layerCount, chain.stages).length === 0) return
-    const stages = repair({
-      costs,
-      stages: chain.stages,
-      spares: this.#spares(peers, nowMs),
-      capacity: (peerId) => capacityOf(required(peers.get(peerId), `peer ${peerId}`)),
-      loaded(peerId) {
-        const loaded = peers.get(peerId)?.loaded
-        return loaded?.modelId === modelId ? loaded.span : null
-      },
-      mayGrow: nowMs - (chain.brokenSinceMs ?? 0) >= GROWTH_GRACE_MS,
-    })
-    if (stages === null) return
-    chain.stages = stages
-    chain.brokenSinceMs = null
-    this.#index()
-  }
-
-  /** Chains that cannot be repaired serve nobody: their members and the spares make a new one, if they can. */
-  #placeAnew(swarm: Swarm, peers: ReadonlyMap<PeerId, PeerRecord>, nowMs: number): void {
-    const { costs } = swarm.model
-    const broken = swarm.chains.filter((chain) => holesOf(costs.layerCount, chain.stages).length > 0)
-    const waited = broken.filter(({ brokenSinceMs }) => nowMs - (brokenSinceMs ?? 0) >= GROWTH_GRACE_MS)
-    if (waited.length === 0) return
-    const members = waited.flatMap(({ stages }) => stages.map(({ peerId }) => capacityOf(required(peers.get(peerId), `peer ${peerId}`))))
-    const all = [...members, ...this.#spares(peers, nowMs)]
-    const stages = this.#firstChain(costs, all)
-    if (stages === null) return
-    swarm.chains = [...swarm.chains.filter((chain) => !waited.includes(chain)), { stages, brokenSinceMs: null }]
-    this.#index()
-  }
-
-  #spread(swarm: Swarm, chain: PlannedChain, peers: ReadonlyMap<PeerId, PeerRecord>, nowMs: number): void {
-    const { costs } = swarm.model
-    if (holesOf(costs.layerCount, chain.stages).length > 0) return
-    while (chain.stages.length < Math.min(this.#stagesMin, costs.layerCount)) {
-      const capacity = (peerId: PeerId) => capacityOf(required(peers.get(peerId), `peer ${peerId}`))
-      const stages = splitLargest(costs, chain.stages, capacity, this.#spares(peers, nowMs))
+    for (const hole of swarm.holes()) {
+      const stages = repair({
+        costs,
+        stages: swarm.stages(),
+        hole,
+        spares: this.#spares(input),
+        redundant: this.#redundant(peers),
+        capacity: (peerId) => capacity(peers, peerId),
+        loaded(peerId) {
+          const loaded = peers.get(peerId)?.loaded
+          return loaded?.modelId === modelId ? loaded.span : null
+        },
+        mayGrow: nowMs - (swarm.brokenSinceMs ?? nowMs) >= GROWTH_GRACE_MS,
+      })
       if (stages === null) return
-      chain.stages = stages
-      this.#index()
+      this.#put(swarm, this.#widen(swarm, stages, hole, input), input)
+    }
+    swarm.brokenSinceMs = null
+  }
+
+  /** Who loads for a hole alone may as well hold the layers around it that are scarcest. */
+  #widen(swarm: Swarm, stages: readonly PlacedStage[], hole: Span, input: PlanInput): readonly PlacedStage[] {
+    const [only, second] = stages
+    if (only === undefined || second !== undefined || !sameSpan(only.span, hole)) return stages
+    const wide = joinSpans(swarm.model.costs, capacity(input.peers, only.peerId), this.#stagesMin).filter((span) => covers(span, hole))
+    const place = (span: Span) => placeFor(input, only.peerId, span)
+    const [best] = wide.map((span) => ({ span, gain: swarm.gainOf({ joining: place(span) }) })).sort((a, b) => b.gain - a.gain)
+    return best === undefined ? stages : [{ peerId: only.peerId, span: best.span }]
+  }
+
+  /**
+   * A model that nobody serves, or whose holes cannot be repaired, gets a chain of its members, of spares, and where these are
+   * too few of peers that others can do without.
+   */
+  #placeAnew(swarm: Swarm, input: PlanInput): void {
+    const { peers, nowMs } = input
+    const waits = swarm.size > 0 && nowMs - (swarm.brokenSinceMs ?? nowMs) < GROWTH_GRACE_MS
+    if (waits || this.#hopeless.has(swarm)) return
+    const pool = [...swarm.peerIds().map((peerId) => capacity(peers, peerId)), ...this.#spares(input)]
+    const stages = this.#firstChain(swarm.model.costs, pool) ?? this.#draft(swarm, pool, input)
+    if (stages === null) {
+      this.#hopeless.add(swarm)
+      return
+    }
+    for (const peerId of swarm.peerIds()) this.#drop(peerId)
+    this.#put(swarm, stages, input)
+    swarm.brokenSinceMs = null
+  }
+
+  /** A first chain with the help of other swarms' peers that leave no hole; about as few as it takes. */
+  #draft(swarm: Swarm, pool: readonly Capacity[], input: PlanInput): PlacedStage[] | null {
+    const drafted: { readonly from: Swarm; readonly stage: PlacedStage }[] = []
+    const tryChain = () => this.#firstChain(swarm.model.costs, [...pool, ...drafted.map((one) => capacity(input.peers, one.stage.peerId))])
+    let stages: PlacedStage[] | null = null
+    for (const { peerId } of this.#redundant(input.peers)) {
+      const from = required(this.#homes.get(peerId), `the swarm of ${peerId}`)
+      if (from === swarm || !from.isRedundant(peerId)) continue
+      drafted.push({ from, stage: { peerId, span: required(from.spanOf(peerId), `the place of ${peerId}`) } })
+      this.#drop(peerId)
+      // Each try looks at all: so only as their number doubles.
+      if ((drafted.length & (drafted.length - 1)) === 0) stages = tryChain()
+      if (stages !== null) break
+    }
+    if (drafted.length > 0) stages ??= tryChain()
+    const used = new Set(stages?.map(({ peerId }) => peerId))
+    for (const { from, stage } of drafted) if (!used.has(stage.peerId)) this.#put(from, [stage], input)
+    return stages
+  }
+
+  #spread(swarm: Swarm, input: PlanInput): void {
+    const { peers } = input
+    const { costs } = swarm.model
+    while (swarm.isWhole() && swarm.size < Math.min(this.#stagesMin, costs.layerCount)) {
+      const stages = splitLargest(costs, swarm.stages(), (peerId) => capacity(peers, peerId), this.#spares(input))
+      if (stages === null) return
+      this.#put(swarm, stages, input)
     }
   }
 
-  /** Models with the fewest chains first. A further chain of a model has no fewer stages than asked for. */
-  #placeSpares(peers: ReadonlyMap<PeerId, PeerRecord>, nowMs: number): void {
-    for (const swarm of [...this.#swarms].sort((a, b) => a.chains.length - b.chains.length)) {
-      for (;;) {
-        const spares = this.#spares(peers, nowMs)
-        const { costs } = swarm.model
-        const wanted = Math.min(this.#stagesMin, costs.layerCount)
-        const stages = swarm.chains.length > 0 ? placeChain(costs, spares, wanted) : this.#firstChain(costs, spares)
-        if (stages === null) break
-        swarm.chains.push({ stages, brokenSinceMs: null })
-        this.#index()
-      }
+  #placeSpares(input: PlanInput): void {
+    for (const spare of this.#spares(input).sort((a, b) => b.macsPerSecond - a.macsPerSecond)) {
+      const newcomer = { capacity: spare, region: input.regionOf?.(spare.peerId) ?? 0 }
+      const join = bestJoin(this.#swarms, newcomer, this.#stagesMin)
+      if (join !== null) this.#put(join.swarm, [{ peerId: spare.peerId, span: join.place.span }], input)
     }
+  }
+
+  /** One peer after the other, few at a time; a look that finds nothing to improve is not repeated soon. */
+  #move(input: PlanInput): void {
+    const { peers, nowMs, regionOf } = input
+    const moversMax = 1 + Math.floor(this.#known.size / PEERS_PER_MOVER)
+    this.#movers = this.#movers.filter((peerId) => this.#homes.has(peerId) && !this.#serves(peerId, peers))
+    if (this.#unsettledMs === null || this.#movers.length >= moversMax || nowMs < this.#nextMoveMs) return
+    if (nowMs - this.#unsettledMs < MOVE_INTERVAL_MS / moversMax) return
+    const newcomer = (peerId: PeerId) => ({ capacity: capacity(peers, peerId), region: regionOf?.(peerId) ?? 0 })
+    const move = bestMove(this.#swarms, newcomer, this.#stagesMin)
+    this.#nextMoveMs = nowMs + MOVE_INTERVAL_MS / (move === null ? 1 : moversMax)
+    this.#unsettledMs = move === null ? null : nowMs
+    if (move === null) return
+    this.#put(move.swarm, [{ peerId: move.peerId, span: move.place.span }], input)
+    this.#movers.push(move.peerId)
+  }
+
+  #serves(peerId: PeerId, peers: ReadonlyMap<PeerId, PeerRecord>): boolean {
+    const place = required(this.placeOf(peerId), `the place of ${peerId}`)
+    const served = peers.get(peerId)?.served
+    return served?.modelId === place.model.modelId && covers(served.span, place.span)
+  }
+
+  /** Wherever the peers were before. */
+  #put(swarm: Swarm, stages: readonly PlacedStage[], input: PlanInput): void {
+    for (const { peerId, span } of stages) {
+      this.#drop(peerId)
+      this.#homes.set(peerId, swarm)
+      swarm.put(peerId, placeFor(input, peerId, span))
+    }
+  }
+
+  #drop(peerId: PeerId): void {
+    this.#homes.get(peerId)?.drop(peerId)
+    this.#homes.delete(peerId)
   }
 
   /** With too few stages rather than none: what is too small to share the model must not keep it from those that are not. */
@@ -143,13 +241,29 @@ export class Plan {
     return placeChain(costs, peers, Math.min(this.#stagesMin, costs.layerCount)) ?? placeChain(costs, peers, 1)
   }
 
-  #spares(peers: ReadonlyMap<PeerId, PeerRecord>, nowMs: number): Capacity[] {
-    return [...peers.values()].filter((peer) => isPlaceable(peer, nowMs) && !this.#places.has(peer.peerId)).map(capacityOf)
+  #spares({ peers, nowMs }: PlanInput): Capacity[] {
+    return [...peers.values()].filter((peer) => isPlaceable(peer, nowMs) && !this.#homes.has(peer.peerId)).map(capacityOf)
   }
 
-  #index(): void {
-    this.#places = new Map()
-    for (const { model, chains } of this.#swarms)
-      for (const { stages } of chains) for (const { peerId, span } of stages) this.#places.set(peerId, { model, span })
+  /** Peers that leave no hole: those first that are missed least, of equals who came last. */
+  #redundant(peers: ReadonlyMap<PeerId, PeerRecord>): Capacity[] {
+    const all = this.#swarms.flatMap((swarm) => {
+      const latest = swarm.peerIds().reverse()
+      return latest.flatMap((peerId) =>
+        swarm.isRedundant(peerId) ? [{ peer: capacity(peers, peerId), surplus: swarm.surplusWithout(peerId) }] : [],
+      )
+    })
+    return all.sort((a, b) => b.surplus - a.surplus).map(({ peer }) => peer)
   }
+}
+
+/** Demand differs by this much before peers move for it. */
+const DEMAND_CHANGE = 0.1
+
+function capacity(peers: ReadonlyMap<PeerId, PeerRecord>, peerId: PeerId): Capacity {
+  return capacityOf(required(peers.get(peerId), `peer ${peerId}`))
+}
+
+function placeFor({ peers, regionOf }: PlanInput, peerId: PeerId, span: Span): Place {
+  return { span, region: regionOf?.(peerId) ?? 0, macsPerSecond: capacity(peers, peerId).macsPerSecond }
 }

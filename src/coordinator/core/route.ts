@@ -107,8 +107,8 @@ class Search {
   readonly #mayDivide: boolean
   readonly #keep: readonly PlacedStage[]
   readonly #borders: readonly number[]
-  /** Keys: layer, and number of stages up to stagesMin. */
-  readonly #paths = new Map<number, Map<number, Path[]>>()
+  /** Keys: layer, number of stages up to stagesMin, last peer. */
+  readonly #paths = new Map<number, Map<number, Map<PeerId, Path>>>()
 
   constructor(layerCount: number, candidates: readonly Candidate[], options: RouteOptions, mayDivide: boolean) {
     this.#layerCount = layerCount
@@ -123,7 +123,7 @@ class Search {
   }
 
   best(): PlacedStage[] | null {
-    this.#add(0, { stages: [], costMs: 0 })
+    this.#extend({ stages: [], costMs: 0 }, 0)
     for (const border of this.#borders) for (const path of this.#cheapest(border)) this.#extend(path, border)
     const { driver, rttMs, stagesMin } = this.#options
     const complete = this.#cheapest(this.#layerCount).map(({ stages, costMs }) => {
@@ -137,7 +137,7 @@ class Search {
   #extend(path: Path, border: number): void {
     if (border === this.#layerCount || path.stages.length === STAGES_MAX) return
     const next = this.#keep.find(({ span }) => span.firstLayer >= border)
-    if (next?.span.firstLayer === border) return this.#add(next.span.endLayer, this.#append(path, next, 0))
+    if (next?.span.firstLayer === border) return this.#offer(path, next.peerId, next.span, 0)
     const limit = next?.span.firstLayer ?? this.#layerCount
     for (const candidate of this.#candidates) {
       const { peerId, span } = candidate
@@ -146,15 +146,19 @@ class Search {
       for (const endLayer of this.#borders) {
         if (endLayer <= border || endLayer > furthest || (!this.#mayDivide && endLayer < furthest)) continue
         const part = { firstLayer: border, endLayer }
-        this.#add(endLayer, this.#append(path, { peerId, span: part }, this.#stageMs(candidate, part)))
+        this.#offer(path, peerId, part, this.#stageMs(candidate, part))
       }
     }
   }
 
-  #append({ stages, costMs }: Path, stage: PlacedStage, stageMs: number): Path {
+  /** A stage more, if there is no cheaper way to its end in as many stages that ends at the same peer. */
+  #offer({ stages, costMs }: Path, peerId: PeerId, span: Span, stageMs: number): void {
     const { driver, rttMs } = this.#options
-    const before = stages.at(-1)?.peerId ?? driver
-    return { stages: [...stages, stage], costMs: costMs + stageMs + HOP_MS + rttMs(before, stage.peerId) / 2 }
+    const count = stages.length + 1
+    const cost = costMs + stageMs + HOP_MS + rttMs(stages.at(-1)?.peerId ?? driver, peerId) / 2
+    const paths = this.#pathsTo(span.endLayer, count)
+    const same = paths.get(peerId)
+    if (same === undefined || same.costMs > cost) paths.set(peerId, { stages: [...stages, { peerId, span }], costMs: cost })
   }
 
   #stageMs(candidate: Candidate, part: Span): number {
@@ -167,21 +171,18 @@ class Search {
     return (endLayer - firstLayer) * msPerLayer + (endLayer === this.#layerCount ? headMs : 0)
   }
 
-  #add(border: number, path: Path): void {
-    const counts = this.#paths.get(border) ?? new Map<number, Path[]>()
+  #pathsTo(border: number, count: number): Map<PeerId, Path> {
+    const counts = this.#paths.get(border) ?? new Map<number, Map<PeerId, Path>>()
     this.#paths.set(border, counts)
-    const count = Math.min(path.stages.length, this.#options.stagesMin)
-    const paths = counts.get(count) ?? []
-    counts.set(count, paths)
-    const last = path.stages.at(-1)?.peerId
-    const same = paths.findIndex(({ stages }) => stages.at(-1)?.peerId === last)
-    if (same < 0) paths.push(path)
-    else if ((paths[same]?.costMs ?? 0) > path.costMs) paths[same] = path
+    const capped = Math.min(count, this.#options.stagesMin)
+    const paths = counts.get(capped) ?? new Map<PeerId, Path>()
+    counts.set(capped, paths)
+    return paths
   }
 
   #cheapest(border: number): Path[] {
     const counts = [...(this.#paths.get(border)?.values() ?? [])]
-    return counts.flatMap((paths) => paths.sort((a, b) => a.costMs - b.costMs).slice(0, PATHS_MAX))
+    return counts.flatMap((paths) => [...paths.values()].sort((a, b) => a.costMs - b.costMs).slice(0, PATHS_MAX))
   }
 }
 

@@ -4,9 +4,10 @@ import type { NetworkSummary } from '../../protocol/index.ts'
 import { VOLUNTEERS_LISTED_MAX } from './limits.ts'
 import { capacityOf, isChoosable, type PeerRecord } from './peers.ts'
 import { missingBytes } from './placement.ts'
-import type { Plan, SwarmModel } from './plan.ts'
+import type { Plan } from './plan.ts'
 import { uncovered } from './route.ts'
 import type { OpenSessions } from './sessions.ts'
+import type { SwarmModel } from './swarm.ts'
 
 type SwarmSummary = NetworkSummary['swarms'][number]
 type VolunteerSummary = SwarmSummary['volunteers'][number]

@@ -1,15 +1,18 @@
 /**
  * PeerJsNetwork: authenticated links to other peers over WebRTC, one a peer. Dials, answers, and decides when both dial at
- * once: the offer of the lower id counts. Signalling: signaller.ts; trust: handshake.ts.
+ * once: the offer of the lower id counts. Who dialed a link adds lanes to it while large frames are sent. Signalling: signaller.ts;
+ * trust: handshake.ts; lanes: stripedChannel.ts.
  */
 
 import type { Link } from '../../protocol/index.ts'
 import { type Clock, type PeerId, type Sha256, type Signer, TabswarmError, type VerifySignature } from '../../shared/index.ts'
+import type { ByteChannel } from '../channel.ts'
 import type { ChannelLink } from '../channelLink.ts'
-import { authenticate, type Role } from '../handshake.ts'
+import { authenticate, prove, type Role } from '../handshake.ts'
+import { LANES_MAX, StripedChannel } from '../stripedChannel.ts'
 import type { FrameConnection } from './frameConnection.ts'
 import { RtcChannel } from './rtcChannel.ts'
-import { Signaller, type SignallingServer } from './signaller.ts'
+import { type ConnectionPurpose, Signaller, type SignallingServer } from './signaller.ts'
 
 /** From the call of `dial` to an authenticated link. */
 const DIAL_DEADLINE_MS = 15_000
@@ -20,7 +23,7 @@ const DIAL_DEADLINE_MS = 15_000
  */
 const FIRST_TRY_MS = 5_000
 
-/** A chain is at most 64 stages; browsers bear a few hundred connections a page. */
+/** A chain is at most 64 stages; browsers bear a few hundred connections a page, and a link has up to three. */
 const LINKS_MAX = 64
 
 /** Connections that strangers have begun and not proven yet. */
@@ -60,10 +63,18 @@ interface Attempt {
   waiting: number
 }
 
+interface OpenLink {
+  readonly link: ChannelLink
+  readonly channel: StripedChannel
+  readonly role: Role
+  /** A lane is being added, or could not be: then the link stays as it is. */
+  isWidening: boolean
+}
+
 export class PeerJsNetwork implements PeerNetwork {
   readonly #options: PeerJsNetworkOptions
   readonly #signaller: Signaller
-  readonly #links = new Map<PeerId, ChannelLink>()
+  readonly #links = new Map<PeerId, OpenLink>()
   readonly #dials = new Map<PeerId, Attempt>()
   /** Offers of others whose link is being made; a newer one of the same peer takes the older one's place. */
   readonly #incoming = new Map<PeerId, FrameConnection>()
@@ -73,15 +84,16 @@ export class PeerJsNetwork implements PeerNetwork {
     this.#options = options
     this.#signaller = new Signaller({
       ...options,
-      acceptOffer: (from) => this.#acceptOffer(from),
-      onConnection: (from, connection) => this.#answer(from, connection),
+      acceptOffer: (from, purpose) => this.#acceptOffer(from, purpose),
+      onConnection: (from, connection, purpose) =>
+        purpose === 'lane' ? this.#answerLane(from, connection) : this.#answer(from, connection),
       onUnknownPeer: (peerId) => this.#fail(peerId, 'unreachable', 'it is not connected to the coordinator any more'),
     })
   }
 
   async dial(peerId: PeerId, signal?: AbortSignal): Promise<Link> {
     const open = this.#links.get(peerId)
-    if (open !== undefined) return open
+    if (open !== undefined) return open.link
     if (signal?.aborted === true || this.#destroyed) throw new TabswarmError('cancelled', `dialing peer ${peerId} was cancelled`)
     const attempt = this.#dials.get(peerId) ?? this.#begin(peerId)
     return this.#await(peerId, attempt, signal)
@@ -94,7 +106,7 @@ export class PeerJsNetwork implements PeerNetwork {
   destroy(): void {
     this.#destroyed = true
     for (const peerId of [...this.#dials.keys()]) this.#fail(peerId, 'cancelled', 'this peer is closing')
-    for (const link of [...this.#links.values()]) link.close()
+    for (const { link } of [...this.#links.values()]) link.close()
     this.#signaller.destroy()
   }
 
@@ -127,7 +139,7 @@ export class PeerJsNetwork implements PeerNetwork {
 
   #offer(peerId: PeerId, attempt: Attempt, withinMs: number): void {
     if (this.#dials.get(peerId) !== attempt || this.#incoming.has(peerId)) return
-    const connection = this.#signaller.connect(peerId)
+    const connection = this.#signaller.connect(peerId, 'frames')
     if (connection === null) return this.#signaller.whenOpen(() => this.#offer(peerId, attempt, withinMs))
     attempt.connection = connection
     this.#establish(peerId, connection, 'dialer', withinMs).then(
@@ -161,8 +173,9 @@ export class PeerJsNetwork implements PeerNetwork {
     connection?.close()
   }
 
-  #acceptOffer(from: PeerId): boolean {
+  #acceptOffer(from: PeerId, purpose: ConnectionPurpose): boolean {
     if (this.#destroyed || from === this.#options.peerId) return false
+    if (purpose === 'lane') return this.#widenable(from, 'listener') !== null
     if (!this.#incoming.has(from) && this.#incoming.size >= PENDING_HANDSHAKES_MAX) return false
     if (this.#links.size >= LINKS_MAX && !this.#links.has(from)) return false
     const dial = this.#dials.get(from)
@@ -196,20 +209,58 @@ export class PeerJsNetwork implements PeerNetwork {
   /** From PeerJS's connection to a link that is kept. Rejects with a TabswarmError, everything torn down. */
   async #establish(peerId: PeerId, connection: FrameConnection, role: Role, withinMs: number): Promise<ChannelLink> {
     const { clock } = this.#options
-    const channel = await openChannel({ connection, clock, peerId, withinMs }, (opened) =>
-      authenticate(opened, { ...this.#options, role, expectedPeerId: peerId, onEnd: (ended) => this.#forget(ended) }),
-    )
-    if (channel.closed || this.#destroyed) {
-      channel.close()
+    const { link, channel } = await openChannel({ connection, clock, peerId, withinMs }, async (opened) => {
+      const channel = new StripedChannel(opened, { onLarge: () => this.#widen(peerId) })
+      const options = { ...this.#options, role, expectedPeerId: peerId, onEnd: (ended: Link) => this.#forget(ended) }
+      return { channel, link: await authenticate(channel, options) }
+    })
+    if (link.closed || this.#destroyed) {
+      link.close()
       throw new TabswarmError('unreachable', `peer ${peerId} closed the connection at once`)
     }
-    this.#links.get(peerId)?.close({ reason: 'lost', detail: 'a newer connection to this peer took its place' })
-    this.#links.set(peerId, channel)
-    return channel
+    this.#links.get(peerId)?.link.close({ reason: 'lost', detail: 'a newer connection to this peer took its place' })
+    this.#links.set(peerId, { link, channel, role, isWidening: false })
+    return link
+  }
+
+  /** The link to the peer if this side has `role` in it and a lane may be added now. */
+  #widenable(peerId: PeerId, role: Role): OpenLink | null {
+    const open = this.#links.get(peerId)
+    return open?.role === role && !open.isWidening && open.channel.laneCount < LANES_MAX ? open : null
+  }
+
+  #widen(peerId: PeerId): void {
+    const open = this.#widenable(peerId, 'dialer')
+    // A listener that is not done with the lane before drops the offer of the next.
+    if (open?.channel.isSettled !== true) return
+    const connection = this.#signaller.connect(peerId, 'lane')
+    // Without the signalling server the next large frame asks again.
+    if (connection !== null) this.#addLane(peerId, open, connection)
+  }
+
+  #answerLane(from: PeerId, connection: FrameConnection): void {
+    const open = this.#widenable(from, 'listener')
+    if (open === null) connection.close()
+    else this.#addLane(from, open, connection)
+  }
+
+  #addLane(peerId: PeerId, open: OpenLink, connection: FrameConnection): void {
+    const { clock } = this.#options
+    const { role, channel } = open
+    open.isWidening = true
+    openChannel({ connection, clock, peerId, withinMs: DIAL_DEADLINE_MS }, (lane) =>
+      prove(lane, { ...this.#options, role, expectedPeerId: peerId }, (backlog) => channel.addLane(lane, backlog)),
+    ).then(
+      () => {
+        open.isWidening = false
+      },
+      // The link works without it, and stays as it is.
+      () => undefined,
+    )
   }
 
   #forget(link: Link): void {
-    if (this.#links.get(link.peerId) === link) this.#links.delete(link.peerId)
+    if (this.#links.get(link.peerId)?.link === link) this.#links.delete(link.peerId)
   }
 }
 
@@ -229,7 +280,7 @@ function whenStable(connection: RTCPeerConnection): Promise<void> {
 /** Waits for the data channel and for its connection's descriptions, and hands it to `use`. */
 function openChannel<Value>(
   { connection, clock, peerId, withinMs }: { connection: FrameConnection; clock: Clock; peerId: PeerId; withinMs: number },
-  use: (channel: RtcChannel) => Promise<Value>,
+  use: (channel: ByteChannel) => Promise<Value>,
 ): Promise<Value> {
   return new Promise((resolve, reject) => {
     let channel: RtcChannel | null = null

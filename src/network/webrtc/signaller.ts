@@ -24,13 +24,18 @@ export interface SignallerOptions {
   readonly clock: Clock
   readonly random: () => number
   /** Whether a connection offered by this peer should be answered at all. */
-  readonly acceptOffer: (from: PeerId) => boolean
-  readonly onConnection: (from: PeerId, connection: FrameConnection) => void
+  readonly acceptOffer: (from: PeerId, purpose: ConnectionPurpose) => boolean
+  readonly onConnection: (from: PeerId, connection: FrameConnection, purpose: ConnectionPurpose) => void
   /** The server knows nobody of this id. */
   readonly onUnknownPeer: (peerId: PeerId) => void
 }
 
-const OFFER_LABEL = 'frames'
+/** What a connection is for: a link of its own, or one more lane of a link (stripedChannel.ts). PeerJS carries it as the label. */
+export type ConnectionPurpose = 'frames' | 'lane'
+
+function purposeOf(label: string): ConnectionPurpose {
+  return label === 'lane' ? 'lane' : 'frames'
+}
 
 export class Signaller {
   readonly #options: SignallerOptions
@@ -60,9 +65,9 @@ export class Signaller {
   }
 
   /** Offers a connection; null while the server is not connected. */
-  connect(peerId: PeerId): FrameConnection | null {
+  connect(peerId: PeerId, purpose: ConnectionPurpose): FrameConnection | null {
     if (!this.#peer.open) return null
-    const connection = this.#peer.connect(peerId, { label: OFFER_LABEL, reliable: true, serialization: 'raw' })
+    const connection = this.#peer.connect(peerId, { label: purpose, reliable: true, serialization: 'raw' })
     return connection instanceof FrameConnection ? connection : null
   }
 
@@ -93,7 +98,8 @@ export class Signaller {
       for (const callback of this.#waiting.splice(0)) callback()
     })
     peer.on('connection', (connection) => {
-      if (connection instanceof FrameConnection && isPeerId(connection.peer)) this.#options.onConnection(connection.peer, connection)
+      if (connection instanceof FrameConnection && isPeerId(connection.peer))
+        this.#options.onConnection(connection.peer, connection, purposeOf(connection.label))
     })
     // PeerJS has disconnected by itself when this comes; without a listener nothing would be lost but the reason.
     peer.on('disconnected', () => this.#retry(() => peer.reconnect()))
@@ -127,7 +133,7 @@ export class Signaller {
   #admit(peer: Peer, message: SignalMessage): boolean {
     switch (message.type) {
       case 'OFFER':
-        return this.#options.acceptOffer(message.src)
+        return this.#options.acceptOffer(message.src, purposeOf(message.payload.label))
       case 'ANSWER':
       case 'CANDIDATE':
         // PeerJS would store those of unknown connections for ever.

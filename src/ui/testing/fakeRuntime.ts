@@ -206,6 +206,8 @@ function answerOf(request: AskRequest, { text, route, promptTokens, completionTo
     finishReason: 'stop',
     timeToFirstTokenMs: 420,
     tokensPerSecond: 18.4,
+    margins: [],
+    drafts: { laps: completionTokens, draftedTokens: 0, acceptedTokens: 0 },
     stages: route,
     dataPath: 'webrtc',
     repairs: [],

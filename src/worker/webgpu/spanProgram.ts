@@ -109,6 +109,9 @@ async function buildRows({ kernels, config, scratch }: ProgramRequest) {
   const shape = { width: config.width, xStride: config.width }
   const unpack = (encoding: RowEncoding) => kernels.prepare(unpackRows, { encoding }, shape, [scratch.input, scratch.residual])
   const pack = (encoding: RowEncoding) => kernels.prepare(packRows, { encoding }, shape, [scratch.residual, scratch.output, scratch.flags])
-  const [unpackF32, unpackF16e, packF32, packF16e] = await Promise.all([unpack('f32'), unpack('f16e'), pack('f32'), pack('f16e')])
-  return { unpack: { f32: unpackF32, f16e: unpackF16e }, pack: { f32: packF32, f16e: packF16e } }
+  const inEach = async <Kernel>(prepare: (encoding: RowEncoding) => Promise<Kernel>): Promise<Record<RowEncoding, Kernel>> => {
+    const [f32, f16e, i8b] = await Promise.all([prepare('f32'), prepare('f16e'), prepare('i8b')])
+    return { f32, f16e, i8b }
+  }
+  return { unpack: await inEach(unpack), pack: await inEach(pack) }
 }

@@ -12,6 +12,7 @@ import {
   type RepairRequest,
 } from '../../../src/session/index.ts'
 import { type PeerId, required, TabswarmError } from '../../../src/shared/index.ts'
+import { knowingDrafter, timedChain } from './drafters.ts'
 import { FakeEngine, fakeConfig } from './fakeEngine.ts'
 import { DRIVER, World } from './world.ts'
 
@@ -189,6 +190,7 @@ describe('an answer whose chain breaks', () => {
 
   it('[R1][R2][R3] is the same after any losses at any moments, in any order of delivery, and nothing stays behind', async () => {
     const expected = await reference()
+    let drafted = 0
     const harm = fc.record({
       at: fc.nat(900),
       kind: fc.constantFrom('kill', 'stop', 'device', 'cut', 'cut driver'),
@@ -200,7 +202,10 @@ describe('an answer whose chain breaks', () => {
         fc.array(harm, { maxLength: 5 }),
         fc.integer({ min: 1, max: 4 }),
         fc.constantFrom(1_000_000, 900, 300, 0),
-        async (order, harms, stageCount, logBytesMax) => {
+        fc.boolean(),
+        async (order, harms, stageCount, logBytesMax, withDrafts) => {
+          // Most drafts come true, and every fifth token is taken back.
+          const drafter = knowingDrafter([...prompt, ...expected], (place) => place % 5 === 0)
           const picks = order[Symbol.iterator]()
           const pick = (count: number) => (picks.next().value ?? 0) % Math.max(1, count)
           const world = new World(stageCount + 8, { pick, logBytesMax })
@@ -225,7 +230,9 @@ describe('an answer whose chain breaks', () => {
             }
           }
           const answered = world.opening(first, repair).then(async (chain) => {
-            const result = await generate(request(world, chain))
+            const timed = timedChain(chain)
+            const result = await generate({ ...request(world, chain), ...(withDrafts ? { ...timed, drafter } : {}) })
+            drafted += result.drafts.draftedTokens
             chain.close()
             return result
           })
@@ -237,7 +244,8 @@ describe('an answer whose chain breaks', () => {
           expect(world.openSlots()).toBe(0)
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 100 },
     )
+    expect(drafted, 'tokens that were drafted').toBeGreaterThan(100)
   })
 })

@@ -2,13 +2,14 @@
 
 import { describe, expect, it } from 'vitest'
 import { createIdentity, memoryLinkPair, peerIdOf, sha256Of, signatureVerifier } from '../../../src/network/index.ts'
-import { type Dial, type Grant, type Link, type RowEncoding, signGrant } from '../../../src/protocol/index.ts'
-import { chunkRowsFor, GREEDY, generate, LinkRouter, openLinkChain } from '../../../src/session/index.ts'
+import { type Dial, type Grant, type Link, ROW_ENCODINGS, type RowEncoding, signGrant } from '../../../src/protocol/index.ts'
+import { chunkRowsFor, type Drafter, GREEDY, generate, LinkRouter, openLinkChain, type Sampling } from '../../../src/session/index.ts'
 import { type Clock, type ManifestHash, type ModelId, type PeerId, required, type SessionId, toHex } from '../../../src/shared/index.ts'
 import { StageHost } from '../../../src/stage/index.ts'
 import { createCpuEngine, type Engine } from '../../../src/worker/index.ts'
 import { loadRequest } from '../../support/engineRuns.ts'
 import { openTinyModel, readTinyReference } from '../../support/tinyModels.ts'
+import { knowingDrafter, timedChain } from './drafters.ts'
 
 const { subtle } = globalThis.crypto
 const verify = signatureVerifier(subtle)
@@ -76,23 +77,38 @@ async function swarm(cuts: readonly number[], rowEncoding: RowEncoding) {
   return { peers, grant, chain }
 }
 
-async function answer(cuts: readonly number[], rowEncoding: RowEncoding, chunkRows: number) {
-  const { peers, grant, chain } = await swarm(cuts, rowEncoding)
+interface How {
+  readonly sampling?: Sampling
+  readonly drafter?: Drafter
+}
+
+async function answer(cuts: readonly number[], rowEncoding: RowEncoding, chunkRows: number, { sampling = GREEDY, ...how }: How = {}) {
+  const { peers, grant, chain: untimed } = await swarm(cuts, rowEncoding)
+  const { chain, clock: lapClock } = timedChain(untimed)
   const tokenizer = { vocabularySize: config.vocabularySize, isEnd: () => false, tokenBytes: () => new Uint8Array(0) }
-  const result = await generate({ chain, tokenizer, promptTokenIds: reference.tokenIds, maxTokens: 16, sampling: GREEDY, chunkRows, clock })
+  const result = await generate({
+    chain,
+    tokenizer,
+    promptTokenIds: reference.tokenIds,
+    maxTokens: 16,
+    sampling,
+    chunkRows,
+    clock: lapClock,
+    ...how,
+  })
   const last = required(required(peers.at(-1), 'last peer').host.logOf(grant.sessionId), 'log')
   const hash = toHex(required(await last.hash(last.length - 1), 'hash'))
   const logLength = last.length
   chain.close()
   await expect.poll(() => peers.map(({ engine }) => engine.usage().openSlots)).toEqual(peers.map(() => 0))
   await Promise.all(peers.map(({ host }) => host.stop()))
-  return { ids: result.completionTokenIds, hash, logLength }
+  return { ids: result.completionTokenIds, hash, logLength, drafts: result.drafts }
 }
 
 describe('the tiny llama over links', () => {
   for (const cuts of [[0], [0, 1]]) {
-    it(`gives transformers' tokens over ${cuts.length} stages, in both encodings`, async () => {
-      for (const encoding of ['f32', 'f16e'] as const) {
+    it(`gives transformers' tokens over ${cuts.length} stages, in every encoding`, async () => {
+      for (const encoding of ROW_ENCODINGS) {
         const { ids } = await answer(cuts, encoding, chunkRowsFor(config.width))
         expect(ids).toEqual(reference.greedyTokenIds)
       }
@@ -104,5 +120,16 @@ describe('the tiny llama over links', () => {
     const split = await answer([0, 1], 'f32', 7)
     expect(whole.logLength).toBe(96 + 15)
     expect(split).toEqual(whole)
+  })
+
+  it('[S14] gives the same tokens and logs the same rows when most of them come out of drafts, of which some are wrong', async () => {
+    for (const sampling of [GREEDY, { temperature: 1, topP: 0.9, topK: 0, minP: 0, seed: 5 }]) {
+      const plain = await answer([0, 1], 'f16e', 32, { sampling })
+      const drafter = knowingDrafter([...reference.tokenIds, ...plain.ids], (place) => place % 6 === 0)
+      const { drafts, ...drafted } = await answer([0, 1], 'f16e', 32, { sampling, drafter })
+      expect({ ...drafted, drafts: plain.drafts }).toEqual(plain)
+      expect(drafts.acceptedTokens).toBeGreaterThan(5)
+      expect(drafts.draftedTokens).toBeGreaterThan(drafts.acceptedTokens)
+    }
   })
 })

@@ -62,19 +62,29 @@ describe('placement of volunteers', () => {
     expect(world.core.summary(world.nowMs).swarms[0]).toMatchObject({ state: 'ready', missingBytes: 0 })
   })
 
-  it('makes a further chain of surplus tabs once they can hold a whole one, and uses both', () => {
+  it('lets nobody idle: a third tab holds layers that another has too, and sessions use all four of four', () => {
     const world = new World()
     for (const index of [1, 2, 3]) world.pledge(index)
     world.serveAll()
-    expect(world.spans()).toEqual({ 1: [0, 7], 2: [7, 12] })
+    expect(world.spans()).toEqual({ 1: [0, 7], 2: [7, 12], 3: [0, 7] })
     world.pledge(4)
     world.serveAll()
-    expect(Object.keys(world.spans())).toHaveLength(4)
+    expect(world.spans()).toEqual({ 1: [0, 7], 2: [7, 12], 3: [0, 7], 4: [7, 12] })
     const used = [world.admit(9), world.admit(9)].map((grant) => ('stages' in grant ? grant.stages.map((stage) => stage.peerId) : []))
     expect(new Set(used.flat()).size).toBe(4)
   })
 
-  it('puts a spare in the place of a tab that left, and disturbs nobody', () => {
+  it('needs nobody in the place of a tab whose layers another holds', () => {
+    const world = new World()
+    for (const index of [1, 2, 3]) world.pledge(index)
+    world.serveAll()
+    const before = world.assignments.length
+    world.disconnect(1)
+    expect(world.assignments).toHaveLength(before)
+    expect(world.admit(9)).toHaveProperty('stages')
+  })
+
+  it('puts a tab that others can do without in the place of one that left, the last that came, and disturbs nobody else', () => {
     const world = new World()
     for (const index of [1, 2, 3]) world.pledge(index)
     world.serveAll()

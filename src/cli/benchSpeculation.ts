@@ -1,0 +1,191 @@
+/**
+ * `tabswarm bench speculation`: the same answer with drafts and without, in this process, lap by lap in turn, so that other work
+ * on the machine slows both. Links are a delay that is added to each lap. Fails where the answers differ.
+ */
+
+import type { Command } from 'commander'
+import { median, pairedRatios, type Quartiles, quartiles } from '../kernels/suite/index.ts'
+import type { ResolvedModel } from '../node/index.ts'
+import type { DraftCounts, GenerateResult, Sampling } from '../session/index.ts'
+import { TabswarmError } from '../shared/index.ts'
+import type { Engine } from '../worker/index.ts'
+import { ENGINE_ADAPTERS, type EngineAdapter, openEngine, parseAdapter } from './engine.ts'
+import { wholeNumbers } from './listOptions.ts'
+import { printJson, printLine, printNote, wholeNumber } from './output.ts'
+import { inTurns, Turns } from './turns.ts'
+import { enterWithModel, loadWholeModel } from './wholeModel.ts'
+
+interface BenchOptions {
+  readonly json: boolean
+  readonly adapter: EngineAdapter
+  readonly model: string
+  readonly rounds: number
+  readonly maxTokens: number
+  readonly delayMs: readonly number[]
+}
+
+interface Task {
+  readonly name: string
+  readonly prompt: string
+  readonly sampling: Sampling
+}
+
+interface TaskResult {
+  readonly task: string
+  /** What links add to a lap in all. */
+  readonly delayMs: number
+  readonly completionTokens: number
+  /** Medians of all rounds. */
+  readonly plainTokensPerSecond: number
+  readonly speculativeTokensPerSecond: number
+  /** Speculative ÷ plain: median and quartiles of the rounds' own. */
+  readonly ratio: number
+  readonly ratioQuartiles: Quartiles
+  /** Of the last round. */
+  readonly drafts: DraftCounts
+}
+
+const PASSAGE = `The quick brown cat jumps over the lazy dog near the river bank. Every morning the cat wakes up before the sun, \
+walks along the old stone wall, and watches the boats that come back from the sea. The fishermen know the cat well, and they always \
+leave a small fish for it beside the harbour gate. In winter, when the water freezes and the boats stay at home, the cat sleeps in \
+the warm kitchen of the baker, who says that no mouse has been seen in the house since the cat came.`
+
+const greedy: Sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, seed: 0 }
+const sampled: Sampling = { ...greedy, temperature: 0.8, seed: 3 }
+
+/** One that repeats its prompt, one that now and then repeats itself, one that repeats nothing. */
+const TASKS: readonly Task[] = [
+  { name: 'edit', prompt: `Repeat this text exactly, but write "fox" instead of "cat": ${PASSAGE}`, sampling: greedy },
+  { name: 'explain', prompt: 'Explain how a bicycle stays upright.', sampling: greedy },
+  { name: 'story', prompt: 'Write a short story about a lighthouse keeper who finds a letter in a bottle.', sampling: sampled },
+]
+
+const TOP_K = 128
+
+export function registerBenchSpeculation(bench: Command): void {
+  bench
+    .command('speculation')
+    .description('answers with drafts and without: equal tokens, and how much sooner')
+    .option('--model <id|file|url>', 'the model', 'default')
+    .option('--adapter <name>', ENGINE_ADAPTERS.join(', '), parseAdapter, 'wasm')
+    .option('--rounds <n>', 'each answer so often, with and without', wholeNumber('--rounds', 1, 1_000), 6)
+    .option('--max-tokens <n>', 'longest answer, in tokens', wholeNumber('--max-tokens', 2, 100_000), 160)
+    .option('--delay-ms <list>', 'what links add to each lap, all hops together', wholeNumbers('--delay-ms', 0, 10_000), [0, 60])
+    .option('--json', 'one JSON value on stdout', false)
+    .action(benchSpeculation)
+}
+
+async function benchSpeculation(options: BenchOptions): Promise<void> {
+  const model = await enterWithModel(options.adapter, options.model)
+  if (model === null) return
+  const engine = await openEngine(options.adapter)
+  try {
+    const { adapter } = engine.info
+    printNote(`${model.hashedManifest.manifest.id} on ${adapter}`)
+    const bench = await openBench(engine, model, options)
+    const results: TaskResult[] = []
+    for (const delayMs of options.delayMs) {
+      for (const task of TASKS) {
+        const result = await bench.measure(task, delayMs)
+        results.push(result)
+        if (!options.json) show(result)
+      }
+    }
+    if (options.json) printJson({ model: model.hashedManifest.manifest.id, adapter, rounds: options.rounds, results })
+  } finally {
+    engine.dispose()
+  }
+}
+
+async function openBench(engine: Engine, model: ResolvedModel, { rounds, maxTokens }: BenchOptions) {
+  const { chunkRowsFor, createNgramDrafter, generate, openEngineChain } = await import('../session/index.ts')
+  const { createChatTemplate, createTokenizer, encodePrompt } = await import('../model/index.ts')
+  const { KV_BLOCK_POSITIONS, kvBlockCount } = await import('../worker/index.ts')
+  const { nodeClock } = await import('../node/index.ts')
+  const { config } = model.hashedManifest.manifest
+  const tokenizer = createTokenizer(model.gguf.metadata)
+  const template = createChatTemplate(model.gguf.metadata, tokenizer)
+  const encode = ({ prompt }: Task) => encodePrompt(tokenizer, template.render([{ role: 'user', content: prompt }]))
+  const maxPositions = Math.min(config.contextLength, maxTokens + Math.max(...TASKS.map((task) => encode(task).length)))
+  // Room for two answers, and for two more whose memory is freed while these begin.
+  await loadWholeModel(engine, model, 4 * kvBlockCount(maxPositions) * KV_BLOCK_POSITIONS)
+
+  const answer = async (task: Task, delayMs: number, speculation: 'on' | 'off', turns: Turns): Promise<GenerateResult> => {
+    const span = { firstLayer: 0, endLayer: config.layerCount }
+    const chain = openEngineChain({ stages: [{ engine, span }], maxPositions, topK: TOP_K, rowEncoding: 'f32' })
+    try {
+      return await generate({
+        ...inTurns(chain, turns, delayMs, nodeClock),
+        tokenizer,
+        promptTokenIds: encode(task),
+        maxTokens,
+        sampling: task.sampling,
+        chunkRows: chunkRowsFor(config.width),
+        ...(speculation === 'on' ? { drafter: createNgramDrafter() } : {}),
+      })
+    } finally {
+      turns.leave()
+      chain.close()
+    }
+  }
+
+  return {
+    async measure(task: Task, delayMs: number): Promise<TaskResult> {
+      const plain: GenerateResult[] = []
+      const speculative: GenerateResult[] = []
+      for (let round = 0; round < rounds; round++) {
+        const turns = new Turns(2)
+        // Of two equal answers the one that began second took 3 % longer: so each is second as often.
+        const order = round % 2 === 0 ? (['off', 'on'] as const) : (['on', 'off'] as const)
+        const results = await Promise.all(order.map((speculation) => answer(task, delayMs, speculation, turns)))
+        for (const [index, result] of results.entries()) (order[index] === 'on' ? speculative : plain).push(result)
+      }
+      return compare(task, delayMs, plain, speculative)
+    },
+  }
+}
+
+function compare(task: Task, delayMs: number, plain: readonly GenerateResult[], speculative: readonly GenerateResult[]): TaskResult {
+  const [expected] = plain
+  const differing = [...plain, ...speculative].find((result) => !isSame(result, expected))
+  if (differing !== undefined) {
+    throw new TabswarmError('answers-differ', `the answers to "${task.name}" differ: this breaks what speculation promises; report it`)
+  }
+  const speeds = plain.map(speedOf)
+  const speculativeSpeeds = speculative.map(speedOf)
+  const ratios = pairedRatios(speeds, speculativeSpeeds)
+  return {
+    task: task.name,
+    delayMs,
+    completionTokens: expected?.completionTokenIds.length ?? 0,
+    plainTokensPerSecond: median(speeds),
+    speculativeTokensPerSecond: median(speculativeSpeeds),
+    ratio: median(ratios),
+    ratioQuartiles: quartiles(ratios),
+    drafts: speculative.at(-1)?.drafts ?? { laps: 0, draftedTokens: 0, acceptedTokens: 0 },
+  }
+}
+
+function isSame(a: GenerateResult, b: GenerateResult | undefined): boolean {
+  return (
+    b !== undefined &&
+    a.text === b.text &&
+    a.finishReason === b.finishReason &&
+    String(a.completionTokenIds) === String(b.completionTokenIds)
+  )
+}
+
+function speedOf({ timings: { tokensPerSecond } }: GenerateResult): number {
+  if (tokensPerSecond === null)
+    throw new TabswarmError('too-short', 'an answer had fewer than two tokens: nothing can be measured with this model')
+  return tokensPerSecond
+}
+
+function show(result: TaskResult): void {
+  const { task, delayMs, completionTokens, plainTokensPerSecond, speculativeTokensPerSecond, ratio, ratioQuartiles, drafts } = result
+  const [low, high] = ratioQuartiles
+  const speeds = `${plainTokensPerSecond.toFixed(1)} → ${speculativeTokensPerSecond.toFixed(1)} tokens/s`
+  const accepted = `${drafts.acceptedTokens} of ${drafts.draftedTokens} drafted tokens accepted, ${drafts.laps} laps`
+  const times = `${ratio.toFixed(2)} × (quartiles ${low.toFixed(2)}–${high.toFixed(2)})`
+  printLine(`${task.padEnd(8)}+${delayMs} ms a lap: ${speeds}, ${times}; ${completionTokens} tokens equal, ${accepted}`)
+}

@@ -1,0 +1,105 @@
+/**
+ * Improve: where one peer more helps the swarms most, and which one peer would help more elsewhere. Several models compete by
+ * how scarce their throughput is beside their demand.
+ */
+
+import type { PeerId } from '../../shared/index.ts'
+import { SCARCITY_EXPONENT } from './balance.ts'
+import { spanFits } from './costs.ts'
+import { KV_POSITIONS_WANTED } from './limits.ts'
+import { type Capacity, joinSpans, widened } from './placement.ts'
+import type { Place, Swarm } from './swarm.ts'
+
+export interface Join {
+  readonly swarm: Swarm
+  readonly place: Place
+  /** By how much all scarcities together fall. */
+  readonly gain: number
+}
+
+export interface Move extends Join {
+  readonly peerId: PeerId
+}
+
+/** Gains closer than this are equal: then the place that was found first counts, or of spans of one length the one held by fewer. */
+const GAIN_RESOLUTION = 0.03
+/** A move interrupts a peer for the time of a load: it must help by this part of what a peer of its speed contributes on average. */
+const MOVE_GAIN = 0.05
+/** Peers whose move is considered at a time. */
+const MOVES_TRIED_MAX = 12
+
+/** Among so few peers each counts: places between the borders are looked at too. */
+const FEW = 24
+
+/** A peer that wants a place. */
+export interface Newcomer {
+  readonly capacity: Capacity
+  readonly region: number
+}
+
+/** The place where a peer helps most among swarms that are whole; null where it fits into none. */
+export function bestJoin(swarms: readonly Swarm[], newcomer: Newcomer, stagesMin: number): Join | null {
+  let best: Join | null = null
+  for (const swarm of swarms) {
+    if (!swarm.isWhole()) continue
+    for (const joining of placesIn(swarm, newcomer, stagesMin)) {
+      const join = { swarm, place: joining, gain: swarm.gainOf({ joining }) }
+      if (best === null || isBetter(join, best)) best = join
+    }
+  }
+  return best
+}
+
+/** The one move that helps most, of peers that others can do without; null where none is worth it. */
+export function bestMove(swarms: readonly Swarm[], newcomer: (peerId: PeerId) => Newcomer, stagesMin: number): Move | null {
+  const whole = swarms.filter((swarm) => swarm.isWhole())
+  const scarcity = whole.reduce((sum, swarm) => sum + swarm.scarcity(), 0)
+  const speed = swarms.reduce((sum, swarm) => sum + swarm.macsPerSecond, 0)
+  let best: Move | null = null
+  for (const { peerId, from } of dispensable(swarms)) {
+    const mover = newcomer(peerId)
+    const loss = -from.gainOf({ without: peerId })
+    const least = (MOVE_GAIN * SCARCITY_EXPONENT * scarcity * mover.capacity.macsPerSecond) / speed
+    for (const swarm of whole) {
+      for (const joining of placesIn(swarm, mover, stagesMin)) {
+        const gain = swarm === from ? swarm.gainOf({ without: peerId, joining }) : swarm.gainOf({ joining }) - loss
+        const move = { peerId, swarm, place: joining, gain }
+        if (gain >= least && (best === null || isBetter(move, best))) best = move
+      }
+    }
+  }
+  return best
+}
+
+/**
+ * Where the template of peers like it says, so that borders are few and chains short; also with more layers on both sides, which
+ * takes room from KV; anywhere, where the template is too large for it. Better ones first, where they help alike.
+ */
+function placesIn(swarm: Swarm, { capacity, region }: Newcomer, stagesMin: number): Place[] {
+  const { costs } = swarm.model
+  const template = swarm.template(capacity, stagesMin).filter((span) => spanFits(costs, span, capacity))
+  const wide = stagesMin > 1 ? [] : [KV_POSITIONS_WANTED / 2, 0].flatMap((kv) => template.map((span) => widened(costs, span, capacity, kv)))
+  const anywhere = template.length === 0 || swarm.size <= FEW ? joinSpans(costs, capacity, stagesMin) : []
+  const spans = [...template, ...wide, ...anywhere]
+  return spans.map((span) => ({ span, region, macsPerSecond: capacity.macsPerSecond }))
+}
+
+/** Peers that leave no hole, those first whose layers are best off without them. */
+function dispensable(swarms: readonly Swarm[]): { peerId: PeerId; from: Swarm }[] {
+  const all = swarms.flatMap((from) =>
+    from.peerIds().flatMap((peerId) => {
+      if (!from.isRedundant(peerId)) return []
+      return [{ peerId, from, surplus: from.surplusWithout(peerId) }]
+    }),
+  )
+  return all.sort((a, b) => b.surplus - a.surplus).slice(0, MOVES_TRIED_MAX)
+}
+
+/** `b` was found first. */
+function isBetter(a: Join, b: Join): boolean {
+  if (Math.abs(a.gain - b.gain) > GAIN_RESOLUTION * Math.max(Math.abs(a.gain), Math.abs(b.gain))) return a.gain > b.gain
+  return (
+    a.place.span.endLayer - a.place.span.firstLayer === b.place.span.endLayer - b.place.span.firstLayer &&
+    a.swarm.holdersOf(a.place.span) < b.swarm.holdersOf(b.place.span)
+  )
+}

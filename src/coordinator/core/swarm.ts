@@ -1,0 +1,250 @@
+/**
+ * Swarm: who should hold which layers of one model, and what that makes possible: which layers are nobody's, who could be
+ * spared, how scarce its throughput is beside the demand. Spans may overlap; routing makes chains out of them.
+ */
+
+import type { Manifest, Span } from '../../model/index.ts'
+import { type ManifestHash, type ModelId, type PeerId, required } from '../../shared/index.ts'
+import { Balance } from './balance.ts'
+import type { ModelCosts } from './costs.ts'
+import { type Capacity, evenSpans, type PlacedStage, stagesNeeded } from './placement.ts'
+import { uncovered } from './route.ts'
+
+export interface SwarmModel {
+  readonly modelId: ModelId
+  readonly manifestHash: ManifestHash
+  readonly name: Manifest['name']
+  /** Of the weights in the file. */
+  readonly weightBytes: number
+  readonly costs: ModelCosts
+}
+
+export interface Place {
+  readonly span: Span
+  /** Peers of one region are near each other. */
+  readonly region: number
+  /** Multiply-accumulates a second, as they are counted. */
+  readonly macsPerSecond: number
+}
+
+interface Region {
+  readonly balance: Balance
+  peers: number
+  /** Of all peers' spans. */
+  layers: number
+  macsPerSecond: number
+}
+
+export interface Change {
+  readonly without?: PeerId
+  readonly joining?: Place
+}
+
+/** Speeds differ by this much before they count anew. */
+const SPEED_CHANGE = 0.1
+/** One peer hardly moves the balance of more spans than this: the others' shares are left as they are in a trial. */
+const SETTLED_SPANS_MAX = 32
+const SETTLE_SWEEPS = 4
+/** A region with the layers of so many chains is balanced by itself too. */
+const STANDS_ALONE = 1.5
+
+export class Swarm {
+  readonly model: SwarmModel
+  /** When it lost layers, until all are somebody's again. */
+  brokenSinceMs: number | null = null
+  /** Tokens a second that are wanted. */
+  demand = 1
+  /** Of all its peers together. */
+  macsPerSecond = 0
+  readonly #layerMacs: readonly number[]
+  readonly #places = new Map<PeerId, Place>()
+  readonly #everywhere: Balance
+  readonly #regions = new Map<number, Region>()
+  /** Spans of equal peers, by how many of them hold the model. */
+  readonly #templates = new Map<number, readonly Span[]>()
+  /** How many peers should hold each layer. */
+  readonly #holders: number[]
+
+  constructor(model: SwarmModel) {
+    this.model = model
+    const { layerCount, macsPerLayer, headMacs } = model.costs
+    this.#layerMacs = Array.from({ length: layerCount }, (_, layer) => macsPerLayer + (layer === layerCount - 1 ? headMacs : 0))
+    this.#everywhere = new Balance(this.#layerMacs)
+    this.#holders = new Array<number>(layerCount).fill(0)
+  }
+
+  /** Multiply-accumulates of a token. */
+  get tokenMacs(): number {
+    const { layerCount, macsPerLayer, headMacs } = this.model.costs
+    return layerCount * macsPerLayer + headMacs
+  }
+
+  get size(): number {
+    return this.#places.size
+  }
+
+  /** In order of layers. */
+  stages(): PlacedStage[] {
+    const stages = [...this.#places].map(([peerId, { span }]) => ({ peerId, span }))
+    return stages.sort((a, b) => a.span.firstLayer - b.span.firstLayer)
+  }
+
+  /** In the order in which they were given. */
+  places(): ReadonlyMap<PeerId, Place> {
+    return this.#places
+  }
+
+  peerIds(): PeerId[] {
+    return [...this.#places.keys()]
+  }
+
+  spanOf(peerId: PeerId): Span | null {
+    return this.#places.get(peerId)?.span ?? null
+  }
+
+  /** How many peers should hold exactly this span. */
+  holdersOf(span: Span): number {
+    return this.#everywhere.peersOf(span)
+  }
+
+  /** Layers that nobody should hold. */
+  holes(): Span[] {
+    if (this.#holders.every((holders) => holders > 0)) return []
+    return uncovered(
+      this.#holders.length,
+      [...this.#places.values()].map(({ span }) => span),
+    )
+  }
+
+  isWhole(): boolean {
+    return this.#holders.every((holders) => holders > 0)
+  }
+
+  /** Whether others hold all its layers too. */
+  isRedundant(peerId: PeerId): boolean {
+    const { span } = required(this.#places.get(peerId), `the place of ${peerId}`)
+    return this.#holders.slice(span.firstLayer, span.endLayer).every((holders) => holders > 1)
+  }
+
+  put(peerId: PeerId, place: Place): void {
+    this.drop(peerId)
+    this.#places.set(peerId, place)
+    this.#count(place, 1)
+    for (const balance of [this.#everywhere, this.#region(place.region).balance]) {
+      balance.add(place.span, place.macsPerSecond)
+      balance.settle(1)
+    }
+  }
+
+  drop(peerId: PeerId): void {
+    const place = this.#places.get(peerId)
+    if (place === undefined) return
+    this.#places.delete(peerId)
+    this.#count(place, -1)
+    for (const balance of [this.#everywhere, this.#region(place.region).balance]) {
+      balance.remove(place.span, place.macsPerSecond)
+      balance.settle(1)
+    }
+  }
+
+  /** A peer's speed and region as they are known now; true where it counts anew. */
+  follow(peerId: PeerId, macsPerSecond: number, region: number): boolean {
+    const place = required(this.#places.get(peerId), `the place of ${peerId}`)
+    const ratio = macsPerSecond / place.macsPerSecond
+    if (region === place.region && ratio < 1 + SPEED_CHANGE && ratio > 1 / (1 + SPEED_CHANGE)) return false
+    this.put(peerId, { ...place, macsPerSecond, region })
+    return true
+  }
+
+  /** How well off a peer's layers are without it, tokens a second for each one wanted. */
+  surplusWithout(peerId: PeerId): number {
+    const { span, macsPerSecond } = required(this.#places.get(peerId), `the place of ${peerId}`)
+    let [level, macs] = [Number.POSITIVE_INFINITY, 0]
+    for (let layer = span.firstLayer; layer < span.endLayer; layer++) {
+      level = Math.min(level, this.#everywhere.level(layer))
+      macs += this.#layerMacs[layer] ?? 0
+    }
+    return (level - macsPerSecond / macs) / this.demand
+  }
+
+  /**
+   * How scarce throughput is, see Balance: everywhere, and in each region that can do without the others, since chains across
+   * regions are slow. Less is better, and comparable between swarms.
+   */
+  scarcity(): number {
+    let sum = this.#everywhere.scarcity(this.demand)
+    for (const region of this.#regions.values()) if (this.#standsAlone(region)) sum += region.balance.scarcity(this.#demandIn(region))
+    return sum
+  }
+
+  /** How much it would fall without a peer that is there, with one more in a span, or both. */
+  gainOf({ without, joining }: Change): number {
+    const place = without === undefined ? undefined : required(this.#places.get(without), `the place of ${without}`)
+    const gainIn = (balance: Balance, demand: number, region: number | null) => {
+      const leaves = place !== undefined && (region === null || region === place.region) ? place : null
+      const comes = joining !== undefined && (region === null || region === joining.region) ? joining : null
+      if (leaves === null && comes === null) return 0
+      const before = balance.scarcity(demand)
+      return balance.trial(() => {
+        if (leaves !== null) balance.remove(leaves.span, leaves.macsPerSecond)
+        if (comes !== null) balance.add(comes.span, comes.macsPerSecond)
+        if (balance.spanCount <= SETTLED_SPANS_MAX) balance.settle(SETTLE_SWEEPS)
+        return before - balance.scarcity(demand)
+      })
+    }
+    let gain = gainIn(this.#everywhere, this.demand, null)
+    for (const [id, region] of this.#regions) if (this.#standsAlone(region)) gain += gainIn(region.balance, this.#demandIn(region), id)
+    return gain
+  }
+
+  /**
+   * Spans for peers like this one: the model divided among as many as hold it; where they are too small for its ends, what others'
+   * ends leave. Those of the first that asked serve all that need as many, so that borders stay few.
+   */
+  template(peer: Capacity, stagesMin: number): readonly Span[] {
+    const { costs } = this.model
+    const whole = { firstLayer: 0, endLayer: costs.layerCount }
+    const stages = stagesNeeded(costs, peer, stagesMin)
+    const known = this.#templates.get(stages) ?? evenSpans(costs, whole, peer, stagesMin)
+    if (known.length > 0) {
+      this.#templates.set(stages, known)
+      return known
+    }
+    return evenSpans(costs, this.#between(), peer, stagesMin)
+  }
+
+  /** Layers between the largest spans with an end that are held. */
+  #between(): Span {
+    const spans = [...this.#places.values()].map(({ span }) => span)
+    const { layerCount } = this.model.costs
+    const inside = spans.filter(({ firstLayer, endLayer }) => endLayer - firstLayer < layerCount)
+    const firsts = inside.filter(({ firstLayer }) => firstLayer === 0).map(({ endLayer }) => endLayer)
+    const lasts = inside.filter(({ endLayer }) => endLayer === layerCount).map(({ firstLayer }) => firstLayer)
+    return { firstLayer: Math.max(0, ...firsts), endLayer: Math.min(layerCount, ...lasts) }
+  }
+
+  /** With the memory for a chain and a half: less often leaves a layer out. */
+  #standsAlone({ layers, peers }: Region): boolean {
+    return peers < this.size && layers >= STANDS_ALONE * this.#holders.length
+  }
+
+  /** Requesters are where peers are. */
+  #demandIn({ macsPerSecond }: Region): number {
+    return (this.demand * macsPerSecond) / this.macsPerSecond
+  }
+
+  #region(id: number): Region {
+    const region = this.#regions.get(id) ?? { balance: new Balance(this.#layerMacs), peers: 0, layers: 0, macsPerSecond: 0 }
+    this.#regions.set(id, region)
+    return region
+  }
+
+  #count({ span: { firstLayer, endLayer }, region: id, macsPerSecond }: Place, by: number): void {
+    for (let layer = firstLayer; layer < endLayer; layer++) this.#holders[layer] = (this.#holders[layer] ?? 0) + by
+    this.macsPerSecond += by * macsPerSecond
+    const region = this.#region(id)
+    region.peers += by
+    region.layers += by * (endLayer - firstLayer)
+    region.macsPerSecond += by * macsPerSecond
+  }
+}

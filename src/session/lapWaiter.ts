@@ -1,0 +1,66 @@
+/**
+ * LapWaiter: waits for what a generation has asked its chain for. A lap's results may come in several parts; whoever waits is
+ * woken early when the signal fires or the chain fails.
+ */
+
+import { assert, type Clock } from '../shared/index.ts'
+import type { Candidates, LapResults } from './chain.ts'
+import { type Deferred, deferred } from './deferred.ts'
+import type { SessionError } from './errors.ts'
+
+export class LapWaiter {
+  readonly #clock: Clock
+  readonly #signal: AbortSignal
+  /** Set while something is awaited: null ends it early. */
+  #awaited: Pick<Deferred<null>, 'resolve' | 'reject'> | null = null
+  #wanted: { readonly count: number; readonly candidates: Candidates[]; readonly all: Deferred<readonly Candidates[]> } | null = null
+  #lastLapMs = 0
+
+  constructor(clock: Clock, signal: AbortSignal) {
+    this.#clock = clock
+    this.#signal = signal
+  }
+
+  /** From sending the first row of the last lap to its last result, milliseconds. */
+  get lastLapMs(): number {
+    return this.#lastLapMs
+  }
+
+  /** The `count` candidates that the lap asks for, once all have come; null when the signal fires. */
+  async lap(submit: () => Promise<void>, count: number): Promise<readonly Candidates[] | null> {
+    const startedMs = this.#clock.nowMs()
+    const all = deferred<readonly Candidates[]>()
+    this.#wanted = { count, candidates: [], all }
+    const results = await this.unlessEnded(submit().then(() => all.promise))
+    this.#lastLapMs = this.#clock.nowMs() - startedMs
+    return results
+  }
+
+  /** What the work gives, or null as soon as the signal fires; rejects when the work or the chain fails. */
+  async unlessEnded<Value>(work: Promise<Value>): Promise<Value | null> {
+    assert(this.#awaited === null, 'one thing is awaited at a time')
+    const awaited = deferred<Value | null>()
+    const onAbort = () => awaited.resolve(null)
+    this.#awaited = awaited
+    this.#signal.addEventListener('abort', onAbort, { once: true })
+    work.then(awaited.resolve, awaited.reject)
+    if (this.#signal.aborted) onAbort()
+    try {
+      return await awaited.promise
+    } finally {
+      this.#awaited = null
+      this.#signal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  handleResults({ candidates }: LapResults): void {
+    const wanted = this.#wanted
+    wanted?.candidates.push(...candidates)
+    if (wanted !== null && wanted.candidates.length >= wanted.count) wanted.all.resolve(wanted.candidates)
+  }
+
+  /** Nobody waiting is no harm: the next lap cannot be submitted. */
+  handleFailed(error: SessionError): void {
+    this.#awaited?.reject(error)
+  }
+}

@@ -1,0 +1,188 @@
+/** What the coordinator believes of speeds, distances and demand, out of what is measured. */
+
+import { describe, expect, it } from 'vitest'
+import { Demand } from '../../../src/coordinator/core/demand.ts'
+import { RoundTrips } from '../../../src/coordinator/core/roundTrips.ts'
+import type { ModelId, PeerId } from '../../../src/shared/index.ts'
+import { MODEL, peerId, World } from './world.ts'
+
+/** Two tabs that hold the whole model, probed alike. */
+function twoWhole(): World {
+  const world = new World({ stagesMin: 1 })
+  for (const index of [1, 2]) world.pledge(index)
+  world.serveAll()
+  expect(world.spans()).toEqual({ 1: [0, 12], 2: [0, 12] })
+  return world
+}
+
+function orderOf(world: World, index: number): number {
+  const order = world.assignments.findLast((one) => one.peerId === peerId(index))
+  return order?.assignment.assignmentId ?? -1
+}
+
+/** Passes over all 12 layers and the head, 14 times 100 multiply-accumulates, as if the tab were `macsPerSecond` fast. */
+function report(world: World, index: number, macsPerSecond: number, times: number, assignmentId = orderOf(world, index)): void {
+  for (let time = 0; time < times; time++)
+    world.say(index, { type: 'measured', assignmentId, passes: { count: 10, layers: 120, heads: 10, ms: 14e6 / macsPerSecond }, links: [] })
+}
+
+/** Of six sessions at a time, how many go to the first tab. */
+function shareOfFirst(world: World): number {
+  const grants = [11, 12, 13, 14, 15, 16].map((driver) => world.admit(driver, 1, 0))
+  let first = 0
+  for (const grant of grants) {
+    if (!('stages' in grant)) throw new Error(grant.message)
+    if (grant.stages[0]?.peerId === peerId(1)) first++
+    world.end(grant)
+  }
+  return first
+}
+
+describe('speeds', () => {
+  it('[C16] follow what passes took: sessions go where they are computed faster', () => {
+    const world = twoWhole()
+    expect(shareOfFirst(world)).toBe(3)
+    report(world, 1, 2_000, 5)
+    report(world, 2, 1_000, 5)
+    expect(shareOfFirst(world)).toBe(4)
+    report(world, 1, 200, 9)
+    expect(shareOfFirst(world)).toBe(1)
+  })
+
+  it('are not changed by one report, nor by few that are far off', () => {
+    const world = twoWhole()
+    report(world, 1, 50, 2)
+    expect(shareOfFirst(world)).toBe(3)
+    report(world, 1, 1_000, 5)
+    report(world, 1, 10, 2)
+    expect(shareOfFirst(world)).toBe(3)
+  })
+
+  it('are believed only as far as the probe makes plausible', () => {
+    const world = twoWhole()
+    report(world, 1, 1e15, 9)
+    // Four times as fast at most: five of six, not all.
+    expect(shareOfFirst(world)).toBe(5)
+  })
+
+  it('[C16] say nothing under an order that does not stand any more, and are forgotten with the pledge', () => {
+    const world = twoWhole()
+    report(world, 1, 100, 9, orderOf(world, 1) + 100)
+    expect(shareOfFirst(world)).toBe(3)
+    report(world, 1, 100, 9)
+    expect(shareOfFirst(world)).toBe(0)
+    world.pledge(1)
+    world.serveAll()
+    expect(shareOfFirst(world)).toBe(3)
+  })
+})
+
+describe('round trips', () => {
+  it('[C17] decide whom a requester gets, and the larger of two reports counts', () => {
+    const world = twoWhole()
+    world.connect(20)
+    const tell = (from: number, to: number, rttMs: number) =>
+      world.say(from, {
+        type: 'measured',
+        assignmentId: null,
+        passes: { count: 0, layers: 0, heads: 0, ms: 0 },
+        links: [{ peerId: peerId(to), rttMs }],
+      })
+    const first = () => {
+      const grant = world.admit(20, 1, 0)
+      if (!('stages' in grant)) throw new Error(grant.message)
+      world.end(grant)
+      return grant.stages[0]?.peerId
+    }
+    tell(20, 1, 300)
+    tell(20, 2, 20)
+    expect(first()).toBe(peerId(2))
+    tell(1, 20, 1)
+    expect(first()).toBe(peerId(2))
+    tell(2, 20, 900)
+    expect(first()).toBe(peerId(1))
+  })
+
+  /** Eight on each side of an ocean; each measures some of the others, in turn. */
+  function ocean(): { trips: RoundTrips; peers: PeerId[]; real: (a: number, b: number) => number } {
+    const trips = new RoundTrips()
+    const peers = Array.from({ length: 16 }, (_, index) => ((index * 0x9e3779b1) >>> 0).toString(16).padStart(32, '0') as PeerId)
+    const real = (a: number, b: number) => (a % 2 === b % 2 ? 10 : 100)
+    for (let round = 0; round < 40; round++)
+      for (let a = 0; a < 16; a++) {
+        const b = (a + 1 + ((round * 3) % 5)) % 16
+        trips.report(peers[a] as PeerId, peers[b] as PeerId, real(a, b))
+      }
+    trips.regroup()
+    return { trips, peers, real }
+  }
+
+  it('of pairs that never measured each other follow from the others', () => {
+    const { trips, peers, real } = ocean()
+    for (const [a, b] of [
+      [0, 8],
+      [3, 11],
+      [0, 9],
+      [2, 11],
+    ] as const)
+      expect(Math.abs(trips.between(peers[a] as PeerId, peers[b] as PeerId) - real(a, b))).toBeLessThan(25)
+  })
+
+  it('divide peers into regions, which keep their numbers', () => {
+    const { trips, peers } = ocean()
+    const regions = () => peers.map((peer) => trips.regionOf(peer))
+    const found = regions()
+    expect(new Set(found).size).toBe(2)
+    for (const [index, region] of found.entries()) expect(region).toBe(found[index % 2])
+    trips.forget(peers[0] as PeerId)
+    trips.regroup()
+    expect(regions().slice(1)).toEqual(found.slice(1))
+  })
+
+  it('of strangers are assumed', () => {
+    const trips = new RoundTrips()
+    expect(trips.between(peerId(1), peerId(2))).toBe(40)
+    trips.report(peerId(1), peerId(2), 5)
+    expect(trips.between(peerId(2), peerId(1))).toBe(5)
+    expect(trips.between(peerId(1), peerId(1))).toBe(0)
+    trips.forget(peerId(2))
+    expect(trips.between(peerId(2), peerId(1))).toBe(40)
+  })
+})
+
+describe('demand', () => {
+  const model = MODEL.modelId
+
+  it('is what is open, or was a moment ago, and who was refused', () => {
+    const demand = new Demand()
+    expect(demand.of(model, 0, 0)).toBe(1)
+    expect(demand.of(model, 8, 0)).toBe(9)
+    expect(demand.of(model, 0, 300_000)).toBeCloseTo(5, 6)
+    demand.refused('other' as ModelId, 300_000)
+    demand.refused('other' as ModelId, 300_000)
+    expect(demand.of('other' as ModelId, 0, 300_000)).toBe(3)
+    expect(demand.of('other' as ModelId, 0, 310_000)).toBeCloseTo(2, 6)
+  })
+
+  it('brings tabs to the model that is asked for in vain', () => {
+    const wanted = { ...MODEL, modelId: 'wanted' as ModelId }
+    const world = new World({ models: [MODEL, wanted], stagesMin: 1 })
+    for (let index = 1; index <= 6; index++) world.pledge(index)
+    world.serveAll()
+    const tabsOf = (modelId: ModelId) =>
+      world.core.summary(world.nowMs).swarms.find((swarm) => swarm.modelId === modelId)?.volunteers.length
+    expect([tabsOf(MODEL.modelId), tabsOf(wanted.modelId)]).toEqual([3, 3])
+    // Room for 1,024 positions at each tab: from the seventh on they are refused, and ask again.
+    for (let round = 0; round < 30; round++) {
+      for (let driver = 20; driver < 32; driver++) {
+        world.tab(driver)
+        world.say(driver, { type: 'admit', requestId: `${round}`, modelId: wanted.modelId, promptTokens: 500, maxTokens: 12 })
+      }
+      world.wait(4_000)
+      world.serveAll()
+    }
+    expect(tabsOf(wanted.modelId)).toBeGreaterThanOrEqual(4)
+    expect(tabsOf(MODEL.modelId)).toBeGreaterThanOrEqual(1)
+    expect(world.admit(40)).toHaveProperty('stages')
+  })
+})
