@@ -10,7 +10,7 @@ import { type HttpFetch, ModelLibrary } from './modelLibrary.ts'
 import { measureModelSpeed } from './modelSpeed.ts'
 import { type Admission, type RequesterPorts, startAsk } from './requester.ts'
 import { createPeerStore } from './store.ts'
-import type { PeerRuntime } from './types.ts'
+import type { Ask, PeerRuntime } from './types.ts'
 
 export interface RuntimeHost extends ConnectionHost {
   readonly fetch: HttpFetch
@@ -29,6 +29,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   const library = new ModelLibrary({ origin, fetch, clock, sha256: sha256Of(subtle) })
   const requester = openRequester(host, library, store)
   let hosting: Hosting | null = null
+  const asks = new Set<Ask>()
   const measureStorage = () =>
     storage !== undefined &&
     void measureWeightCache(storage).then(
@@ -62,7 +63,12 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
       hosting = null
       store.setState({ volunteer: { kind: 'off' }, contributingAs: null })
     },
-    ask: (request, onProgress) => startAsk(requester, request, onProgress),
+    ask(request, onProgress) {
+      const ask = startAsk(requester, request, onProgress)
+      asks.add(ask)
+      void ask.answer.catch(() => undefined).finally(() => asks.delete(ask))
+      return ask
+    },
     measureModel: (modelId, onProgress, options) =>
       measureModelSpeed(
         { library, startWorker: host.startWorker, manifestHash: requester.manifestHash, onStored: measureStorage },
@@ -78,7 +84,9 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
     dispose() {
       hosting?.stop()
       hosting = null
-      requester.close()
+      // Stages hear that their driver leaves: who only loses it keeps its memory for half a minute.
+      for (const ask of asks) ask.stop()
+      void Promise.allSettled([...asks].map(({ answer }) => answer)).then(() => requester.close())
     },
   }
 }

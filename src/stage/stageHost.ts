@@ -274,7 +274,7 @@ export class StageHost {
     const { grant, place } = opening
     const open = this.#sessions.get(grant.sessionId)
     if (open !== undefined && sameSpan(open.place.span, place.span)) {
-      this.#seen.set(grant.sessionId, grant)
+      this.#see(grant)
       open.reopen(opening)
       return ok(open)
     }
@@ -300,10 +300,14 @@ export class StageHost {
       onEnded: (ended) => this.#onEnded(ended),
     })
     this.#sessions.set(grant.sessionId, session)
-    this.#seen.set(grant.sessionId, grant)
+    this.#see(grant)
     this.#sessionsServed++
     this.#options.onWork?.()
     return ok(session)
+  }
+
+  #see({ sessionId, expiresAtMs, revision }: Grant): void {
+    this.#seen.set(sessionId, { expiresAtMs, revision })
   }
 
   async #connect(session: StageSession): Promise<void> {
