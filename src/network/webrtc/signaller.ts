@@ -76,6 +76,8 @@ export class Signaller {
     this.#destroyed = true
     this.#cancelRetry()
     this.#waiting = []
+    // PeerJS, which closes them while it walks over the list they vanish from, misses every second one to a peer.
+    for (const connection of Object.values(this.#peer.connections).flat()) if (connection instanceof FrameConnection) connection.close()
     this.#peer.destroy()
   }
 
