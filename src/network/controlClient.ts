@@ -91,7 +91,7 @@ export const WELCOME_DEADLINE_MS = 15_000
 export const SILENCE_MS_MAX = 30_000
 export const ADMIT_DEADLINE_MS = 20_000
 /** The coordinator waits for spares that load before it refuses. */
-export const REPAIR_DEADLINE_MS = 30_000
+export const REPAIR_DEADLINE_MS = 110_000
 
 /** Errors that come again however often one tries; a person has to act. */
 const FINAL_REASONS: readonly string[] = ['protocol-version', 'replaced']

@@ -11,8 +11,8 @@ export const PING_INTERVAL_MS = 2_000
 export const AWAY_AFTER_MS = 6_000
 /** Who was reported lost by a session and answers no ping for this long is gone: it must not be chosen again, and its layers are needed. */
 export const GHOST_MS = 3_000
-/** How long a broken session waits for somebody who takes the lost layers: a spare may have to load them. */
-export const CHAIN_REPAIR_MS = 25_000
+/** How long a broken session waits for somebody who takes the lost layers: a spare may have to load them and compile its kernels first. */
+export const CHAIN_REPAIR_MS = 100_000
 /** A page that sleeps longer has lost its links too. */
 export const DROP_AFTER_MS = 30_000
 

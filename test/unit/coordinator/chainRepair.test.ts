@@ -90,7 +90,7 @@ describe('the repair of a chain', () => {
     // Who is left must not take over the other half alone: there the session would begin anew.
     world.disconnect(indexOf(grant, 0))
     world.repair(grant, lost)
-    world.wait(24_000)
+    world.wait(99_000)
     expect(world.refusals).toEqual([])
     world.wait(2_000)
     expect(world.refusals).toMatchObject([{ reason: 'incomplete', message: expect.stringMatching(/more tabs/) }])
