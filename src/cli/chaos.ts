@@ -5,6 +5,7 @@
 
 import type { Command } from 'commander'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
+import { median } from '../kernels/suite/index.ts'
 import type { EngineChoice } from '../peer/index.ts'
 import { planChaos } from './chaosPlan.ts'
 import { ChaosSwarm, type Recovery } from './chaosSwarm.ts'
@@ -61,7 +62,7 @@ async function chaos(options: ChaosOptions): Promise<void> {
   } finally {
     await swarm.close()
   }
-  const medianRecoveryMs = median(recoveries.map(({ ms }) => ms))
+  const medianRecoveryMs = recoveries.length === 0 ? null : median(recoveries.map(({ ms }) => ms))
   const { prefillTokensPerSecond } = swarm
   const sums = { kills: done, differences, nearTies, withoutEffect, medianRecoveryMs }
   if (options.json) printJson({ ...sums, recoveries, prefillTokensPerSecond })
@@ -83,13 +84,7 @@ function printTable(recoveries: readonly Recovery[], { kills, differences, nearT
     const times = [detectMs, loadMs, reconnectMs, replayMs, ms].map((value) => value.toFixed(0).padStart(8)).join('  ')
     printLine(`${kind.padEnd(8)} ${String(atToken).padStart(8)}  ${String(replayedPositions).padStart(8)} ${times}`)
   }
-  const median = medianRecoveryMs?.toFixed(0) ?? '–'
   printLine(
-    `${kills} kills, ${differences} differences, ${nearTies} near ties, ${withoutEffect} without effect, median recovery ${median} ms`,
+    `${kills} kills, ${differences} differences, ${nearTies} near ties, ${withoutEffect} without effect, median recovery ${medianRecoveryMs?.toFixed(0) ?? '–'} ms`,
   )
-}
-
-function median(values: readonly number[]): number | null {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[sorted.length >> 1] ?? null
 }

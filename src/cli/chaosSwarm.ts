@@ -1,6 +1,7 @@
 /** The swarm that `chaos` harms: a coordinator, volunteer tabs, a requester, and the answers that nobody disturbed. */
 
 import type { Browser } from 'playwright-core'
+import { median } from '../kernels/suite/index.ts'
 import type { Answer, AnswerRepair, AskProgress, AskRequest, EngineChoice } from '../peer/index.ts'
 import { TabswarmError } from '../shared/index.ts'
 import type { Kill, KillKind, Round } from './chaosPlan.ts'
@@ -151,8 +152,7 @@ export class ChaosSwarm {
 
   /** Median over the undisturbed answers; null before the first. */
   get prefillTokensPerSecond(): number | null {
-    const sorted = [...this.#prefillRates].sort((a, b) => a - b)
-    return sorted[sorted.length >> 1] ?? null
+    return this.#prefillRates.length === 0 ? null : median(this.#prefillRates)
   }
 
   /** One disturbed answer; then the swarm is whole again. */

@@ -40,6 +40,7 @@ export {
   isLastSpan,
   layerMultiplyAccumulates,
   layerParts,
+  sameSpan,
   spanBytes,
   spanParts,
 } from './spans.ts'

@@ -13,6 +13,10 @@ export function isLastSpan(config: ModelConfig, span: Span): boolean {
   return span.endLayer === config.layerCount
 }
 
+export function sameSpan(a: Span, b: Span): boolean {
+  return a.firstLayer === b.firstLayer && a.endLayer === b.endLayer
+}
+
 /**
  * The tensors that a peer with `span` loads, each once, in file order. The embedding goes with layer 0; the final norm and
  * the head with the last layer (a tied head is the embedding again); the RoPE divisors with every span.

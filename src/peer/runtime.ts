@@ -30,13 +30,15 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   const requester = openRequester(host, library, store)
   let hosting: Hosting | null = null
   const asks = new Set<Ask>()
-  const measureStorage = () =>
-    storage !== undefined &&
-    void measureWeightCache(storage).then(
-      (measured) => store.setState({ storage: measured }),
-      () => undefined,
-    )
-  measureStorage()
+  let storageMeasures = 0
+  const measureStorage = async () => {
+    if (storage === undefined) return
+    const measure = ++storageMeasures
+    const measured = await measureWeightCache(storage).catch(() => null)
+    // A later measure may have come first.
+    if (measured !== null && measure === storageMeasures) store.setState({ storage: measured })
+  }
+  void measureStorage()
   return {
     store,
     contribute(contribution) {
@@ -54,7 +56,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
         onPeer: (contributingAs) => {
           if (hosting === current) store.setState({ contributingAs })
         },
-        onStored: measureStorage,
+        onStored: () => void measureStorage(),
       })
       hosting = current
     },
@@ -71,7 +73,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
     },
     measureModel: (modelId, onProgress, options) =>
       measureModelSpeed(
-        { library, startWorker: host.startWorker, manifestHash: requester.manifestHash, onStored: measureStorage },
+        { library, startWorker: host.startWorker, manifestHash: requester.manifestHash, onStored: () => void measureStorage() },
         modelId,
         onProgress,
         options,
@@ -79,7 +81,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
     resetTuning,
     async deleteStorage() {
       await deleteWeightCache()
-      measureStorage()
+      await measureStorage()
     },
     dispose() {
       hosting?.stop()

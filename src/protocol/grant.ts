@@ -32,6 +32,13 @@ export interface Grant {
   readonly expiresAtMs: number
 }
 
+/** How messages name a stage; whoever stands before the first and behind the last. */
+export function stageName({ stages }: Grant, index: number): string {
+  const stage = stages[index]
+  if (stage === undefined) return 'the driver'
+  return `stage ${index} (peer ${stage.peerId.slice(0, 8)}, layers ${stage.firstLayer}–${stage.endLayer - 1})`
+}
+
 export interface SignedGrant {
   /** base64url of the grant's JSON, UTF-8. */
   readonly body: string

@@ -30,7 +30,7 @@ export type {
   TruncateFrame,
   WindowFrame,
 } from './frames.ts'
-export type { Grant, GrantStage, SignedGrant } from './grant.ts'
+export { type Grant, type GrantStage, type SignedGrant, stageName } from './grant.ts'
 export { openGrant, signGrant } from './grantCodec.ts'
 export {
   CONTROL_MESSAGE_BYTES_MAX,

@@ -3,7 +3,7 @@
  * links to peers that stay are kept, those that are not named any more are told to close.
  */
 
-import type { Frame, Grant, SignedGrant } from '../protocol/index.ts'
+import { type Frame, type Grant, type SignedGrant, stageName } from '../protocol/index.ts'
 import { type CancelTimer, type Clock, type PeerId, TabswarmError } from '../shared/index.ts'
 import { SessionError } from './errors.ts'
 import type { LinkRouter, Route } from './linkRouter.ts'
@@ -191,11 +191,4 @@ export class ChainLinks {
       this.#grant.stages.findIndex((stage) => stage.peerId === peerId),
     )
   }
-}
-
-/** How messages name a stage. */
-export function stageName(grant: Grant, index: number): string {
-  const stage = grant.stages[index]
-  if (stage === undefined) return 'the chain'
-  return `stage ${index} (peer ${stage.peerId.slice(0, 8)}, layers ${stage.firstLayer}–${stage.endLayer - 1})`
 }

@@ -17,6 +17,7 @@ import {
   SESSION_IDLE_MS,
   type SeveredFrame,
   type SignedGrant,
+  stageName,
 } from '../protocol/index.ts'
 import {
   type CancelTimer,
@@ -30,7 +31,7 @@ import {
   unreachable,
 } from '../shared/index.ts'
 import type { Chain, ChainEvents, Lap, LapResults } from './chain.ts'
-import { ChainLinks, stageName } from './chainLinks.ts'
+import { ChainLinks } from './chainLinks.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import { SessionError, type SessionErrorReason } from './errors.ts'
 import { LapLedger } from './lapLedger.ts'

@@ -62,10 +62,3 @@ export function findPlace(grant: Grant, served: ServedSpan, own: PeerId): Result
     downstream: grant.stages[index + 1]?.peerId ?? grant.driver,
   })
 }
-
-/** How messages name a stage. */
-export function stageName(grant: Grant, index: number): string {
-  const stage = grant.stages[index]
-  if (stage === undefined) return 'the driver'
-  return `stage ${index} (peer ${stage.peerId.slice(0, 8)}, layers ${stage.firstLayer}–${stage.endLayer - 1})`
-}

@@ -5,7 +5,7 @@
  * It leaves loading the span to its owner, who calls `serve` once the engine holds it.
  */
 
-import type { Span } from '../model/index.ts'
+import { sameSpan } from '../model/index.ts'
 import {
   type Dial,
   decodeFrame,
@@ -15,6 +15,7 @@ import {
   type Link,
   type OpenFrame,
   openGrant,
+  stageName,
 } from '../protocol/index.ts'
 import {
   type Clock,
@@ -33,7 +34,7 @@ import type { Engine, ForwardResult } from '../worker/engine.ts'
 import { type ActivationLog, LogBudget } from './activationLog.ts'
 import { PassPlanner } from './passPlanner.ts'
 import { type PeerLink, PeerLinks } from './peerLinks.ts'
-import { findPlace, type Place, type Refusal, type ServedSpan, stageName } from './place.ts'
+import { findPlace, type Place, type Refusal, type ServedSpan } from './place.ts'
 import { type Opening, StageSession, type Work } from './stageSession.ts'
 
 /** Sessions of one stage: each costs timers and a few kilobytes beside its KV memory, which the engine bounds. */
@@ -422,10 +423,6 @@ function isSameSession(a: Grant, b: Grant): boolean {
   const fixed = ({ driver, manifestHash, maxPositions, topK, rowEncoding }: Grant) =>
     [driver, manifestHash, maxPositions, topK, rowEncoding].join()
   return fixed(a) === fixed(b)
-}
-
-function sameSpan(a: Span, b: Span): boolean {
-  return a.firstLayer === b.firstLayer && a.endLayer === b.endLayer
 }
 
 function refuse(link: PeerLink, frame: OpenFrame, { reason, message }: Refusal): void {

@@ -20,6 +20,7 @@ import {
   SESSION_IDLE_MS,
   type SeveredFrame,
   type SignedGrant,
+  stageName,
   type TruncateFrame,
 } from '../protocol/index.ts'
 import type { CancelTimer, Clock, Sha256 } from '../shared/index.ts'
@@ -28,7 +29,7 @@ import { ActivationLog, type LogBudget } from './activationLog.ts'
 import { Outbox } from './outbox.ts'
 import type { PassRows } from './outputFrames.ts'
 import type { PeerLink } from './peerLinks.ts'
-import { type Place, type ServedSpan, stageName } from './place.ts'
+import type { Place, ServedSpan } from './place.ts'
 import { RowQueue, tokenIds } from './rowQueue.ts'
 import { Truncations } from './truncations.ts'
 
@@ -468,7 +469,8 @@ export class StageSession {
     const { sessionId, revision } = this.grant
     const text = message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX)
     this.#driver?.send({ type: 'severed', sessionId, revision, neighbor, reason, message: text }, 'urgent')
-    this.#wait()
+    // Whoever is missed already is not waited for longer because another goes too.
+    if (this.#cancelWait === null) this.#wait()
   }
 
   #break(link: PeerLink, rule: string): void {

@@ -44,6 +44,13 @@ export class Truncations {
   /** Positions that rows of `epoch` may still bring. */
   lengthSince(epoch: number): number {
     assert(epoch <= this.#epoch, `epoch ${epoch} of ${this.#epoch}`)
-    return this.#known.find((truncation) => truncation.epoch > epoch)?.length ?? Number.POSITIVE_INFINITY
+    // From the end, where nearly every row finds its epoch at once.
+    let length = Number.POSITIVE_INFINITY
+    for (let at = this.#known.length - 1; at >= 0; at--) {
+      const truncation = this.#known[at]
+      if (truncation === undefined || truncation.epoch <= epoch) break
+      length = truncation.length
+    }
+    return length
   }
 }

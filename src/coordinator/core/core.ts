@@ -3,7 +3,7 @@
  * in, and whoever feeds it carries the effects out in order. Registry here; placement in plan.ts, admission in admission.ts.
  */
 
-import type { Span } from '../../model/index.ts'
+import { type Span, sameSpan } from '../../model/index.ts'
 import {
   AWAY_RECOVERING,
   type ClientMessage,
@@ -32,7 +32,7 @@ import {
   REGROUP_INTERVAL_MS,
   SUMMARY_INTERVAL_MS,
 } from './limits.ts'
-import { common, covers, isChoosable, newPeer, type PeerRecord, type Pledge, sameSpan, suspend, weightFormOf, withdraw } from './peers.ts'
+import { common, covers, isChoosable, newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
 import { Plan } from './plan.ts'
 import { RoundTrips } from './roundTrips.ts'

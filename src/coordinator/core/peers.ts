@@ -133,10 +133,6 @@ export function covers(outer: Span, inner: Span): boolean {
   return outer.firstLayer <= inner.firstLayer && inner.endLayer <= outer.endLayer
 }
 
-export function sameSpan(a: Span, b: Span): boolean {
-  return a.firstLayer === b.firstLayer && a.endLayer === b.endLayer
-}
-
 /** The layers of both; empty where they have none in common. */
 export function common(a: Span, b: Span): Span {
   const firstLayer = Math.max(a.firstLayer, b.firstLayer)

@@ -4,12 +4,12 @@
  * time to time one peer moves. What peers really serve is in their records; the core turns the difference into orders.
  */
 
-import type { Span } from '../../model/index.ts'
+import { type Span, sameSpan } from '../../model/index.ts'
 import { type ModelId, type PeerId, required } from '../../shared/index.ts'
 import { type ModelCosts, spanFits } from './costs.ts'
 import { bestJoin, bestMove } from './improve.ts'
 import { GROWTH_GRACE_MS, HOP_ASSUMED_MS, MOVE_INTERVAL_MS, PEERS_PER_MOVER } from './limits.ts'
-import { capacityOf, covers, isPlaceable, type PeerRecord, sameSpan } from './peers.ts'
+import { capacityOf, covers, isPlaceable, type PeerRecord } from './peers.ts'
 import { type Capacity, joinSpans, type PlacedStage, placeChain } from './placement.ts'
 import { repair, splitLargest } from './repair.ts'
 import { type Place, Swarm, type SwarmModel } from './swarm.ts'

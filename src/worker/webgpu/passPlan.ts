@@ -4,7 +4,7 @@
  */
 
 import { GROUP_ROWS_MAX } from '../../kernels/index.ts'
-import type { Span } from '../../model/index.ts'
+import { type Span, sameSpan } from '../../model/index.ts'
 import type { RowKind } from '../../protocol/index.ts'
 import { segmentRows } from '../batch.ts'
 import type { Segment } from '../engine.ts'
@@ -79,8 +79,4 @@ export function planHeadGroups(run: Run, segments: readonly Segment[]): ResultRo
     }
   }
   return groups
-}
-
-function sameSpan(a: Span, b: Span): boolean {
-  return a.firstLayer === b.firstLayer && a.endLayer === b.endLayer
 }

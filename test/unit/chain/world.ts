@@ -291,46 +291,38 @@ export class World {
 
   /** Delivers frames until the promise is settled; fails when everything is quiet before it is. */
   async run<Value>(promise: Promise<Value>): Promise<Value> {
-    let done = false
-    const settled = promise.then(
-      () => {
-        done = true
-      },
-      () => {
-        done = true
-      },
-    )
-    for (let quiet = 0; !done && quiet < 20; quiet++) {
+    const isDone = watch(promise)
+    for (let quiet = 0; !isDone() && quiet < 20; quiet++) {
       await new Promise((resolve) => setImmediate(resolve))
       if (this.deliverOne()) quiet = -1
     }
-    if (!done) throw new Error('nothing moves any more, and the promise is still pending')
-    await settled
+    if (!isDone()) throw new Error('nothing moves any more, and the promise is still pending')
     return promise
   }
 
   /** The same, with time passing whenever everything is quiet. */
   async runInTime<Value>(promise: Promise<Value>, secondsMax = 60): Promise<Value> {
-    let done = false
-    const settled = promise.then(
-      () => {
-        done = true
-      },
-      () => {
-        done = true
-      },
-    )
+    const isDone = watch(promise)
     const endMs = this.clock.nowMs() + 1_000 * secondsMax
-    while (!done && this.clock.nowMs() < endMs) {
+    while (!isDone() && this.clock.nowMs() < endMs) {
       await this.settle()
-      if (!done) this.clock.advance(50)
+      if (!isDone()) this.clock.advance(50)
     }
-    if (!done) throw new Error(`still pending after ${secondsMax} s`)
-    await settled
+    if (!isDone()) throw new Error(`still pending after ${secondsMax} s`)
     return promise
   }
 
   openSlots(): number {
     return this.stages.reduce((sum, { engine }) => sum + engine.usage().openSlots, 0)
   }
+}
+
+/** Tells whether the promise is settled, either way. */
+function watch(promise: Promise<unknown>): () => boolean {
+  let done = false
+  const settle = () => {
+    done = true
+  }
+  promise.then(settle, settle)
+  return () => done
 }
