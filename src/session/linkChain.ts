@@ -287,8 +287,8 @@ class LinkChain implements Chain {
     this.#links.send(index, { type: 'opened', sessionId, revision, nextPosition: this.#ledger.answered, windowRows: this.#window.rows })
   }
 
-  #onLap(index: number, { firstPosition, rowCount, kind, computeMs, bytesSent, linkKind }: LapFrame): void {
-    this.#ledger.heard(index, firstPosition + rowCount)
+  #onLap(index: number, { epoch, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind }: LapFrame): void {
+    this.#ledger.heard(index, epoch, firstPosition + rowCount)
     this.#liveness.progress(this.#ledger.outstanding)
     this.#events?.onLap({ stageIndex: index, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind })
   }

@@ -385,10 +385,11 @@ export class StageSession {
     if (downstream === null) return
     try {
       const { bytesSent } = this.#outbox
+      const { epoch } = this.#inbox
       const stats = await downstream.stats()
       if (this.#ended) return
       const { sessionId } = this.grant
-      this.#driver?.send({ type: 'lap', sessionId, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind: stats.kind })
+      this.#driver?.send({ type: 'lap', sessionId, epoch, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind: stats.kind })
     } catch {
       // The link ended while it was asked: its end is told by `lost`.
     }
