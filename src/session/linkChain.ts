@@ -19,21 +19,12 @@ import {
   type SignedGrant,
   stageName,
 } from '../protocol/index.ts'
-import {
-  type CancelTimer,
-  type Clock,
-  err,
-  type PeerId,
-  type Result,
-  SerialQueue,
-  type SessionId,
-  toErrorBody,
-  unreachable,
-} from '../shared/index.ts'
-import type { Chain, ChainEvents, Lap, LapResults } from './chain.ts'
+import { type CancelTimer, type Clock, err, type PeerId, type Result, SerialQueue, toErrorBody, unreachable } from '../shared/index.ts'
+import type { Chain, ChainEvents, Lap, LapResults, RepairedGrant, RepairRequest } from './chain.ts'
 import { ChainLinks } from './chainLinks.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import { SessionError, type SessionErrorReason } from './errors.ts'
+import { HandOver } from './handOver.ts'
 import { LapLedger } from './lapLedger.ts'
 import type { LinkRouter } from './linkRouter.ts'
 import { Liveness } from './liveness.ts'
@@ -53,22 +44,16 @@ export const REPAIRS_MAX = 4
 /** Failures that another chain has not. */
 const FINAL_REASONS: readonly SessionErrorReason[] = ['cancelled', 'expired', 'bad-request', 'prompt-too-long']
 
-export interface RepairRequest {
-  readonly sessionId: SessionId
-  /** Of the chain that broke. */
-  readonly revision: number
-  /** Peers that take no part any more; none when only a link between two of them broke. */
-  readonly lostPeerIds: readonly PeerId[]
-}
-
 export interface LinkChainOptions {
   readonly router: LinkRouter
   readonly grant: Grant
   readonly signedGrant: SignedGrant
   /** Asks the coordinator for another chain of this session. Null: a chain that breaks ends. */
-  readonly repair: ((request: RepairRequest) => Promise<{ readonly grant: Grant; readonly signedGrant: SignedGrant }>) | null
+  readonly repair: ((request: RepairRequest) => Promise<RepairedGrant>) | null
   /** Subscribes to peers that the coordinator has lost sight of; returns the end of it. Their links may not know it yet. */
   readonly onGone?: (listener: (peerId: PeerId) => void) => () => void
+  /** Subscribes to peers that are about to stop; returns the end of it. They serve on until others have taken over. */
+  readonly onDraining?: (listener: (peerId: PeerId) => void) => () => void
   /** Ids at or beyond it are a protocol failure of the last stage. */
   readonly vocabularySize: number
   readonly clock: Clock
@@ -105,6 +90,7 @@ class LinkChain implements Chain {
   readonly #opening: Deferred<void> = deferred()
   readonly #ledger: LapLedger
   readonly #liveness: Liveness
+  readonly #handOver: HandOver
   readonly #submitting = new SerialQueue()
   #window = new ReceiveWindow()
   #events: ChainEvents | null = null
@@ -124,7 +110,7 @@ class LinkChain implements Chain {
   /** Positions that every stage may keep, whatever truncations it has missed since results last came. */
   #keptLength: number
   #cancelTimer: CancelTimer = () => undefined
-  readonly #unsubscribe: () => void
+  readonly #unsubscribe: readonly (() => void)[]
 
   constructor(options: LinkChainOptions) {
     const { grant, signedGrant, router, vocabularySize, clock } = options
@@ -147,10 +133,16 @@ class LinkChain implements Chain {
       onOpen: () => this.#onOpen(),
       onLost: (error) => this.#lose(error),
     })
-    this.#unsubscribe =
-      options.onGone?.((peerId) => {
-        if (this.#grant.stages.some((stage) => stage.peerId === peerId)) this.#liveness.hurry()
-      }) ?? (() => undefined)
+    this.#handOver = new HandOver({
+      repair: options.repair,
+      present: () => (this.#works && this.#ended === null ? this.#grant : null),
+      onGranted: (granted, leaving) => this.#changeOver(granted, leaving),
+    })
+    const onGone = (peerId: PeerId) => {
+      if (this.#grant.stages.some((stage) => stage.peerId === peerId)) this.#liveness.hurry()
+    }
+    const subscriptions = [options.onGone?.(onGone), options.onDraining?.((peerId) => this.#handOver.leaves(peerId))]
+    this.#unsubscribe = subscriptions.filter((unsubscribe) => unsubscribe !== undefined)
     this.#links.open(grant, signedGrant, options.openDeadlineMs ?? OPEN_DEADLINE_MS)
   }
 
@@ -336,6 +328,7 @@ class LinkChain implements Chain {
     this.#liveness.measure()
     if (this.#ledger.outstanding > 0) this.#liveness.expect()
     this.#pump()
+    this.#handOver.consider()
   }
 
   /** Stages close what is idle; a chain that waits for a slow stage is not. */
@@ -413,11 +406,7 @@ class LinkChain implements Chain {
         // Who was lost meanwhile may be in it.
         if (loss.peerIds.size > known && grant.stages.some(({ peerId }) => loss.peerIds.has(peerId))) continue
         this.#loss = null
-        this.#events?.onRepair({ phase: 'granted', grant })
-        this.#ledger.restart(grant.stages.length)
-        this.#liveness.restart(grant.stages.length)
-        this.#links.open(grant, signedGrant, REOPEN_DEADLINE_MS)
-        return
+        return this.#reopen({ grant, signedGrant })
       }
     } catch (error) {
       const { reason, message, stageIndex } = loss.error
@@ -426,10 +415,27 @@ class LinkChain implements Chain {
     }
   }
 
+  /** A stage is about to stop, and nothing has broken: another chain is there before it does. */
+  #changeOver(granted: RepairedGrant, leaving: readonly PeerId[]): void {
+    const { stages } = this.#grant
+    const stageIndexes = stages.flatMap(({ peerId }, index) => (leaving.includes(peerId) ? [index] : []))
+    const message = `${stageIndexes.map((index) => this.#nameOf(index)).join(', ')}: about to stop`
+    this.#cancelTimer()
+    this.#events?.onRepair({ phase: 'lost', stageIndexes, reason: 'draining', message, positions: this.#ledger.answered })
+    this.#reopen(granted)
+  }
+
+  #reopen({ grant, signedGrant }: RepairedGrant): void {
+    this.#events?.onRepair({ phase: 'granted', grant })
+    this.#ledger.restart(grant.stages.length)
+    this.#liveness.restart(grant.stages.length)
+    this.#links.open(grant, signedGrant, REOPEN_DEADLINE_MS)
+  }
+
   #end(error: SessionError): void {
     if (this.#ended !== null) return
     this.#ended = error
-    this.#unsubscribe()
+    for (const unsubscribe of this.#unsubscribe) unsubscribe()
     this.#liveness.rest()
     this.#cancelTimer()
     this.#links.close()
