@@ -4,6 +4,7 @@ import { proxy, wrap } from 'comlink'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import type { SuiteApi } from './kernels/suite/index.ts'
+import { watchHost } from './peer/browser/index.ts'
 import { createPeerRuntime, type EngineWorkerApi } from './peer/index.ts'
 import { required, TabswarmError } from './shared/index.ts'
 import { App, type AppProps } from './ui/app.tsx'
@@ -40,6 +41,7 @@ const runtime = createPeerRuntime({
     const worker = new Worker(new URL('./worker/engine.worker.ts', import.meta.url), { type: 'module', name })
     return { api: wrap<EngineWorkerApi>(worker), terminate: () => worker.terminate() }
   },
+  watchHost,
 })
 globalThis.tabswarm = runtime
 

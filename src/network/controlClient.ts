@@ -36,6 +36,7 @@ interface ControlEvents {
   assign: (message: Message<'assign'>) => void
   release: () => void
   gone: (message: Message<'gone'>) => void
+  draining: (message: Message<'draining'>) => void
   network: (message: Message<'network'>) => void
 }
 
@@ -274,6 +275,8 @@ export class ControlClient {
         return this.#events.emit('release')
       case 'gone':
         return this.#events.emit('gone', message)
+      case 'draining':
+        return this.#events.emit('draining', message)
       case 'network':
         return this.#events.emit('network', message)
       case 'admitted':

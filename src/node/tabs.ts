@@ -22,6 +22,8 @@ export interface VolunteerTabOptions extends TabOptions {
   readonly pledgeMbWasm?: number
   /** `auto` where it is left out. */
   readonly engine?: EngineChoice
+  /** Pauses when its machine is wanted elsewhere. Not where it is left out: the tabs of one machine would pause for each other. */
+  readonly yieldsToOthers?: boolean
 }
 
 export interface VolunteerTab {
@@ -42,8 +44,8 @@ export interface RequesterTab {
 
 /** Opens *Contribute* in a browser context of its own and presses the button. */
 export async function openVolunteerTab(browser: Browser, options: VolunteerTabOptions): Promise<VolunteerTab> {
-  const { pledgeMb, pledgeMbWasm = pledgeMb, engine = 'auto' } = options
-  const query = `pledge-mb=${pledgeMb}&pledge-mb-wasm=${pledgeMbWasm}&engine=${engine}`
+  const { pledgeMb, pledgeMbWasm = pledgeMb, engine = 'auto', yieldsToOthers = false } = options
+  const query = `pledge-mb=${pledgeMb}&pledge-mb-wasm=${pledgeMbWasm}&engine=${engine}${yieldsToOthers ? '' : '&pressure=off'}`
   const { context, page } = await openPage(browser, options, `/contribute?${query}`)
   await page.getByTestId('start-contributing').click()
   return {

@@ -9,8 +9,9 @@ import type { Assignment, Link } from '../protocol/index.ts'
 import { type PeerId, toErrorBody } from '../shared/index.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
 import type { ModelLibrary } from './modelLibrary.ts'
+import type { PressureReason } from './pressure.ts'
 import type { ContributeOptions, VolunteerState } from './types.ts'
-import { Volunteer } from './volunteer.ts'
+import { Volunteer, type VolunteerPorts } from './volunteer.ts'
 import type { DetectedEngine, EngineWorkerApi, Outcome, WorkerEvents } from './workerApi.ts'
 
 export interface EngineWorker {
@@ -24,6 +25,10 @@ export interface HostingOptions {
   readonly startWorker: () => EngineWorker
   readonly contribution: ContributeOptions
   readonly onState: (state: VolunteerState) => void
+  readonly onPasses: VolunteerPorts['onPasses']
+  readonly onDeviceLost: () => void
+  /** Nothing is open any more that `drain` waited for: to be stopped. */
+  readonly onDrained: () => void
   /** The peer that contributes, as soon as it has a key. */
   readonly onPeer: (peerId: PeerId) => void
   /** Weights were kept, or might have been. */
@@ -69,10 +74,17 @@ export class Hosting {
         roundTrips: () => this.#roundTrips(),
         clock: host.clock,
         onState: options.onState,
+        onPasses: options.onPasses,
+        onDeviceLost: options.onDeviceLost,
+        onDrained: options.onDrained,
       },
       options.contribution,
     )
     void this.#start()
+  }
+
+  drain(reason: PressureReason): void {
+    this.#volunteer.drain(reason)
   }
 
   stop(): void {

@@ -3,6 +3,7 @@
 export { type EngineChoice, engineChoices } from '../worker/index.ts'
 export { EngineHost, type EngineHostPorts } from './engineHost.ts'
 export type { EngineWorker } from './hosting.ts'
+export type { HostSignals, PressureReason } from './pressure.ts'
 export { createPeerRuntime, type RuntimeHost } from './runtime.ts'
 export type {
   Answer,

@@ -52,6 +52,8 @@ export interface RequesterPorts {
   readonly repair: (request: RepairRequest) => Promise<Admission>
   /** Subscribes to peers that the coordinator has lost sight of; returns the end of it. */
   readonly onGone: (listener: (peerId: PeerId) => void) => () => void
+  /** The same for peers that are about to stop. */
+  readonly onDraining: (listener: (peerId: PeerId) => void) => () => void
   readonly ended: (sessionId: SessionId, outcome: 'finished' | 'cancelled' | 'failed', failedStage: ChainStage | null) => void
   /** Links of this peer; connects to the signalling server at the first call. */
   readonly router: () => Promise<LinkRouter>
@@ -202,6 +204,7 @@ class Asking {
         signedGrant,
         repair: (request) => this.#repair(request),
         onGone: this.#ports.onGone,
+        onDraining: this.#ports.onDraining,
         vocabularySize: text.manifest.config.vocabularySize,
         clock,
         signal: this.#signal,

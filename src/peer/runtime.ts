@@ -2,12 +2,14 @@
 
 import { AdmissionRefused, sha256Of, signatureVerifier } from '../network/index.ts'
 import { LinkRouter } from '../session/index.ts'
-import { type Clock, type ManifestHash, type ModelId, TabswarmError, toErrorBody } from '../shared/index.ts'
+import { type Clock, type ManifestHash, type ModelId, type PeerId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
+import { Contribution } from './contribution.ts'
 import { type EngineWorker, Hosting } from './hosting.ts'
 import { type HttpFetch, ModelLibrary } from './modelLibrary.ts'
 import { measureModelSpeed } from './modelSpeed.ts'
+import type { HostSignals } from './pressure.ts'
 import { type Admission, type RequesterPorts, startAsk } from './requester.ts'
 import { createPeerStore } from './store.ts'
 import type { Ask, PeerRuntime } from './types.ts'
@@ -17,6 +19,8 @@ export interface RuntimeHost extends ConnectionHost {
   /** Absent in insecure contexts. */
   readonly storage: StorageManager | undefined
   readonly startWorker: () => EngineWorker
+  /** Tells what can be seen of the machine's load until the returned function is called. */
+  readonly watchHost: (listen: (signals: Partial<HostSignals>) => void) => () => void
 }
 
 /** A request waits this long for a place, or for the connection, before it is refused. */
@@ -28,7 +32,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   const { clock, fetch, origin, storage, subtle } = host
   const library = new ModelLibrary({ origin, fetch, clock, sha256: sha256Of(subtle) })
   const requester = openRequester(host, library, store)
-  let hosting: Hosting | null = null
+  let contribution: Contribution | null = null
   const asks = new Set<Ask>()
   let storageMeasures = 0
   const measureStorage = async () => {
@@ -41,30 +45,24 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   void measureStorage()
   return {
     store,
-    contribute(contribution) {
-      hosting?.stop()
+    contribute(options) {
+      contribution?.stop()
       // Asked for where it helps; browsers that refuse may evict, which costs a download.
       void storage?.persist().catch(() => false)
-      const current = new Hosting({
-        host,
-        library,
-        startWorker: host.startWorker,
-        contribution,
-        onState: (volunteer) => {
-          if (hosting === current || hosting === null) store.setState({ volunteer })
-        },
-        onPeer: (contributingAs) => {
-          if (hosting === current) store.setState({ contributingAs })
-        },
-        onStored: () => void measureStorage(),
+      const onStored = () => void measureStorage()
+      contribution = new Contribution({
+        host: (events) => new Hosting({ host, library, startWorker: host.startWorker, contribution: options, onStored, ...events }),
+        watchHost: options.yieldsToOthers === false ? null : host.watchHost,
+        clock,
+        onState: (volunteer) => store.setState({ volunteer }),
+        onPeer: (contributingAs) => store.setState({ contributingAs }),
       })
-      hosting = current
     },
     stopContributing() {
-      hosting?.stop()
-      hosting = null
-      store.setState({ volunteer: { kind: 'off' }, contributingAs: null })
+      contribution?.stop()
+      contribution = null
     },
+    resumeContributing: () => contribution?.resume(),
     ask(request, onProgress) {
       const ask = startAsk(requester, request, onProgress)
       asks.add(ask)
@@ -84,8 +82,8 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
       await measureStorage()
     },
     dispose() {
-      hosting?.stop()
-      hosting = null
+      contribution?.stop()
+      contribution = null
       // Stages hear that their driver leaves: who only loses it keeps its memory for half a minute.
       for (const ask of asks) ask.stop()
       void Promise.allSettled([...asks].map(({ answer }) => answer)).then(() => requester.close())
@@ -108,6 +106,17 @@ function openRequester(host: RuntimeHost, library: ModelLibrary, store: PeerRunt
   let router: Promise<LinkRouter> | null = null
   let key: Uint8Array | null = null
   let now: () => number = () => clock.nowMs()
+  const onPeer = (event: 'gone' | 'draining', listener: (peerId: PeerId) => void) => {
+    let unsubscribe: () => void = () => undefined
+    let ended = false
+    void opening.then(({ control }) => {
+      if (!ended) unsubscribe = control.on(event, ({ peerId }: { readonly peerId: PeerId }) => listener(peerId))
+    })
+    return () => {
+      ended = true
+      unsubscribe()
+    }
+  }
   return {
     library,
     clock,
@@ -126,17 +135,8 @@ function openRequester(host: RuntimeHost, library: ModelLibrary, store: PeerRunt
       const admitted = await control.repair(request)
       return { grant: admitted.grant, chain: admitted.chain }
     },
-    onGone(listener) {
-      let unsubscribe: () => void = () => undefined
-      let ended = false
-      void opening.then(({ control }) => {
-        if (!ended) unsubscribe = control.on('gone', ({ peerId }) => listener(peerId))
-      })
-      return () => {
-        ended = true
-        unsubscribe()
-      }
-    },
+    onGone: (listener) => onPeer('gone', listener),
+    onDraining: (listener) => onPeer('draining', listener),
     ended(sessionId, outcome, failedStage) {
       void opening.then(({ control }) => control.send({ type: 'ended', sessionId, outcome, failedPeerId: failedStage?.peerId ?? null }))
     },

@@ -9,6 +9,7 @@ import type { ChainStage, LinkKind, NetworkSummary } from '../protocol/index.ts'
 import type { DraftCounts } from '../session/index.ts'
 import type { ErrorBody, ModelId, PeerId, SessionId } from '../shared/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
+import type { PressureReason } from './pressure.ts'
 
 export type ConnectionState =
   | { readonly kind: 'connecting' }
@@ -50,6 +51,10 @@ export type VolunteerState =
     }
   /** The GPU was lost, for `reason`; a new one is looked for, and the layers are loaded again from this browser's storage. */
   | { readonly kind: 'recovering'; readonly gpu: GpuSummary; readonly reason: string }
+  /** This machine is wanted elsewhere: what is open is served, or handed to other tabs, and nothing new is taken. */
+  | { readonly kind: 'draining'; readonly gpu: GpuSummary; readonly reason: PressureReason; readonly sessionsOpen: number }
+  /** Stopped by itself, with everything given back; goes on by itself when the machine is free again for a while. */
+  | { readonly kind: 'paused'; readonly reason: PressureReason }
   | { readonly kind: 'stopping' }
   | { readonly kind: 'failed'; readonly error: ErrorBody }
 
@@ -207,6 +212,8 @@ export interface ContributeOptions {
   /** Pledged instead where the tab turns out to compute without a GPU: weights take more bytes there. */
   readonly pledgeBytesWasm?: number
   readonly engine: EngineChoice
+  /** Pauses when the machine is wanted elsewhere; yes where it is left out. Several tabs of one machine would pause each other. */
+  readonly yieldsToOthers?: boolean
 }
 
 export interface PeerRuntime {
@@ -215,6 +222,8 @@ export interface PeerRuntime {
   contribute(options: ContributeOptions): void
   /** Gives GPU memory and the span back at once; what is cached on disk stays. */
   stopContributing(): void
+  /** A paused contribution goes on at once, whatever the machine is doing now. */
+  resumeContributing(): void
   ask(request: AskRequest, onProgress: (progress: AskProgress) => void): Ask
   /** Downloads the whole model, times it in a worker of its own, and frees everything. Only on a person's word. */
   measureModel(modelId: ModelId, onProgress: (progress: ModelSpeedProgress) => void, options?: MeasureOptions): ModelMeasurement

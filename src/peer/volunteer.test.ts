@@ -3,7 +3,7 @@ import type { Manifest } from '../model/index.ts'
 import type { Assignment, ClientMessage } from '../protocol/index.ts'
 import { type ManifestHash, ManualClock, type ModelId, type PeerId } from '../shared/index.ts'
 import type { VolunteerState } from './types.ts'
-import { Volunteer } from './volunteer.ts'
+import { DRAIN_MS, Volunteer } from './volunteer.ts'
 import type { DetectedEngine, Outcome, ServeRequest, StageWork } from './workerApi.ts'
 
 const detected: DetectedEngine = {
@@ -33,6 +33,8 @@ function setUp(
 ) {
   const sent: ClientMessage[] = []
   const states: VolunteerState[] = []
+  /** What its owner hears beside the states. */
+  const told: string[] = []
   const clock = new ManualClock()
   const volunteer = new Volunteer(
     {
@@ -44,10 +46,13 @@ function setUp(
       roundTrips: async () => [{ peerId: 'b'.repeat(32) as PeerId, rttMs: 12 }],
       clock,
       onState: (state) => states.push(state),
+      onPasses: (served, { count }) => told.push(`passes ${served}: ${count}`),
+      onDeviceLost: () => told.push('device lost'),
+      onDrained: () => told.push('drained'),
     },
     { pledgeBytes: 5e8, pledgeBytesWasm: 9e8 },
   )
-  return { volunteer, sent, states, clock, kinds: () => states.map((state) => state.kind) }
+  return { volunteer, sent, states, told, clock, kinds: () => states.map((state) => state.kind) }
 }
 
 describe('Volunteer', () => {
@@ -194,6 +199,92 @@ describe('Volunteer', () => {
     volunteer.handleDeviceLost('late')
     expect(sent).toHaveLength(count)
     expect(states.at(-1)).toEqual({ kind: 'off' })
+  })
+
+  const working = (sessionsOpen: number): StageWork => ({
+    sessionsOpen,
+    sessionsServed: 1,
+    positions: 9,
+    lastComputeMs: 5,
+    oneRowPasses: { count: 9, layers: 135, heads: 0, ms: 45 },
+    bytesSent: 0,
+    gpuBytes: 0,
+    kvPositionsFree: 64,
+  })
+
+  async function serving() {
+    const world = setUp()
+    world.volunteer.handleOnline()
+    await world.volunteer.start()
+    await world.volunteer.handleAssign(assignment(7, 0, 15))
+    return world
+  }
+
+  it('[C18] drains what is open, takes no other order, and is drained when nothing is open any more', async () => {
+    const { volunteer, sent, states, told } = await serving()
+    volunteer.handleWork(working(2))
+    volunteer.drain('battery')
+    volunteer.drain('busy')
+    expect(sent.filter(({ type }) => type === 'drain')).toEqual([{ type: 'drain', reason: 'battery' }])
+    expect(states.at(-1)).toMatchObject({ kind: 'draining', reason: 'battery', sessionsOpen: 2 })
+    await volunteer.handleAssign(assignment(8, 0, 30))
+    expect(sent.some((message) => message.type === 'serving' && message.assignmentId === 8)).toBe(false)
+    volunteer.handleWork(working(1))
+    expect(states.at(-1)).toMatchObject({ kind: 'draining', sessionsOpen: 1 })
+    expect(told).not.toContain('drained')
+    volunteer.handleWork(working(0))
+    expect(told.filter((word) => word === 'drained')).toHaveLength(1)
+  })
+
+  it('[C18] is drained after half a minute, whatever is open', async () => {
+    const { volunteer, told, clock } = await serving()
+    volunteer.handleWork(working(1))
+    volunteer.drain('user')
+    clock.advance(DRAIN_MS - 1)
+    expect(told).not.toContain('drained')
+    clock.advance(1)
+    expect(told).toContain('drained')
+  })
+
+  it('is drained at once where nothing is open, where it loads, and where the coordinator or the GPU is lost meanwhile', async () => {
+    const idle = await serving()
+    idle.volunteer.drain('battery')
+    expect(idle.told).toEqual(['drained'])
+    expect(idle.sent.some(({ type }) => type === 'drain')).toBe(false)
+    const loading = setUp({ serve: () => new Promise(() => undefined) })
+    loading.volunteer.handleOnline()
+    await loading.volunteer.start()
+    void loading.volunteer.handleAssign(assignment(7, 0, 15))
+    loading.volunteer.drain('battery')
+    expect(loading.told).toEqual(['drained'])
+    const cut = await serving()
+    cut.volunteer.handleWork(working(1))
+    cut.volunteer.drain('battery')
+    cut.volunteer.handleOffline()
+    cut.volunteer.handleOnline()
+    expect(cut.told.at(-1)).toBe('drained')
+    expect(cut.sent.filter(({ type }) => type === 'pledge')).toHaveLength(1)
+    const lost = await serving()
+    lost.volunteer.handleWork(working(1))
+    lost.volunteer.drain('battery')
+    lost.volunteer.handleDeviceLost('hung')
+    expect(lost.told.slice(-2)).toEqual(['device lost', 'drained'])
+  })
+
+  it('is never drained after Stop', async () => {
+    const { volunteer, told, clock, sent } = await serving()
+    volunteer.handleWork(working(1))
+    volunteer.drain('battery')
+    volunteer.stop()
+    clock.advance(DRAIN_MS)
+    expect(told).not.toContain('drained')
+    expect(sent.at(-1)).toEqual({ type: 'leave' })
+  })
+
+  it('tells the passes of the span that it serves', async () => {
+    const { volunteer, told } = await serving()
+    volunteer.handleWork(working(1))
+    expect(told).toEqual(['passes test-model 0–15: 9'])
   })
 
   it('[C16] tells what its passes took since it told last, under the order that it serves, at most every 2 s', async () => {

@@ -5,7 +5,9 @@
 
 import type { Manifest, Span } from '../model/index.ts'
 import { type Assignment, AWAY_RECOVERING, type ClientMessage } from '../protocol/index.ts'
-import { type Clock, type ErrorBody, type ManifestHash, type ModelId, toErrorBody } from '../shared/index.ts'
+import { type CancelTimer, type Clock, type ErrorBody, type ManifestHash, type ModelId, toErrorBody } from '../shared/index.ts'
+import type { PassTimes } from '../stage/index.ts'
+import type { PressureReason } from './pressure.ts'
 import type { ContributeOptions, GpuSummary, VolunteerState } from './types.ts'
 import type { DetectedEngine, LoadProgress, Outcome, ServeRequest, StageWork } from './workerApi.ts'
 
@@ -20,6 +22,11 @@ export interface VolunteerPorts {
   readonly roundTrips: () => Promise<readonly RoundTrip[]>
   readonly clock: Clock
   readonly onState: (state: VolunteerState) => void
+  /** Passes that the stage computed since it began to serve `served`: a name of model and span. */
+  readonly onPasses: (served: string, passes: PassTimes) => void
+  readonly onDeviceLost: () => void
+  /** After `drain`: nothing is open any more, or it has taken too long. */
+  readonly onDrained: () => void
 }
 
 type RoundTrip = Extract<ClientMessage, { type: 'measured' }>['links'][number]
@@ -28,6 +35,9 @@ type RoundTrip = Extract<ClientMessage, { type: 'measured' }>['links'][number]
 const MEASURED_INTERVAL_MS = 2_000
 /** A load tells the coordinator how far it is this often; the page is told at every step. */
 const PROGRESS_INTERVAL_MS = 500
+
+/** How long open sessions may go on after `drain`: others load the layers in 10 to 20 s, and the machine's owner waits. */
+export const DRAIN_MS = 30_000
 
 const NO_WORK: StageWork = {
   sessionsOpen: 0,
@@ -63,6 +73,9 @@ export class Volunteer {
   #progressSentMs = Number.NEGATIVE_INFINITY
   #measuredSentMs = Number.NEGATIVE_INFINITY
   #passesTold = NO_WORK.oneRowPasses
+  /** Why it takes nothing new. */
+  #draining: PressureReason | null = null
+  #cancelDrain: CancelTimer = () => undefined
 
   constructor(ports: VolunteerPorts, contribution: Omit<ContributeOptions, 'engine'>) {
     this.#ports = ports
@@ -83,6 +96,8 @@ export class Volunteer {
   /** The coordinator knows this peer (again): whatever it ordered before is void. */
   handleOnline(): void {
     this.#online = true
+    // Whoever relied on it has been told that it went.
+    if (this.#draining !== null) return this.#drained()
     if (this.#detected !== null && !this.#stopped) this.#pledge()
   }
 
@@ -92,7 +107,7 @@ export class Volunteer {
 
   async handleAssign(assignment: Assignment): Promise<void> {
     const gpu = this.#gpu()
-    if (gpu === null || this.#stopped) return
+    if (gpu === null || this.#stopped || this.#draining !== null) return
     const { assignmentId, modelId, span } = assignment
     this.#assignmentId = assignmentId
     try {
@@ -124,6 +139,7 @@ export class Volunteer {
     this.#assignmentId = null
     this.#serving = null
     const gpu = this.#gpu()
+    if (this.#draining !== null) return this.#drained()
     if (gpu !== null && !this.#stopped) this.#ports.onState({ kind: 'waiting', gpu })
   }
 
@@ -145,6 +161,9 @@ export class Volunteer {
 
   handleWork(work: StageWork): void {
     this.#work = work
+    if (this.#draining !== null && work.sessionsOpen === 0) return this.#drained()
+    const serving = this.#serving
+    if (serving !== null) this.#ports.onPasses(`${serving.modelId} ${serving.span.firstLayer}–${serving.span.endLayer}`, work.oneRowPasses)
     this.#tellServing()
     void this.#tellMeasured()
   }
@@ -153,6 +172,8 @@ export class Volunteer {
   handleDeviceLost(reason: string): void {
     const gpu = this.#gpu()
     if (this.#stopped || gpu === null) return
+    this.#ports.onDeviceLost()
+    if (this.#draining !== null) return this.#drained()
     this.#recovering = true
     if (this.#online) this.#ports.send({ type: 'away', reason: AWAY_RECOVERING })
     this.#ports.onState({ kind: 'recovering', gpu, reason })
@@ -183,9 +204,20 @@ export class Volunteer {
     else this.#ports.onState({ kind: 'waiting', gpu: summary(outcome.value) })
   }
 
+  /** Takes nothing new, and serves what is open until it has ended or others have taken over: then, or after DRAIN_MS, `onDrained`. */
+  drain(reason: PressureReason): void {
+    if (this.#stopped || this.#draining !== null) return
+    this.#draining = reason
+    if (this.#serving === null || this.#recovering || this.#work.sessionsOpen === 0 || !this.#online) return this.#drained()
+    this.#ports.send({ type: 'drain', reason })
+    this.#cancelDrain = this.#ports.clock.after(DRAIN_MS, () => this.#drained())
+    this.#tellServing()
+  }
+
   /** Tells the coordinator; the runtime ends worker and links. */
   stop(): void {
     this.#stopped = true
+    this.#cancelDrain()
     if (this.#online && this.#detected !== null) this.#ports.send({ type: 'leave' })
     this.#ports.onState({ kind: 'off' })
   }
@@ -193,6 +225,11 @@ export class Volunteer {
   /** For the answer to a ping. */
   load(): { readonly sessions: number; readonly kvPositionsFree: number } {
     return { sessions: this.#work.sessionsOpen, kvPositionsFree: this.#work.kvPositionsFree }
+  }
+
+  #drained(): void {
+    this.#cancelDrain()
+    if (!this.#stopped) this.#ports.onDrained()
   }
 
   #pledge(): void {
@@ -250,6 +287,8 @@ export class Volunteer {
     if (gpu === null || this.#serving === null || this.#stopped || this.#recovering) return
     const { modelId, span, layerCount } = this.#serving
     const { kvPositionsFree: _, oneRowPasses: __, ...work } = this.#work
+    if (this.#draining !== null)
+      return this.#ports.onState({ kind: 'draining', gpu, reason: this.#draining, sessionsOpen: work.sessionsOpen })
     this.#ports.onState({
       kind: 'serving',
       gpu,

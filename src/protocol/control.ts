@@ -110,6 +110,8 @@ export const serverMessageSchema = v.variant('type', [
   }),
   /** To drivers: a peer of one of their chains has left, or its socket has ended. Its links may not know it yet. */
   v.strictObject({ type: v.literal('gone'), peerId }),
+  /** To drivers: a peer of one of their chains is about to stop, and serves on until others have taken over. */
+  v.strictObject({ type: v.literal('draining'), peerId }),
   v.strictObject({ type: v.literal('network'), summary: networkSummarySchema }),
   /** The last message before the coordinator closes the socket. */
   v.strictObject({ type: v.literal('error'), reason: text(64), message: text(1_000) }),
@@ -140,6 +142,8 @@ export const clientMessageSchema = v.variant('type', [
   /** Cannot serve for now (a lost device, a frozen page); `pledge` ends it. */
   // Its GPU was lost: with the reason AWAY_RECOVERING it brings back what it served, with any other its pledge ends.
   v.strictObject({ type: v.literal('away'), reason: text(64) }),
+  /** Its machine is wanted elsewhere: serves what is open, nothing new, and leaves soon. `pledge` ends it. */
+  v.strictObject({ type: v.literal('drain'), reason: text(64) }),
   /** Stops volunteering; the socket stays open. */
   v.strictObject({ type: v.literal('leave') }),
   v.strictObject({ type: v.literal('pong'), sequence: count(2 ** 31), sessions: count(10_000), kvPositionsFree: count(POSITIONS_MAX) }),

@@ -1,7 +1,7 @@
 /** session: the driver. Opens a chain, generates over it; the same in a tab, in the coordinator and on the command line. */
 
-export type { Candidates, Chain, ChainEvents, ChainRepair, Lap, LapResults, StageLap } from './chain.ts'
-export { GATHER_MS, type RepairRequest } from './chainRepair.ts'
+export type { Candidates, Chain, ChainEvents, ChainRepair, Lap, LapResults, RepairRequest, StageLap } from './chain.ts'
+export { GATHER_MS } from './chainRepair.ts'
 export type { TokenText } from './detokenizer.ts'
 export type { Drafter, DraftToken } from './drafter.ts'
 export { type ChainEngine, type ChainOutput, type ChainSegment, type EngineChainOptions, openEngineChain } from './engineChain.ts'

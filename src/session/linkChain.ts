@@ -20,11 +20,12 @@ import {
   stageName,
 } from '../protocol/index.ts'
 import { type CancelTimer, type Clock, err, type PeerId, type Result, SerialQueue, unreachable } from '../shared/index.ts'
-import type { Chain, ChainEvents, Lap, LapResults } from './chain.ts'
+import type { Chain, ChainEvents, Lap, LapResults, RepairedGrant, RepairRequest } from './chain.ts'
 import { ChainLinks } from './chainLinks.ts'
-import { ChainRepair, type ChainRepairOptions, type RepairedChain } from './chainRepair.ts'
+import { ChainRepair } from './chainRepair.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import { SessionError } from './errors.ts'
+import { HandOver } from './handOver.ts'
 import { LapLedger } from './lapLedger.ts'
 import type { LinkRouter } from './linkRouter.ts'
 import { Liveness } from './liveness.ts'
@@ -40,9 +41,11 @@ export interface LinkChainOptions {
   readonly grant: Grant
   readonly signedGrant: SignedGrant
   /** Asks the coordinator for another chain of this session. Null: a chain that breaks ends. */
-  readonly repair: ChainRepairOptions['repair']
+  readonly repair: ((request: RepairRequest) => Promise<RepairedGrant>) | null
   /** Subscribes to peers that the coordinator has lost sight of; returns the end of it. Their links may not know it yet. */
   readonly onGone?: (listener: (peerId: PeerId) => void) => () => void
+  /** Subscribes to peers that are about to stop; returns the end of it. They serve on until others have taken over. */
+  readonly onDraining?: (listener: (peerId: PeerId) => void) => () => void
   /** Ids at or beyond it are a protocol failure of the last stage. */
   readonly vocabularySize: number
   readonly clock: Clock
@@ -74,6 +77,7 @@ class LinkChain implements Chain {
   readonly #ledger: LapLedger
   readonly #liveness: Liveness
   readonly #repair: ChainRepair
+  readonly #handOver: HandOver
   readonly #submitting = new SerialQueue()
   #window = new ReceiveWindow()
   #events: ChainEvents | null = null
@@ -87,7 +91,7 @@ class LinkChain implements Chain {
   /** Positions that every stage may keep, whatever truncations it has missed since results last came. */
   #keptLength: number
   #cancelTimer: CancelTimer = () => undefined
-  readonly #unsubscribe: () => void
+  readonly #unsubscribe: readonly (() => void)[]
 
   constructor(options: LinkChainOptions) {
     const { grant, signedGrant, router, vocabularySize, clock } = options
@@ -116,10 +120,16 @@ class LinkChain implements Chain {
       onOpen: () => this.#onOpen(),
       onLost: (error) => this.#lose(error),
     })
-    this.#unsubscribe =
-      options.onGone?.((peerId) => {
-        if (this.#grant.stages.some((stage) => stage.peerId === peerId)) this.#liveness.hurry()
-      }) ?? (() => undefined)
+    this.#handOver = new HandOver({
+      repair: options.repair,
+      present: () => (this.#works && this.#ended === null ? this.#grant : null),
+      onGranted: (granted, leaving) => this.#changeOver(granted, leaving),
+    })
+    const onGone = (peerId: PeerId) => {
+      if (this.#grant.stages.some((stage) => stage.peerId === peerId)) this.#liveness.hurry()
+    }
+    const subscriptions = [options.onGone?.(onGone), options.onDraining?.((peerId) => this.#handOver.leaves(peerId))]
+    this.#unsubscribe = subscriptions.filter((unsubscribe) => unsubscribe !== undefined)
     this.#links.open(grant, signedGrant, options.openDeadlineMs ?? OPEN_DEADLINE_MS)
   }
 
@@ -301,6 +311,7 @@ class LinkChain implements Chain {
     this.#liveness.measure()
     if (this.#ledger.outstanding > 0) this.#liveness.expect()
     this.#pump()
+    this.#handOver.consider()
   }
 
   /** Stages close what is idle; a chain that waits for a slow stage is not. */
@@ -360,7 +371,17 @@ class LinkChain implements Chain {
     this.#events?.onRepair({ phase: 'lost', stageIndexes, reason: error.reason, message: error.message, positions })
   }
 
-  #reopen({ grant, signedGrant }: RepairedChain): void {
+  /** A stage is about to stop, and nothing has broken: another chain is there before it does. */
+  #changeOver(granted: RepairedGrant, leaving: readonly PeerId[]): void {
+    const { stages } = this.#grant
+    const stageIndexes = stages.flatMap(({ peerId }, index) => (leaving.includes(peerId) ? [index] : []))
+    const message = `${stageIndexes.map((index) => this.#nameOf(index)).join(', ')}: about to stop`
+    this.#cancelTimer()
+    this.#events?.onRepair({ phase: 'lost', stageIndexes, reason: 'draining', message, positions: this.#ledger.answered })
+    this.#reopen(granted)
+  }
+
+  #reopen({ grant, signedGrant }: RepairedGrant): void {
     this.#events?.onRepair({ phase: 'granted', grant })
     this.#ledger.restart(grant.stages.length)
     this.#liveness.restart(grant.stages.length)
@@ -370,7 +391,7 @@ class LinkChain implements Chain {
   #end(error: SessionError): void {
     if (this.#ended !== null) return
     this.#ended = error
-    this.#unsubscribe()
+    for (const unsubscribe of this.#unsubscribe) unsubscribe()
     this.#liveness.rest()
     this.#repair.stop()
     this.#cancelTimer()

@@ -32,6 +32,9 @@ const volunteers: Record<string, VolunteerState> = {
   processor: { kind: 'serving', gpu: processor, modelId: MODEL_ID, span: firstHalf, layerCount: 30, alone: false, work },
   // What Chromium says when its GPU process went.
   recovering: { kind: 'recovering', gpu, reason: 'A valid external Instance reference no longer exists.' },
+  draining: { kind: 'draining', gpu, reason: 'busy', sessionsOpen: 2 },
+  paused: { kind: 'paused', reason: 'battery' },
+  'paused-busy': { kind: 'paused', reason: 'busy' },
   stopping: { kind: 'stopping' },
   'no-webgpu': {
     kind: 'failed',
@@ -108,6 +111,9 @@ const onMeasure = (play: (measurement: FakeRuntime['measurements'][number]) => v
 const phase = (progress: Partial<AskProgress>): Play => onAsk((ask) => ask.progress(progress))
 const fails = (reason: string, message: string): Play => onAsk((ask) => ask.reject(fromErrorBody({ reason, message })))
 
+/** Under way. */
+const REPAIR = { stageIndexes: [1], positions: 69, completionTokens: 7, lostMs: 0, grantedMs: null, openedMs: null, doneMs: null }
+
 const chats: Record<string, Play> = {
   'chat-queued': phase({ phase: 'queued' }),
   'chat-reading': phase({
@@ -117,6 +123,22 @@ const chats: Record<string, Play> = {
     route: route.map((stage) => ({ ...stage, computeMsPerLap: null })),
   }),
   'chat-answering': phase({ phase: 'answering', text: 'The capital of France is **Par', completionTokens: 7, route, lastLapMs: 14.2 }),
+  'chat-repairing': phase({
+    phase: 'answering',
+    text: 'The capital of France is **Par',
+    completionTokens: 7,
+    route,
+    lastLapMs: 14.2,
+    repairs: [{ ...REPAIR, reason: 'stage-lost', message: 'stage 1 of 2: the link to it ended' }],
+  }),
+  'chat-handing-over': phase({
+    phase: 'answering',
+    text: 'The capital of France is **Par',
+    completionTokens: 7,
+    route,
+    lastLapMs: 14.2,
+    repairs: [{ ...REPAIR, reason: 'draining', message: 'stage 1 of 2: about to stop' }],
+  }),
   'chat-done': onAsk((ask) => {
     ask.progress({ phase: 'answering', text: ANSWER, completionTokens: 88, promptTokens: 62, route })
     ask.resolve()
@@ -181,6 +203,7 @@ function networkOf(volunteer: string): PeerState['network'] {
     case 'loading':
       return fakeSwarm([fakeVolunteer(OWN, 0, 15, { state: 'loading', progress: 0.49 }), fakeVolunteer('b81c77aa', 15, 30)])
     case 'recovering':
+    case 'draining':
       return fakeSwarm([fakeVolunteer(OWN, 0, 15, { state: 'away' }), fakeVolunteer('b81c77aa', 15, 30)])
     case 'waiting':
       return fakeSwarm([fakeVolunteer(OWN, 0, 0, { state: 'waiting', span: null })])

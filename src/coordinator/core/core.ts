@@ -160,6 +160,8 @@ export class CoordinatorCore {
         if (message.reason === AWAY_RECOVERING) suspend(peer, nowMs)
         else withdraw(peer)
         return this.#replan(nowMs)
+      case 'drain':
+        return this.#drain(peer, nowMs)
       case 'leave':
         withdraw(peer)
         return this.#replan(nowMs, peer.peerId)
@@ -179,6 +181,15 @@ export class CoordinatorCore {
       default:
         return unreachable(message)
     }
+  }
+
+  /** It goes on with its sessions while others load its layers. */
+  #drain(peer: PeerRecord, nowMs: number): void {
+    const { peerId } = peer
+    if (peer.pledge === null || peer.draining) return
+    peer.draining = true
+    for (const driver of this.#sessions.driversOver(peerId)) if (this.#peers.has(driver)) this.#send(driver, { type: 'draining', peerId })
+    this.#replan(nowMs, peerId)
   }
 
   /** Whatever was ordered before is void. */
@@ -309,8 +320,16 @@ export class CoordinatorCore {
       return this.#send(peer.peerId, { type: 'refused', requestId, reason: 'unknown-session', message, retryAfterMs: null })
     }
     const lost = new Set(lostPeerIds.filter((peerId) => grant.stages.some((stage) => stage.peerId === peerId)))
-    for (const peerId of lost) this.#suspect(peerId, nowMs)
+    for (const peerId of lost) if (this.#peers.get(peerId)?.draining !== true) this.#suspect(peerId, nowMs)
+    this.#repairs = this.#repairs.filter((pending) => pending.sessionId !== sessionId || !this.#supersede(pending))
     this.#repairs.push({ driver: peer.peerId, requestId, sessionId, lost, sinceMs: nowMs })
+  }
+
+  /** True, for the driver asks for something newer. */
+  #supersede({ driver, requestId }: PendingRepair): true {
+    const message = 'this session has asked for another chain since'
+    this.#send(driver, { type: 'refused', requestId, reason: 'superseded', message, retryAfterMs: null })
+    return true
   }
 
   /** True when nothing is left to do for it. */
@@ -423,7 +442,7 @@ export class CoordinatorCore {
   }
 
   #order(peer: PeerRecord, nowMs: number): void {
-    if (peer.pledge === null) return
+    if (peer.pledge === null || peer.draining) return
     const place = this.#plan.placeOf(peer.peerId)
     if (place === null) {
       if (peer.order === null) return

@@ -60,6 +60,8 @@ export interface PeerRecord {
   /** Last grant, end of a session or change of span that touched this peer. */
   touchedMs: number
   watching: boolean
+  /** It said that it will leave, and serves what is open until then. */
+  draining: boolean
 }
 
 export function newPeer(peerId: PeerId, nowMs: number): PeerRecord {
@@ -84,6 +86,7 @@ export function newPeer(peerId: PeerId, nowMs: number): PeerRecord {
     report: null,
     touchedMs: nowMs,
     watching: false,
+    draining: false,
   }
 }
 
@@ -95,6 +98,7 @@ export function withdraw(peer: PeerRecord): void {
   peer.loaded = null
   peer.report = null
   peer.speedReports = []
+  peer.draining = false
 }
 
 /** Its GPU was lost and it loads the same layers again: not chosen meanwhile, its order stands as long as it gets on with it. */
@@ -112,7 +116,7 @@ export function weightFormOf(engine: Pledge['engine']): WeightForm {
 
 /** May hold layers. */
 export function isPlaceable(peer: PeerRecord, nowMs: number): boolean {
-  return peer.pledge !== null && peer.failures < FAILURES_MAX && nowMs >= peer.blockedUntilMs
+  return peer.pledge !== null && !peer.draining && peer.failures < FAILURES_MAX && nowMs >= peer.blockedUntilMs
 }
 
 /** Goes on with the sessions that it has, also while it is told to load other layers. */
@@ -122,7 +126,7 @@ export function isThere(peer: PeerRecord, nowMs: number): boolean {
 
 /** May be chosen for a new session. */
 export function isChoosable(peer: PeerRecord, nowMs: number): boolean {
-  return peer.served !== null && isThere(peer, nowMs)
+  return peer.served !== null && !peer.draining && isThere(peer, nowMs)
 }
 
 export function capacityOf(peer: PeerRecord): Capacity {

@@ -32,5 +32,6 @@ describe('phases in words', () => {
     const progress = { ...base, phase: 'answering' as const }
     expect(phaseInWords({ ...progress, repairs: [under] })).toBe('Repairing: a tab was lost, others compute 84 positions again')
     expect(phaseInWords({ ...progress, repairs: [{ ...under, openedMs: 3, doneMs: 4 }] })).toBe('Answering, 5 tokens')
+    expect(phaseInWords({ ...progress, repairs: [{ ...under, reason: 'draining' }] })).toMatch(/^Handing over/)
   })
 })

@@ -7,6 +7,8 @@ import { formatCount, formatMs } from '../format.ts'
 export function phaseInWords(progress: AskProgress | null): string {
   if (progress === null) return 'Sending'
   const repair = progress.repairs.at(-1)
+  if (repair !== undefined && repair.doneMs === null && repair.reason === 'draining')
+    return 'Handing over: a tab is about to stop, another one takes its place'
   if (repair !== undefined && repair.doneMs === null)
     return `Repairing: a tab was lost, others compute ${formatCount(repair.positions, 'position')} again`
   switch (progress.phase) {

@@ -7,7 +7,7 @@ import { Page } from '../page.tsx'
 import { usePeer, useServices } from '../runtimeContext.ts'
 import { NetworkCard } from '../swarm/networkCard.tsx'
 import { Consent } from './consent.tsx'
-import { initialEngine, initialPledgeMb, pledgeBytes, wasmPledgeMb } from './pledge.ts'
+import { initialEngine, initialPledgeMb, pledgeBytes, wasmPledgeMb, yieldsToOthers } from './pledge.ts'
 import { StoragePanel } from './storagePanel.tsx'
 import { VolunteerPanel } from './volunteerPanel.tsx'
 
@@ -22,6 +22,7 @@ export function ContributePage() {
       pledgeBytes: pledgeBytes(pledgeMb),
       ...(wasmMb !== null && { pledgeBytesWasm: pledgeBytes(wasmMb) }),
       engine: initialEngine(browser),
+      yieldsToOthers: yieldsToOthers(browser),
     })
   }
   return (
@@ -32,7 +33,13 @@ export function ContributePage() {
           {volunteer.kind === 'off' ? (
             <Consent pledgeMb={pledgeMb} onPledge={setPledgeMb} onStart={start} />
           ) : (
-            <VolunteerPanel volunteer={volunteer} pledgeMb={pledgeMb} onRetry={start} onStop={() => runtime.stopContributing()} />
+            <VolunteerPanel
+              volunteer={volunteer}
+              pledgeMb={pledgeMb}
+              onRetry={start}
+              onResume={() => runtime.resumeContributing()}
+              onStop={() => runtime.stopContributing()}
+            />
           )}
         </Stack>
       </Paper>

@@ -35,6 +35,11 @@ export function pledgeBytes(megabytes: number): number {
   return megabytes * 1_000_000
 }
 
+/** `?pressure=off`: what automation that opens many tabs on one machine asks for, since each would pause for the others. */
+export function yieldsToOthers({ search }: Pick<BrowserFacts, 'search'>): boolean {
+  return new URLSearchParams(search).get('pressure') !== 'off'
+}
+
 /** `?engine=webgpu` and `?engine=wasm` force one; else the tab takes what is fastest. */
 export function initialEngine({ search }: Pick<BrowserFacts, 'search'>): EngineChoice {
   const asked = new URLSearchParams(search).get('engine')

@@ -3,7 +3,7 @@
 import { Badge, Button, Group, Progress, Stack, Text, Title } from '@mantine/core'
 import { useInterval } from '@mantine/hooks'
 import { useEffect, useRef, useState } from 'react'
-import type { GpuSummary, VolunteerState } from '../../peer/index.ts'
+import type { GpuSummary, PressureReason, VolunteerState } from '../../peer/index.ts'
 import { ErrorNote } from '../errorNote.tsx'
 import { formatBytes, formatPercent, formatSeconds, formatSpan, formatSpeed } from '../format.ts'
 import { usePeer } from '../runtimeContext.ts'
@@ -13,14 +13,30 @@ import { addSample, secondsLeft } from './timeLeft.ts'
 type Active = Exclude<VolunteerState, { kind: 'off' }>
 type LoadingState = Extract<VolunteerState, { kind: 'loading' }>
 
+/** Why a tab leaves the machine to its owner. */
+const PRESSED: Readonly<Record<PressureReason, string>> = {
+  battery: 'this computer is on battery',
+  busy: 'this computer is busy',
+  memory: 'this computer is short of memory',
+  user: 'you are using this computer',
+}
+
+const RESUMES: Readonly<Record<PressureReason, string>> = {
+  battery: 'It goes on by itself once the computer is plugged in.',
+  busy: 'It looks again from time to time, and goes on by itself when the other programs have calmed down.',
+  memory: 'It looks again from time to time, and goes on by itself when there is room.',
+  user: 'It goes on by itself when you have been away for a minute.',
+}
+
 interface VolunteerPanelProps {
   readonly volunteer: Active
   readonly pledgeMb: number
   readonly onRetry: () => void
+  readonly onResume: () => void
   readonly onStop: () => void
 }
 
-export function VolunteerPanel({ volunteer, pledgeMb, onRetry, onStop }: VolunteerPanelProps) {
+export function VolunteerPanel({ volunteer, pledgeMb, onRetry, onResume, onStop }: VolunteerPanelProps) {
   if (volunteer.kind === 'failed') {
     return (
       <ErrorNote
@@ -42,9 +58,16 @@ export function VolunteerPanel({ volunteer, pledgeMb, onRetry, onStop }: Volunte
           </div>
           <Detail volunteer={volunteer} pledgeMb={pledgeMb} />
         </Stack>
-        <Button variant="default" onClick={onStop} disabled={volunteer.kind === 'stopping'} data-testid="stop-contributing">
-          Stop
-        </Button>
+        <Group gap="xs">
+          {volunteer.kind === 'paused' && (
+            <Button onClick={onResume} data-testid="resume-contributing">
+              Resume now
+            </Button>
+          )}
+          <Button variant="default" onClick={onStop} disabled={volunteer.kind === 'stopping'} data-testid="stop-contributing">
+            Stop
+          </Button>
+        </Group>
       </Group>
       {volunteer.kind === 'loading' && <LoadingBar volunteer={volunteer} />}
       {volunteer.kind === 'serving' && <ServingFigures work={volunteer.work} />}
@@ -65,6 +88,10 @@ function headline(volunteer: Exclude<Active, { kind: 'failed' }>): string {
       return `Serving ${formatSpan(volunteer.span)} of ${volunteer.layerCount}`
     case 'recovering':
       return 'Getting your GPU back'
+    case 'draining':
+      return `Finishing: ${PRESSED[volunteer.reason]}`
+    case 'paused':
+      return `Paused: ${PRESSED[volunteer.reason]}`
     case 'stopping':
       return 'Giving everything back'
   }
@@ -102,6 +129,10 @@ function detail(volunteer: Active, pledgeMb: number, missingBytes: number | null
         : `${volunteer.modelId}. Other tabs hold the rest. Keep this tab open; it may be in the background.`
     case 'recovering':
       return `The browser took the GPU away (${volunteer.reason.replace(/\.$/, '')}). The layers come back from this browser’s storage, nothing is downloaded again.`
+    case 'draining':
+      return `${volunteer.sessionsOpen === 1 ? 'One answer is' : `${volunteer.sessionsOpen} answers are`} still open here; other tabs take over. This tab stops within half a minute in any case.`
+    case 'paused':
+      return `The memory that this tab used is free again; what it downloaded stays in this browser. ${RESUMES[volunteer.reason]}`
     case 'stopping':
       return 'Freeing memory and telling the coordinator.'
     case 'failed':

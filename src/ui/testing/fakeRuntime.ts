@@ -124,6 +124,11 @@ export class FakeRuntime implements PeerRuntime {
     this.store.setState({ volunteer: { kind: 'off' } })
   }
 
+  resumeContributing(): void {
+    this.calls.push('resume')
+    this.store.setState({ volunteer: { kind: 'starting', step: 'detect' } })
+  }
+
   measureModel(modelId: ModelId, onProgress: (progress: ModelSpeedProgress) => void): ModelMeasurement {
     let settle: { resolve: (result: ModelSpeed) => void; reject: (error: Error) => void } | undefined
     const result = new Promise<ModelSpeed>((resolve, reject) => {

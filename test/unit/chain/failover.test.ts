@@ -193,7 +193,7 @@ describe('an answer whose chain breaks', () => {
     let drafted = 0
     const harm = fc.record({
       at: fc.nat(900),
-      kind: fc.constantFrom('kill', 'stop', 'device', 'cut', 'cut driver'),
+      kind: fc.constantFrom('kill', 'stop', 'device', 'cut', 'cut driver', 'drain'),
       index: fc.nat(4),
     })
     await fc.assert(
@@ -227,6 +227,7 @@ describe('an answer whose chain breaks', () => {
               if (kind === 'device') engine.loseDevice('unplugged')
               if (kind === 'cut') cutLinks(world, lost, next ?? DRIVER)
               if (kind === 'cut driver') cutLinks(world, lost, DRIVER)
+              if (kind === 'drain') world.tellDraining(lost)
             }
           }
           const answered = world.opening(first, repair).then(async (chain) => {

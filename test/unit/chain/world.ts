@@ -150,6 +150,7 @@ export class World {
   onDelivered: () => void = () => undefined
   readonly #silent = new Set<PeerId>()
   readonly #muted = new Set<string>()
+  readonly #drainListeners = new Set<(peer: PeerId) => void>()
   /** Peers that cannot be reached. */
   readonly unreachable = new Set<PeerId>()
 
@@ -253,8 +254,18 @@ export class World {
   /** The same, for who delivers frames itself. */
   async opening(grant: Grant, repair: Repair | null, signal?: AbortSignal): Promise<Chain> {
     const signedGrant = await this.sign(grant)
-    const options = { router: this.router, grant, signedGrant, repair, vocabularySize: fakeConfig.vocabularySize, clock: this.clock }
+    const onDraining = (listener: (peer: PeerId) => void) => {
+      this.#drainListeners.add(listener)
+      return () => this.#drainListeners.delete(listener)
+    }
+    const { router, clock } = this
+    const options = { router, grant, signedGrant, repair, onDraining, vocabularySize: fakeConfig.vocabularySize, clock }
     return openLinkChain(signal === undefined ? options : { ...options, signal })
+  }
+
+  /** The coordinator says that a peer is about to stop. */
+  tellDraining(peer: PeerId): void {
+    for (const listener of this.#drainListeners) listener(peer)
   }
 
   post(to: TestLink, bytes: Uint8Array, urgent: boolean): void {

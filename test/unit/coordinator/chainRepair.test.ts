@@ -3,17 +3,20 @@
 import { describe, expect, it } from 'vitest'
 import type { Grant } from '../../../src/protocol/index.ts'
 import { required } from '../../../src/shared/index.ts'
-import { peerId, World } from './world.ts'
+import { peerId, WHOLE_BYTES, World } from './world.ts'
 
 /** Volunteers 1 … `count` hold halves of the model in turn; 9 has a session over two of them. */
-function open(count: number, classes: readonly string[] = []): { world: World; grant: Grant } {
+function open(count: number, classes: readonly string[] = [], memoryBytes = WHOLE_BYTES): { world: World; grant: Grant } {
   const world = new World()
-  for (let index = 1; index <= count; index++) world.pledge(index, undefined, undefined, undefined, classes[index - 1])
+  for (let index = 1; index <= count; index++) world.pledge(index, memoryBytes, undefined, undefined, classes[index - 1])
   world.serveAll()
   const grant = world.admit(9)
   if (!('stages' in grant)) throw new Error(grant.message)
   return { world, grant }
 }
+
+/** Of the model one half and a little: nobody can take all of it. */
+const HALF_BYTES = Math.ceil(0.6 * WHOLE_BYTES)
 
 const indexOf = (grant: Grant, stage: number) => Number.parseInt(required(grant.stages[stage], `stage ${stage}`).peerId, 16)
 const now = (world: World, { sessionId }: Grant) => required(world.grants.get(sessionId), 'the grant')
@@ -146,6 +149,73 @@ describe('the repair of a chain', () => {
     expect(world.gone).toEqual([])
     world.disconnect(used)
     expect(world.gone).toEqual([[peerId(9), peerId(used)]])
+  })
+
+  it('[C18][C19] tells drivers at once of a peer that drains, chooses it no more, and lets others load its layers while it serves on', () => {
+    const { world, grant } = open(2, [], HALF_BYTES)
+    const drained = indexOf(grant, 0)
+    world.say(drained, { type: 'drain', reason: 'battery' })
+    expect(world.draining).toEqual([[peerId(9), peerId(drained)]])
+    expect(world.releases).toEqual([])
+    expect(world.admit(8)).toMatchObject({ reason: 'incomplete' })
+    world.repair(grant, drained)
+    world.wait(1_000)
+    expect(now(world, grant).revision).toBe(0)
+    world.pledge(7, HALF_BYTES)
+    world.serveAll()
+    const handedOver = now(world, grant)
+    expect(handedOver.revision).toBe(1)
+    expect(indexOf(handedOver, 0)).toBe(7)
+    expect(handedOver.stages[1]).toEqual(grant.stages[1])
+    expect(world.draining).toHaveLength(1)
+  })
+
+  it('[C19] suspects nobody who drains, and drops nobody for it', () => {
+    const { world, grant } = open(4)
+    const drained = indexOf(grant, 1)
+    world.say(drained, { type: 'drain', reason: 'busy' })
+    world.repair(grant, drained)
+    expect(now(world, grant).revision).toBe(1)
+    world.wait(3_500, [drained])
+    expect(world.closed).toEqual([])
+  })
+
+  it('[C19] keeps a peer that drains in a chain that lost another stage, where nobody else has its layers', () => {
+    const { world, grant } = open(3, [], HALF_BYTES)
+    const spans = Object.values(world.spans())
+    const only = grant.stages.findIndex((stage) => spans.filter(([first]) => first === stage.firstLayer).length === 1)
+    world.disconnect(indexOf(grant, 1 - only))
+    world.say(indexOf(grant, only), { type: 'drain', reason: 'busy' })
+    world.repair(grant, indexOf(grant, 1 - only))
+    const repaired = now(world, grant)
+    expect(repaired.revision).toBe(1)
+    expect(repaired.stages[only]).toEqual(grant.stages[only])
+  })
+
+  it('[C18] takes a peer that drained back when it pledges anew', () => {
+    const { world, grant } = open(2)
+    const drained = indexOf(grant, 0)
+    world.say(drained, { type: 'drain', reason: 'battery' })
+    world.leave(drained)
+    expect(world.admit(8)).toMatchObject({ reason: 'incomplete' })
+    world.pledge(drained)
+    world.serveAll()
+    expect(world.admit(8)).toHaveProperty('stages')
+  })
+
+  it('[C20] refuses the older of two repairs of a session that wait, and answers the newer', () => {
+    const { world, grant } = open(2)
+    const drained = indexOf(grant, 0)
+    world.say(drained, { type: 'drain', reason: 'busy' })
+    world.repair(grant, drained)
+    expect(world.refusals).toEqual([])
+    world.disconnect(drained)
+    world.repair(grant, drained)
+    expect(world.refusals).toMatchObject([{ reason: 'superseded' }])
+    world.pledge(7)
+    world.serveAll()
+    expect(now(world, grant)).toMatchObject({ revision: 1 })
+    expect(world.refusals).toHaveLength(1)
   })
 
   it('frees what a replaced stage had reserved', () => {

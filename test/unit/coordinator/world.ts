@@ -73,6 +73,8 @@ export class World {
   readonly summaries: PeerId[] = []
   /** Who was told that whom is gone. */
   readonly gone: [driver: PeerId, peer: PeerId][] = []
+  /** Who was told that who drains. */
+  readonly draining: [driver: PeerId, peer: PeerId][] = []
   nowMs = 1_000
   #sessions = 0
   #requests = 0
@@ -235,6 +237,7 @@ export class World {
     else if (message.type === 'refused') this.refusals.push(message)
     else if (message.type === 'network') this.summaries.push(peer)
     else if (message.type === 'gone') this.gone.push([peer, message.peerId])
+    else if (message.type === 'draining') this.draining.push([peer, message.peerId])
     else if (message.type === 'assign') {
       this.assignments.push({ peerId: peer, assignment: message, atMs: this.nowMs })
       if (tab === undefined) throw new Error(`an order to ${peer}, who is not there`)
