@@ -18,5 +18,5 @@ export {
 } from './generate.ts'
 export { GATHER_MS, type LinkChainOptions, OPEN_DEADLINE_MS, openLinkChain, type RepairRequest } from './linkChain.ts'
 export { LinkRouter } from './linkRouter.ts'
-export { choiceMargin, GREEDY, type Sampling } from './sampler.ts'
+export { choiceMargin, GREEDY, type Sampling, sample } from './sampler.ts'
 export { createNgramDrafter } from './speculationNgrams.ts'

@@ -405,6 +405,8 @@ class LinkChain implements Chain {
 
   async #repair(repair: NonNullable<LinkChainOptions['repair']>, loss: Loss): Promise<void> {
     const { sessionId, revision } = this.#grant
+    // Somebody may have to load for it: that takes longer than the others keep an idle session.
+    this.#keepAlive()
     try {
       for (;;) {
         const known = loss.peerIds.size

@@ -136,6 +136,11 @@ export class StageHost {
     }
   }
 
+  /** Bytes of rows that all sessions keep for repairs. */
+  get logBytes(): number {
+    return this.#logBudget.bytesUsed
+  }
+
   /** From now on sessions over this span are accepted, null: none. Those that are open go on. */
   serve(served: ServedSpan | null): void {
     this.#served = served

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { modelConfig } from '../../../test/support/modelConfig.ts'
+import { modelConfig } from '../../sim/modelConfig.ts'
 import { ropeFrequencies, writeRopeAngles } from '../../kernels/index.ts'
 import type { ModelConfig } from '../../model/index.ts'
 import { rotateRow } from './rope.ts'

@@ -10,7 +10,7 @@ import { required } from '../../../src/shared/index.ts'
 import { planMemory as planCpuMemory } from '../../../src/worker/cpu/cpuModel.ts'
 import { createSimdProcessor } from '../../../src/worker/simd/simdProcessor.ts'
 import { planMemory } from '../../../src/worker/webgpu/memory.ts'
-import { manifestOf, modelConfig } from '../../support/modelConfig.ts'
+import { manifestOf, modelConfig } from '../../../src/sim/modelConfig.ts'
 import { openTinyModel, tinyModelNames } from '../../support/tinyModels.ts'
 import { COSTS, peerId, spanMemory, WHOLE_BYTES } from './world.ts'
 
