@@ -19,5 +19,5 @@ export {
 } from './generate.ts'
 export { type LinkChainOptions, OPEN_DEADLINE_MS, openLinkChain } from './linkChain.ts'
 export { LinkRouter } from './linkRouter.ts'
-export { choiceMargin, GREEDY, type Sampling } from './sampler.ts'
+export { choiceMargin, GREEDY, type Sampling, sample } from './sampler.ts'
 export { createNgramDrafter } from './speculationNgrams.ts'

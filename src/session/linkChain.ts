@@ -365,7 +365,8 @@ class LinkChain implements Chain {
     if (!this.#repair.lose(error, peerId, this.#grant)) return this.fail(withAdvice(error))
     if (wasBroken) return
     this.#liveness.rest()
-    this.#cancelTimer()
+    // Somebody may have to load for it: that takes longer than the others keep an idle session.
+    this.#keepAlive()
     const positions = this.#ledger.answered
     const stageIndexes = stageIndex === null ? [] : [stageIndex]
     this.#events?.onRepair({ phase: 'lost', stageIndexes, reason: error.reason, message: error.message, positions })
