@@ -3,7 +3,7 @@
  * memory: grants of an earlier run are void, and so are the sessions that they opened once they end.
  */
 
-import { type Coordinator, type ServedModel, startCoordinator } from './coordinator/server/index.ts'
+import { type Coordinator, type PathOptions, type ServedModel, startCoordinator } from './coordinator/server/index.ts'
 import { createIdentity, sha256Of, signatureVerifier } from './network/index.ts'
 import type { RowEncoding } from './protocol/index.ts'
 import type { Clock } from './shared/index.ts'
@@ -24,12 +24,16 @@ export interface ServerOptions {
   readonly webRoot: string
   /** How activations travel: `f16e` has half the bytes of f32, and `i8b` half of those. */
   readonly rowEncoding?: RowEncoding
-  /** STUN and TURN; none by default, so that no tab asks another host. */
-  readonly iceServers?: readonly { readonly urls: readonly string[]; readonly username?: string; readonly credential?: string }[]
+  /** What is left out is as in PATHS_DEFAULT. */
+  readonly paths?: Partial<PathOptions>
   readonly log?: (line: string) => void
 }
 
 export type Server = Coordinator
+export type { PathOptions, TurnOptions } from './coordinator/server/index.ts'
+
+/** No STUN and no TURN, so that no tab asks another host; pairs without a direct path go through the coordinator. */
+const PATHS_DEFAULT: PathOptions = { stunUrls: [], turn: null, iceTransportPolicy: 'all', relay: true }
 
 /** Milliseconds since the epoch as of the start, monotonic from then on. */
 const clock: Clock = {
@@ -43,11 +47,11 @@ const clock: Clock = {
 /** Resolves once it listens. Rejects with a CoordinatorError. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { subtle } = crypto
-  const { rowEncoding = 'f16e', iceServers = [], log = () => undefined, ...rest } = options
+  const { rowEncoding = 'f16e', paths = {}, log = () => undefined, ...rest } = options
   return startCoordinator({
     ...rest,
     rowEncoding,
-    iceServers: iceServers.map((server) => ({ ...server, urls: [...server.urls] })),
+    paths: { ...PATHS_DEFAULT, ...paths },
     // The web app that is served here computes with these; a tab of an older one has to reload.
     kernelVersion: KERNEL_VERSION,
     signer: await createIdentity(subtle),

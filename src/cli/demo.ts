@@ -10,10 +10,11 @@ import type { Answer, AskRequest, ChatMessage, EngineChoice } from '../peer/inde
 import { TabswarmError } from '../shared/index.ts'
 import { oneOf } from './listOptions.ts'
 import { printJson, printLine, printNote, progressPrinter, realNumber, UsageError, wholeNumber } from './output.ts'
+import { addPathOptions, type PathFlags, pathOptions } from './paths.ts'
 import { parseEngine } from './serve.ts'
 import { parseWire, rowEncodingOf, WIRE_DEFAULT, WIRE_HELP, type WireForm } from './wire.ts'
 
-interface DemoOptions {
+interface DemoOptions extends PathFlags {
   readonly tabs: number
   readonly prompt?: string
   readonly messages?: string
@@ -33,7 +34,7 @@ const DEFAULT_PROMPT = 'What is the capital of France?'
 const VOLUNTEER_TIMEOUT_MS = 300_000
 
 export function registerDemoCommand(program: Command): void {
-  program
+  const command = program
     .command('demo')
     .description('answer one prompt with headless volunteer tabs, all on this machine')
     .option('--tabs <n>', 'volunteer tabs; the chain has exactly as many stages', wholeNumber('--tabs', 1, 16), 2)
@@ -54,11 +55,12 @@ export function registerDemoCommand(program: Command): void {
     )
     .option('--wire <form>', WIRE_HELP, parseWire, WIRE_DEFAULT)
     .option('--json', 'one JSON object on stdout', false)
-    .action(demo)
+  addPathOptions(command).action(demo)
 }
 
 async function demo(options: DemoOptions): Promise<void> {
   const prompt = await readPrompt(options)
+  const paths = pathOptions(options, process.env)
   const { createServer, smallestPledgeBytes } = await import('../server.ts')
   const { ensureWebApp, launchChromium, openRequesterTab, openVolunteerTab, resolveModel } = await import('../node/index.ts')
   const model = await resolveModel(options.model, progressPrinter('model'))
@@ -68,7 +70,15 @@ async function demo(options: DemoOptions): Promise<void> {
   const pledge = { engine: options.engine, pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('unpacked') }
   const webRoot = await ensureWebApp(printNote)
   const rowEncoding = rowEncodingOf(options.wire)
-  const coordinator = await createServer({ host: '127.0.0.1', port: 0, models: [model], minStages: options.tabs, webRoot, rowEncoding })
+  const coordinator = await createServer({
+    host: '127.0.0.1',
+    port: 0,
+    models: [model],
+    minStages: options.tabs,
+    webRoot,
+    rowEncoding,
+    paths,
+  })
   try {
     const browser = await launchChromium()
     try {
@@ -151,6 +161,7 @@ function printTable(answer: Answer): void {
   const { tokensPerSecond, timeToFirstTokenMs, completionTokenIds, dataPath, finishReason, drafts } = answer
   printLine()
   printLine('stage  peer      layers   engine  ms/lap  link    sent       adapter')
+  printLine(`driver                                ${answer.firstLink ?? '–'}`)
   answer.stages.forEach((stage, index) => {
     const cells = [
       String(index).padEnd(5),

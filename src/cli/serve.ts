@@ -7,9 +7,10 @@ import type { Command } from 'commander'
 import type { EngineChoice } from '../peer/index.ts'
 import { TabswarmError } from '../shared/index.ts'
 import { printLine, printNote, progressPrinter, UsageError, wholeNumber } from './output.ts'
+import { addPathOptions, type PathFlags, pathOptions } from './paths.ts'
 import { parseWire, rowEncodingOf, WIRE_DEFAULT, WIRE_HELP, type WireForm } from './wire.ts'
 
-interface ServeOptions {
+interface ServeOptions extends PathFlags {
   readonly port: number
   readonly host: string
   readonly https: boolean
@@ -27,7 +28,7 @@ const DEFAULT_PORT = 8787
 const VOLUNTEER_TIMEOUT_MS = 300_000
 
 export function registerServeCommand(program: Command): void {
-  program
+  const command = program
     .command('serve')
     .description('start the coordinator with the web app: contribute, chat, benchmark')
     .option('--port <port>', 'TCP port, 0 for a free one', wholeNumber('--port', 0, 65_535), DEFAULT_PORT)
@@ -40,7 +41,7 @@ export function registerServeCommand(program: Command): void {
     .option('--volunteers <n>', 'headless volunteer tabs to open beside it', wholeNumber('--volunteers', 0, 16), 0)
     .option('--engine <engine>', 'engine of those tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
     .option('--wire <form>', WIRE_HELP, parseWire, WIRE_DEFAULT)
-    .action(serve)
+  addPathOptions(command).action(serve)
 }
 
 /** As the peer's, which this command does not load before it is needed. */
@@ -54,6 +55,7 @@ export function parseEngine(text: string): EngineChoice {
 
 async function serve(options: ServeOptions): Promise<void> {
   if ((options.cert === undefined) !== (options.key === undefined)) throw new UsageError('--cert and --key belong together: give both')
+  const paths = pathOptions(options, process.env)
   const { createServer } = await import('../server.ts')
   const { ensureWebApp, ownCertificate, readCertificate, resolveModel } = await import('../node/index.ts')
   const model = await resolveModel(options.model, progressPrinter('model'))
@@ -72,6 +74,7 @@ async function serve(options: ServeOptions): Promise<void> {
     minStages: options.minStages,
     webRoot,
     rowEncoding: rowEncodingOf(options.wire),
+    paths,
     ...(tls === undefined ? {} : { tls }),
   })
   const closing = new AbortController()

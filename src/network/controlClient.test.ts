@@ -71,7 +71,7 @@ const welcome = (id: PeerId): ServerMessage => ({
   timeMs: 5_000_000,
   signalPath: '/signal',
   signalToken: 'token',
-  iceServers: [],
+  paths: { iceServers: [], iceTransportPolicy: 'all', relay: true, expiresAtMs: null },
   defaultModelId: modelId,
 })
 
@@ -269,5 +269,20 @@ describe('the control client', () => {
     expect([client.state.kind, socket.closed]).toEqual(['closed', true])
     clock.advance(600_000)
     expect(sockets).toHaveLength(1)
+  })
+
+  it('[L10] hands on renewed paths, and what is said of relays', async () => {
+    const socket = await goOnline()
+    const heard: unknown[] = []
+    client.on('paths', ({ paths }) => heard.push(paths))
+    client.on('relay', ({ type }) => heard.push(type))
+    const iceServers = [{ urls: ['turn:turn.example'], username: 'u', credential: 'c' }]
+    const paths = { iceServers, iceTransportPolicy: 'all' as const, relay: true, expiresAtMs: 9_000_000 }
+    socket.say({ type: 'paths', paths })
+    socket.say({ type: 'relay', peerId, role: 'dialer', path: '/relay', token: 'token' })
+    socket.say({ type: 'relay-refused', peerId, reason: 'no-session', message: 'a relay is for two peers of one open session' })
+    expect(heard).toEqual([paths, 'relay', 'relay-refused'])
+    expect(client.send({ type: 'relay', peerId })).toBe(true)
+    expect(socket.heard().at(-1)).toEqual({ type: 'relay', peerId })
   })
 })

@@ -38,6 +38,8 @@ interface ControlEvents {
   gone: (message: Message<'gone'>) => void
   draining: (message: Message<'draining'>) => void
   network: (message: Message<'network'>) => void
+  paths: (message: Message<'paths'>) => void
+  relay: (message: Message<'relay'> | Message<'relay-refused'>) => void
 }
 
 /** The part of a browser's or Node's WebSocket that is used. */
@@ -279,6 +281,11 @@ export class ControlClient {
         return this.#events.emit('draining', message)
       case 'network':
         return this.#events.emit('network', message)
+      case 'paths':
+        return this.#events.emit('paths', message)
+      case 'relay':
+      case 'relay-refused':
+        return this.#events.emit('relay', message)
       case 'admitted':
         this.#admissions.get(message.requestId)?.resolve(message)
         this.#admissions.get(message.requestId)?.cancelDeadline()

@@ -7,19 +7,20 @@ import {
   ControlClient,
   type ControlSocket,
   createIdentity,
-  createPeerJsNetwork,
-  type PeerNetwork,
+  createNetwork,
+  type Network,
   peerIdOf,
+  type RelaySocket,
   sha256Of,
   signatureVerifier,
 } from '../network/index.ts'
-import type { Link } from '../protocol/index.ts'
+import type { Link, Paths } from '../protocol/index.ts'
 import { type Clock, type PeerId, TabswarmError } from '../shared/index.ts'
 
 export interface ConnectionHost {
   /** Where the coordinator lives: `location.origin`. */
   readonly origin: string
-  readonly openSocket: (url: string) => ControlSocket
+  readonly openSocket: (url: string) => ControlSocket & RelaySocket
   /** Milliseconds since the epoch. */
   readonly clock: Clock
   /** [0, 1). */
@@ -39,7 +40,8 @@ export class PeerConnection {
   readonly #host: ConnectionHost
   readonly #options: ConnectionOptions
   readonly #signer: Awaited<ReturnType<typeof createIdentity>>
-  #network: Promise<PeerNetwork> | null = null
+  #network: Promise<Network> | null = null
+  #paths: Paths | null = null
   #closed = false
 
   private constructor(
@@ -53,11 +55,14 @@ export class PeerConnection {
     this.#signer = signer
     this.peerId = peerId
     const { openSocket, clock, random } = host
-    const url = new URL('/control', host.origin.replace(/^http/, 'ws')).href
-    this.control = new ControlClient({ url, openSocket, peerId, signer, clock, random, load: options.load })
+    this.control = new ControlClient({ url: this.#socketUrl('/control'), openSocket, peerId, signer, clock, random, load: options.load })
     this.control.on('state', (state) => {
-      if (state.kind === 'online') void this.#network?.then((network) => network.setSignalToken(state.welcome.signalToken))
+      if (state.kind !== 'online') return
+      void this.#network?.then((network) => network.setSignalToken(state.welcome.signalToken))
+      this.#setPaths(state.welcome.paths)
     })
+    this.control.on('paths', ({ paths }) => this.#setPaths(paths))
+    this.control.on('relay', (message) => void this.#network?.then((network) => network.handleRelay(message)))
   }
 
   /** A fresh key pair, and the socket on its way. Rejects in insecure contexts, which have no WebCrypto. */
@@ -67,7 +72,7 @@ export class PeerConnection {
   }
 
   /** The links; connects to the signalling server the first time. Rejects while the control socket is not online. */
-  network(): Promise<PeerNetwork> {
+  network(): Promise<Network> {
     if (this.#network !== null) return this.#network
     const network = this.#openNetwork()
     this.#network = network
@@ -83,21 +88,33 @@ export class PeerConnection {
     void this.#network?.then((network) => network.destroy())
   }
 
-  async #openNetwork(): Promise<PeerNetwork> {
+  #setPaths(paths: Paths): void {
+    this.#paths = paths
+    void this.#network?.then((network) => network.setPaths(paths))
+  }
+
+  #socketUrl(path: string): string {
+    return new URL(path, this.#host.origin.replace(/^http/, 'ws')).href
+  }
+
+  async #openNetwork(): Promise<Network> {
     const { state } = this.control
-    if (state.kind !== 'online') throw new TabswarmError('offline', 'this tab is not connected to the coordinator; it is trying again')
-    const { origin, clock, random, randomBytes, subtle } = this.#host
+    const paths = this.#paths
+    if (state.kind !== 'online' || paths === null)
+      throw new TabswarmError('offline', 'this tab is not connected to the coordinator; it is trying again')
+    const { origin, openSocket, clock, random, randomBytes, subtle } = this.#host
     const { hostname, port, protocol } = new URL(origin)
     const secure = protocol === 'https:'
-    const { signalPath, signalToken, iceServers } = state.welcome
-    const network = await createPeerJsNetwork({
+    const { signalPath, signalToken } = state.welcome
+    const network = await createNetwork({
       peerId: this.peerId,
       signalling: { host: hostname, port: port === '' ? (secure ? 443 : 80) : Number(port), path: signalPath, secure, token: signalToken },
-      iceServers: iceServers.map(({ urls, username, credential }) => ({
-        urls,
-        ...(username === undefined ? {} : { username }),
-        ...(credential === undefined ? {} : { credential }),
-      })),
+      paths,
+      relay: {
+        openSocket: (path) => openSocket(this.#socketUrl(path)),
+        request: (peerId) => this.control.send({ type: 'relay', peerId }),
+        subtle,
+      },
       signer: this.#signer,
       verify: signatureVerifier(subtle),
       sha256: sha256Of(subtle),

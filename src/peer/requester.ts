@@ -89,6 +89,7 @@ class Asking {
     text: '',
     completionTokens: 0,
     route: [],
+    firstLink: null,
     lastLapMs: null,
     repairs: [],
   }
@@ -210,6 +211,7 @@ class Asking {
         signal: this.#signal,
       })
       this.#tell({ phase: 'reading' })
+      void this.#readFirstLink()
       const { timings, ...result } = await generate({
         chain,
         tokenizer: text.tokenizer,
@@ -225,7 +227,7 @@ class Asking {
         keepSteps: this.#request.keepMargins === true,
         ...(this.#request.speculation === 'off' ? {} : { drafter: createNgramDrafter() }),
       })
-      await this.#lastLaps(result)
+      await Promise.all([this.#lastLaps(result), this.#readFirstLink()])
       ended(grant.sessionId, result.finishReason === 'cancelled' ? 'cancelled' : 'finished', null)
       const margins = result.steps.map(({ candidates }) => choiceMargin(candidates, this.#request.sampling, candidates.position + 1))
       return this.#answer(grant.sessionId, { ...result, margins, tokensPerSecond: timings.tokensPerSecond })
@@ -236,6 +238,14 @@ class Asking {
     } finally {
       chain?.close()
     }
+  }
+
+  /** The stages tell which links lead on from them; nobody but this tab can tell of the one to the first. */
+  async #readFirstLink(): Promise<void> {
+    const [first] = this.#chain
+    if (first === undefined) return
+    const stats = await (await this.#ports.router()).stats(first.peerId)
+    if (stats !== null) this.#tell({ firstLink: stats.kind })
   }
 
   /** What the stages say of their last lap comes a moment after its result; the figures are worth the moment. */
@@ -282,6 +292,7 @@ class Asking {
       return this.#tell({ repairs: [...repairs, { ...begun, grantedMs: null, openedMs: null, doneMs: null }] })
     }
     if (last === undefined) return
+    if (repair.phase === 'opened') void this.#readFirstLink()
     const at = { granted: 'grantedMs', opened: 'openedMs', done: 'doneMs' } as const
     this.#tell({ repairs: [...repairs.slice(0, -1), { ...last, [at[repair.phase]]: nowMs }] })
   }
@@ -293,6 +304,8 @@ class Asking {
     const stages = this.#route.stages()
     this.#tell({ route: stages })
     const { completionTokenIds, text, finishReason, tokensPerSecond, drafts, margins } = result
+    const { firstLink } = this.#progress
+    const kinds = stages.map((stage) => stage.link.kind)
     return {
       model: this.#request.modelId,
       sessionId,
@@ -305,7 +318,8 @@ class Asking {
       drafts,
       margins,
       stages,
-      dataPath: worstLink(stages.map((stage) => stage.link.kind)),
+      firstLink,
+      dataPath: worstLink(firstLink === null ? kinds : [firstLink, ...kinds]),
       repairs: this.#progress.repairs,
     }
   }

@@ -1,6 +1,7 @@
 /** createPeerRuntime: the whole peer of one tab. Fills the store, carries out what the page asks; both roles, each its own peer. */
 
 import { AdmissionRefused, sha256Of, signatureVerifier } from '../network/index.ts'
+import type { Paths } from '../protocol/index.ts'
 import { LinkRouter } from '../session/index.ts'
 import { type Clock, type ManifestHash, type ModelId, type PeerId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
@@ -12,7 +13,7 @@ import { measureModelSpeed } from './modelSpeed.ts'
 import type { HostSignals } from './pressure.ts'
 import { type Admission, type RequesterPorts, startAsk } from './requester.ts'
 import { createPeerStore } from './store.ts'
-import type { Ask, PeerRuntime } from './types.ts'
+import type { Ask, PeerRuntime, Reach } from './types.ts'
 
 export interface RuntimeHost extends ConnectionHost {
   readonly fetch: HttpFetch
@@ -161,6 +162,11 @@ function openRequester(host: RuntimeHost, library: ModelLibrary, store: PeerRunt
   }
 }
 
+function reachOf({ iceServers, relay }: Paths): Reach {
+  if (iceServers.length > 0) return 'everywhere'
+  return relay ? 'relayed' : 'one-network'
+}
+
 function watch({ control, peerId }: PeerConnection, store: PeerRuntime['store']): void {
   control.on('network', ({ summary }) => store.setState({ network: summary }))
   control.on('state', (state) => {
@@ -168,7 +174,11 @@ function watch({ control, peerId }: PeerConnection, store: PeerRuntime['store'])
       case 'connecting':
         return store.setState({ connection: { kind: 'connecting' } })
       case 'online':
-        store.setState({ connection: { kind: 'online', peerId }, defaultModelId: state.welcome.defaultModelId })
+        store.setState({
+          connection: { kind: 'online', peerId },
+          defaultModelId: state.welcome.defaultModelId,
+          reach: reachOf(state.welcome.paths),
+        })
         return void control.send({ type: 'watch' })
       case 'offline':
         return store.setState({ connection: { kind: 'offline', error: state.error, retryInMs: state.retryInMs }, network: null })

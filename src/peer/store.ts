@@ -6,6 +6,7 @@ import type { PeerState } from './types.ts'
 export function createPeerStore(): StoreApi<PeerState> {
   return createStore<PeerState>(() => ({
     connection: { kind: 'connecting' },
+    reach: null,
     volunteer: { kind: 'off' },
     contributingAs: null,
     network: null,

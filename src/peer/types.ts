@@ -80,8 +80,16 @@ export interface RouteStage extends ChainStage {
   readonly link: { readonly kind: LinkKind; readonly bytesSent: number }
 }
 
+/**
+ * Whom tabs of this coordinator reach: those of any network directly, those of one network directly and others through the coordinator's
+ * relay, or those of one network only.
+ */
+export type Reach = 'everywhere' | 'relayed' | 'one-network'
+
 export interface PeerState {
   readonly connection: ConnectionState
+  /** Null before the coordinator has said it. */
+  readonly reach: Reach | null
   readonly volunteer: VolunteerState
   /** The peer that this tab contributes as, another than the one it asks as; null while it does not. */
   readonly contributingAs: PeerId | null
@@ -144,6 +152,8 @@ export interface AskProgress {
   readonly text: string
   readonly completionTokens: number
   readonly route: readonly RouteStage[]
+  /** What leads from this tab to the first stage; null before it is known. */
+  readonly firstLink: LinkKind | null
   readonly lastLapMs: number | null
   /** In order; the last one may be under way. */
   readonly repairs: readonly AnswerRepair[]
@@ -166,7 +176,8 @@ export interface Answer {
   /** How clear the choice of each token was, the end token's included (session's `choiceMargin`); empty unless asked for. */
   readonly margins: readonly number[]
   readonly stages: readonly RouteStage[]
-  /** The worst link of the chain. */
+  readonly firstLink: LinkKind | null
+  /** The worst link of the chain, the first one included. */
   readonly dataPath: LinkKind
   readonly repairs: readonly AnswerRepair[]
 }

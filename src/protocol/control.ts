@@ -70,6 +70,22 @@ const assignmentSchema = v.strictObject({
  */
 export type Assignment = v.InferOutput<typeof assignmentSchema>
 
+const pathsSchema = v.strictObject({
+  /** STUN and TURN; none: only peers of one network connect directly. */
+  iceServers: v.pipe(
+    v.array(v.strictObject({ urls: v.array(text(300)), username: v.optional(text(300)), credential: v.optional(text(300)) })),
+    v.maxLength(8),
+  ),
+  /** `relay`: over TURN servers alone, which is for tests of them. */
+  iceTransportPolicy: v.picklist(['all', 'relay']),
+  /** Whether the coordinator carries frames for pairs that find no path of their own. */
+  relay: v.boolean(),
+  /** Of the credentials in `iceServers`, coordinator time; null: of none. */
+  expiresAtMs: v.nullable(amount),
+})
+/** How a peer may connect to others, as the operator has set it. */
+export type Paths = v.InferOutput<typeof pathsSchema>
+
 export const serverMessageSchema = v.variant('type', [
   v.strictObject({
     type: v.literal('challenge'),
@@ -86,12 +102,14 @@ export const serverMessageSchema = v.variant('type', [
     signalPath: text(200),
     /** Binds the signalling connection to this peer's id. */
     signalToken: base64Url(128),
-    iceServers: v.pipe(
-      v.array(v.strictObject({ urls: v.array(text(300)), username: v.optional(text(300)), credential: v.optional(text(300)) })),
-      v.maxLength(8),
-    ),
+    paths: pathsSchema,
     defaultModelId: modelId,
   }),
+  /** In place of those in `welcome`, before their credentials expire. */
+  v.strictObject({ type: v.literal('paths'), paths: pathsSchema }),
+  /** A relayed channel to that peer: each end opens a WebSocket at this path of the coordinator's origin, once, with its token. */
+  v.strictObject({ type: v.literal('relay'), peerId, role: v.picklist(['dialer', 'listener']), path: text(200), token: base64Url(128) }),
+  v.strictObject({ type: v.literal('relay-refused'), peerId, reason: text(64), message: text(1_000) }),
   assignmentSchema,
   v.strictObject({ type: v.literal('release') }),
   v.strictObject({ type: v.literal('ping'), sequence: count(2 ** 31), timeMs: amount }),
@@ -183,6 +201,8 @@ export const clientMessageSchema = v.variant('type', [
     outcome: v.picklist(['finished', 'cancelled', 'failed']),
     failedPeerId: v.nullable(peerId),
   }),
+  /** Asks for a relayed channel to a peer that no direct path leads to. */
+  v.strictObject({ type: v.literal('relay'), peerId }),
   v.strictObject({ type: v.literal('watch') }),
 ])
 export type ClientMessage = v.InferOutput<typeof clientMessageSchema>

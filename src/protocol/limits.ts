@@ -56,3 +56,6 @@ export const GRANT_LIFE_MS_MAX = 24 * 3_600_000
 
 /** Multiply-accumulates a second that anybody may say of a device: ten times the fastest accelerator of 2026. */
 export const MACS_PER_SECOND_MAX = 1e16
+
+/** One message of a relay's socket: a frame, the kind of its record, and the tag of AES-GCM. */
+export const RELAY_RECORD_BYTES_MAX = FRAME_BYTES_MAX + 1 + 16

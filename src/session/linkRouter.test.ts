@@ -45,7 +45,7 @@ function setup() {
       onClose: ({ reason }) => heard.push(`${sessionId[0]} ${reason}`),
     })
   const deliver = (sessionId: SessionId) => dialed[0]?.handlers?.onFrame(encodeFrame({ type: 'close', sessionId }))
-  return { clock, dialed, heard, attach, deliver }
+  return { clock, router, dialed, heard, attach, deliver }
 }
 
 describe('LinkRouter', () => {
@@ -103,5 +103,15 @@ describe('LinkRouter', () => {
     await expect(router.attach(peer, one, handlers)).rejects.toMatchObject({ reason: 'unreachable' })
     await router.attach(peer, one, handlers)
     expect(calls).toBe(2)
+  })
+
+  it('tells the statistics of a link that there is, and dials none for them', async () => {
+    const { router, dialed, attach } = setup()
+    expect(await router.stats(peer)).toBe(null)
+    expect(dialed).toHaveLength(0)
+    await attach(one)
+    expect(await router.stats(peer)).toMatchObject({ kind: 'memory' })
+    dialed[0]?.close()
+    expect(await router.stats(peer)).toBe(null)
   })
 })

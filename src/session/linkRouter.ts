@@ -3,7 +3,7 @@
  * through the same peer; this hands each frame to its session. Links no session has used for a while are closed.
  */
 
-import { type Dial, decodeFrame, encodeFrame, type Frame, type Link, type LinkClosed } from '../protocol/index.ts'
+import { type Dial, decodeFrame, encodeFrame, type Frame, type Link, type LinkClosed, type LinkStats } from '../protocol/index.ts'
 import type { CancelTimer, Clock, PeerId, SessionId } from '../shared/index.ts'
 
 /** How long an unused link stays for the next question: connecting anew costs a second or so. */
@@ -50,6 +50,12 @@ export class LinkRouter {
       closeLink: (detail) => routed.link.close({ reason: 'garbage', detail }),
       detach: () => this.#detach(routed, sessionId, handlers),
     }
+  }
+
+  /** Of the link to that peer; null while there is none. */
+  async stats(peerId: PeerId): Promise<LinkStats | null> {
+    const routed = await this.#links.get(peerId)?.catch(() => null)
+    return routed?.link.stats() ?? null
   }
 
   /** A dial under way is shared; a link that closed between the dial's end and now is dialed again, once. */

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
 import { build } from 'vite'
 import { SIGNAL_PATH, SignalServer } from '../../src/coordinator/server/signalServer.ts'
-import type { SignallingServer } from '../../src/network/index.ts'
+import type { SignallingServer } from '../../src/network/webrtc/signaller.ts'
 import { launchChromium, nodeClock } from '../../src/node/index.ts'
 import type { PeerId } from '../../src/shared/index.ts'
 

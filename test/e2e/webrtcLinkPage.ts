@@ -1,16 +1,11 @@
 /** Runs in the pages of webrtcLink.test.ts: peers over real WebRTC, and the acceptance suite between two of them. */
 
-import {
-  createIdentity,
-  createPeerJsNetwork,
-  type PeerNetwork,
-  peerIdOf,
-  type SignallingServer,
-  sha256Of,
-  signatureVerifier,
-} from '../../src/network/index.ts'
+import { createIdentity, peerIdOf, sha256Of, signatureVerifier } from '../../src/network/index.ts'
 import { linkSuite } from '../../src/network/link.suite.ts'
+import { createPeerJsNetwork } from '../../src/network/peerJs.ts'
 import { LANES_MAX } from '../../src/network/stripedChannel.ts'
+import type { PeerNetwork } from '../../src/network/webrtc/peerJsNetwork.ts'
+import type { SignallingServer } from '../../src/network/webrtc/signaller.ts'
 import type { Link } from '../../src/protocol/index.ts'
 import type { Clock, PeerId, Signer } from '../../src/shared/index.ts'
 
@@ -39,7 +34,7 @@ async function createPeer(signalling: SignallingServer, options?: { claimedId?: 
   const network = await createPeerJsNetwork({
     peerId,
     signalling,
-    iceServers: [],
+    ice: { iceServers: [], iceTransportPolicy: 'all' },
     signer,
     verify: signatureVerifier(subtle),
     sha256,

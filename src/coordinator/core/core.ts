@@ -53,8 +53,8 @@ export interface CoreOptions {
   readonly newSessionId: () => SessionId
 }
 
-/** A client's message as far as it concerns the core; `identify` is the server's matter. */
-type PeerMessage = Exclude<ClientMessage, { type: 'identify' }>
+/** A client's message as far as it concerns the core; `identify` and `relay` are the server's matter. */
+type PeerMessage = Exclude<ClientMessage, { type: 'identify' | 'relay' }>
 
 export type CoreEvent =
   /** A socket proved its key; if the peer was connected before, the older socket is gone. */
@@ -125,6 +125,11 @@ export class CoordinatorCore {
   summary(nowMs: number): NetworkSummary {
     const { models, stagesMin } = this.#options
     return summarize({ models, peers: [...this.#peers.values()], plan: this.#plan, sessions: this.#sessions, stagesMin, nowMs })
+  }
+
+  /** Whether an open session's chain leads from one of the two to the other. */
+  areJoined(one: PeerId, other: PeerId): boolean {
+    return this.#sessions.join(one, other)
   }
 
   #connected(peerId: PeerId, nowMs: number): void {

@@ -62,6 +62,17 @@ export class OpenSessions {
     return new Set(over.map(({ grant }) => grant.driver))
   }
 
+  /** Whether some chain joins the two: its driver and one of its stages, or two stages that follow each other. */
+  join(one: PeerId, other: PeerId): boolean {
+    const isJoined = ({ driver, stages }: Grant) => {
+      const place = (peerId: PeerId) => stages.findIndex((stage) => stage.peerId === peerId)
+      const [a, b] = [place(one), place(other)]
+      if (a >= 0 && b >= 0 && Math.abs(a - b) === 1) return true
+      return (one === driver && b >= 0) || (other === driver && a >= 0)
+    }
+    return [...this.#open.values()].some(({ grant }) => isJoined(grant))
+  }
+
   ofDriver(driver: PeerId): number {
     return [...this.#open.values()].filter(({ grant }) => grant.driver === driver).length
   }

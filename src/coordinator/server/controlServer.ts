@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
-import { type ServerMessage, signGrant } from '../../protocol/index.ts'
+import { signGrant } from '../../protocol/index.ts'
 import {
   type CancelTimer,
   type Clock,
@@ -18,19 +18,22 @@ import {
   type VerifySignature,
 } from '../../shared/index.ts'
 import type { CoordinatorCore, CoreEffect, CoreEvent } from '../core/index.ts'
-import { ControlSocket } from './controlSocket.ts'
+import { ControlSocket, type PeerMessage } from './controlSocket.ts'
 import { CLOSE_GRACE_MS, RECEIVE_BYTES_MAX, TICK_MS, UNIDENTIFIED_MAX, UNIDENTIFIED_PER_ADDRESS_MAX } from './limits.ts'
+import { type PathOptions, pathsFor, TURN_RENEW_MS } from './paths.ts'
+import type { RelayPorts, RelayServer } from './relayServer.ts'
 import { SIGNAL_PATH, type SignalServer } from './signalServer.ts'
 
 export interface ControlServerOptions {
   readonly core: CoordinatorCore
   readonly signals: SignalServer
+  readonly relays: RelayServer
   readonly signer: Signer
   readonly clock: Clock
   readonly randomBytes: (count: number) => Uint8Array
   readonly sha256: Sha256
   readonly verify: VerifySignature
-  readonly iceServers: Extract<ServerMessage, { type: 'welcome' }>['iceServers']
+  readonly paths: PathOptions
   readonly defaultModelId: ModelId
   readonly log: (line: string) => void
 }
@@ -47,14 +50,22 @@ export class ControlServer {
   readonly #identified = new Map<PeerId, ControlSocket>()
   /** Sockets of each address that have not identified yet. */
   readonly #waiting = new Map<string, number>()
+  readonly #relayPorts: RelayPorts
   #cancelTick: CancelTimer = () => undefined
+  #cancelRenewal: CancelTimer = () => undefined
   #closing = false
   /** Called when the last socket has closed. */
   #onEmpty: () => void = () => undefined
 
   constructor(options: ControlServerOptions) {
     this.#options = options
+    this.#relayPorts = {
+      isIdentified: (peerId) => this.#identified.has(peerId),
+      areJoined: (one, other) => options.core.areJoined(one, other),
+      tell: (peerId, message) => this.#identified.get(peerId)?.send(message),
+    }
     this.#tick()
+    if (options.paths.turn !== null) this.#renewPaths()
   }
 
   /** The status to refuse the upgrade with, or null where it went through. */
@@ -76,7 +87,7 @@ export class ControlServer {
           this.#welcome(client, peerId)
         },
         onMessage: (client, peerId, message) => {
-          if (this.#identified.get(peerId) === client) this.#feed({ kind: 'message', peerId, message })
+          if (this.#identified.get(peerId) === client) this.#receive(peerId, message)
         },
         onClosed: (client, peerId) => {
           if (peerId === null) this.#stopWaiting(address)
@@ -93,6 +104,7 @@ export class ControlServer {
   async close(): Promise<void> {
     this.#closing = true
     this.#cancelTick()
+    this.#cancelRenewal()
     const error = { reason: 'shutting-down', message: 'the coordinator is shutting down; this tab tries again until it is back' }
     for (const client of this.#all) client.fail(error, GOING_AWAY)
     await new Promise<void>((resolve) => {
@@ -111,15 +123,31 @@ export class ControlServer {
   }
 
   #welcome(client: ControlSocket, peerId: PeerId): void {
-    const { clock, iceServers, defaultModelId, randomBytes, signals } = this.#options
+    const { clock, paths, defaultModelId, randomBytes, signals } = this.#options
     const older = this.#identified.get(peerId)
     this.#identified.set(peerId, client)
     older?.fail({ reason: 'replaced', message: 'the same key has connected anew; this connection is of no use any more' })
     const signalToken = toBase64Url(randomBytes(TOKEN_BYTES))
     signals.allow(peerId, signalToken)
     const timeMs = clock.nowMs()
-    client.send({ type: 'welcome', peerId, timeMs, signalPath: SIGNAL_PATH, signalToken, iceServers, defaultModelId })
+    const peerPaths = pathsFor(paths, peerId, timeMs)
+    client.send({ type: 'welcome', peerId, timeMs, signalPath: SIGNAL_PATH, signalToken, paths: peerPaths, defaultModelId })
     this.#feed({ kind: 'connected', peerId })
+  }
+
+  #receive(peerId: PeerId, message: PeerMessage): void {
+    if (message.type === 'relay') this.#options.relays.request(peerId, message.peerId, this.#relayPorts)
+    else this.#feed({ kind: 'message', peerId, message })
+  }
+
+  /** Everybody at once: so each peer's credentials are good for as long again. */
+  #renewPaths(): void {
+    const { clock, paths } = this.#options
+    this.#cancelRenewal = clock.after(TURN_RENEW_MS, () => {
+      const nowMs = clock.nowMs()
+      for (const [peerId, client] of this.#identified) client.send({ type: 'paths', paths: pathsFor(paths, peerId, nowMs) })
+      this.#renewPaths()
+    })
   }
 
   #closed(client: ControlSocket, peerId: PeerId | null): void {
@@ -129,9 +157,14 @@ export class ControlServer {
   }
 
   #drop(peerId: PeerId): void {
+    this.#forget(peerId)
+    if (!this.#closing) this.#feed({ kind: 'disconnected', peerId })
+  }
+
+  #forget(peerId: PeerId): void {
     this.#identified.delete(peerId)
     this.#options.signals.forbid(peerId)
-    if (!this.#closing) this.#feed({ kind: 'disconnected', peerId })
+    this.#options.relays.forbid(peerId)
   }
 
   #tick(): void {
@@ -156,8 +189,7 @@ export class ControlServer {
         void this.#admit(client, effect)
         return
       case 'close':
-        this.#identified.delete(effect.peerId)
-        this.#options.signals.forbid(effect.peerId)
+        this.#forget(effect.peerId)
         return client.fail(effect.error)
       default:
         unreachable(effect)

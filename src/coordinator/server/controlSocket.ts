@@ -42,7 +42,7 @@ export interface ControlSocketOptions {
   readonly onClosed: (socket: ControlSocket, peerId: PeerId | null) => void
 }
 
-type PeerMessage = Exclude<ClientMessage, { type: 'identify' }>
+export type PeerMessage = Exclude<ClientMessage, { type: 'identify' }>
 
 /** RFC 6455: a message that breaks the policy of the endpoint. */
 const POLICY_VIOLATION = 1008

@@ -29,3 +29,21 @@ export const CLOSE_GRACE_MS = 1_000
 export const FILE_CHUNK_BYTES = 512 * 1024
 /** TCP connections at once: every tab holds two sockets and a few for HTTP. */
 export const CONNECTIONS_MAX = 8_192
+
+/** Relays at once: each holds at most two queues, so all of them together about 350 MB, and far less with peers that read. */
+export const RELAYS_MAX = 512
+/** Of one peer: a chain of several stages for each of some sessions at once. */
+export const RELAYS_PER_PEER_MAX = 32
+/** Both ends have opened their sockets by then, or the relay is given up. */
+export const RELAY_JOIN_MS = 10_000
+/** What may wait for an end of a relay before the other end is not read from: enough for a fast path, little enough for hundreds of them. */
+export const RELAY_QUEUE_HIGH_BYTES = 64 * 1024
+export const RELAY_QUEUE_LOW_BYTES = 16 * 1024
+/** Of one direction of a relay: chunks of a prompt through a model of width 4,096, 500 rows a second in f16. */
+export const RELAY_RATE = { bytesPerSecond: 4_000_000, burstBytes: 8_000_000 } as const
+/** Of all relays together: they are the last resort, and share the line with everything else that the coordinator says. */
+export const RELAY_TOTAL_RATE = { bytesPerSecond: 50_000_000, burstBytes: 50_000_000 } as const
+/** A minute more than a driver keeps a link for its next question; a relay that nobody uses, or has a session for, ends then. */
+export const RELAY_IDLE_MS = 6 * 60_000
+/** How often that is looked at, and both ends pinged: proxies cut sockets that are silent for a minute. */
+export const RELAY_CHECK_MS = 25_000

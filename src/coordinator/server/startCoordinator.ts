@@ -1,5 +1,5 @@
 /**
- * startCoordinator: one process, one port. Web app, models, control sockets and signalling over one HTTP(S) server; the core
+ * startCoordinator: one process, one port. Web app, models, control sockets, signalling and relays over one HTTP(S) server; the core
  * decides. Clock, chance, keys and model files are handed in.
  */
 
@@ -7,12 +7,14 @@ import http, { type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
-import type { RowEncoding, ServerMessage } from '../../protocol/index.ts'
+import type { RowEncoding } from '../../protocol/index.ts'
 import { type Clock, isSessionId, required, type Sha256, type Signer, toHex, type VerifySignature } from '../../shared/index.ts'
 import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../core/index.ts'
 import { CONTROL_PATH, ControlServer } from './controlServer.ts'
 import { CONNECTIONS_MAX } from './limits.ts'
 import { registerModelRoutes, type ServedModel } from './modelRoutes.ts'
+import type { PathOptions } from './paths.ts'
+import { RelayServer } from './relayServer.ts'
 import { createSecureServer } from './securePort.ts'
 import { SignalServer } from './signalServer.ts'
 import { registerSecurityHeaders, registerWebApp } from './webApp.ts'
@@ -29,7 +31,7 @@ export interface CoordinatorOptions {
   readonly minStages: number
   readonly rowEncoding: RowEncoding
   readonly kernelVersion: string | null
-  readonly iceServers: Extract<ServerMessage, { type: 'welcome' }>['iceServers']
+  readonly paths: PathOptions
   /** Folder of the built web app. */
   readonly webRoot: string
   readonly signer: Signer
@@ -54,16 +56,19 @@ export interface Coordinator {
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
   checkOptions(options)
   const signals = new SignalServer(options.clock)
+  const relays = new RelayServer({ clock: options.clock, randomBytes: options.randomBytes, enabled: options.paths.relay })
   const app = await buildApp(options)
   const control = new ControlServer({
     ...options,
     signals,
+    relays,
     core: buildCore(options),
     defaultModelId: required(options.models[0], 'the first model').hashedManifest.manifest.id,
   })
   app.server.maxConnections = CONNECTIONS_MAX
-  app.server.on('upgrade', (request, socket, head) => upgrade(request, socket, head, { control, signals }))
+  app.server.on('upgrade', (request, socket, head) => upgrade(request, socket, head, { control, signals, relays }))
   const close = async () => {
+    relays.close()
     await control.close()
     signals.close()
     await app.close()
@@ -134,7 +139,7 @@ function upgrade(
   request: IncomingMessage,
   socket: Duplex,
   head: Buffer,
-  { control, signals }: { readonly control: ControlServer; readonly signals: SignalServer },
+  { control, signals, relays }: { readonly control: ControlServer; readonly signals: SignalServer; readonly relays: RelayServer },
 ): void {
   socket.on('error', () => socket.destroy())
   const path = (request.url ?? '').split('?')[0] ?? ''
@@ -142,6 +147,7 @@ function upgrade(
   if (!isSameOrigin(request)) status = 403
   else if (path === CONTROL_PATH) status = control.upgrade(request, socket, head)
   else if (signals.isMine(path)) status = signals.upgrade(request, socket, head)
+  else if (relays.isMine(path)) status = relays.upgrade(request, socket, head)
   if (status !== null)
     socket.end(`HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? 'Refused'}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }

@@ -53,6 +53,10 @@ export class FrameConnection extends BufferedConnection {
     rtc.addEventListener('connectionstatechange', () => {
       if (rtc.connectionState === 'failed') this.close()
     })
+    // Without a candidate of this side there is nothing to wait for; browsers wait all the same.
+    rtc.addEventListener('icegatheringstatechange', () => {
+      if (rtc.iceGatheringState === 'complete' && !/^a=candidate:/m.test(rtc.localDescription?.sdp ?? '')) this.close()
+    })
     // Before PeerJS's own handler, which would call it `lost`.
     channel.addEventListener('close', () => tellEnd(state, 'remote'))
     super._initializeDataChannel(channel)

@@ -9,10 +9,12 @@ import { type Clock, type PeerId, type Sha256, type Signer, TabswarmError, type 
 import type { ByteChannel } from '../channel.ts'
 import type { ChannelLink } from '../channelLink.ts'
 import { authenticate, prove, type Role } from '../handshake.ts'
+import { LINKS_MAX, PENDING_HANDSHAKES_MAX } from '../limits.ts'
+import { SharedDial } from '../sharedDial.ts'
 import { LANES_MAX, StripedChannel } from '../stripedChannel.ts'
 import type { FrameConnection } from './frameConnection.ts'
 import { RtcChannel } from './rtcChannel.ts'
-import { type ConnectionPurpose, Signaller, type SignallingServer } from './signaller.ts'
+import { type ConnectionPurpose, type IceOptions, Signaller, type SignallingServer } from './signaller.ts'
 
 /** From the call of `dial` to an authenticated link. */
 const DIAL_DEADLINE_MS = 15_000
@@ -23,17 +25,10 @@ const DIAL_DEADLINE_MS = 15_000
  */
 const FIRST_TRY_MS = 5_000
 
-/** A chain is at most 64 stages; browsers bear a few hundred connections a page, and a link has up to three. */
-const LINKS_MAX = 64
-
-/** Connections that strangers have begun and not proven yet. */
-const PENDING_HANDSHAKES_MAX = 16
-
 export interface PeerJsNetworkOptions {
   readonly peerId: PeerId
   readonly signalling: SignallingServer
-  /** Exactly these; none means direct connections within one network only. */
-  readonly iceServers: readonly RTCIceServer[]
+  readonly ice: IceOptions
   readonly signer: Signer
   readonly verify: VerifySignature
   readonly sha256: Sha256
@@ -47,20 +42,22 @@ export interface PeerJsNetworkOptions {
 }
 
 export interface PeerNetwork {
+  linkTo(peerId: PeerId): Link | null
   /** The open link to the peer, or a new one. Rejects with TabswarmError `unreachable`, `handshake-failed`, `too-many-links` or `cancelled`. */
   dial(peerId: PeerId, signal?: AbortSignal): Promise<Link>
   /** For the next connection to the signalling server, after the control socket had to identify anew. */
   setSignalToken(token: string): void
+  /** For connections from now on. */
+  setIce(ice: IceOptions): void
   /** Closes every link and the signalling socket. */
   destroy(): void
 }
 
 interface Attempt {
-  readonly promise: Promise<ChannelLink>
+  readonly dial: SharedDial<ChannelLink>
   readonly settle: (outcome: ChannelLink | TabswarmError) => void
   /** The connection being tried; null before the offer, and when the other side's offer has taken its place. */
   connection: FrameConnection | null
-  waiting: number
 }
 
 interface OpenLink {
@@ -91,16 +88,24 @@ export class PeerJsNetwork implements PeerNetwork {
     })
   }
 
+  linkTo(peerId: PeerId): Link | null {
+    return this.#links.get(peerId)?.link ?? null
+  }
+
   async dial(peerId: PeerId, signal?: AbortSignal): Promise<Link> {
     const open = this.#links.get(peerId)
     if (open !== undefined) return open.link
     if (signal?.aborted === true || this.#destroyed) throw new TabswarmError('cancelled', `dialing peer ${peerId} was cancelled`)
     const attempt = this.#dials.get(peerId) ?? this.#begin(peerId)
-    return this.#await(peerId, attempt, signal)
+    return attempt.dial.wait(signal)
   }
 
   setSignalToken(token: string): void {
     this.#signaller.setToken(token)
+  }
+
+  setIce(ice: IceOptions): void {
+    this.#signaller.setIce(ice)
   }
 
   destroy(): void {
@@ -113,22 +118,17 @@ export class PeerJsNetwork implements PeerNetwork {
   #begin(peerId: PeerId): Attempt {
     if (this.#links.size + this.#dials.size >= LINKS_MAX)
       throw new TabswarmError('too-many-links', `${LINKS_MAX} links are open already; close one before dialing peer ${peerId}`)
-    let settle: Attempt['settle'] = () => undefined
-    const promise = new Promise<ChannelLink>((resolve, reject) => {
-      settle = (outcome) => (outcome instanceof TabswarmError ? reject(outcome) : resolve(outcome))
-    })
-    promise.catch(() => undefined) // Every waiter may have gone.
+    const dial = new SharedDial<ChannelLink>(peerId, () => this.#fail(peerId, 'cancelled', 'nobody waits for it any more'))
     const cancelDeadline = this.#options.clock.after(DIAL_DEADLINE_MS, () =>
       this.#fail(peerId, 'unreachable', `no connection within ${DIAL_DEADLINE_MS / 1000} s; a firewall or two networks may lie between`),
     )
     const attempt: Attempt = {
-      promise,
+      dial,
       connection: null,
-      waiting: 0,
       settle: (outcome) => {
         cancelDeadline()
         if (this.#dials.get(peerId) === attempt) this.#dials.delete(peerId)
-        settle(outcome)
+        dial.settle(outcome)
       },
     }
     this.#dials.set(peerId, attempt)
@@ -139,7 +139,15 @@ export class PeerJsNetwork implements PeerNetwork {
 
   #offer(peerId: PeerId, attempt: Attempt, withinMs: number): void {
     if (this.#dials.get(peerId) !== attempt || this.#incoming.has(peerId)) return
-    const connection = this.#signaller.connect(peerId, 'frames')
+    let connection: FrameConnection | null
+    try {
+      connection = this.#signaller.connect(peerId, 'frames')
+    } catch (error) {
+      // Chromium makes no more than 500 connections, closed ones that are not collected yet included.
+      return attempt.settle(
+        new TabswarmError('unreachable', `peer ${peerId} cannot be reached: the browser makes no connection: ${String(error)}`),
+      )
+    }
     if (connection === null) return this.#signaller.whenOpen(() => this.#offer(peerId, attempt, withinMs))
     attempt.connection = connection
     this.#establish(peerId, connection, 'dialer', withinMs).then(
@@ -151,18 +159,6 @@ export class PeerJsNetwork implements PeerNetwork {
         else attempt.settle(error)
       },
     )
-  }
-
-  #await(peerId: PeerId, attempt: Attempt, signal: AbortSignal | undefined): Promise<Link> {
-    attempt.waiting++
-    return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        if (--attempt.waiting === 0) this.#fail(peerId, 'cancelled', 'nobody waits for it any more')
-        reject(new TabswarmError('cancelled', `dialing peer ${peerId} was cancelled`))
-      }
-      signal?.addEventListener('abort', onAbort, { once: true })
-      attempt.promise.then(resolve, reject).finally(() => signal?.removeEventListener('abort', onAbort))
-    })
   }
 
   #fail(peerId: PeerId, reason: string, detail: string): void {

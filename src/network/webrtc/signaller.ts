@@ -17,10 +17,16 @@ export interface SignallingServer {
   readonly token: string
 }
 
+/** What connections are made with. No servers: only peers of one network reach each other. `relay`: over TURN servers alone. */
+export interface IceOptions {
+  readonly iceServers: readonly RTCIceServer[]
+  readonly iceTransportPolicy: RTCIceTransportPolicy
+}
+
 export interface SignallerOptions {
   readonly peerId: PeerId
   readonly signalling: SignallingServer
-  readonly iceServers: readonly RTCIceServer[]
+  readonly ice: IceOptions
   readonly clock: Clock
   readonly random: () => number
   /** Whether a connection offered by this peer should be answered at all. */
@@ -33,6 +39,10 @@ export interface SignallerOptions {
 /** What a connection is for: a link of its own, or one more lane of a link (stripedChannel.ts). PeerJS carries it as the label. */
 export type ConnectionPurpose = 'frames' | 'lane'
 
+function configOf({ iceServers, iceTransportPolicy }: IceOptions): RTCConfiguration {
+  return { iceServers: [...iceServers], iceTransportPolicy }
+}
+
 function purposeOf(label: string): ConnectionPurpose {
   return label === 'lane' ? 'lane' : 'frames'
 }
@@ -40,6 +50,7 @@ function purposeOf(label: string): ConnectionPurpose {
 export class Signaller {
   readonly #options: SignallerOptions
   #token: string
+  #ice: IceOptions
   #peer: Peer
   #failures = 0
   #cancelRetry: CancelTimer = () => undefined
@@ -49,6 +60,7 @@ export class Signaller {
   constructor(options: SignallerOptions) {
     this.#options = options
     this.#token = options.signalling.token
+    this.#ice = options.ice
     this.#peer = this.#open()
   }
 
@@ -56,6 +68,11 @@ export class Signaller {
   setToken(token: string): void {
     this.#token = token
     this.#peer.options.token = token
+  }
+
+  setIce(ice: IceOptions): void {
+    this.#ice = ice
+    this.#peer.options.config = configOf(ice)
   }
 
   /** Calls back as soon as the server is connected. */
@@ -82,7 +99,7 @@ export class Signaller {
   }
 
   #open(): Peer {
-    const { peerId, signalling, iceServers } = this.#options
+    const { peerId, signalling } = this.#options
     const { host, port, path, secure } = signalling
     const peer = new Peer(peerId, {
       host,
@@ -90,7 +107,7 @@ export class Signaller {
       path,
       secure,
       token: this.#token,
-      config: { iceServers: [...iceServers] },
+      config: configOf(this.#ice),
       debug: 0,
       serializers: { raw: FrameConnection },
     })

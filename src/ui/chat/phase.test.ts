@@ -10,6 +10,7 @@ const base: AskProgress = {
   text: '',
   completionTokens: 5,
   route: [],
+  firstLink: null,
   lastLapMs: null,
   repairs: [],
 }

@@ -2,17 +2,28 @@
 
 import { Badge, Group, Stack, Text, Title } from '@mantine/core'
 import type { RouteStage } from '../../peer/index.ts'
+import type { LinkKind } from '../../protocol/index.ts'
 import { formatBytes, formatMs, formatSpan } from '../format.ts'
 import { usePeer } from '../runtimeContext.ts'
 import styles from './routePanel.module.css'
 
 export interface RouteFigures {
   readonly stages: readonly RouteStage[]
+  /** What leads from this tab to the first stage. */
+  readonly firstLink: LinkKind | null
   /** Of the latest lap while answering. */
   readonly lapMs: number | null
   readonly timeToFirstTokenMs: number | null
   readonly tokensPerSecond: number | null
   readonly tokens: number
+}
+
+/** Of each way that frames may take. */
+const LINK_WORDS: Readonly<Record<LinkKind, string>> = {
+  webrtc: 'webrtc',
+  turn: 'webrtc over TURN',
+  relay: 'relay, sealed',
+  memory: 'within the tab',
 }
 
 export function RoutePanel({ figures }: { readonly figures: RouteFigures | null }) {
@@ -77,7 +88,7 @@ function Stage({ stage, slowestMs, layerCount }: { readonly stage: RouteStage; r
       </Group>
       <Group gap={8}>
         <Badge size="sm" variant="outline" tt="none" color="gray" c="var(--mantine-color-text)">
-          {link.kind}
+          {LINK_WORDS[link.kind]}
         </Badge>
         <Text size="xs" c="dimmed">
           {formatBytes(link.bytesSent)} sent
@@ -90,6 +101,7 @@ function Stage({ stage, slowestMs, layerCount }: { readonly stage: RouteStage; r
 function Summary({ figures }: { readonly figures: RouteFigures }) {
   const rows = [
     ['tokens', String(figures.tokens)],
+    ['to the first tab', figures.firstLink === null ? null : LINK_WORDS[figures.firstLink]],
     ['latest lap', figures.lapMs === null ? null : formatMs(figures.lapMs)],
     ['first token after', figures.timeToFirstTokenMs === null ? null : formatMs(figures.timeToFirstTokenMs)],
     ['tokens a second', figures.tokensPerSecond === null ? null : figures.tokensPerSecond.toFixed(1)],

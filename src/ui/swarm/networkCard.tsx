@@ -9,8 +9,16 @@ import { SwarmPicture } from './swarmPicture.tsx'
 /** So that the first answer of the coordinator does not push the page around. */
 const HEIGHT_RESERVED = 236
 
+/** The coordinator names no STUN server. */
+const REACH_WORDS = {
+  relayed:
+    'Only tabs of one network connect directly here. Others go through the coordinator, which passes on sealed bytes that it cannot read.',
+  'one-network': 'Only tabs of one network reach each other here: the coordinator names no STUN server.',
+} as const
+
 export function NetworkCard({ title }: { readonly title: string }) {
   const network = usePeer((state) => state.network)
+  const reach = usePeer((state) => state.reach)
   const ownShortId = usePeer((state) => state.contributingAs)?.slice(0, 8) ?? null
   return (
     <Paper component="section" aria-labelledby="network-title" withBorder p={{ base: 'md', sm: 'xl' }} mih={HEIGHT_RESERVED}>
@@ -23,6 +31,11 @@ export function NetworkCard({ title }: { readonly title: string }) {
         {network?.swarms.map((swarm) => (
           <Swarm key={swarm.manifestHash} swarm={swarm} ownShortId={ownShortId} />
         ))}
+        {network !== null && reach !== null && reach !== 'everywhere' && (
+          <Text size="sm" c="dimmed" data-testid="network-reach">
+            {REACH_WORDS[reach]}
+          </Text>
+        )}
       </Stack>
     </Paper>
   )

@@ -105,6 +105,7 @@ export class FakeRuntime implements PeerRuntime {
   constructor(state: Partial<PeerState> = {}) {
     this.store = createStore<PeerState>()(() => ({
       connection: { kind: 'online', peerId: OWN_PEER_ID },
+      reach: 'everywhere',
       contributingAs: OWN_PEER_ID,
       volunteer: { kind: 'off' },
       network: fakeSwarm([]),
@@ -177,6 +178,7 @@ export class FakeRuntime implements PeerRuntime {
       text: '',
       completionTokens: 0,
       route: [],
+      firstLink: null,
       lastLapMs: null,
       repairs: [],
     }
@@ -214,6 +216,7 @@ function answerOf(request: AskRequest, { text, route, promptTokens, completionTo
     margins: [],
     drafts: { laps: completionTokens, draftedTokens: 0, acceptedTokens: 0 },
     stages: route,
+    firstLink: 'webrtc',
     dataPath: 'webrtc',
     repairs: [],
   }

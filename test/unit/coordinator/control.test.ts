@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { UNIDENTIFIED_PER_ADDRESS_MAX } from '../../../src/coordinator/server/limits.ts'
+import { TURN_RENEW_MS } from '../../../src/coordinator/server/paths.ts'
 import { createIdentity } from '../../../src/network/index.ts'
 import { CONTROL_MESSAGE_BYTES_MAX, openGrant } from '../../../src/protocol/index.ts'
 import { type ModelId, toBase64Url } from '../../../src/shared/index.ts'
@@ -26,7 +27,12 @@ async function refusal(client: Client) {
 describe('identification', () => {
   it('[C1] [H2] challenges first, and welcomes a proven key under its id', async () => {
     const { client, peerId, welcome } = await identified(server.control)
-    expect(welcome).toMatchObject({ peerId, signalPath: '/signal', iceServers: [], defaultModelId: server.modelId })
+    expect(welcome).toMatchObject({
+      peerId,
+      signalPath: '/signal',
+      paths: { iceServers: [], relay: true, expiresAtMs: null },
+      defaultModelId: server.modelId,
+    })
     client.socket.close()
   })
 
@@ -198,6 +204,41 @@ describe('from pledge to grant', () => {
     second.client.socket.close()
     expect((await first.client.next('assign')).span).toEqual({ firstLayer: 0, endLayer: 2 })
     for (const { client } of [first, requester]) client.socket.close()
+  })
+})
+
+describe('paths', () => {
+  it('[L10] come with credentials of the peer itself, and are renewed for all who are there', async () => {
+    const renewals: (() => void)[] = []
+    let nowMs = 1_700_000_000_000
+    const serving = await startTestServer({
+      paths: {
+        stunUrls: ['stun:stun.example'],
+        turn: { urls: ['turn:turn.example'], secret: 's' },
+        iceTransportPolicy: 'all',
+        relay: true,
+      },
+      clock: {
+        nowMs: () => nowMs,
+        after(delayMs, callback) {
+          if (delayMs === TURN_RENEW_MS) renewals.push(callback)
+          return () => undefined
+        },
+      },
+    })
+    const { client, peerId, welcome } = await identified(serving.control)
+    expect(welcome.paths).toMatchObject({
+      iceServers: [{ urls: ['stun:stun.example'] }, { urls: ['turn:turn.example'], username: `1700003600:${peerId}` }],
+      expiresAtMs: 1_700_003_600_000,
+    })
+    nowMs += TURN_RENEW_MS
+    renewals.shift()?.()
+    const { paths } = await client.next('paths')
+    expect(paths).toMatchObject({ iceServers: [{}, { username: `1700005400:${peerId}` }], expiresAtMs: 1_700_005_400_000 })
+    expect(renewals).toHaveLength(1)
+    client.socket.close()
+    await client.closed
+    await serving.close()
   })
 })
 

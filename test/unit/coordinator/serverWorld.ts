@@ -16,7 +16,7 @@ const { subtle } = crypto
 export const sha256 = sha256Of(subtle)
 export const verify = signatureVerifier(subtle)
 
-const clock: Clock = {
+export const clock: Clock = {
   nowMs: () => performance.timeOrigin + performance.now(),
   after(delayMs, callback) {
     const timer = setTimeout(callback, delayMs)
@@ -55,7 +55,7 @@ export async function startTestServer(options: Partial<CoordinatorOptions> = {})
     minStages: 2,
     rowEncoding: 'f16e',
     kernelVersion: null,
-    iceServers: [],
+    paths: { stunUrls: [], turn: null, iceTransportPolicy: 'all', relay: true },
     webRoot,
     signer: await createIdentity(subtle),
     clock,

@@ -122,7 +122,7 @@ export class World {
     return tab
   }
 
-  say(index: number, message: Exclude<ClientMessage, { type: 'identify' }>): void {
+  say(index: number, message: Exclude<ClientMessage, { type: 'identify' | 'relay' }>): void {
     this.feed({ kind: 'message', peerId: peerId(index), message })
   }
 
