@@ -1,0 +1,77 @@
+/** A whole swarm on this machine: a coordinator on a free port, headless volunteer tabs that all serve, one chain of them, and a requester's tab. */
+
+import type { Browser } from 'playwright-core'
+import type { RequesterTab, ResolvedModel, VolunteerTab } from '../node/index.ts'
+import type { EngineChoice } from '../peer/index.ts'
+import type { RowEncoding } from '../protocol/index.ts'
+import { printNote } from './output.ts'
+
+export interface TabSwarmOptions {
+  readonly model: ResolvedModel
+  /** Volunteers; a chain has exactly as many stages. */
+  readonly tabs: number
+  readonly engine: EngineChoice
+  /** Positions of all sessions at one time: tabs pledge memory for them. */
+  readonly positions: number
+  /** One-way delay of a message between two tabs, milliseconds. */
+  readonly latencyMs: number
+  /** Of the coordinator's grants; its default where it is left out. */
+  readonly rowEncoding?: RowEncoding
+  /** JavaScript that runs in each page before its own. */
+  readonly initScript?: string
+}
+
+export interface TabSwarm {
+  readonly browser: Browser
+  readonly volunteers: readonly VolunteerTab[]
+  readonly requester: RequesterTab
+  /** Of messages between two tabs, one way, over connections that are made from now on, milliseconds. */
+  setLatency(latencyMs: number): Promise<void>
+  close(): Promise<void>
+}
+
+const VOLUNTEER_TIMEOUT_MS = 300_000
+
+/** Resolves when all layers are served. Rejects with a TabswarmError, everything closed again. */
+export async function openTabSwarm(options: TabSwarmOptions): Promise<TabSwarm> {
+  const { model, tabs, rowEncoding } = options
+  const { createServer } = await import('../server.ts')
+  const { ensureWebApp, launchChromium } = await import('../node/index.ts')
+  const webRoot = await ensureWebApp(printNote)
+  const place = { host: '127.0.0.1', port: 0, models: [model], minStages: tabs, webRoot }
+  const coordinator = await createServer({ ...place, ...(rowEncoding === undefined ? {} : { rowEncoding }) })
+  const closers: (() => Promise<void>)[] = [() => coordinator.close()]
+  const close = async () => {
+    for (const closeOne of closers.splice(0).reverse()) await closeOne()
+  }
+  try {
+    const browser = await launchChromium()
+    closers.push(() => browser.close())
+    return { browser, ...(await openTabs(browser, coordinator.url, options)), close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function openTabs(browser: Browser, url: string, options: TabSwarmOptions): Promise<Omit<TabSwarm, 'browser' | 'close'>> {
+  const { model, tabs, engine, positions, latencyMs, initScript } = options
+  const { smallestPledgeBytes } = await import('../server.ts')
+  const { openRequesterTab, openVolunteerTab } = await import('../node/index.ts')
+  const { manifest } = model.hashedManifest
+  const megabytes = (form: 'blocks' | 'unpacked') => Math.ceil(smallestPledgeBytes(manifest, tabs, positions, form) / 1e6)
+  const pledge = { engine, pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('unpacked') }
+  // Half of a hop's delay at each end.
+  const tab = { url, latencyMs: latencyMs / 2, ...(initScript === undefined ? {} : { initScript }) }
+  printNote(`opening ${tabs} volunteer tabs, each pledging ${pledge.pledgeMb} MB, or ${pledge.pledgeMbWasm} MB without a GPU`)
+  const volunteers = await Promise.all(Array.from({ length: tabs }, () => openVolunteerTab(browser, { ...tab, ...pledge })))
+  await Promise.all(volunteers.map((volunteer) => volunteer.serving(VOLUNTEER_TIMEOUT_MS)))
+  const requester = await openRequesterTab(browser, tab)
+  return {
+    volunteers,
+    requester,
+    async setLatency(ms) {
+      await Promise.all([...volunteers, requester].map((each) => each.setLatency(ms / 2)))
+    },
+  }
+}
