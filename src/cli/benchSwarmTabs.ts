@@ -5,7 +5,7 @@
 
 import { median } from '../kernels/suite/index.ts'
 import type { ResolvedModel, TimedAnswer, VolunteerTab } from '../node/index.ts'
-import type { EngineChoice, SamplingOptions } from '../peer/index.ts'
+import type { AskRequest, EngineChoice, SamplingOptions } from '../peer/index.ts'
 import { type ModelId, required, TabswarmError } from '../shared/index.ts'
 import type { BenchTask } from './benchTasks.ts'
 import { closeLinks, FRAME_PROBE, probeWorker, takeFrameEvents } from './frameProbe.ts'
@@ -63,7 +63,7 @@ export class BenchSwarm {
   static async open(options: BenchSwarmOptions): Promise<BenchSwarm> {
     const { model, tabs, engine, maxTokens, sessionsMax } = options
     const positions = (sessionsMax + ENDING_SESSIONS) * (PROMPT_POSITIONS + maxTokens)
-    const swarm = await openTabSwarm({ model, tabs, engine, positions, latencyMs: 0, initScript: FRAME_PROBE })
+    const swarm = await openTabSwarm({ model, tabs, engine, positions, latencyMs: 0, sessions: sessionsMax, initScript: FRAME_PROBE })
     try {
       await Promise.all(swarm.volunteers.map(probeWorker))
       return new BenchSwarm(options, swarm)
@@ -106,6 +106,7 @@ export class BenchSwarm {
 
   /** Connects everybody, and tells who is which stage. */
   async #warmUp(task: BenchTask): Promise<void> {
+    await this.#connect()
     const [warm] = await this.#ask(task, 1, 'off')
     const { stages } = required(warm, 'an answer').answer
     const tabs = await Promise.all(this.#swarm.volunteers.map(async (tab) => ({ tab, peerId: await tab.peerId() })))
@@ -120,19 +121,34 @@ export class BenchSwarm {
   async #setLatency(latencyMs: number): Promise<void> {
     if (latencyMs === this.#latencyMs) return
     this.#latencyMs = latencyMs
-    const { requester } = this.#swarm
+    const { nodeClock } = await import('../node/index.ts')
+    const { requesters } = this.#swarm
     await this.#swarm.setLatency(latencyMs)
-    await Promise.all([requester, ...this.#stages].map(closeLinks))
+    await Promise.all([...requesters, ...this.#stages].map(closeLinks))
     // A link that is still closing would be taken for one that broke.
-    await requester.page.waitForTimeout(CLOSING_MS + 4 * latencyMs)
-    await requester.askTogether({ modelId: this.#modelId, prompt: { kind: 'raw', text: 'Hello' }, maxTokens: 2, sampling: GREEDY }, 1)
+    await new Promise<void>((resolve) => void nodeClock.after(CLOSING_MS + 4 * latencyMs, resolve))
+    await this.#connect()
+  }
+
+  /** A word by each requester, so that nobody's first token waits for connections. */
+  async #connect(): Promise<void> {
+    const request = { modelId: this.#modelId, prompt: { kind: 'raw' as const, text: 'Hello' }, maxTokens: 2, sampling: GREEDY }
+    await Promise.all(this.#swarm.requesters.map((requester) => requester.askTogether(request, 1)))
   }
 
   #ask({ prompt, sampling }: BenchTask, sessions: number, speculation: 'off' | 'on'): Promise<readonly TimedAnswer[]> {
     const { maxTokens } = this.#options
     const messages = [{ role: 'user' as const, content: prompt }]
     const request = { modelId: this.#modelId, prompt: { kind: 'messages' as const, messages }, maxTokens, speculation }
-    return this.#swarm.requester.askTogether({ ...request, sampling: { ...sampling, stop: [] } }, sessions)
+    return this.#spread({ ...request, sampling: { ...sampling, stop: [] } }, sessions)
+  }
+
+  /** As evenly over the requesters as it goes. */
+  async #spread(request: AskRequest, sessions: number): Promise<readonly TimedAnswer[]> {
+    const { requesters } = this.#swarm
+    const countOf = (index: number) => Math.floor((sessions + requesters.length - 1 - index) / requesters.length)
+    const answers = await Promise.all(requesters.map((requester, index) => requester.askTogether(request, countOf(index))))
+    return answers.flat()
   }
 
   get #modelId(): ModelId {
@@ -184,8 +200,10 @@ export class BenchSwarm {
   }
 
   async #events(): Promise<ChainEvents> {
-    const [driver = [], ...stages] = await Promise.all([this.#swarm.requester, ...this.#stages].map(takeFrameEvents))
-    return { driver, stages }
+    const [drivers, stages] = await Promise.all(
+      [this.#swarm.requesters, this.#stages].map((tabs) => Promise.all(tabs.map(takeFrameEvents))),
+    )
+    return { driver: drivers?.flat() ?? [], stages: stages ?? [] }
   }
 }
 

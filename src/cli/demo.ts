@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { createChatTemplate, createTokenizer, encodePrompt, type Metadata } from '../model/index.ts'
 import type { Answer, AskRequest, ChatMessage, EngineChoice } from '../peer/index.ts'
-import { TabswarmError } from '../shared/index.ts'
+import { required, TabswarmError } from '../shared/index.ts'
 import { oneOf } from './listOptions.ts'
 import { printJson, printLine, printNote, progressPrinter, realNumber, UsageError, wholeNumber } from './output.ts'
 import { parseEngine } from './serve.ts'
@@ -63,10 +63,11 @@ async function demo(options: DemoOptions): Promise<void> {
   const model = await resolveModel(options.model, progressPrinter('model'))
   const positions = countPromptTokens(model.gguf.metadata, prompt) + options.maxTokens
   const { tabs, engine, latencyMs, wire } = options
-  const { requester, close } = await openTabSwarm({ model, tabs, engine, positions, latencyMs, rowEncoding: rowEncodingOf(wire) })
+  const { requesters, close } = await openTabSwarm({ model, tabs, engine, positions, latencyMs, rowEncoding: rowEncodingOf(wire) })
   try {
     printNote('all layers are served; asking')
     const stream = textStream(options.json ? process.stderr : process.stdout)
+    const requester = required(requesters[0], 'a requester')
     const answer = await requester.ask(askRequest(options, prompt, model.hashedManifest.manifest.id), ({ text }) => stream.show(text))
     stream.end()
     if (options.json) printJson(jsonAnswer(answer))

@@ -9,6 +9,7 @@ import type { FrameEvent, FramePoint } from './frameProbe.ts'
 
 /** Frames that passed each tab of a chain. */
 export interface ChainEvents {
+  /** Of all requesters, one after the other. */
   readonly driver: readonly FrameEvent[]
   /** In the chain's order. */
   readonly stages: readonly (readonly FrameEvent[])[]

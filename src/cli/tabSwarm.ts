@@ -1,4 +1,4 @@
-/** A whole swarm on this machine: a coordinator on a free port, headless volunteer tabs that all serve, one chain of them, and a requester's tab. */
+/** A whole swarm on this machine: a coordinator on a free port, headless volunteer tabs that all serve, one chain of them, and requesters' tabs. */
 
 import type { Browser } from 'playwright-core'
 import type { RequesterTab, ResolvedModel, VolunteerTab } from '../node/index.ts'
@@ -15,6 +15,8 @@ export interface TabSwarmOptions {
   readonly positions: number
   /** One-way delay of a message between two tabs, milliseconds. */
   readonly latencyMs: number
+  /** Answers at one time: a requester may have only so many. One where it is left out. */
+  readonly sessions?: number
   /** Of the coordinator's grants; its default where it is left out. */
   readonly rowEncoding?: RowEncoding
   /** JavaScript that runs in each page before its own. */
@@ -24,7 +26,8 @@ export interface TabSwarmOptions {
 export interface TabSwarm {
   readonly browser: Browser
   readonly volunteers: readonly VolunteerTab[]
-  readonly requester: RequesterTab
+  /** At least one. */
+  readonly requesters: readonly RequesterTab[]
   /** Of messages between two tabs, one way, over connections that are made from now on, milliseconds. */
   setLatency(latencyMs: number): Promise<void>
   close(): Promise<void>
@@ -55,8 +58,8 @@ export async function openTabSwarm(options: TabSwarmOptions): Promise<TabSwarm> 
 }
 
 async function openTabs(browser: Browser, url: string, options: TabSwarmOptions): Promise<Omit<TabSwarm, 'browser' | 'close'>> {
-  const { model, tabs, engine, positions, latencyMs, initScript } = options
-  const { smallestPledgeBytes } = await import('../server.ts')
+  const { model, tabs, engine, positions, latencyMs, sessions = 1, initScript } = options
+  const { SESSIONS_PER_REQUESTER_MAX, smallestPledgeBytes } = await import('../server.ts')
   const { openRequesterTab, openVolunteerTab } = await import('../node/index.ts')
   const { manifest } = model.hashedManifest
   const megabytes = (form: 'blocks' | 'unpacked') => Math.ceil(smallestPledgeBytes(manifest, tabs, positions, form) / 1e6)
@@ -66,12 +69,13 @@ async function openTabs(browser: Browser, url: string, options: TabSwarmOptions)
   printNote(`opening ${tabs} volunteer tabs, each pledging ${pledge.pledgeMb} MB, or ${pledge.pledgeMbWasm} MB without a GPU`)
   const volunteers = await Promise.all(Array.from({ length: tabs }, () => openVolunteerTab(browser, { ...tab, ...pledge })))
   await Promise.all(volunteers.map((volunteer) => volunteer.serving(VOLUNTEER_TIMEOUT_MS)))
-  const requester = await openRequesterTab(browser, tab)
+  const requesterCount = Math.ceil(sessions / SESSIONS_PER_REQUESTER_MAX)
+  const requesters = await Promise.all(Array.from({ length: requesterCount }, () => openRequesterTab(browser, tab)))
   return {
     volunteers,
-    requester,
+    requesters,
     async setLatency(ms) {
-      await Promise.all([...volunteers, requester].map((each) => each.setLatency(ms / 2)))
+      await Promise.all([...volunteers, ...requesters].map((each) => each.setLatency(ms / 2)))
     },
   }
 }
