@@ -9,7 +9,7 @@ import type { RowEncoding } from './protocol/index.ts'
 import type { Clock } from './shared/index.ts'
 import { KERNEL_VERSION } from './worker/index.ts'
 
-export { smallestPledgeBytes } from './coordinator/core/index.ts'
+export { SESSIONS_PER_REQUESTER_MAX, smallestPledgeBytes } from './coordinator/core/index.ts'
 
 export interface ServerOptions {
   readonly host: string

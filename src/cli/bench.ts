@@ -5,6 +5,7 @@ import { registerBenchEngine } from './benchEngine.ts'
 import { registerBenchKernels } from './benchKernels.ts'
 import { registerBenchPeers } from './benchPeers.ts'
 import { registerBenchSpeculation } from './benchSpeculation.ts'
+import { registerBenchSwarm } from './benchSwarm.ts'
 
 export function registerBenchCommands(program: Command): void {
   const bench = program.command('bench').description('measure how fast this machine computes')
@@ -12,4 +13,5 @@ export function registerBenchCommands(program: Command): void {
   registerBenchKernels(bench)
   registerBenchPeers(bench)
   registerBenchSpeculation(bench)
+  registerBenchSwarm(bench)
 }

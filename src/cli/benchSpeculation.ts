@@ -6,9 +6,10 @@
 import type { Command } from 'commander'
 import { median, pairedRatios, type Quartiles, quartiles } from '../kernels/suite/index.ts'
 import type { ResolvedModel } from '../node/index.ts'
-import type { DraftCounts, GenerateResult, Sampling } from '../session/index.ts'
+import type { DraftCounts, GenerateResult } from '../session/index.ts'
 import { TabswarmError } from '../shared/index.ts'
 import type { Engine } from '../worker/index.ts'
+import { BENCH_TASKS, type BenchTask } from './benchTasks.ts'
 import { ENGINE_ADAPTERS, type EngineAdapter, openEngine, parseAdapter } from './engine.ts'
 import { wholeNumbers } from './listOptions.ts'
 import { printJson, printLine, printNote, wholeNumber } from './output.ts'
@@ -22,12 +23,6 @@ interface BenchOptions {
   readonly rounds: number
   readonly maxTokens: number
   readonly delayMs: readonly number[]
-}
-
-interface Task {
-  readonly name: string
-  readonly prompt: string
-  readonly sampling: Sampling
 }
 
 interface TaskResult {
@@ -44,21 +39,6 @@ interface TaskResult {
   /** Of the last round. */
   readonly drafts: DraftCounts
 }
-
-const PASSAGE = `The quick brown cat jumps over the lazy dog near the river bank. Every morning the cat wakes up before the sun, \
-walks along the old stone wall, and watches the boats that come back from the sea. The fishermen know the cat well, and they always \
-leave a small fish for it beside the harbour gate. In winter, when the water freezes and the boats stay at home, the cat sleeps in \
-the warm kitchen of the baker, who says that no mouse has been seen in the house since the cat came.`
-
-const greedy: Sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, seed: 0 }
-const sampled: Sampling = { ...greedy, temperature: 0.8, seed: 3 }
-
-/** One that repeats its prompt, one that now and then repeats itself, one that repeats nothing. */
-const TASKS: readonly Task[] = [
-  { name: 'edit', prompt: `Repeat this text exactly, but write "fox" instead of "cat": ${PASSAGE}`, sampling: greedy },
-  { name: 'explain', prompt: 'Explain how a bicycle stays upright.', sampling: greedy },
-  { name: 'story', prompt: 'Write a short story about a lighthouse keeper who finds a letter in a bottle.', sampling: sampled },
-]
 
 const TOP_K = 128
 
@@ -85,7 +65,7 @@ async function benchSpeculation(options: BenchOptions): Promise<void> {
     const bench = await openBench(engine, model, options)
     const results: TaskResult[] = []
     for (const delayMs of options.delayMs) {
-      for (const task of TASKS) {
+      for (const task of BENCH_TASKS) {
         const result = await bench.measure(task, delayMs)
         results.push(result)
         if (!options.json) show(result)
@@ -105,12 +85,12 @@ async function openBench(engine: Engine, model: ResolvedModel, { rounds, maxToke
   const { config } = model.hashedManifest.manifest
   const tokenizer = createTokenizer(model.gguf.metadata)
   const template = createChatTemplate(model.gguf.metadata, tokenizer)
-  const encode = ({ prompt }: Task) => encodePrompt(tokenizer, template.render([{ role: 'user', content: prompt }]))
-  const maxPositions = Math.min(config.contextLength, maxTokens + Math.max(...TASKS.map((task) => encode(task).length)))
+  const encode = ({ prompt }: BenchTask) => encodePrompt(tokenizer, template.render([{ role: 'user', content: prompt }]))
+  const maxPositions = Math.min(config.contextLength, maxTokens + Math.max(...BENCH_TASKS.map((task) => encode(task).length)))
   // Room for two answers, and for two more whose memory is freed while these begin.
   await loadWholeModel(engine, model, 4 * kvBlockCount(maxPositions) * KV_BLOCK_POSITIONS)
 
-  const answer = async (task: Task, delayMs: number, speculation: 'on' | 'off', turns: Turns): Promise<GenerateResult> => {
+  const answer = async (task: BenchTask, delayMs: number, speculation: 'on' | 'off', turns: Turns): Promise<GenerateResult> => {
     const span = { firstLayer: 0, endLayer: config.layerCount }
     const chain = openEngineChain({ stages: [{ engine, span }], maxPositions, topK: TOP_K, rowEncoding: 'f32' })
     try {
@@ -130,7 +110,7 @@ async function openBench(engine: Engine, model: ResolvedModel, { rounds, maxToke
   }
 
   return {
-    async measure(task: Task, delayMs: number): Promise<TaskResult> {
+    async measure(task: BenchTask, delayMs: number): Promise<TaskResult> {
       const plain: GenerateResult[] = []
       const speculative: GenerateResult[] = []
       for (let round = 0; round < rounds; round++) {
@@ -145,7 +125,7 @@ async function openBench(engine: Engine, model: ResolvedModel, { rounds, maxToke
   }
 }
 
-function compare(task: Task, delayMs: number, plain: readonly GenerateResult[], speculative: readonly GenerateResult[]): TaskResult {
+function compare(task: BenchTask, delayMs: number, plain: readonly GenerateResult[], speculative: readonly GenerateResult[]): TaskResult {
   const [expected] = plain
   const differing = [...plain, ...speculative].find((result) => !isSame(result, expected))
   if (differing !== undefined) {

@@ -7,11 +7,12 @@ import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { createChatTemplate, createTokenizer, encodePrompt, type Metadata } from '../model/index.ts'
 import type { Answer, AskRequest, ChatMessage, EngineChoice } from '../peer/index.ts'
-import { TabswarmError } from '../shared/index.ts'
+import { required, TabswarmError } from '../shared/index.ts'
 import { oneOf } from './listOptions.ts'
 import { printJson, printLine, printNote, progressPrinter, realNumber, UsageError, wholeNumber } from './output.ts'
 import { addPathOptions, type PathFlags, pathOptions } from './paths.ts'
 import { parseEngine } from './serve.ts'
+import { openTabSwarm } from './tabSwarm.ts'
 import { parseWire, rowEncodingOf, WIRE_DEFAULT, WIRE_HELP, type WireForm } from './wire.ts'
 
 interface DemoOptions extends PathFlags {
@@ -31,7 +32,6 @@ interface DemoOptions extends PathFlags {
 }
 
 const DEFAULT_PROMPT = 'What is the capital of France?'
-const VOLUNTEER_TIMEOUT_MS = 300_000
 
 export function registerDemoCommand(program: Command): void {
   const command = program
@@ -61,43 +61,21 @@ export function registerDemoCommand(program: Command): void {
 async function demo(options: DemoOptions): Promise<void> {
   const prompt = await readPrompt(options)
   const paths = pathOptions(options, process.env)
-  const { createServer, smallestPledgeBytes } = await import('../server.ts')
-  const { ensureWebApp, launchChromium, openRequesterTab, openVolunteerTab, resolveModel } = await import('../node/index.ts')
+  const { resolveModel } = await import('../node/index.ts')
   const model = await resolveModel(options.model, progressPrinter('model'))
-  const { manifest } = model.hashedManifest
   const positions = countPromptTokens(model.gguf.metadata, prompt) + options.maxTokens
-  const megabytes = (form: 'blocks' | 'unpacked') => Math.ceil(smallestPledgeBytes(manifest, options.tabs, positions, form) / 1e6)
-  const pledge = { engine: options.engine, pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('unpacked') }
-  const webRoot = await ensureWebApp(printNote)
-  const rowEncoding = rowEncodingOf(options.wire)
-  const coordinator = await createServer({
-    host: '127.0.0.1',
-    port: 0,
-    models: [model],
-    minStages: options.tabs,
-    webRoot,
-    rowEncoding,
-    paths,
-  })
+  const { tabs, engine, latencyMs, wire } = options
+  const { requesters, close } = await openTabSwarm({ model, tabs, engine, positions, latencyMs, rowEncoding: rowEncodingOf(wire), paths })
   try {
-    const browser = await launchChromium()
-    try {
-      const tab = { url: coordinator.url, latencyMs: options.latencyMs / 2 }
-      printNote(`opening ${options.tabs} volunteer tabs, each pledging ${pledge.pledgeMb} MB, or ${pledge.pledgeMbWasm} MB without a GPU`)
-      const volunteers = await Promise.all(Array.from({ length: options.tabs }, () => openVolunteerTab(browser, { ...tab, ...pledge })))
-      await Promise.all(volunteers.map((volunteer) => volunteer.serving(VOLUNTEER_TIMEOUT_MS)))
-      printNote('all layers are served; asking')
-      const requester = await openRequesterTab(browser, tab)
-      const stream = textStream(options.json ? process.stderr : process.stdout)
-      const answer = await requester.ask(askRequest(options, prompt, manifest.id), ({ text }) => stream.show(text))
-      stream.end()
-      if (options.json) printJson(jsonAnswer(answer))
-      else printTable(answer)
-    } finally {
-      await browser.close()
-    }
+    printNote('all layers are served; asking')
+    const stream = textStream(options.json ? process.stderr : process.stdout)
+    const requester = required(requesters[0], 'a requester')
+    const answer = await requester.ask(askRequest(options, prompt, model.hashedManifest.manifest.id), ({ text }) => stream.show(text))
+    stream.end()
+    if (options.json) printJson(jsonAnswer(answer))
+    else printTable(answer)
   } finally {
-    await coordinator.close()
+    await close()
   }
 }
 

@@ -3,7 +3,7 @@
  * would, and reads what the page says. Used by `demo`, `serve --volunteers` and the browser tests.
  */
 
-import type { Browser, BrowserContext, Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import type { Answer, AskProgress, AskRequest, EngineChoice } from '../peer/index.ts'
 import { type ErrorBody, fromErrorBody, type PeerId, TabswarmError } from '../shared/index.ts'
 
@@ -26,30 +26,42 @@ export interface VolunteerTabOptions extends TabOptions {
   readonly yieldsToOthers?: boolean
 }
 
-export interface VolunteerTab {
+export interface Tab {
   readonly page: Page
+  /** In place of `latencyMs`, for connections that are made from now on. */
+  setLatency(latencyMs: number): Promise<void>
+  close(): Promise<void>
+}
+
+export interface VolunteerTab extends Tab {
   /** Resolves when the page says that it serves; rejects with what the page says when it fails. */
   serving(timeoutMs: number): Promise<void>
   /** Who it contributes as; null while it does not. */
   peerId(): Promise<PeerId | null>
-  close(): Promise<void>
 }
 
-export interface RequesterTab {
-  readonly page: Page
+export interface TimedAnswer {
+  readonly answer: Answer
+  /** When each token came, milliseconds since the epoch. */
+  readonly tokensMs: readonly number[]
+}
+
+export interface RequesterTab extends Tab {
   /** Resolves with the answer. Rejects with the page's TabswarmError. */
   ask(request: AskRequest, onProgress: (progress: AskProgress) => void, signal?: AbortSignal): Promise<Answer>
-  close(): Promise<void>
+  /** The same question so many times at once; nobody is told how far they are, so that nothing but the answers is timed. */
+  askTogether(request: AskRequest, count: number): Promise<readonly TimedAnswer[]>
 }
 
 /** Opens *Contribute* in a browser context of its own and presses the button. */
 export async function openVolunteerTab(browser: Browser, options: VolunteerTabOptions): Promise<VolunteerTab> {
   const { pledgeMb, pledgeMbWasm = pledgeMb, engine = 'auto', yieldsToOthers = false } = options
   const query = `pledge-mb=${pledgeMb}&pledge-mb-wasm=${pledgeMbWasm}&engine=${engine}${yieldsToOthers ? '' : '&pressure=off'}`
-  const { context, page } = await openPage(browser, options, `/contribute?${query}`)
+  const tab = await openPage(browser, options, `/contribute?${query}`)
+  const { page } = tab
   await page.getByTestId('start-contributing').click()
   return {
-    page,
+    ...tab,
     async serving(timeoutMs) {
       const state = page.getByTestId('volunteer-state')
       await page
@@ -70,41 +82,52 @@ export async function openVolunteerTab(browser: Browser, options: VolunteerTabOp
       if (failure !== null) throw fromErrorBody(failure)
     },
     peerId: () => page.evaluate(() => globalThis.tabswarm?.store.getState().contributingAs ?? null),
-    close: () => context.close(),
   }
 }
 
 /** Opens *Chat* in a browser context of its own. */
 export async function openRequesterTab(browser: Browser, options: TabOptions): Promise<RequesterTab> {
-  const { context, page } = await openPage(browser, options, '/chat')
+  const tab = await openPage(browser, options, '/chat')
+  const { page } = tab
   let onProgress: (progress: AskProgress) => void = () => undefined
   await page.exposeFunction('tabswarmProgress', (progress: AskProgress) => onProgress(progress))
   return {
-    page,
+    ...tab,
     async ask(request, listener, signal) {
       onProgress = listener
       const stop = () => void page.evaluate(() => globalThis.dispatchEvent(new Event('tabswarm-stop'))).catch(() => undefined)
       signal?.addEventListener('abort', stop, { once: true })
-      const outcome = await page.evaluate(askInPage, request)
+      const outcome = await page.evaluate(askInPage, { request, tellsProgress: true })
       signal?.removeEventListener('abort', stop)
-      if (!outcome.ok) throw fromErrorBody(outcome.error)
-      return outcome.answer
+      return answerOf(outcome).answer
     },
-    close: () => context.close(),
+    async askTogether(request, count) {
+      const asked = Array.from({ length: count }, () => page.evaluate(askInPage, { request, tellsProgress: false }))
+      return (await Promise.all(asked)).map(answerOf)
+    },
   }
 }
 
+type AskOutcome = ({ readonly ok: true } & TimedAnswer) | { readonly ok: false; readonly error: ErrorBody }
+
+function answerOf(outcome: AskOutcome): TimedAnswer {
+  if (!outcome.ok) throw fromErrorBody(outcome.error)
+  return outcome
+}
+
 /** Runs in the page. */
-async function askInPage(request: AskRequest): Promise<{ ok: true; answer: Answer } | { ok: false; error: ErrorBody }> {
+async function askInPage(asked: { readonly request: AskRequest; readonly tellsProgress: boolean }): Promise<AskOutcome> {
   const { tabswarm } = globalThis
   if (tabswarm === undefined) return { ok: false, error: { reason: 'page-broken', message: 'the page did not start; look at its console' } }
   const emit: unknown = Reflect.get(globalThis, 'tabswarmProgress')
-  const ask = tabswarm.ask(request, (progress) => {
-    if (typeof emit === 'function') emit(progress)
+  const tokensMs: number[] = []
+  const ask = tabswarm.ask(asked.request, (progress) => {
+    if (progress.completionTokens > tokensMs.length) tokensMs.push(performance.timeOrigin + performance.now())
+    if (asked.tellsProgress && typeof emit === 'function') emit(progress)
   })
   globalThis.addEventListener('tabswarm-stop', () => ask.stop(), { once: true })
   try {
-    return { ok: true, answer: await ask.answer }
+    return { ok: true, answer: await ask.answer, tokensMs }
   } catch (error) {
     const body =
       error instanceof Error && 'reason' in error
@@ -114,18 +137,27 @@ async function askInPage(request: AskRequest): Promise<{ ok: true; answer: Answe
   }
 }
 
-async function openPage(browser: Browser, options: TabOptions, path: string): Promise<{ context: BrowserContext; page: Page }> {
+async function openPage(browser: Browser, options: TabOptions, path: string): Promise<Tab> {
   const context = await browser.newContext({ ignoreHTTPSErrors: options.ignoreCertificate ?? false })
   // tsx compiles with esbuild's keepNames: functions that are sent into the page may call this helper.
   await context.addInitScript('globalThis.__name ??= (value) => value')
   if (options.initScript !== undefined) await context.addInitScript(options.initScript)
   const page = await context.newPage()
-  if (options.latencyMs > 0) {
-    const session = await context.newCDPSession(page)
+  const setLatency = await latencyOf(page)
+  if (options.latencyMs > 0) await setLatency(options.latencyMs)
+  await page.goto(new URL(path, options.url).href)
+  await page.waitForFunction(() => globalThis.tabswarm !== undefined, undefined, { timeout: 60_000 })
+  return { page, setLatency, close: () => context.close() }
+}
+
+/** Sets what is added to every message at the page's end, each way, milliseconds; 0 sends them as they are. */
+async function latencyOf(page: Page): Promise<(latencyMs: number) => Promise<void>> {
+  const session = await page.context().newCDPSession(page)
+  return async (latencyMs) => {
     await session.send('Network.enable')
     await session.send('Network.emulateNetworkConditions', {
       offline: false,
-      latency: options.latencyMs,
+      latency: latencyMs,
       downloadThroughput: -1,
       uploadThroughput: -1,
       packetLoss: 0,
@@ -133,7 +165,4 @@ async function openPage(browser: Browser, options: TabOptions, path: string): Pr
       packetReordering: false,
     })
   }
-  await page.goto(new URL(path, options.url).href)
-  await page.waitForFunction(() => globalThis.tabswarm !== undefined, undefined, { timeout: 60_000 })
-  return { context, page }
 }

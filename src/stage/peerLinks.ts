@@ -9,8 +9,11 @@ import type { CancelTimer, Clock, PeerId } from '../shared/index.ts'
 /** How long an unused link stays for the next session. */
 const LINK_KEEP_MS = 5 * 60_000
 
-/** Statistics of a link are asked for at most this often: `getStats` of a busy peer connection costs about a millisecond. */
-const STATS_AGE_MAX_MS = 250
+/**
+ * Statistics of a link are asked for at most this often: `getStats` of a busy peer connection takes its threads about a millisecond, just when
+ * the rows of a lap are to leave. Wanted of them is the kind of path, which an open connection seldom changes.
+ */
+const STATS_AGE_MAX_MS = 5_000
 
 export class PeerLink {
   readonly #link: Link

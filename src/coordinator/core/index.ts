@@ -3,7 +3,7 @@
 export { CoordinatorCore, type CoreEffect, type CoreEvent, type CoreOptions } from './core.ts'
 export { costsOf, endsOf, kvPositionsMin, layersThatFit, type ModelCosts, type WeightForm } from './costs.ts'
 export { CoordinatorError } from './errors.ts'
-export { KV_BLOCK_POSITIONS } from './limits.ts'
+export { KV_BLOCK_POSITIONS, SESSIONS_PER_REQUESTER_MAX } from './limits.ts'
 export { type Capacity, placeChain, smallestPledgeBytes } from './placement.ts'
 export { uncovered } from './route.ts'
 export type { SwarmModel } from './swarm.ts'
