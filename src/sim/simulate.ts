@@ -194,9 +194,8 @@ class Simulation {
       coordinatorKey: COORDINATOR_KEY,
       ...sabotage,
       events: {
-        onServed: () => undefined,
         onMove: () => this.#measures.moves++,
-        onBroken: ({ peerId }, what) => this.#invariants.break('positions', `${peerId}: ${what}`, [peerId]),
+        onBroken: ({ peerId }, kind, what) => this.#invariants.break(kind, `${peerId}: ${what}`, [peerId]),
       },
     })
     this.#volunteers.set(tab.peerId, tab)
