@@ -44,6 +44,7 @@ module.exports = {
     only('session', ['model', 'protocol', 'shared']),
     only('stage', ['model', 'protocol', 'shared', 'worker']),
     only('peer', ['model', 'network', 'protocol', 'session', 'shared', 'stage', 'worker']),
+    only('sim', ['coordinator/core', 'model', 'protocol', 'session', 'shared', 'stage', 'worker']),
     only('coordinator/core', ['protocol', 'model', 'shared']),
     only('coordinator/server', ['coordinator/core', 'model', 'network', 'protocol', 'shared']),
     only('ui', ['peer', 'model', 'protocol', 'shared', 'kernels']),

@@ -9,6 +9,7 @@ import { registerModelCommands } from './cli/model.ts'
 import { registerModelRunCommand } from './cli/modelRun.ts'
 import { runProgram } from './cli/output.ts'
 import { registerServeCommand } from './cli/serve.ts'
+import { registerSimCommand } from './cli/sim.ts'
 
 const program = new Command('tabswarm')
   .description('An LLM cloud made of idle GPUs in browser tabs.')
@@ -19,6 +20,7 @@ const program = new Command('tabswarm')
 registerServeCommand(program)
 registerDemoCommand(program)
 registerChaosCommand(program)
+registerSimCommand(program)
 registerModelRunCommand(registerModelCommands(program))
 registerBenchCommands(program)
 

@@ -6,6 +6,7 @@ import {
   ManualClock,
   type ModelId,
   type PeerId,
+  type SessionId,
   type Signer,
   toBase64Url,
   utf8Encode,
@@ -284,5 +285,17 @@ describe('the control client', () => {
     expect(heard).toEqual([paths, 'relay', 'relay-refused'])
     expect(client.send({ type: 'relay', peerId })).toBe(true)
     expect(socket.heard().at(-1)).toEqual({ type: 'relay', peerId })
+  })
+
+  it('[C21] repeats after a reconnection what has ended, also while it was away', async () => {
+    const ended = (digit: string) =>
+      ({ type: 'ended', sessionId: digit.repeat(32) as SessionId, outcome: 'finished', failedPeerId: null }) as const
+    const socket = await goOnline()
+    client.send(ended('a'))
+    socket.break()
+    expect(client.send(ended('b'))).toBe(false)
+    clock.advance(60_000)
+    const next = await goOnline()
+    expect(next.heard().slice(1)).toEqual([ended('a'), ended('b')])
   })
 })

@@ -96,6 +96,9 @@ export const ADMIT_DEADLINE_MS = 20_000
 /** The coordinator waits for spares that load before it refuses. */
 export const REPAIR_DEADLINE_MS = 110_000
 
+/** Sessions whose end is told again: four times as many as a requester may have open. */
+const ENDED_KEPT = 16
+
 /** Errors that come again however often one tries; a person has to act. */
 const FINAL_REASONS: readonly string[] = ['protocol-version', 'replaced']
 
@@ -104,6 +107,8 @@ interface PendingAdmission {
   readonly reject: (error: TabswarmError) => void
   readonly cancelDeadline: CancelTimer
 }
+
+type Ended = Extract<ClientMessage, { type: 'ended' }>
 
 export class ControlClient {
   readonly #options: ControlClientOptions
@@ -116,6 +121,7 @@ export class ControlClient {
   #lastError: ErrorBody | null = null
   #failures = 0
   #requests = 0
+  #lastEnded: readonly Ended[] = []
   #cancelTimer: CancelTimer = () => undefined
 
   /** Connects at once. */
@@ -139,8 +145,12 @@ export class ControlClient {
     return this.#time.nowMs()
   }
 
-  /** False, and nothing is kept, while the socket is not online: who pledges does it again after each `online`. */
+  /**
+   * False while the socket is not online. Nothing is kept then, for who pledges does it again after each `online`; but for `ended`, which is
+   * said again anyway (rule C21).
+   */
   send(message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' }>): boolean {
+    if (message.type === 'ended') this.#lastEnded = [...this.#lastEnded, message].slice(-ENDED_KEPT)
     if (this.#state.kind !== 'online') return false
     this.#post(message)
     return true
@@ -264,6 +274,7 @@ export class ControlClient {
     this.#time.observe(welcome.timeMs)
     this.#expect(SILENCE_MS_MAX)
     this.#setState({ kind: 'online', welcome, coordinatorKey })
+    for (const message of this.#lastEnded) this.#post(message)
   }
 
   #handle(message: ServerMessage): void {

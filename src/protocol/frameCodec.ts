@@ -86,11 +86,19 @@ export function decodeFrame(bytes: Uint8Array): Result<Frame, string> {
   }
 }
 
-/** What of the frame would be refused; most frames by far are laps, whose own fields need no reading back. */
+/** Why the frame would be refused; the frames of every lap are not read back for it. */
 function findFault(frame: Frame, header: FrameHeader, bytes: Uint8Array): string | null {
-  if (frame.type === 'lap') return findLapFault(header) ?? (v.is(payloadSchemas.lap, lapFields(frame)) ? null : 'a field of its payload')
-  const decoded = decodeFrame(bytes)
-  return decoded.ok ? null : decoded.error
+  const faultOf = (result: Result<Frame, string>) => (result.ok ? null : result.error)
+  switch (frame.type) {
+    case 'rows':
+    case 'results':
+      if (bytes.byteLength > FRAME_BYTES_MAX) return `${bytes.byteLength} bytes; the limit is ${FRAME_BYTES_MAX}`
+      return faultOf(frame.type === 'rows' ? decodeRowsFrame(header, frame.payload) : decodeResultsFrame(header, frame.payload))
+    case 'lap':
+      return findLapFault(header) ?? (v.is(payloadSchemas.lap, lapFields(frame)) ? null : 'a field of its payload')
+    default:
+      return faultOf(decodeFrame(bytes))
+  }
 }
 
 function lapFields({ computeMs, bytesSent, linkKind }: LapFrame) {

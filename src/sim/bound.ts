@@ -49,6 +49,18 @@ export function servedBy(flows: Flows, held: readonly Held[]): number {
   return solve(flows, held, { peers: held.map(({ peers }) => peers), exact: false })
 }
 
+/** Laps a second of all sessions together, each of one token, where every model is satisfied so far. */
+export function lapsPerSecondAt({ scenario, sessions }: Flows, satisfaction: number): number {
+  const meanSpeed = meanSpeedOf(scenario)
+  const units = scenario.models.map(({ swarm }) => unitOf(swarm.costs, meanSpeed, scenario.rttMs.within))
+  return units.reduce((sum, unit, model) => sum + satisfaction * unit * (sessions[model] ?? 0), 0)
+}
+
+/** Tokens a second of one session that has a near peer of average speed with the whole model to itself. */
+function unitOf({ layerCount, macsPerLayer, headMacs }: ModelCosts, meanSpeed: number, rttMs: number): number {
+  return 1 / ((layerCount * macsPerLayer + headMacs) / meanSpeed + HOP_SECONDS + rttMs / 1_000)
+}
+
 /** All spans that fit with the least KV, none inside another. */
 function possibleHoldings({ groups, models }: Scenario): Holding[] {
   return groups.flatMap((peer, group) =>
@@ -138,8 +150,8 @@ class FlowBuilder {
 
   #commodity(model: number, home: string): void {
     const { scenario, sessions } = this.#flows
-    const { layerCount, macsPerLayer, headMacs } = scenario.models[model]?.swarm.costs ?? fail(`model ${model}`)
-    const tokenMacs = layerCount * macsPerLayer + headMacs
+    const costs = scenario.models[model]?.swarm.costs ?? fail(`model ${model}`)
+    const { layerCount, macsPerLayer, headMacs } = costs
     const wanted = (sessions[model] ?? 0) / this.#regions.length
     const name = (kind: string, ...at: (string | number)[]) => [kind, model, home, ...at].join('_')
     /** Flow into and out of each region's hub at each border. */
@@ -150,7 +162,7 @@ class FlowBuilder {
       return terms
     }
     const time: [number, string][] = []
-    const unit = 1 / (tokenMacs / this.#meanSpeed + HOP_SECONDS + 2 * this.#waySeconds(home, home))
+    const unit = unitOf(costs, this.#meanSpeed, scenario.rttMs.within)
     const takes = (seconds: number, variable: string) => time.push([seconds * unit, variable])
 
     this.#holdings.forEach((holding, index) => {

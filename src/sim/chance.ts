@@ -38,6 +38,11 @@ export class Chance {
     return Math.min(most, Math.floor(least * ((most + 1) / least) ** this.unit()))
   }
 
+  /** A whole number from `least` to `most`, n as often as 1 ÷ n². */
+  mostlyShort(least: number, most: number): number {
+    return Math.floor(least / (1 - this.unit() * (1 - least / (most + 1))))
+  }
+
   /** Time to the next of events that come independently, `mean` apart on average. */
   wait(mean: number): number {
     return -mean * Math.log(1 - this.unit())

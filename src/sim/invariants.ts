@@ -13,11 +13,11 @@ import type { VolunteerTab } from './volunteerTab.ts'
 export type InvariantKind =
   /** A token differs from the undisturbed run's. */
   | 'wrong-answer'
-  /** A session got on with nothing for WAIT_MAX_MS. */
+  /** A session got on with nothing for WAIT_MS_MAX. */
   | 'left-waiting'
   /** A session ended with an error though nothing had happened to any of its tabs, or with one that nothing explains. */
   | 'unjustified-error'
-  /** Layers were nobody's for COVER_MAX_MS though the tabs that were there all the time could hold them. */
+  /** Layers were nobody's for COVER_MS_MAX though the tabs that were there all the time could hold them. */
   | 'uncovered'
   /** Rows came to a KV cache at another position, or slots were used against the engine's contract. */
   | 'positions'
@@ -39,13 +39,17 @@ export interface Broken {
  * Without a token, a repair or an answer of the coordinator: four repairs in vain, each with a wait for layers (100 s) and an opening (8 s),
  * after a stage that answered pings and computed nothing (120 s), and the wait for a place (60 s); in all less than this.
  */
-const WAIT_MAX_MS = 640_000
+const WAIT_MS_MAX = 640_000
 
+/** Until the sessions of a tab that is to load have ended: 500 tokens, and stages that wait for lost ones (30 s). */
+const DRAIN_MS_MAX = 180_000
+/** Weights of the largest span over the line, and preparing. */
+const LOAD_MS_MAX = 60_000
 /**
- * From the loss of layers until somebody serves them: a silent tab is dropped after 30 s, one that comes back is waited for (5 s), a tab
- * that is to load lets its sessions end (as long as one may wait, above, at most), and loads (60 s), twice when it is lost meanwhile.
+ * From the loss of layers until somebody serves them: a silent tab is dropped after 30 s, one that comes back is waited for (5 s), then
+ * somebody drains and loads; twice, for the one who does may be told otherwise once, since somebody else came or went.
  */
-const COVER_MAX_MS = 35_000 + 2 * (WAIT_MAX_MS + 60_000)
+const COVER_MS_MAX = 35_000 + 2 * (DRAIN_MS_MAX + LOAD_MS_MAX)
 
 /** Something that happened to a tab explains errors of sessions for so long: links are given up 15 s, grants 30 s after. */
 const EFFECT_MS = 60_000
@@ -127,7 +131,7 @@ export class Invariants {
   check(): void {
     const nowMs = this.#options.nowMs()
     for (const asking of this.#options.askings())
-      if (nowMs - asking.progressMs > WAIT_MAX_MS)
+      if (nowMs - asking.progressMs > WAIT_MS_MAX)
         this.break('left-waiting', `session ${asking.sessionId} waits since ${asking.progressMs}`, aboutOf(asking))
     this.#checkLogs()
     this.#checkCover(nowMs)
@@ -167,7 +171,7 @@ export class Invariants {
         if (sinceMs !== undefined) this.holesMs.push(nowMs - sinceMs)
         this.#holes.delete(modelId)
       } else if (sinceMs === undefined) this.#holes.set(modelId, nowMs)
-      else if (nowMs - sinceMs > COVER_MAX_MS && this.#couldCover(nowMs - COVER_MAX_MS))
+      else if (nowMs - sinceMs > COVER_MS_MAX && this.#couldCover(nowMs - COVER_MS_MAX))
         this.break('uncovered', `layers of ${modelId} are nobody's since ${sinceMs}`, [modelId])
     }
   }

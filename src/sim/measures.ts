@@ -39,8 +39,8 @@ export class Measures {
   tokens = 0
   /** Time that answers took from their first token to their last, all together. */
   decodeMs = 0
-  /** Tokens of these times. */
-  decodeTokens = 0
+  /** In these times. */
+  decodeLaps = 0
   /** Of all questions that were granted a chain. */
   sessions = 0
   readonly refused: Record<string, number> = {}
@@ -70,7 +70,7 @@ export class Measures {
       this.answered++
       if (firstTokenMs !== null) {
         this.decodeMs += nowMs - firstTokenMs
-        this.decodeTokens += tokens - 1
+        this.decodeLaps += laps - 1
       }
     } else if (outcome.kind === 'left') this.left++
     else {
@@ -92,9 +92,9 @@ export class Measures {
     return this.#end?.held ?? []
   }
 
-  /** Of other kinds than leaves. */
+  /** Leaves and the others. */
   get faultCount(): number {
-    return Object.values(this.#end?.faults ?? {}).reduce((sum, count) => sum + count, 0)
+    return Object.values(this.#end?.faults ?? {}).reduce((sum, count) => sum + count, this.leaves)
   }
 
   summary() {
@@ -120,7 +120,8 @@ export class Measures {
       movesPerLeave: leaves === 0 ? 0 : round(moves / leaves),
       admission: quantiles(this.admissionMs),
       firstToken: quantiles(this.firstTokenMs),
-      tokensPerSecond: this.decodeMs === 0 ? null : round((1_000 * this.decodeTokens) / this.decodeMs),
+      /** Of one session. */
+      lapsPerSecond: this.decodeMs === 0 ? null : round((1_000 * this.decodeLaps) / this.decodeMs),
     }
   }
 }

@@ -36,7 +36,7 @@ export interface ModelEngineOptions {
   readonly toldShare: number
   readonly numericClass: string
   /** A caller broke the engine's contract. */
-  readonly onBroken: (what: string) => void
+  readonly onBroken: (kind: 'positions' | 'memory' | 'left-behind', what: string) => void
 }
 
 export class ModelEngine implements Engine {
@@ -70,7 +70,7 @@ export class ModelEngine implements Engine {
 
   /** What the simulation has instead of weights. */
   hold(costs: ModelCosts, kvPositions: number): void {
-    if (this.#slots.size > 0) this.#options.onBroken(`other layers are loaded over ${this.#slots.size} open slots`)
+    if (this.#slots.size > 0) this.#options.onBroken('left-behind', `other layers are loaded over ${this.#slots.size} open slots`)
     this.#costs = costs
     this.#kvPositions = Math.ceil(kvPositions / KV_BLOCK_POSITIONS) * KV_BLOCK_POSITIONS
   }
@@ -99,13 +99,13 @@ export class ModelEngine implements Engine {
 
   truncate(slot: Slot, length: number): void {
     const state = required(this.#slots.get(slot), `slot ${slot}`)
-    if (length > state.length) this.#options.onBroken(`slot of ${state.length} positions is truncated to ${length}`)
+    if (length > state.length) this.#options.onBroken('positions', `slot of ${state.length} positions is truncated to ${length}`)
     state.length = length
   }
 
   close(slot: Slot): void {
     const state = this.#slots.get(slot)
-    if (state === undefined) return this.#options.onBroken(`slot ${slot} is closed twice`)
+    if (state === undefined) return this.#options.onBroken('memory', `slot ${slot} is closed twice`)
     this.#kvReserved -= state.positions
     this.#slots.delete(slot)
   }
@@ -153,7 +153,7 @@ export class ModelEngine implements Engine {
   #run({ slot, firstPosition, input, output }: Segment): SegmentOutput {
     const state = required(this.#slots.get(slot), `slot ${slot}`)
     if (state.length !== firstPosition) {
-      this.#options.onBroken(`rows from position ${firstPosition} come to a KV cache of ${state.length}`)
+      this.#options.onBroken('positions', `rows from position ${firstPosition} come to a KV cache of ${state.length}`)
       throw new TabswarmError('bad-batch', `slot ${slot} is at ${state.length}, not ${firstPosition}`)
     }
     const rows = rowsOf(input)

@@ -13,7 +13,7 @@ export interface Question {
   readonly promptTokenIds: readonly number[]
   readonly maxTokens: number
   readonly sampling: Sampling
-  /** The answer's tokens are drafted, of ten so many wrongly; null: not drafted. */
+  /** The answer's tokens are drafted, so many of ten wrongly; null: not drafted. */
   readonly draftErrors: number | null
 }
 
@@ -23,9 +23,9 @@ export interface Lengths {
   readonly most: number
 }
 
-/** Shares of questions that are sampled, and drafted. */
+/** Shares of questions that are sampled, and whose answers are drafted: in tabs all are, and of many texts nothing comes true. */
 const SAMPLED_SHARE = 0.25
-const DRAFTED_SHARE = 0.25
+const DRAFTED_SHARE = 0.5
 const DRAFT_TOKENS = 4
 /** Drafts of an answer that comes true seven times in ten. */
 const DRAFT_LIKELIHOOD = 0.7
@@ -37,7 +37,7 @@ export function drawQuestion(chance: Chance, model: SwarmModel, prompt: Lengths,
   return {
     model,
     promptTokenIds: Array.from({ length: promptTokens }, () => chance.upTo(VOCABULARY - 1)),
-    maxTokens: chance.logBetween(answer.least, answer.most),
+    maxTokens: chance.mostlyShort(answer.least, answer.most),
     sampling: isSampled ? { ...GREEDY, temperature: 1, seed: chance.upTo(1_000_000) } : GREEDY,
     draftErrors: isDrafted ? chance.upTo(4) : null,
   }

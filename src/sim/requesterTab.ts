@@ -132,7 +132,7 @@ export class RequesterTab implements Client {
       this.#take(requestId)?.reject(new TabswarmError('disconnected', 'the control socket broke'))
     network.time.after(RECONNECT_MS, this, () => {
       coordinator.connect(this)
-      // Rule C18.
+      // Rule C21.
       for (const message of this.#lastEnded) coordinator.say(this, message)
     })
   }

@@ -79,13 +79,15 @@ export interface Scenario {
 
 const folder = new URL('../../test/sim/scenarios/', import.meta.url)
 
-export const scenarioNames = readdirSync(folder)
+export const scenarioNames: readonly string[] = readdirSync(folder)
   .filter((file) => file.endsWith('.json'))
   .map((file) => file.replace('.json', ''))
+  .sort()
 
-/** Throws where the file is no scenario, with the field at fault. */
+/** A standard scenario by its name, or one in a file. Throws where there is none, or with the field at fault. */
 export function loadScenario(name: string, size: Size): Scenario {
-  const { models, peers, rttMs } = v.parse(schema, JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8')))
+  const file = scenarioNames.includes(name) ? new URL(`${name}.json`, folder) : name
+  const { models, peers, rttMs } = v.parse(schema, JSON.parse(readFileSync(file, 'utf8')))
   return {
     name,
     models: models.map(({ id, config, types, sessions, sessionsLater = sessions }) => ({

@@ -53,7 +53,8 @@ const REQUESTER_SHARE = 0.05
 const REQUESTERS_MIN = 3
 /** Of those that go. */
 const REQUESTER_LEAVES_SHARE = 0.05
-const LIAR_SHARE = 0.01
+/** One volunteer of so many claims ten times its speed. */
+const LIAR_AMONG = 100
 /** Time of the beginning: any date will do. */
 const START_MS = 1_700_000_000_000
 /** After the last session everything must have been freed: idle sessions after 60 s, missed drivers after 15 and 30. */
@@ -159,16 +160,8 @@ class Simulation {
     const volunteers = peers - requesters
     for (let index = 0; index < volunteers; index++) this.#time.after((spreadMs * index) / volunteers, null, () => this.#join())
     for (let index = 0; index < requesters; index++) this.#time.after(0, null, () => this.#comeToAsk())
-    const activeMs = durationMs - settleMs
     const often = (count: number, chance: Chance, happen: () => void) => {
-      if (count === 0) return
-      const next = () => this.#time.after(chance.wait(activeMs / count), null, again)
-      const again = () => {
-        if (this.#time.nowMs >= this.#endMs) return
-        happen()
-        next()
-      }
-      this.#time.after(settleMs, null, next)
+      for (let index = 0; index < count; index++) this.#time.after(chance.between(settleMs, durationMs), null, happen)
     }
     often(sessions, this.#arrivals, () => this.#ask())
     often(leaves, this.#comings, () => this.#leave())
@@ -187,7 +180,7 @@ class Simulation {
     let at = this.#comings.unit() * total
     const group = scenario.groups.find(({ count }) => (at -= count) < 0) ?? scenario.groups[0]
     if (group === undefined) throw new Error(`the scenario ${scenario.name} has no peers`)
-    const isLiar = this.#comings.happens(LIAR_SHARE)
+    const isLiar = this.#measures.joins % LIAR_AMONG === LIAR_AMONG / 2
     const tab = new VolunteerTab({
       peerId: this.#newPeerId(),
       group,
@@ -201,9 +194,8 @@ class Simulation {
       coordinatorKey: COORDINATOR_KEY,
       ...sabotage,
       events: {
-        onServed: () => undefined,
         onMove: () => this.#measures.moves++,
-        onBroken: ({ peerId }, what) => this.#invariants.break('positions', `${peerId}: ${what}`, [peerId]),
+        onBroken: ({ peerId }, kind, what) => this.#invariants.break(kind, `${peerId}: ${what}`, [peerId]),
       },
     })
     this.#volunteers.set(tab.peerId, tab)
@@ -270,16 +262,6 @@ class Simulation {
   }
 
   #onOutcome(asking: Asking, outcome: Outcome): void {
-    if (process.env.DBG && outcome.kind === 'failed')
-      console.log(
-        this.#options.seed,
-        this.#options.scenario.name,
-        (this.#time.nowMs - START_MS) / 1000,
-        asking.sessionId?.slice(-4),
-        outcome.reason,
-        outcome.message,
-        process.env.DBG === '2' ? this.#trace.about([asking.sessionId!, ...asking.peerIds]) : '',
-      )
     this.#measures.count(asking, outcome, this.#time.nowMs)
     if (outcome.kind === 'failed') this.#trace.add(`session ${asking.sessionId} fails at ${asking.tokens}: ${outcome.message}`)
     this.#invariants.onOutcome(asking, outcome)

@@ -9,7 +9,7 @@ import { type Assignment, AWAY_RECOVERING, type Link, type ServerMessage } from 
 import type { PeerId, Sha256, VerifySignature } from '../shared/index.ts'
 import { type PassTimes, StageHost } from '../stage/index.ts'
 import type { Client, Coordinator } from './coordinator.ts'
-import { ModelEngine } from './modelEngine.ts'
+import { ModelEngine, type ModelEngineOptions } from './modelEngine.ts'
 import type { Network } from './network.ts'
 import { arithmeticConfig, type PeerGroup } from './scenario.ts'
 
@@ -28,16 +28,14 @@ export interface VolunteerOptions {
   readonly sha256: Sha256
   readonly coordinatorKey: Uint8Array
   /** In place of ModelEngine, by tests of the invariants. */
-  readonly makeEngine?: (options: ConstructorParameters<typeof ModelEngine>[0]) => ModelEngine
+  readonly makeEngine?: (options: ModelEngineOptions) => ModelEngine
   readonly events: VolunteerEvents
 }
 
 export interface VolunteerEvents {
-  /** What it serves has changed. */
-  onServed(): void
   /** It has to load layers, though it held others. */
   onMove(tab: VolunteerTab): void
-  onBroken(tab: VolunteerTab, what: string): void
+  readonly onBroken: (tab: VolunteerTab, ...broken: Parameters<ModelEngineOptions['onBroken']>) => void
 }
 
 export interface Held {
@@ -203,7 +201,7 @@ export class VolunteerTab implements Client {
       macsPerSecond: group.macsPerSecond,
       toldShare: isLiar ? 1 / LIE_FACTOR : 1,
       numericClass: this.#numericClass,
-      onBroken: (what: string) => events.onBroken(this, what),
+      onBroken: (...broken: Parameters<ModelEngineOptions['onBroken']>) => events.onBroken(this, ...broken),
     }
     return makeEngine?.(options) ?? new ModelEngine(options)
   }
@@ -274,7 +272,6 @@ export class VolunteerTab implements Client {
     this.host.serve(
       held === null ? null : { manifestHash: held.model.manifestHash, span: held.span, config: arithmeticConfig(held.model.costs) },
     )
-    this.#options.events.onServed()
   }
 
   #tellServing({ assignmentId, span, kvPositions }: Assignment): void {

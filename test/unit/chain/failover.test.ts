@@ -97,6 +97,27 @@ describe('an answer whose chain breaks', () => {
     }
   }
 
+  it('[S12][S18] waits for a replacement longer than stages keep idle sessions, and those that are left keep theirs', async () => {
+    const world = new World(6)
+    const first = world.grant({ stageCount: 3 })
+    const coordinator = coordinatorOf(world, first)
+    const repair = async (wanted: RepairRequest) => {
+      await new Promise<void>((resolve) => world.clock.after(SESSION_IDLE_MS + 15_000, resolve))
+      return coordinator.repair(wanted)
+    }
+    const chain = await world.runInTime(world.opening(first, repair))
+    const onEvent: GenerateRequest['onEvent'] = (event) => {
+      if (event.kind === 'token' && event.completionTokens === 5) world.kill(peerOf(first, 2))
+    }
+    const result = await world.runInTime(generate(request(world, chain, onEvent)), 300)
+    expect(result.completionTokenIds).toEqual(await reference())
+    // The stage that waited for the lost one has given up, and is replaced too.
+    expect(coordinator.requests.at(-1)?.lostPeerIds).toEqual([peerOf(first, 2), peerOf(first, 1)])
+    expect(peerOf(coordinator.grant(), 0)).toBe(peerOf(first, 0))
+    expect(world.stages[0]?.host.work.sessionsServed).toBe(1)
+    chain.close()
+  })
+
   it('[R1] is the same when all stages are lost at once', async () => {
     const world = new World(6)
     const { ids, requests } = await answer(world, 3, (at, grant) => {

@@ -1,0 +1,8 @@
+/** sim: a swarm in virtual time, from one seed: real core, driver, protocol and stages over modelled compute and links. */
+
+export type { Broken } from './invariants.ts'
+export { Measures } from './measures.ts'
+export { longRun, shortRun } from './presets.ts'
+export { scenarioNames } from './scenario.ts'
+export { type SimulationOptions, simulate } from './simulate.ts'
+export { throughputOf } from './throughput.ts'
