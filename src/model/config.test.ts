@@ -113,6 +113,12 @@ describe('readModel', () => {
       'unsupported',
       /keys of 16 and values of 8/,
     ],
+    [
+      'heads larger than engines compute',
+      { metadata: { 'llama.attention.key_length': uint32(264), 'llama.attention.value_length': uint32(264) } },
+      'unsupported',
+      /heads of 264 elements; computed are multiples of 8 up to 256/,
+    ],
     ['experts', { metadata: { 'llama.expert_count': uint32(8) } }, 'unsupported', /experts \(llama\.expert_count = 8\)/],
     [
       'YaRN',

@@ -17,12 +17,16 @@ export const configLimits = {
   layers: 1_000,
   width: 65_536,
   heads: 1_024,
-  headSize: 1_024,
+  /** A head's vectors lie in 16 KiB of workgroup memory; no known model has larger ones. */
+  headSize: 256,
   feedForwardWidth: 1_048_576,
   experts: 1_024,
   vocabulary: 4_194_304,
   context: 16_777_216,
 } as const
+
+/** Caches are read 16 bytes at a time, which are eight elements in f16. */
+const HEAD_SIZE_STEP = 8
 
 /** A file that can be run: its configuration and its tensors, checked against each other. Throws a ModelError. */
 export function readModel(file: GgufFile): { readonly config: ModelConfig; readonly tensors: readonly TensorInfo[] } {
@@ -42,8 +46,8 @@ function readConfig(file: GgufFile): ModelConfig {
   const layerCount = whole('block_count', configLimits.layers)
   const width = whole('embedding_length', configLimits.width)
   const headCount = readHeadCount(metadata, key('attention.head_count')) ?? missing(key('attention.head_count'))
-  const headSize = metadata.integer(key('attention.key_length'), 1, configLimits.headSize) ?? width / headCount
-  const valueSize = metadata.integer(key('attention.value_length'), 1, configLimits.headSize) ?? headSize
+  const headSize = metadata.integer(key('attention.key_length'), 1, configLimits.width) ?? width / headCount
+  const valueSize = metadata.integer(key('attention.value_length'), 1, configLimits.width) ?? headSize
   const embedding = file.tensors.find((tensor) => tensor.name === EMBEDDING)
   if (embedding === undefined) throw new ModelError('unsupported', 'this file has no weights (a vocabulary only); give the model itself')
   const contextLength = readContextLength(file, key)
@@ -148,7 +152,8 @@ export function checkConfig(config: ModelConfig): void {
   const fail = (what: string) => new ModelError('malformed', `the model's configuration is impossible: ${what}; get the file again`)
   const { headCount, kvHeadCount, headSize, ropeDimensions } = config
   if (!Number.isInteger(headSize)) throw fail(`width ${config.width} is not a multiple of ${headCount} heads`)
-  if (headSize > configLimits.headSize) throw fail(`${headSize} elements a head`)
+  if (headSize > configLimits.headSize || headSize % HEAD_SIZE_STEP !== 0)
+    throw unsupported(`has heads of ${headSize} elements; computed are multiples of ${HEAD_SIZE_STEP} up to ${configLimits.headSize}`)
   if (headCount % kvHeadCount !== 0) throw fail(`${headCount} heads are not a multiple of ${kvHeadCount} key-value heads`)
   if (ropeDimensions % 2 !== 0 || ropeDimensions > headSize) throw fail(`${ropeDimensions} rotated dimensions of ${headSize} a head`)
   if (config.vocabularySize < 1 || config.vocabularySize > configLimits.vocabulary) throw fail(`a vocabulary of ${config.vocabularySize}`)

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { randomModel } from '../../test/support/randomModel.ts'
 import { FakeEngine } from '../../test/unit/chain/fakeEngine.ts'
-import { type ManifestHash, ManualClock, type PeerId, TabswarmError } from '../shared/index.ts'
+import { type ManifestHash, ManualClock, type PeerId, required, TabswarmError } from '../shared/index.ts'
 import type { Engine, LoadRequest } from '../worker/index.ts'
 import { EngineHost } from './engineHost.ts'
 import type { DetectedEngine, Outcome, ServeRequest, WorkerEvents } from './workerApi.ts'
@@ -21,11 +21,15 @@ const detected: DetectedEngine = {
 class LoadingEngine extends FakeEngine {
   readonly loads: LoadRequest[] = []
   failLoad: TabswarmError | null = null
+  /** Loads end only when they are told to stop. */
+  hangs = false
   disposed = false
 
   override async load(request: LoadRequest): Promise<void> {
     this.loads.push(request)
     if (this.failLoad !== null) throw this.failLoad
+    if (!this.hangs) return
+    await new Promise((_, reject) => request.signal.addEventListener('abort', () => reject(new TabswarmError('superseded', 'stopped'))))
   }
 
   override dispose(): void {
@@ -103,6 +107,67 @@ describe('EngineHost, when the device is lost', () => {
     await settle()
     expect(events.at(-1)).toEqual(['recovered', detected])
     expect([dying.disposed, last.disposed, last.loads.length]).toEqual([true, false, 1])
+  })
+
+  it('carries out on the new device an order that came meanwhile, and does not load the old layers first', async () => {
+    const engines = [new LoadingEngine(), new LoadingEngine()]
+    const { host, events, settle } = await serving(async (attempt) => engines[attempt] ?? new LoadingEngine())
+    const other = { ...request, span: { firstLayer: 0, endLayer: 2 } }
+    required(engines[0], 'the first engine').loseDevice('the driver crashed')
+    await Promise.resolve()
+    const served = host.serve(other)
+    await settle()
+    expect(await served).toEqual({ ok: true, value: null })
+    expect(engines[0]?.loads).toHaveLength(1)
+    expect(engines[1]?.loads).toMatchObject([{ span: other.span }])
+    expect(events.at(-1)).toEqual(['recovered', detected])
+  })
+
+  it('leaves the old layers half loaded for an order that comes while they load again', async () => {
+    const engines = [new LoadingEngine(), new LoadingEngine()]
+    const { host, events, settle } = await serving(async (attempt) => engines[attempt] ?? new LoadingEngine())
+    const [first, second] = [required(engines[0], 'the first engine'), required(engines[1], 'the second engine')]
+    second.hangs = true
+    first.loseDevice('the driver crashed')
+    await settle()
+    expect(second.loads).toMatchObject([{ span: request.span }])
+    second.hangs = false
+    const served = host.serve({ ...request, span: { firstLayer: 0, endLayer: 2 } })
+    await settle()
+    expect(await served).toEqual({ ok: true, value: null })
+    expect(second.loads).toMatchObject([{ span: request.span }, { span: { firstLayer: 0, endLayer: 2 } }])
+    expect(events.at(-1)).toEqual(['recovered', detected])
+  })
+
+  it('carries out again an order whose device is lost while it loads', async () => {
+    const engines = [new LoadingEngine(), new LoadingEngine()]
+    const { host, events, settle } = await serving(async (attempt) => engines[attempt] ?? new LoadingEngine())
+    const other = { ...request, span: { firstLayer: 0, endLayer: 2 } }
+    const first = required(engines[0], 'the first engine')
+    first.hangs = true
+    const served = host.serve(other)
+    await settle()
+    first.loseDevice('the driver crashed')
+    await settle()
+    expect(await served).toEqual({ ok: true, value: null })
+    expect(engines[1]?.loads.at(-1)).toMatchObject({ span: other.span })
+    expect(events).toEqual([
+      ['lost', 'the driver crashed'],
+      ['recovered', detected],
+    ])
+  })
+
+  it('tells an order that waits why no device came back', async () => {
+    const lost = new LoadingEngine()
+    const { host, settle } = await serving(async (attempt) => {
+      if (attempt > 0) throw new TabswarmError('no-adapter', 'the browser found no GPU')
+      return lost
+    })
+    lost.loseDevice('gone')
+    await Promise.resolve()
+    const served = host.serve({ ...request, span: { firstLayer: 0, endLayer: 2 } })
+    await settle()
+    expect(await served).toMatchObject({ ok: false, error: { reason: 'device-lost' } })
   })
 
   it('gives up with the reason when no device comes back', async () => {

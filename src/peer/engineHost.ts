@@ -3,19 +3,10 @@
  * page's orders in turn. Time, GPU, cache and network are handed in by engine.worker.ts.
  */
 
-import { createTensorLoader, httpWeightSource, type LoadTensor, type Span, spanBytes } from '../model/index.ts'
+import { type Span, spanBytes } from '../model/index.ts'
 import { linkFromPort } from '../network/index.ts'
 import type { Link } from '../protocol/index.ts'
-import {
-  type Clock,
-  fromErrorBody,
-  type PeerId,
-  SerialQueue,
-  type Sha256,
-  TabswarmError,
-  toErrorBody,
-  type VerifySignature,
-} from '../shared/index.ts'
+import { fromErrorBody, type PeerId, required, SerialQueue, TabswarmError, toErrorBody, type VerifySignature } from '../shared/index.ts'
 import { StageHost } from '../stage/index.ts'
 import {
   type Engine,
@@ -24,25 +15,27 @@ import {
   KV_BLOCK_POSITIONS,
   measureEngineSpeed,
   speedPositions,
-  type WeightCache,
 } from '../worker/index.ts'
+import { cachedTensorLoader, type TensorPorts } from './tensorCache.ts'
 import type { ModelSpeedProgress } from './types.ts'
 import type { DetectedEngine, EngineWorkerApi, MeasureRequest, Outcome, ServeRequest, WorkerEvents } from './workerApi.ts'
 
-export interface EngineHostPorts {
+export interface EngineHostPorts extends TensorPorts {
   /** Opens the engine that was chosen, on a new device where it has one. Rejects with a TabswarmError. */
   readonly openEngine: (choice: EngineChoice, threads?: number) => Promise<{ readonly engine: Engine; readonly detected: DetectedEngine }>
-  /** Device time in milliseconds since the epoch. */
-  readonly clock: Clock
-  readonly cache: WeightCache
-  readonly fetch: (url: string, init?: RequestInit) => Promise<Response>
   readonly verify: VerifySignature
-  readonly sha256: Sha256
 }
 
 interface Loaded {
   readonly request: ServeRequest
   readonly span: Span
+}
+
+/** A lost device is being replaced. */
+interface Recovery {
+  readonly stopped: AbortController
+  /** Aborted by an order for other layers than the lost device held. */
+  readonly reload: AbortController
 }
 
 /** Before each attempt to get a lost device back: a crashed driver or GPU process is back after a second, or not soon. */
@@ -63,12 +56,17 @@ export class EngineHost implements EngineWorkerApi {
   #loaded: Loaded | null = null
   /** The newest link to each peer, for a dial that finds one open. */
   readonly #links = new Map<PeerId, Link>()
-  #loading: AbortController | null = null
+  /** Of the newest order. */
+  #order = new AbortController()
+  /** Aborted when the present device is lost. */
+  #device = new AbortController()
+  #recovery: Recovery | null = null
+  /** Why no device came back. */
+  #gone: TabswarmError | null = null
   /** Orders are carried out one after the other. */
   readonly #orders = new SerialQueue()
   #workTold = false
   #choice: EngineChoice = 'auto'
-  #recovering = false
   #lossesMs: readonly number[] = []
 
   constructor(ports: EngineHostPorts) {
@@ -109,24 +107,12 @@ export class EngineHost implements EngineWorkerApi {
   }
 
   serve(request: ServeRequest): Promise<Outcome<null>> {
-    const { span } = request
-    const loaded = this.#loaded
-    const inside =
-      loaded !== null &&
-      loaded.request.manifestHash === request.manifestHash &&
-      loaded.request.span.firstLayer <= span.firstLayer &&
-      span.endLayer <= loaded.request.span.endLayer
-    if (inside) {
-      this.#loading?.abort()
-      this.#loaded = { request: loaded.request, span }
-      this.#serveLoaded()
-      this.#tellWork()
-      return Promise.resolve({ ok: true, value: null })
-    }
-    this.#loading?.abort()
-    const controller = new AbortController()
-    this.#loading = controller
-    return outcome(() => this.#orders.run(() => this.#load(request, controller.signal)))
+    this.#order.abort()
+    const order = new AbortController()
+    this.#order = order
+    if (this.#recovery === null && this.#holds(request)) return Promise.resolve({ ok: true, value: this.#narrow(request) })
+    if (this.#recovery !== null && !this.#holds(request)) this.#recovery.reload.abort()
+    return outcome(() => this.#carryOut(request, order.signal))
   }
 
   measure(request: MeasureRequest, onProgress: (progress: ModelSpeedProgress) => void): Promise<Outcome<EngineSpeed>> {
@@ -141,7 +127,9 @@ export class EngineHost implements EngineWorkerApi {
   }
 
   async stop(): Promise<void> {
-    this.#loading?.abort()
+    this.#order.abort()
+    this.#recovery?.stopped.abort()
+    this.#recovery = null
     const [stage, engine] = [this.#stage, this.#engine]
     this.#stage = null
     this.#engine = null
@@ -151,17 +139,54 @@ export class EngineHost implements EngineWorkerApi {
     engine?.dispose()
   }
 
-  async #load(request: ServeRequest, signal: AbortSignal): Promise<null> {
-    const engine = this.#engine
-    if (signal.aborted || engine === null) throw superseded()
-    await this.#stage?.drain()
-    if (signal.aborted) throw superseded()
-    this.#loaded = null
-    await this.#fill(engine, request, signal)
-    this.#loaded = { request, span: request.span }
+  /** Whether the request's layers are loaded. */
+  #holds({ manifestHash, span }: ServeRequest): boolean {
+    const loaded = this.#loaded?.request
+    if (loaded === undefined || loaded.manifestHash !== manifestHash) return false
+    return loaded.span.firstLayer <= span.firstLayer && span.endLayer <= loaded.span.endLayer
+  }
+
+  /** Serves a part of what is loaded, or all of it again; open sessions go on. */
+  #narrow({ span }: ServeRequest): null {
+    const { request } = required(this.#loaded, 'the loaded layers')
+    this.#loaded = { request, span }
     this.#serveLoaded()
     this.#tellWork()
     return null
+  }
+
+  /** Once more on another device where the one it was begun on is lost: that happens a few times at most. */
+  async #carryOut(request: ServeRequest, order: AbortSignal): Promise<null> {
+    while (!(await this.#orders.run(() => this.#load(request, order))));
+    return null
+  }
+
+  /** False when the device was lost meanwhile. Rejects with a TabswarmError. */
+  async #load(request: ServeRequest, order: AbortSignal): Promise<boolean> {
+    const engine = this.#engine
+    const device = this.#device.signal
+    if (order.aborted || engine === null) throw superseded()
+    if (this.#gone !== null) throw this.#gone
+    if (this.#holds(request)) {
+      this.#narrow(request)
+      return true
+    }
+    await this.#stage?.drain()
+    if (order.aborted) throw superseded()
+    if (device.aborted) return false
+    this.#loaded = null
+    try {
+      await this.#fill(engine, request, AbortSignal.any([order, device]))
+    } catch (error) {
+      if (toErrorBody(error).reason === 'device-lost') await engine.lost
+      if (order.aborted) throw superseded()
+      if (device.aborted) return false
+      throw error
+    }
+    this.#loaded = { request, span: request.span }
+    this.#serveLoaded()
+    this.#tellWork()
+    return true
   }
 
   async #fill(engine: Engine, request: ServeRequest, signal: AbortSignal): Promise<void> {
@@ -171,7 +196,7 @@ export class EngineHost implements EngineWorkerApi {
     await engine.load({
       manifest,
       span,
-      loadTensor: this.#tensorLoader(request, counter),
+      loadTensor: cachedTensorLoader(this.#ports, request, counter),
       memoryBytesMax,
       kvPositions,
       onProgress: (bytesLoaded) => this.#events?.onProgress({ bytesLoaded, bytesTotal, bytesFromCache: counter.bytesFromCache }),
@@ -187,7 +212,7 @@ export class EngineHost implements EngineWorkerApi {
     await engine.load({
       manifest,
       span,
-      loadTensor: this.#tensorLoader({ manifest, modelUrl }, { bytesFromCache: 0 }),
+      loadTensor: cachedTensorLoader(this.#ports, { manifest, modelUrl }, { bytesFromCache: 0 }),
       memoryBytesMax: Number.MAX_SAFE_INTEGER,
       kvPositions: speedPositions(plan),
       onProgress: (bytesLoaded) => onProgress({ kind: 'loading', bytesLoaded, bytesTotal: spanBytes(manifest, span) }),
@@ -206,25 +231,27 @@ export class EngineHost implements EngineWorkerApi {
 
   #use(engine: Engine): void {
     this.#engine = engine
+    this.#gone = null
+    const device = new AbortController()
+    this.#device = device
     void engine.lost.then(({ message }) => {
-      if (this.#engine === engine && !this.#recovering) this.#onLost(engine, message)
+      device.abort()
+      if (this.#engine === engine && this.#recovery === null) this.#onLost(engine, message)
     })
   }
 
   #onLost(engine: Engine, message: string): void {
-    this.#recovering = true
+    const recovery = { stopped: new AbortController(), reload: new AbortController() }
+    this.#recovery = recovery
     this.#events?.onDeviceLost(message)
-    this.#loading?.abort()
-    const controller = new AbortController()
-    this.#loading = controller
-    void outcome(() => this.#orders.run(() => this.#recover(engine, message, controller.signal))).then((recovered) => {
-      this.#recovering = false
+    void outcome(() => this.#orders.run(() => this.#recover(engine, message, recovery))).then((recovered) => {
       if (this.#engine !== null) this.#events?.onRecovered(recovered)
     })
   }
 
   /** A new device with what the lost one held; the sessions ended with it. Rejects with a TabswarmError when it stays away. */
-  async #recover(lost: Engine, message: string, signal: AbortSignal): Promise<DetectedEngine> {
+  async #recover(lost: Engine, message: string, recovery: Recovery): Promise<DetectedEngine> {
+    const { signal } = recovery.stopped
     const nowMs = this.#ports.clock.nowMs()
     this.#lossesMs = [...this.#lossesMs.filter((atMs) => nowMs - atMs < LOSSES_WITHIN_MS), nowMs]
     lost.dispose()
@@ -233,20 +260,21 @@ export class EngineHost implements EngineWorkerApi {
     for (const waitMs of tooOften ? [] : RECOVERY_WAITS_MS) {
       await this.#wait(waitMs, signal)
       try {
-        return await this.#reopen(signal)
+        return await this.#reopen(recovery)
       } catch (error) {
         if (signal.aborted) throw superseded()
         cause = toErrorBody(error).message
       }
     }
     this.#loaded = null
-    throw new TabswarmError(
-      'device-lost',
-      `the GPU was lost and does not come back (${cause}); close other programs that use it, then start again`,
-    )
+    this.#recovery = null
+    const advice = 'close other programs that use it, then start again'
+    this.#gone = new TabswarmError('device-lost', `the GPU was lost and does not come back (${cause}); ${advice}`)
+    throw this.#gone
   }
 
-  async #reopen(signal: AbortSignal): Promise<DetectedEngine> {
+  async #reopen(recovery: Recovery): Promise<DetectedEngine> {
+    const { signal } = recovery.stopped
     const { engine, detected } = await this.#ports.openEngine(this.#choice)
     if (signal.aborted) engine.dispose()
     if (signal.aborted) throw superseded()
@@ -257,7 +285,7 @@ export class EngineHost implements EngineWorkerApi {
     })
     try {
       this.#stage?.replaceEngine(engine)
-      if (this.#loaded !== null) await this.#fill(engine, this.#loaded.request, signal)
+      await this.#reload(engine, recovery)
       // A loss that came with the last step has its say first.
       await Promise.resolve()
       if (lostAgain !== null) throw new TabswarmError('device-lost', lostAgain)
@@ -265,9 +293,22 @@ export class EngineHost implements EngineWorkerApi {
       engine.dispose()
       throw error
     }
+    this.#recovery = null
     this.#serveLoaded()
     this.#tellWork()
     return detected
+  }
+
+  /** What the lost device held, unless other layers are ordered by now. */
+  async #reload(engine: Engine, { stopped, reload }: Recovery): Promise<void> {
+    if (reload.signal.aborted) this.#loaded = null
+    if (this.#loaded === null) return
+    try {
+      await this.#fill(engine, this.#loaded.request, AbortSignal.any([stopped.signal, reload.signal]))
+    } catch (error) {
+      if (stopped.signal.aborted || !reload.signal.aborted) throw error
+      this.#loaded = null
+    }
   }
 
   #wait(delayMs: number, signal: AbortSignal): Promise<void> {
@@ -286,28 +327,6 @@ export class EngineHost implements EngineWorkerApi {
     if (this.#loaded === null) return
     const { request, span } = this.#loaded
     this.#stage?.serve({ manifestHash: request.manifestHash, span, config: request.manifest.config })
-  }
-
-  #tensorLoader(request: Pick<ServeRequest, 'manifest' | 'modelUrl'>, counter: { bytesFromCache: number }): LoadTensor {
-    const { cache, clock, fetch, sha256 } = this.#ports
-    return createTensorLoader({
-      source: httpWeightSource({
-        url: request.modelUrl,
-        fetch: (url, init) => fetch(url, init),
-        clock,
-        fileBytes: request.manifest.fileBytes,
-      }),
-      sha256,
-      cache: {
-        async get(key) {
-          const bytes = await cache.get(key)
-          counter.bytesFromCache += bytes?.byteLength ?? 0
-          return bytes
-        },
-        put: (key, bytes) => cache.put(key, bytes),
-        remove: (key) => cache.remove(key),
-      },
-    })
   }
 
   async #dial(peerId: PeerId): Promise<Link> {

@@ -87,6 +87,7 @@ const anyFrame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({
     type: type('lap'),
     sessionId,
+    epoch,
     firstPosition,
     rowCount,
     kind,

@@ -182,7 +182,7 @@ function decodeControlFrame(header: FrameHeader & { readonly type: ControlType }
       return withFields(payloadSchemas.lap, value, (fields) => {
         const fault = findLapFault(header)
         if (fault !== null) return err(fault)
-        return kind === null ? err('kind: missing') : ok({ type, sessionId, firstPosition, rowCount, kind, ...fields })
+        return kind === null ? err('kind: missing') : ok({ type, sessionId, epoch, firstPosition, rowCount, kind, ...fields })
       })
   }
 }

@@ -51,7 +51,7 @@ const FIELDS: Readonly<Record<Frame['type'], readonly Field[]>> = {
   truncate: ['epoch'],
   close: [],
   failed: [],
-  lap: ['firstPosition', 'rowCount', 'kind'],
+  lap: ['epoch', 'firstPosition', 'rowCount', 'kind'],
   severed: [],
   ping: [],
   pong: [],

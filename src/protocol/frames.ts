@@ -136,6 +136,8 @@ export type FailureReason =
 export interface LapFrame {
   readonly type: 'lap'
   readonly sessionId: SessionId
+  /** The session's here when the pass ended. */
+  readonly epoch: number
   readonly firstPosition: number
   readonly rowCount: number
   readonly kind: RowKind

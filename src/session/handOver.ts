@@ -5,15 +5,14 @@
 
 import type { Grant } from '../protocol/index.ts'
 import type { PeerId } from '../shared/index.ts'
-import type { RepairedGrant, RepairRequest } from './chain.ts'
+import type { ChainRepairOptions, RepairedChain } from './chainRepair.ts'
 
 export interface HandOverPorts {
-  /** Asks the coordinator for another chain; null where there is nobody to ask. */
-  readonly repair: ((request: RepairRequest) => Promise<RepairedGrant>) | null
+  readonly repair: ChainRepairOptions['repair']
   /** The grant of the chain that works; null while none does. */
   readonly present: () => Grant | null
   /** A chain without `leaving`. */
-  readonly onGranted: (granted: RepairedGrant, leaving: readonly PeerId[]) => void
+  readonly onGranted: (granted: RepairedChain, leaving: readonly PeerId[]) => void
 }
 
 export class HandOver {
@@ -46,7 +45,7 @@ export class HandOver {
     )
   }
 
-  #onGranted(granted: RepairedGrant, leaving: readonly PeerId[]): void {
+  #onGranted(granted: RepairedChain, leaving: readonly PeerId[]): void {
     this.#stopAsking()
     const present = this.#ports.present()
     // A chain that broke meanwhile gets one of its own.

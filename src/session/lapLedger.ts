@@ -87,8 +87,9 @@ export class LapLedger {
     return this.#epoch
   }
 
-  /** A stage says that it has computed positions < `endPosition`. */
-  heard(stageIndex: number, endPosition: number): void {
+  /** A stage says that it has computed positions < `endPosition`; in an older epoch other rows may have had them. */
+  heard(stageIndex: number, epoch: number, endPosition: number): void {
+    if (epoch !== this.#epoch) return
     this.#heard[stageIndex] = Math.min(Math.max(this.#heard[stageIndex] ?? 0, endPosition), this.#rows.length)
   }
 
@@ -124,7 +125,7 @@ export class LapLedger {
       }
     }
     this.#answered = endPosition
-    this.heard(this.#heard.length - 1, endPosition)
+    this.heard(this.#heard.length - 1, frame.epoch, endPosition)
     return ok({ firstPosition: frame.firstPosition, rowCount: frame.rowCount, candidates: decoded.value })
   }
 }

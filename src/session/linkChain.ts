@@ -19,11 +19,12 @@ import {
   type SignedGrant,
   stageName,
 } from '../protocol/index.ts'
-import { type CancelTimer, type Clock, err, type PeerId, type Result, SerialQueue, toErrorBody, unreachable } from '../shared/index.ts'
-import type { Chain, ChainEvents, Lap, LapResults, RepairedGrant, RepairRequest } from './chain.ts'
+import { type CancelTimer, type Clock, err, type PeerId, type Result, SerialQueue, unreachable } from '../shared/index.ts'
+import type { Chain, ChainEvents, Lap, LapResults } from './chain.ts'
 import { ChainLinks } from './chainLinks.ts'
+import { ChainRepair, type ChainRepairOptions, type RepairedChain } from './chainRepair.ts'
 import { type Deferred, deferred } from './deferred.ts'
-import { SessionError, type SessionErrorReason } from './errors.ts'
+import { SessionError } from './errors.ts'
 import { HandOver } from './handOver.ts'
 import { LapLedger } from './lapLedger.ts'
 import type { LinkRouter } from './linkRouter.ts'
@@ -35,21 +36,12 @@ export const OPEN_DEADLINE_MS = 20_000
 /** The same for a repaired chain: somebody waits for the next token, and another peer may be quicker. */
 export const REOPEN_DEADLINE_MS = 8_000
 
-/** After a first loss: who is lost with it is noticed within this time. */
-export const GATHER_MS = 50
-
-/** Repairs in a row that brought no results. */
-export const REPAIRS_MAX = 4
-
-/** Failures that another chain has not. */
-const FINAL_REASONS: readonly SessionErrorReason[] = ['cancelled', 'expired', 'bad-request', 'prompt-too-long']
-
 export interface LinkChainOptions {
   readonly router: LinkRouter
   readonly grant: Grant
   readonly signedGrant: SignedGrant
   /** Asks the coordinator for another chain of this session. Null: a chain that breaks ends. */
-  readonly repair: ((request: RepairRequest) => Promise<RepairedGrant>) | null
+  readonly repair: ChainRepairOptions['repair']
   /** Subscribes to peers that the coordinator has lost sight of; returns the end of it. Their links may not know it yet. */
   readonly onGone?: (listener: (peerId: PeerId) => void) => () => void
   /** Subscribes to peers that are about to stop; returns the end of it. They serve on until others have taken over. */
@@ -76,12 +68,6 @@ export async function openLinkChain(options: LinkChainOptions): Promise<Chain> {
   }
 }
 
-/** What has been lost since the chain last worked. */
-interface Loss {
-  readonly error: SessionError
-  readonly peerIds: Set<PeerId>
-}
-
 class LinkChain implements Chain {
   readonly maxPositions: number
   readonly opened: Promise<void>
@@ -90,18 +76,13 @@ class LinkChain implements Chain {
   readonly #opening: Deferred<void> = deferred()
   readonly #ledger: LapLedger
   readonly #liveness: Liveness
+  readonly #repair: ChainRepair
   readonly #handOver: HandOver
   readonly #submitting = new SerialQueue()
   #window = new ReceiveWindow()
   #events: ChainEvents | null = null
   #ended: SessionError | null = null
   #wasOpen = false
-  /** Null while the chain works, or is being opened and nobody is missing. */
-  #loss: Loss | null = null
-  #repairsInVain = 0
-  #repaired = false
-  /** Who lost its downstream: twice, and that one is to blame. */
-  readonly #severed = new Set<PeerId>()
   /** The next position that stage 0 is sent. */
   #position = 0
   #sendableRows = 0
@@ -125,6 +106,12 @@ class LinkChain implements Chain {
       onSilent: (indexes, silentMs) => this.#onSilent(indexes, silentMs),
       onCut: (index) => this.#lose(new SessionError('stage-lost', `nothing gets through to ${this.#nameOf(index)}`, { stageIndex: index })),
       onStuck: (silentMs) => this.#onStuck(silentMs),
+    })
+    this.#repair = new ChainRepair({
+      repair: options.repair,
+      clock,
+      onGranted: (chain) => this.#reopen(chain),
+      onGivenUp: (error) => this.fail(error),
     })
     this.#links = new ChainLinks(grant, signedGrant, () => ({ epoch: this.#ledger.epoch, length: this.#keptLength }), {
       router,
@@ -179,7 +166,7 @@ class LinkChain implements Chain {
   }
 
   get #works(): boolean {
-    return this.#links.isOpen && this.#loss === null
+    return this.#links.isOpen && !this.#repair.isBroken
   }
 
   get #grant(): Grant {
@@ -258,15 +245,14 @@ class LinkChain implements Chain {
     this.#lose(new SessionError(reason, `${this.#nameOf(index)}: ${message}`, { stageIndex: index }))
   }
 
-  /** Who says that it lost its neighbor is not to blame, nor, the first time, is the neighbor: the link between them may be made anew. */
+  /** Who says that it lost its neighbor is not to blame. */
   #onSevered(index: number, { revision, neighbor, reason, message }: SeveredFrame): void {
     const grant = this.#grant
     if (revision !== grant.revision) return
     const other = index + (neighbor === 'upstream' ? -1 : 1)
     const peerId = grant.stages[other]?.peerId
-    const blamed = peerId !== undefined && neighbor === 'downstream' && (reason === 'unreachable' || this.#severed.has(peerId))
-    if (peerId !== undefined) this.#severed.add(peerId)
-    this.#lose(new SessionError('stage-lost', `${this.#nameOf(index)}: ${message}`, blamed ? { stageIndex: other } : {}))
+    const isToBlame = peerId !== undefined && this.#repair.isToBlame(peerId, neighbor, reason)
+    this.#lose(new SessionError('stage-lost', `${this.#nameOf(index)}: ${message}`, isToBlame ? { stageIndex: other } : {}))
   }
 
   /** The last stage announces itself to the receiver of its results. */
@@ -279,8 +265,8 @@ class LinkChain implements Chain {
     this.#links.send(index, { type: 'opened', sessionId, revision, nextPosition: this.#ledger.answered, windowRows: this.#window.rows })
   }
 
-  #onLap(index: number, { firstPosition, rowCount, kind, computeMs, bytesSent, linkKind }: LapFrame): void {
-    this.#ledger.heard(index, firstPosition + rowCount)
+  #onLap(index: number, { epoch, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind }: LapFrame): void {
+    this.#ledger.heard(index, epoch, firstPosition + rowCount)
     this.#liveness.progress(this.#ledger.outstanding)
     this.#events?.onLap({ stageIndex: index, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind })
   }
@@ -293,10 +279,7 @@ class LinkChain implements Chain {
     this.#liveness.progress(this.#ledger.outstanding)
     if (results.value === null) return
     this.#keptLength = this.maxPositions
-    this.#repairsInVain = 0
-    this.#severed.clear()
-    if (this.#repaired) this.#events?.onRepair({ phase: 'done' })
-    this.#repaired = false
+    if (this.#repair.resultsCame()) this.#events?.onRepair({ phase: 'done' })
     this.#events?.onResults(results.value)
   }
 
@@ -317,10 +300,10 @@ class LinkChain implements Chain {
   }
 
   #onOpen(): void {
-    if (this.#loss !== null) return
+    if (this.#repair.isBroken) return
     this.#keepAlive()
     if (this.#wasOpen) {
-      this.#repaired = true
+      this.#repair.opened()
       this.#events?.onRepair({ phase: 'opened' })
     }
     this.#wasOpen = true
@@ -376,56 +359,28 @@ class LinkChain implements Chain {
   #lose(error: SessionError): void {
     if (this.#ended !== null) return
     const { stageIndex } = error
-    const { repair, clock } = this.#options
-    const peerId = stageIndex === null ? undefined : this.#grant.stages[stageIndex]?.peerId
+    const peerId = stageIndex === null ? null : (this.#grant.stages[stageIndex]?.peerId ?? null)
     if (stageIndex !== null) this.#links.dropStage(stageIndex)
-    if (repair === null || FINAL_REASONS.includes(error.reason) || this.#repairsInVain === REPAIRS_MAX) return this.fail(withAdvice(error))
-    if (this.#loss !== null) {
-      if (peerId !== undefined) this.#loss.peerIds.add(peerId)
-      return
-    }
-    const loss = { error, peerIds: new Set(peerId === undefined ? [] : [peerId]) }
-    this.#loss = loss
-    this.#repairsInVain++
+    const wasBroken = this.#repair.isBroken
+    if (!this.#repair.lose(error, peerId, this.#grant)) return this.fail(withAdvice(error))
+    if (wasBroken) return
     this.#liveness.rest()
     this.#cancelTimer()
     const positions = this.#ledger.answered
     const stageIndexes = stageIndex === null ? [] : [stageIndex]
     this.#events?.onRepair({ phase: 'lost', stageIndexes, reason: error.reason, message: error.message, positions })
-    // Who is lost at the same time is noticed within a moment.
-    this.#cancelTimer = clock.after(GATHER_MS, () => void this.#repair(repair, loss))
-  }
-
-  async #repair(repair: NonNullable<LinkChainOptions['repair']>, loss: Loss): Promise<void> {
-    const { sessionId, revision } = this.#grant
-    try {
-      for (;;) {
-        const known = loss.peerIds.size
-        const { grant, signedGrant } = await repair({ sessionId, revision, lostPeerIds: [...loss.peerIds] })
-        if (this.#ended !== null) return
-        // Who was lost meanwhile may be in it.
-        if (loss.peerIds.size > known && grant.stages.some(({ peerId }) => loss.peerIds.has(peerId))) continue
-        this.#loss = null
-        return this.#reopen({ grant, signedGrant })
-      }
-    } catch (error) {
-      const { reason, message, stageIndex } = loss.error
-      const where = stageIndex === null ? {} : { stageIndex }
-      this.fail(new SessionError(reason, `${message}; nobody takes its place: ${toErrorBody(error).message}`, where))
-    }
   }
 
   /** A stage is about to stop, and nothing has broken: another chain is there before it does. */
-  #changeOver(granted: RepairedGrant, leaving: readonly PeerId[]): void {
-    const { stages } = this.#grant
-    const stageIndexes = stages.flatMap(({ peerId }, index) => (leaving.includes(peerId) ? [index] : []))
+  #changeOver(granted: RepairedChain, leaving: readonly PeerId[]): void {
+    const stageIndexes = this.#grant.stages.flatMap(({ peerId }, index) => (leaving.includes(peerId) ? [index] : []))
     const message = `${stageIndexes.map((index) => this.#nameOf(index)).join(', ')}: about to stop`
     this.#cancelTimer()
     this.#events?.onRepair({ phase: 'lost', stageIndexes, reason: 'draining', message, positions: this.#ledger.answered })
     this.#reopen(granted)
   }
 
-  #reopen({ grant, signedGrant }: RepairedGrant): void {
+  #reopen({ grant, signedGrant }: RepairedChain): void {
     this.#events?.onRepair({ phase: 'granted', grant })
     this.#ledger.restart(grant.stages.length)
     this.#liveness.restart(grant.stages.length)
@@ -437,6 +392,7 @@ class LinkChain implements Chain {
     this.#ended = error
     for (const unsubscribe of this.#unsubscribe) unsubscribe()
     this.#liveness.rest()
+    this.#repair.stop()
     this.#cancelTimer()
     this.#links.close()
     this.#roomWanted?.resolve()

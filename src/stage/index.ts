@@ -1,5 +1,6 @@
 /** stage: the peer that serves a span: sessions, passes, activation log. */
 
 export type { ActivationLog, LoggedRow } from './activationLog.ts'
+export type { HostWork, PassTimes } from './hostWork.ts'
 export type { ServedSpan } from './place.ts'
-export { type HostWork, type PassTimes, StageHost, type StageHostOptions } from './stageHost.ts'
+export { StageHost, type StageHostOptions } from './stageHost.ts'

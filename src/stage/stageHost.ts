@@ -11,7 +11,6 @@ import {
   decodeFrame,
   type FailureReason,
   type Frame,
-  type Grant,
   type Link,
   type OpenFrame,
   openGrant,
@@ -23,7 +22,6 @@ import {
   ok,
   type PeerId,
   type Result,
-  required,
   type SessionId,
   type Sha256,
   TabswarmError,
@@ -32,19 +30,17 @@ import {
 } from '../shared/index.ts'
 import type { Engine, ForwardResult } from '../worker/engine.ts'
 import { type ActivationLog, LogBudget } from './activationLog.ts'
+import { type HostWork, WorkCounter } from './hostWork.ts'
+import { checkOpening, type Opening, takesPart } from './opening.ts'
+import { Openings, refuse } from './openings.ts'
 import { PassPlanner } from './passPlanner.ts'
 import { type PeerLink, PeerLinks } from './peerLinks.ts'
-import { findPlace, type Place, type Refusal, type ServedSpan } from './place.ts'
-import { type Opening, StageSession, type Work } from './stageSession.ts'
+import type { Refusal, ServedSpan } from './place.ts'
+import { StageSession, type Work } from './stageSession.ts'
+import { UsedGrants } from './usedGrants.ts'
 
 /** Sessions of one stage: each costs timers and a few kilobytes beside its KV memory, which the engine bounds. */
 const SESSIONS_MAX = 256
-
-/** Grants that wait for their signature to be verified: a stranger can send any number. */
-const VERIFYING_MAX = 64
-
-/** Ended sessions, kept until their grants expire so that no grant is used twice; beyond it nothing new is accepted. */
-const SEEN_SESSIONS_MAX = 10_000
 
 export interface StageHostOptions {
   readonly peerId: PeerId
@@ -62,27 +58,6 @@ export interface StageHostOptions {
   readonly onWork?: () => void
 }
 
-/** Passes of one decode row each: what tells how fast a peer is. */
-export interface PassTimes {
-  readonly count: number
-  /** Computed in all of them together, the milliseconds too. */
-  readonly layers: number
-  readonly heads: number
-  readonly ms: number
-}
-
-/** Counters for the page, since the host began. */
-export interface HostWork {
-  readonly sessionsOpen: number
-  readonly sessionsServed: number
-  /** Rows that went through a pass here. */
-  readonly positions: number
-  readonly lastComputeMs: number | null
-  readonly oneRowPasses: PassTimes
-  /** Bytes of frames sent to anybody. */
-  readonly bytesSent: number
-}
-
 export class StageHost {
   readonly #options: StageHostOptions
   readonly #links: PeerLinks
@@ -90,16 +65,13 @@ export class StageHost {
   readonly #planner = new PassPlanner()
   /** In turn: who was in a pass goes to the end. */
   readonly #sessions = new Map<SessionId, StageSession>()
-  readonly #verifying = new Map<SessionId, Verifying>()
-  readonly #seen = new Map<SessionId, { readonly expiresAtMs: number; readonly revision: number }>()
+  readonly #openings = new Openings((link, frame, closedBy) => this.#open(link, frame, closedBy))
+  readonly #usedGrants = new UsedGrants()
+  readonly #counter = new WorkCounter()
   #engine: Engine
   #served: ServedSpan | null = null
   #running: Promise<void> | null = null
   #idle: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
-  #sessionsServed = 0
-  #positions = 0
-  #lastComputeMs: number | null = null
-  #oneRowPasses: PassTimes = { count: 0, layers: 0, heads: 0, ms: 0 }
 
   constructor(options: StageHostOptions) {
     this.#options = options
@@ -126,14 +98,7 @@ export class StageHost {
   }
 
   get work(): HostWork {
-    return {
-      sessionsOpen: this.#sessions.size,
-      sessionsServed: this.#sessionsServed,
-      positions: this.#positions,
-      lastComputeMs: this.#lastComputeMs,
-      oneRowPasses: this.#oneRowPasses,
-      bytesSent: this.#links.bytesSent,
-    }
+    return { ...this.#counter.counts, sessionsOpen: this.#sessions.size, bytesSent: this.#links.bytesSent }
   }
 
   /** From now on sessions over this span are accepted, null: none. Those that are open go on. */
@@ -182,44 +147,20 @@ export class StageHost {
       link.close({ reason: 'garbage', detail: frame.error })
       return
     }
-    if (frame.value.type === 'open') this.#onOpen(link, frame.value)
+    if (frame.value.type === 'open') this.#openings.add(link, frame.value)
     else this.#onFrame(link, frame.value)
   }
 
   /** Frames of a session that has ended may still be under way: they are dropped. */
   #onFrame(link: PeerLink, frame: Exclude<Frame, OpenFrame>): void {
-    const verifying = this.#verifying.get(frame.sessionId)
-    if (verifying !== undefined && frame.type === 'close') verifying.closedBy.add(link.peerId)
+    if (frame.type === 'close') this.#openings.closed(frame.sessionId, link.peerId)
     this.#sessions.get(frame.sessionId)?.handle(link, frame)
   }
 
-  #onOpen(link: PeerLink, frame: OpenFrame): void {
-    const known = this.#verifying.get(frame.sessionId)
-    if (known === undefined && this.#verifying.size >= VERIFYING_MAX) {
-      refuse(link, frame, { reason: 'no-room', message: `${VERIFYING_MAX} grants are being verified here already` })
-      return
-    }
-    const verifying = known ?? { waiting: 0, closedBy: new Set<PeerId>(), done: Promise.resolve() }
-    this.#verifying.set(frame.sessionId, verifying)
-    // Driver and upstream each send one, now and then one more; who floods is refused.
-    if (verifying.waiting >= 8) {
-      link.close({ reason: 'garbage', detail: 'open is repeated too often' })
-      return
-    }
-    verifying.waiting++
-    verifying.done = verifying.done
-      .then(() => this.#open(link, frame, verifying))
-      .catch((error: unknown) => refuse(link, frame, { reason: 'internal', message: toErrorBody(error).message }))
-      .finally(() => {
-        verifying.waiting--
-        if (verifying.waiting === 0) this.#verifying.delete(frame.sessionId)
-      })
-  }
-
-  async #open(link: PeerLink, frame: OpenFrame, { closedBy }: Verifying): Promise<void> {
+  async #open(link: PeerLink, frame: OpenFrame, closedBy: ReadonlySet<PeerId>): Promise<void> {
     const known = this.#sessions.get(frame.sessionId)
     if (known !== undefined && known.signedGrant.body === frame.grant.body) {
-      if (takesPart(link, known.place)) known.join(link)
+      if (takesPart(link.peerId, known.place)) known.join(link)
       else refuse(link, frame, { reason: 'bad-grant', message: 'the grant names another driver and upstream' })
       return
     }
@@ -231,8 +172,17 @@ export class StageHost {
     }
     // A copy that was on its way when the chain was repaired.
     if ((this.#sessions.get(frame.sessionId)?.grant.revision ?? 0) > grant.value.revision) return
-    const opening = this.#checkOpening(link, frame, grant.value)
+    const open = this.#sessions.get(frame.sessionId) ?? null
+    const opening = checkOpening(frame, grant.value, {
+      own: this.#options.peerId,
+      sender: link.peerId,
+      served: this.#served,
+      open,
+      usedRevision: this.#usedGrants.revisionOf(frame.sessionId),
+    })
     if (!opening.ok) {
+      // Driver or upstream lies, and which of the two cannot be told.
+      if (opening.error.reason === 'protocol') open?.fail('protocol', opening.error.message)
       refuse(link, frame, opening.error)
       return
     }
@@ -248,42 +198,20 @@ export class StageHost {
     if (!place.isLast) void this.#connect(session.value)
   }
 
-  /** Whether the grant is one for this session at this peer, that whoever sent it may use. */
-  #checkOpening(link: PeerLink, frame: OpenFrame, grant: Grant): Result<Opening, Refusal> {
-    const served = this.#served
-    if (grant.sessionId !== frame.sessionId) return err({ reason: 'bad-grant', message: 'the grant is for another session' })
-    const used = this.#seen.get(grant.sessionId)
-    const open = this.#sessions.get(grant.sessionId)
-    if (open === undefined && used !== undefined && used.revision >= grant.revision)
-      return err({ reason: 'bad-grant', message: 'the grant was used before; ask for a new one' })
-    if (open !== undefined && open.grant.revision === grant.revision) {
-      open.fail('protocol', 'driver and upstream sent different grants')
-      return err({ reason: 'protocol', message: 'driver and upstream sent different grants' })
-    }
-    if (open !== undefined && !isSameSession(open.grant, grant))
-      return err({ reason: 'bad-grant', message: 'the grant is for a session of the same id that is another one' })
-    if (served === null && open === undefined) return err({ reason: 'not-serving', message: 'this peer serves no model now' })
-    const place = findPlace(grant, served ?? required(open, 'the open session').served, this.#options.peerId)
-    if (!place.ok) return place
-    if (!takesPart(link, place.value)) return err({ reason: 'bad-grant', message: 'the grant names another driver and upstream' })
-    return ok({ grant, signedGrant: frame.grant, place: place.value, epoch: frame.epoch, length: frame.length })
-  }
-
   /** The session for a verified grant: a new one, or the one that is open, which keeps what it computed if it has the same layers. */
   #accept(opening: Opening): Result<StageSession, Refusal> {
     const { clock, sha256 } = this.#options
     const { grant, place } = opening
     const open = this.#sessions.get(grant.sessionId)
     if (open !== undefined && sameSpan(open.place.span, place.span)) {
-      this.#see(grant)
+      this.#usedGrants.add(grant)
       open.reopen(opening)
       return ok(open)
     }
     open?.end()
-    this.#forgetExpired()
     const served = this.#served
     if (served === null) return err({ reason: 'not-serving', message: 'this peer serves no model now' })
-    if (this.#sessions.size >= SESSIONS_MAX || this.#seen.size >= SEEN_SESSIONS_MAX) {
+    if (this.#sessions.size >= SESSIONS_MAX || !this.#usedGrants.hasRoom(clock.nowMs())) {
       return err({ reason: 'no-room', message: `this peer serves ${this.#sessions.size} sessions already` })
     }
     const engine = this.#engine
@@ -301,14 +229,10 @@ export class StageHost {
       onEnded: (ended) => this.#onEnded(ended),
     })
     this.#sessions.set(grant.sessionId, session)
-    this.#see(grant)
-    this.#sessionsServed++
+    this.#usedGrants.add(grant)
+    this.#counter.sessionsServed++
     this.#options.onWork?.()
     return ok(session)
-  }
-
-  #see({ sessionId, expiresAtMs, revision }: Grant): void {
-    this.#seen.set(sessionId, { expiresAtMs, revision })
   }
 
   async #connect(session: StageSession): Promise<void> {
@@ -335,11 +259,6 @@ export class StageHost {
   #failAll(reason: FailureReason, message: string): void {
     this.#served = null
     for (const session of [...this.#sessions.values()]) session.fail(reason, message)
-  }
-
-  #forgetExpired(): void {
-    const nowMs = this.#options.clock.nowMs()
-    for (const [id, { expiresAtMs }] of this.#seen) if (expiresAtMs <= nowMs) this.#seen.delete(id)
   }
 
   #pump(): void {
@@ -371,27 +290,13 @@ export class StageHost {
       return
     }
     this.#planner.observe(works, result.computeMs)
-    this.#lastComputeMs = result.computeMs
-    this.#count(works, result.computeMs)
+    this.#counter.addPass(works, result.computeMs)
     for (const [index, { session, rows }] of works.entries()) {
-      this.#positions += rows.rowCount
       const output = result.outputs[index]
       if (output === undefined) session.abandon('internal', 'the engine gave no output')
       else session.complete(rows, output, result.computeMs)
     }
     this.#options.onWork?.()
-  }
-
-  #count([only, second]: readonly Work[], computeMs: number): void {
-    if (only === undefined || second !== undefined || only.rows.kind !== 'decode' || only.rows.rowCount !== 1) return
-    const { count, layers, heads, ms } = this.#oneRowPasses
-    const { span, isLast } = only.session.place
-    this.#oneRowPasses = {
-      count: count + 1,
-      layers: layers + span.endLayer - span.firstLayer,
-      heads: heads + (isLast ? 1 : 0),
-      ms: ms + computeMs,
-    }
   }
 
   /** One session's rows may spoil a pass for all: then each is tried alone, so that only the guilty one ends. */
@@ -404,29 +309,6 @@ export class StageHost {
     }
     for (const { session } of works) session.abandon(failureOf(reason), message)
   }
-}
-
-/** Opens of one session whose grants are being verified, one after the other. */
-interface Verifying {
-  waiting: number
-  /** Who closed the session while its grant was being verified. */
-  readonly closedBy: Set<PeerId>
-  done: Promise<void>
-}
-
-function takesPart(link: PeerLink, { driver, upstream }: Place): boolean {
-  return link.peerId === driver || link.peerId === upstream
-}
-
-/** Whether two grants may be of one session, whatever chains they name. */
-function isSameSession(a: Grant, b: Grant): boolean {
-  const fixed = ({ driver, manifestHash, maxPositions, topK, rowEncoding }: Grant) =>
-    [driver, manifestHash, maxPositions, topK, rowEncoding].join()
-  return fixed(a) === fixed(b)
-}
-
-function refuse(link: PeerLink, frame: OpenFrame, { reason, message }: Refusal): void {
-  link.send({ type: 'failed', sessionId: frame.sessionId, reason, message: message.slice(0, 1_000) }, 'urgent')
 }
 
 function failureOf(reason: string): FailureReason {

@@ -14,10 +14,7 @@ import {
   type OpenedFrame,
   type OpenFrame,
   REPAIR_WAIT_MS,
-  ReceiveWindow,
   type RowsFrame,
-  rowBytes,
-  SESSION_IDLE_MS,
   type SeveredFrame,
   type SignedGrant,
   stageName,
@@ -26,28 +23,16 @@ import {
 import type { CancelTimer, Clock, Sha256 } from '../shared/index.ts'
 import type { Engine, Segment, SegmentOutput, Slot } from '../worker/engine.ts'
 import { ActivationLog, type LogBudget } from './activationLog.ts'
+import { Inbox, type RowLimits } from './inbox.ts'
+import type { Opening } from './opening.ts'
 import { Outbox } from './outbox.ts'
 import type { PassRows } from './outputFrames.ts'
 import type { PeerLink } from './peerLinks.ts'
 import type { Place, ServedSpan } from './place.ts'
-import { RowQueue, tokenIds } from './rowQueue.ts'
-import { Truncations } from './truncations.ts'
+import { SessionTimers } from './sessionTimers.ts'
 
 /** How long the word of who failed goes before the word of its neighbor, so that the driver blames the right one. */
 const PASS_ON_AFTER_MS = 1_000
-
-/** Timers of hosts overflow beyond 2^31 ms; a long-lived grant is looked at again after this. */
-const CHECK_AFTER_MS_MAX = 60 * 60_000
-
-/** What an `open` says of a session, once its grant is verified. */
-export interface Opening {
-  readonly grant: Grant
-  readonly signedGrant: SignedGrant
-  readonly place: Place
-  /** Of the `open`. */
-  readonly epoch: number
-  readonly length: number
-}
 
 export interface SessionSetup {
   readonly opening: Opening
@@ -74,35 +59,36 @@ export class StageSession {
   readonly log: ActivationLog
   readonly #setup: SessionSetup
   readonly #outbox: Outbox
-  readonly #queue = new RowQueue()
-  readonly #truncations: Truncations
+  readonly #inbox: Inbox
+  readonly #timers: SessionTimers
   #opening: Opening
-  #window = new ReceiveWindow()
   #driver: PeerLink | null = null
   #upstream: PeerLink | null = null
   #upstreamAnswered = false
   #driverAnswered = false
-  /** Positions whose pass is done: the KV length, but for a truncation that waits for a pass. */
-  #computed = 0
-  /** Rows that are in a pass now. */
-  #inPass: PassRows | null = null
-  #truncateTo: number | null = null
   #ended = false
-  #heardMs: number
-  #cancelWait: CancelTimer | null = null
-  #cancelWatch: CancelTimer | null = null
   #cancelPassOn: CancelTimer | null = null
 
   constructor(setup: SessionSetup) {
     this.#setup = setup
     const { opening, sha256, logBudget, clock, served } = setup
     this.#opening = opening
-    this.#truncations = new Truncations(opening.epoch, opening.length)
+    const { engine, slot } = setup
+    this.#inbox = new Inbox({
+      epoch: opening.epoch,
+      length: opening.length,
+      onRoom: (windowRows) => this.#raise(windowRows),
+      truncateCache: (length) => engine.truncate(slot, length),
+    })
     this.log = new ActivationLog(sha256, logBudget)
     this.#outbox = new Outbox(opening.grant, opening.place.isLast, { log: this.log, width: served.config.width })
-    this.#heardMs = clock.nowMs()
-    this.#wait()
-    this.#watch()
+    this.#timers = new SessionTimers(clock, {
+      expiresAtMs: () => this.grant.expiresAtMs,
+      isBusy: () => this.#inbox.passing,
+      onMissing: () => this.#onMissing(),
+      onExpired: (message) => this.fail('expired', message),
+    })
+    this.#timers.start()
   }
 
   get grant(): Grant {
@@ -127,18 +113,18 @@ export class StageSession {
   }
 
   get passing(): boolean {
-    return this.#inPass !== null
+    return this.#inbox.passing
   }
 
   /** Kind of the row that could be computed now: it waits, and there is room for its output. */
   get nextKind(): RowsFrame['kind'] | null {
-    if (this.#ended || this.#inPass !== null || this.#outbox.rowsMax(this.#computed) <= 0) return null
-    return this.#queue.nextKind
+    if (this.#ended || this.#inbox.passing || this.#outbox.rowsMax(this.#inbox.computed) <= 0) return null
+    return this.#inbox.nextKind
   }
 
   /** A verified `open` from the driver, from the upstream, or again from one of them, which only says that it lives. */
   join(link: PeerLink): void {
-    this.#heardMs = this.#setup.clock.nowMs()
+    this.#timers.heard()
     const { driver, upstream, isLast } = this.place
     if (link.peerId === upstream && this.#upstream === null) {
       this.#upstream = this.#use(link)
@@ -164,17 +150,17 @@ export class StageSession {
     this.#cancelPassOn = null
     this.#outbox.reset(opening.grant, opening.place.isLast)
     for (const link of new Set(links)) link?.release(this)
-    this.#truncations.reopen(opening.length)
-    if (this.#truncations.add(opening.epoch, opening.length)) this.#forget(opening.length)
-    this.#wait()
+    this.#inbox.reopen(opening.length)
+    if (this.#inbox.enter(opening.epoch, opening.length)) this.#forget(opening.length)
+    this.#timers.waitAnew()
   }
 
   /** The link to who takes the outputs: the next stage, or the driver. */
   connected(link: PeerLink): void {
     if (this.#ended) return
     const { grant, signedGrant } = this.#opening
-    const { epoch, length } = this.#truncations
-    this.#outbox.connect(this.#use(link), { type: 'open', sessionId: grant.sessionId, epoch, length, grant: signedGrant })
+    const { epoch, keptLength } = this.#inbox
+    this.#outbox.connect(this.#use(link), { type: 'open', sessionId: grant.sessionId, epoch, length: keptLength, grant: signedGrant })
   }
 
   /** Any frame of this session but `open`. Frames of others than those who take part change nothing. */
@@ -182,7 +168,7 @@ export class StageSession {
     const downstream = this.#outbox.link
     const known = link === this.#driver || link === this.#upstream || link === downstream
     if (!known || this.#ended) return
-    this.#heardMs = this.#setup.clock.nowMs()
+    this.#timers.heard()
     switch (frame.type) {
       case 'rows':
         if (link === this.#upstream) this.#onRows(link, frame)
@@ -236,9 +222,8 @@ export class StageSession {
   take(rowsMax: number): Work {
     const { slot, served } = this.#setup
     const { place, grant } = this.#opening
-    const { input, ...taken } = this.#queue.take(Math.min(rowsMax, this.#outbox.rowsMax(this.#computed)))
+    const { input, ...taken } = this.#inbox.take(Math.min(rowsMax, this.#outbox.rowsMax(this.#inbox.computed)))
     const rows = { ...taken, resultCount: this.#outbox.resultCountOf(taken) }
-    this.#inPass = rows
     const topK = Math.min(grant.topK, served.config.vocabularySize)
     const output: Segment['output'] = place.isLast
       ? { kind: 'candidates', resultCount: rows.resultCount, topK }
@@ -248,19 +233,20 @@ export class StageSession {
 
   /** The pass is done: sends its outputs on, but for those that were truncated meanwhile. */
   complete(rows: PassRows, output: SegmentOutput, computeMs: number): void {
-    if (!this.#passEnded(rows.rowCount)) return
-    const rowCount = Math.max(0, Math.min(rows.rowCount, this.#computed - rows.firstPosition))
+    if (this.#freeAfterPass()) return
+    const rowCount = this.#inbox.passEnded(rows.rowCount)
     if (rowCount > 0) {
-      this.#outbox.add({ ...rows, epoch: this.#truncations.epoch }, output, rowCount)
+      this.#outbox.add({ ...rows, epoch: this.#inbox.epoch }, output, rowCount)
       void this.#sendLap({ ...rows, rowCount }, computeMs)
     }
-    this.#consume(rows.rowCount)
     this.#setup.onReady()
   }
 
   /** The pass has failed. */
   abandon(reason: FailureReason, message: string): void {
-    if (this.#passEnded(0)) this.fail(reason, message)
+    if (this.#freeAfterPass()) return
+    this.#inbox.passEnded(0)
+    this.fail(reason, message)
   }
 
   /** Ends the session and tells the driver, or who asked for it when the driver has not joined. The other stages wait for a repair. */
@@ -276,13 +262,12 @@ export class StageSession {
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#cancelWait?.()
-    this.#cancelWatch?.()
+    this.#timers.stop()
     this.#cancelPassOn?.()
-    this.#queue.truncate(0)
+    this.#inbox.drop()
     this.log.drop()
     for (const link of new Set([this.#driver, this.#upstream, this.#outbox.link])) link?.release(this)
-    if (this.#inPass === null) this.#setup.engine.close(this.#setup.slot)
+    if (!this.#inbox.passing) this.#setup.engine.close(this.#setup.slot)
     this.#setup.onEnded(this)
   }
 
@@ -292,60 +277,25 @@ export class StageSession {
   }
 
   #onRows(link: PeerLink, frame: RowsFrame): void {
-    if (!this.#window.receive(frame.rowCount)) {
-      const detail = `rows beyond the window of ${this.#window.rows}`
+    if (!this.#inbox.admits(frame.rowCount)) {
+      const detail = `rows beyond the window of ${this.#inbox.windowRows}`
       this.fail('protocol', detail)
       link.close({ reason: 'garbage', detail })
       return
     }
-    const fault = this.#faultOf(frame)
-    if (fault !== null) {
-      this.#break(link, fault)
-      return
-    }
-    // Of an older epoch what was not truncated since still counts.
-    const rowCount = Math.max(0, Math.min(frame.rowCount, this.#truncations.lengthSince(frame.epoch) - frame.firstPosition))
-    if (rowCount < frame.rowCount) this.#consume(frame.rowCount - rowCount)
-    if (rowCount === 0) return
-    this.#queue.push(frame, rowCount)
-    this.#setup.onReady()
+    const fault = this.#inbox.faultOf(frame, this.#rowLimits)
+    if (fault !== null) this.#break(link, fault)
+    else if (this.#inbox.push(frame)) this.#setup.onReady()
   }
 
-  #faultOf(frame: RowsFrame): string | null {
-    const { served } = this.#setup
-    const { place, grant } = this.#opening
-    const { epoch } = this.#truncations
-    if (frame.epoch > epoch) return `rows of epoch ${frame.epoch}; the session is in epoch ${epoch}`
-    const expected = this.#expectedPosition
-    const isForgotten = frame.firstPosition >= this.#truncations.lengthSince(frame.epoch)
-    if (frame.firstPosition !== expected && !isForgotten) return `rows from position ${frame.firstPosition}; expected ${expected}`
-    const end = frame.firstPosition + frame.rowCount
-    if (end > grant.maxPositions) return `rows up to ${end} of ${grant.maxPositions} positions`
-    const encoding = place.isFirst ? 'tokens' : grant.rowEncoding
-    if (frame.encoding !== encoding) return `rows as ${frame.encoding}; this stage takes ${encoding}`
-    if (frame.encoding === 'tokens') {
-      const foreign = tokenIds(frame.payload).find((id) => id >= served.config.vocabularySize)
-      return foreign === undefined ? null : `token ${foreign} is not in a vocabulary of ${served.config.vocabularySize}`
-    }
-    const bytes = frame.rowCount * rowBytes(frame.encoding, served.config.width)
-    return frame.payload.byteLength === bytes ? null : `${frame.payload.byteLength} bytes for ${frame.rowCount} rows; expected ${bytes}`
-  }
-
-  /** Position of the queue's first row. */
-  get #queueStart(): number {
-    const inPass = this.#inPass
-    if (inPass === null) return this.#computed
-    const end = inPass.firstPosition + inPass.rowCount
-    return Math.min(end, this.#truncateTo ?? end)
-  }
-
-  /** The first position that no row has come for. */
-  get #expectedPosition(): number {
-    return this.#queueStart + this.#queue.rowCount
+  get #rowLimits(): RowLimits {
+    const { maxPositions, rowEncoding } = this.grant
+    const { width, vocabularySize } = this.#setup.served.config
+    return { maxPositions, encoding: this.place.isFirst ? 'tokens' : rowEncoding, width, vocabularySize }
   }
 
   #onTruncate(frame: TruncateFrame): void {
-    if (!this.#truncations.add(frame.epoch, frame.length)) return
+    if (!this.#inbox.enter(frame.epoch, frame.length)) return
     this.#forget(frame.length)
     // Before the downstream has answered, it must not overtake the `open` that is on its way.
     if (!this.place.isLast) this.#outbox.link?.send(frame, this.#outbox.isOpen ? 'urgent' : 'data')
@@ -353,11 +303,8 @@ export class StageSession {
 
   /** Positions ≥ `length` are no longer there: neither computed, nor in the log, nor on their way. */
   #forget(length: number): void {
-    this.#consume(this.#queue.truncate(Math.max(0, length - this.#queueStart)))
+    this.#inbox.forget(length)
     this.#outbox.truncate(length)
-    if (this.#inPass !== null) this.#truncateTo = Math.min(length, this.#truncateTo ?? length)
-    else if (length < this.#computed) this.#setup.engine.truncate(this.#setup.slot, length)
-    this.#computed = Math.min(this.#computed, length)
   }
 
   /** From the driver always; from the upstream only while the driver, who speaks for itself, has not come. */
@@ -378,7 +325,7 @@ export class StageSession {
     // What the log has no room for is computed again.
     const { keptLength, length } = this.log
     if (frame.nextPosition < length && keptLength < length) this.#forget(Math.max(frame.nextPosition, keptLength))
-    this.#outbox.opened(frame, this.#truncations.epoch)
+    this.#outbox.opened(frame, this.#inbox.epoch)
     this.#answerUpstream()
     this.#answerDriver()
     this.#stopWaiting()
@@ -388,7 +335,7 @@ export class StageSession {
   #onWindow(windowRows: number): void {
     // One that was sent before its `opened` counts from another beginning.
     if (!this.#outbox.isOpen) return
-    this.#outbox.raise(windowRows, this.#truncations.epoch)
+    this.#outbox.raise(windowRows, this.#inbox.epoch)
     this.#setup.onReady()
   }
 
@@ -407,9 +354,9 @@ export class StageSession {
     if (!this.#outbox.isOpen && (this.place.isFirst || !isLogWhole)) return
     this.#upstreamAnswered = true
     const { sessionId, revision } = this.grant
-    this.#window = new ReceiveWindow()
-    const nextPosition = this.#expectedPosition
-    this.#upstream.send({ type: 'opened', sessionId, revision, nextPosition, windowRows: this.#window.rows })
+    this.#inbox.openWindow()
+    const { expectedPosition, windowRows } = this.#inbox
+    this.#upstream.send({ type: 'opened', sessionId, revision, nextPosition: expectedPosition, windowRows })
   }
 
   #answerDriver(): void {
@@ -417,32 +364,19 @@ export class StageSession {
     this.#driverAnswered = true
     if (!this.place.isFirst) {
       const { sessionId, revision } = this.grant
-      this.#driver.send({ type: 'opened', sessionId, revision, nextPosition: this.#expectedPosition, windowRows: this.#window.rows })
+      const { expectedPosition, windowRows } = this.#inbox
+      this.#driver.send({ type: 'opened', sessionId, revision, nextPosition: expectedPosition, windowRows })
     }
   }
 
-  #consume(rowCount: number): void {
-    const raised = this.#window.consume(rowCount)
-    if (raised !== null && this.#upstreamAnswered)
-      this.#upstream?.send({ type: 'window', sessionId: this.grant.sessionId, windowRows: raised })
+  #raise(windowRows: number): void {
+    if (this.#upstreamAnswered) this.#upstream?.send({ type: 'window', sessionId: this.grant.sessionId, windowRows })
   }
 
-  /** True when the session goes on; an ended one frees its slot here. `rowCount` rows of the pass were computed. */
-  #passEnded(rowCount: number): boolean {
-    const { engine, slot } = this.#setup
-    const inPass = this.#inPass
-    this.#inPass = null
-    if (this.#ended) {
-      engine.close(slot)
-      return false
-    }
-    if (inPass !== null) {
-      const end = inPass.firstPosition + rowCount
-      this.#computed = Math.min(end, this.#truncateTo ?? end)
-      if (this.#computed < end) engine.truncate(slot, this.#computed)
-    }
-    this.#truncateTo = null
-    return true
+  /** True when the session has ended meanwhile: its slot was kept for the pass. */
+  #freeAfterPass(): boolean {
+    if (this.#ended) this.#setup.engine.close(this.#setup.slot)
+    return this.#ended
   }
 
   /** Statistics take a moment; nothing waits for them, and a lap that is lost with its link does no harm. */
@@ -451,10 +385,11 @@ export class StageSession {
     if (downstream === null) return
     try {
       const { bytesSent } = this.#outbox
+      const { epoch } = this.#inbox
       const stats = await downstream.stats()
       if (this.#ended) return
       const { sessionId } = this.grant
-      this.#driver?.send({ type: 'lap', sessionId, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind: stats.kind })
+      this.#driver?.send({ type: 'lap', sessionId, epoch, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind: stats.kind })
     } catch {
       // The link ended while it was asked: its end is told by `lost`.
     }
@@ -469,8 +404,7 @@ export class StageSession {
     const { sessionId, revision } = this.grant
     const text = message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX)
     this.#driver?.send({ type: 'severed', sessionId, revision, neighbor, reason, message: text }, 'urgent')
-    // Whoever is missed already is not waited for longer because another goes too.
-    if (this.#cancelWait === null) this.#wait()
+    this.#timers.wait()
   }
 
   #break(link: PeerLink, rule: string): void {
@@ -482,40 +416,16 @@ export class StageSession {
     return stageName(this.grant, link === this.#upstream ? this.place.index - 1 : this.place.index + 1)
   }
 
-  /** Somebody is missing. */
-  #wait(): void {
-    this.#cancelWait?.()
-    this.#cancelWait = this.#setup.clock.after(REPAIR_WAIT_MS, () => {
-      const { index } = this.place
-      let missing = 'nobody'
-      if (!this.#outbox.isOpen) missing = stageName(this.grant, index + 1)
-      if (this.#upstream === null) missing = stageName(this.grant, index - 1)
-      if (this.#driver === null) missing = 'the driver'
-      this.fail('unreachable', `${missing} did not answer within ${REPAIR_WAIT_MS / 1000} s`)
-    })
+  #onMissing(): void {
+    const { index } = this.place
+    let missing = 'nobody'
+    if (!this.#outbox.isOpen) missing = stageName(this.grant, index + 1)
+    if (this.#upstream === null) missing = stageName(this.grant, index - 1)
+    if (this.#driver === null) missing = 'the driver'
+    this.fail('unreachable', `${missing} did not answer within ${REPAIR_WAIT_MS / 1000} s`)
   }
 
   #stopWaiting(): void {
-    if (this.#driver === null || this.#upstream === null || !this.#outbox.isOpen) return
-    this.#cancelWait?.()
-    this.#cancelWait = null
-  }
-
-  /** Looks at the idle limit and at the grant's expiry, whichever comes first, again and again. */
-  #watch(): void {
-    const { clock } = this.#setup
-    const { grant } = this.#opening
-    const nowMs = clock.nowMs()
-    const idleAtMs = this.#heardMs + SESSION_IDLE_MS
-    // Who computes is not idle, however long the pass takes; rows that only wait are no sign of life.
-    if (nowMs >= idleAtMs && this.#inPass === null) {
-      this.fail('expired', `nothing was heard of the session for ${SESSION_IDLE_MS / 1000} s`)
-    } else if (nowMs >= grant.expiresAtMs) {
-      this.fail('expired', 'the grant has expired; ask again to get a new one')
-    } else {
-      const checkAtMs = Math.min(idleAtMs > nowMs ? idleAtMs : nowMs + SESSION_IDLE_MS, grant.expiresAtMs)
-      this.#cancelWatch?.()
-      this.#cancelWatch = clock.after(Math.min(checkAtMs - nowMs, CHECK_AFTER_MS_MAX), () => this.#watch())
-    }
+    if (this.#driver !== null && this.#upstream !== null && this.#outbox.isOpen) this.#timers.stopWaiting()
   }
 }

@@ -4,32 +4,59 @@
  */
 
 import type { Grant } from '../../protocol/index.ts'
-import type { PeerId } from '../../shared/index.ts'
+import type { PeerId, SessionId } from '../../shared/index.ts'
 import { freeCandidates } from './admission.ts'
+import { CHAIN_HOPELESS_MS, CHAIN_REPAIR_MS } from './limits.ts'
 import { isChoosable, isThere, type PeerRecord } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
 import { chooseChain, type LostStage } from './route.ts'
 import type { OpenSessions } from './sessions.ts'
 import type { SwarmModel } from './swarm.ts'
 
-export interface ChainRepairRequest {
+/** A broken session whose driver waits for another chain. */
+export interface PendingRepair {
+  readonly driver: PeerId
+  readonly requestId: string
+  readonly sessionId: SessionId
+  /** Stages of the grant that were reported lost. */
+  readonly lost: ReadonlySet<PeerId>
+  readonly sinceMs: number
+}
+
+export interface RepairContext {
   readonly grant: Grant
-  /** Of the grant's stages, as they were when it was issued. */
-  readonly numericClasses: readonly string[]
-  readonly lostPeerIds: ReadonlySet<PeerId>
   readonly model: SwarmModel
-  readonly peers: Iterable<PeerRecord>
+  readonly peers: readonly PeerRecord[]
   readonly sessions: OpenSessions
   readonly stagesMin: number
   readonly rttMs: (a: PeerId, b: PeerId) => number
   readonly nowMs: number
 }
 
+type RepairDecision =
+  | { readonly kind: 'granted'; readonly grant: Grant }
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'refused'; readonly message: string }
+
+export function decideRepair({ lost, sinceMs }: PendingRepair, context: RepairContext): RepairDecision {
+  const { grant, model, peers, nowMs } = context
+  const stages = repairedStages(lost, context)
+  if (stages !== null) {
+    const placed = stages.map(({ peerId, span }) => ({ peerId, firstLayer: span.firstLayer, endLayer: span.endLayer }))
+    return { kind: 'granted', grant: { ...grant, revision: grant.revision + 1, stages: placed, issuedAtMs: nowMs } }
+  }
+  const isOnTheWay = peers.some(({ order, served }) => order?.modelId === model.modelId && served === null)
+  const patienceMs = isOnTheWay ? CHAIN_REPAIR_MS : CHAIN_HOPELESS_MS
+  if (nowMs - sinceMs < patienceMs) return { kind: 'waiting' }
+  const waitedSeconds = Math.round((nowMs - sinceMs) / 1000)
+  return { kind: 'refused', message: `nobody has taken over the lost layers within ${waitedSeconds} s; more tabs have to contribute` }
+}
+
 /** Stages for the session's next grant; null while layers are missing. */
-export function repairChain(request: ChainRepairRequest): readonly PlacedStage[] | null {
-  const { grant, numericClasses, lostPeerIds, model, sessions, stagesMin, rttMs, nowMs } = request
+function repairedStages(lostPeerIds: ReadonlySet<PeerId>, context: RepairContext): readonly PlacedStage[] | null {
+  const { grant, model, peers, sessions, stagesMin, rttMs, nowMs } = context
   const { layerCount } = model.costs
-  const peers = [...request.peers]
+  const numericClasses = sessions.numericClasses(grant.sessionId)
   const present = peers.filter((peer) => isChoosable(peer, nowMs))
   const stages = grant.stages.map(({ peerId, firstLayer, endLayer }) => ({ peerId, span: { firstLayer, endLayer } }))
   const there = new Set(peers.filter((peer) => isThere(peer, nowMs)).map(({ peerId }) => peerId))

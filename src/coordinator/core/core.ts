@@ -3,7 +3,7 @@
  * in, and whoever feeds it carries the effects out in order. Registry here; placement in plan.ts, admission in admission.ts.
  */
 
-import { type Span, sameSpan } from '../../model/index.ts'
+import { sameSpan } from '../../model/index.ts'
 import {
   AWAY_RECOVERING,
   type ClientMessage,
@@ -15,11 +15,10 @@ import {
 } from '../../protocol/index.ts'
 import { assert, type ErrorBody, type PeerId, required, type SessionId, unreachable } from '../../shared/index.ts'
 import { type AdmitMessage, decideAdmission } from './admission.ts'
-import { repairChain } from './chainRepair.ts'
+import { decideRepair, type PendingRepair } from './chainRepair.ts'
 import { kvPositionsFor } from './costs.ts'
 import { Demand } from './demand.ts'
 import {
-  CHAIN_REPAIR_MS,
   DROP_AFTER_MS,
   FAILURE_BACKOFF_MS,
   GHOST_MS,
@@ -32,13 +31,13 @@ import {
   REGROUP_INTERVAL_MS,
   SUMMARY_INTERVAL_MS,
 } from './limits.ts'
-import { common, covers, isChoosable, newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
+import { isLoaded, mustStay } from './orders.ts'
+import { newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
 import { Plan } from './plan.ts'
 import { RoundTrips } from './roundTrips.ts'
-import { uncovered } from './route.ts'
 import { OpenSessions } from './sessions.ts'
-import { followSpeed, learnSpeed } from './speeds.ts'
+import { learnSpeed, levelSpeeds } from './speeds.ts'
 import { summarize } from './summary.ts'
 import type { SwarmModel } from './swarm.ts'
 
@@ -77,14 +76,6 @@ export type CoreEffect =
     }
   /** Tell the error, then close the socket; `disconnected` need not follow. */
   | { readonly kind: 'close'; readonly peerId: PeerId; readonly error: ErrorBody }
-
-interface PendingRepair {
-  readonly driver: PeerId
-  readonly requestId: string
-  readonly sessionId: SessionId
-  readonly lost: ReadonlySet<PeerId>
-  readonly untilMs: number
-}
 
 export class CoordinatorCore {
   readonly #options: CoreOptions
@@ -216,20 +207,10 @@ export class CoordinatorCore {
     peer.pledge = pledge
     peer.memoryBytes = pledge.memoryBytes
     peer.weightForm = weightFormOf(pledge.engine)
-    this.#levelSpeeds(pledge)
+    levelSpeeds(pledge, this.#peers.values())
     peer.failures = 0
     peer.blockedUntilMs = 0
     this.#replan(nowMs)
-  }
-
-  /** Equal adapters count as equally fast, as fast as the fastest of them: a short probe beside other work says too little. */
-  #levelSpeeds({ engine, adapter }: Pledge): void {
-    const alike = [...this.#peers.values()].filter(({ pledge }) => pledge?.engine === engine && pledge.adapter === adapter)
-    const macsPerSecond = Math.max(...alike.map(({ pledge }) => pledge?.macsPerSecond ?? 0))
-    for (const peer of alike) {
-      peer.probedMacsPerSecond = macsPerSecond
-      followSpeed(peer)
-    }
   }
 
   #kernelVersionOfOthers(peer: PeerRecord): string | null {
@@ -251,7 +232,7 @@ export class CoordinatorCore {
     if (order === null || order.assignmentId !== assignmentId) return
     const { modelId, span, kvPositions } = order
     peer.served = { modelId, span, kvPositions }
-    if (!this.#isLoaded(peer, modelId, span)) peer.loaded = peer.served
+    if (!isLoaded(peer, modelId, span)) peer.loaded = peer.served
     order.progress = 1
     peer.failures = 0
     peer.touchedMs = nowMs
@@ -341,7 +322,7 @@ export class CoordinatorCore {
     const lost = new Set(lostPeerIds.filter((peerId) => grant.stages.some((stage) => stage.peerId === peerId)))
     for (const peerId of lost) if (this.#peers.get(peerId)?.draining !== true) this.#suspect(peerId, nowMs)
     this.#repairs = this.#repairs.filter((pending) => pending.sessionId !== sessionId || !this.#supersede(pending))
-    this.#repairs.push({ driver: peer.peerId, requestId, sessionId, lost, untilMs: nowMs + CHAIN_REPAIR_MS })
+    this.#repairs.push({ driver: peer.peerId, requestId, sessionId, lost, sinceMs: nowMs })
   }
 
   /** True, for the driver asks for something newer. */
@@ -352,35 +333,29 @@ export class CoordinatorCore {
   }
 
   /** True when nothing is left to do for it. */
-  #tryRepair({ driver, requestId, sessionId, lost, untilMs }: PendingRepair, nowMs: number): boolean {
+  #tryRepair(pending: PendingRepair, nowMs: number): boolean {
+    const { driver, requestId, sessionId } = pending
     const { models, stagesMin } = this.#options
     const grant = this.#sessions.get(sessionId)
     if (grant === null || !this.#peers.has(driver)) return true
-    const model = required(
-      models.find(({ modelId }) => modelId === grant.modelId),
-      `model ${grant.modelId}`,
-    )
-    const stages = repairChain({
+    const decision = decideRepair(pending, {
       grant,
-      numericClasses: this.#sessions.numericClasses(sessionId),
-      lostPeerIds: lost,
-      model,
-      peers: this.#peers.values(),
+      model: required(
+        models.find(({ modelId }) => modelId === grant.modelId),
+        `model ${grant.modelId}`,
+      ),
+      peers: [...this.#peers.values()],
       sessions: this.#sessions,
       stagesMin,
       rttMs: (a, b) => this.#roundTrips.between(a, b),
       nowMs,
     })
-    if (stages !== null) {
+    if (decision.kind === 'granted') {
       this.#touch(grant, nowMs)
-      const placed = stages.map(({ peerId, span }) => ({ peerId, firstLayer: span.firstLayer, endLayer: span.endLayer }))
-      this.#grant({ ...grant, revision: grant.revision + 1, stages: placed, issuedAtMs: nowMs }, requestId, nowMs)
-      return true
-    }
-    if (nowMs < untilMs) return false
-    const message = `nobody has taken over the lost layers within ${CHAIN_REPAIR_MS / 1000} s; more tabs have to contribute`
-    this.#send(driver, { type: 'refused', requestId, reason: 'incomplete', message, retryAfterMs: null })
-    return true
+      this.#grant(decision.grant, requestId, nowMs)
+    } else if (decision.kind === 'refused')
+      this.#send(driver, { type: 'refused', requestId, reason: 'incomplete', message: decision.message, retryAfterMs: null })
+    return decision.kind !== 'waiting'
   }
 
   /** Not chosen before it has answered a ping. */
@@ -478,8 +453,8 @@ export class CoordinatorCore {
     const { model, span } = place
     const { order } = peer
     if (order !== null && order.modelId === model.modelId && sameSpan(order.span, span)) return
-    if (this.#mustStay(peer, model, span, nowMs)) return
-    const loaded = this.#isLoaded(peer, model.modelId, span)
+    if (mustStay(peer, place, { peers: this.#peers.values(), models: this.#options.models, nowMs })) return
+    const loaded = isLoaded(peer, model.modelId, span)
     const kvPositions = loaded ? required(peer.loaded, 'the loaded span').kvPositions : kvPositionsFor(model.costs, span, peer)
     // A span that has to be loaded takes the place of what is there.
     if (!loaded) {
@@ -490,32 +465,6 @@ export class CoordinatorCore {
     peer.order = { assignmentId, modelId: model.modelId, span, kvPositions, progress: 0, heardMs: nowMs }
     const { modelId, manifestHash } = model
     this.#send(peer.peerId, { type: 'assign', assignmentId, modelId, manifestHash, span, kvPositions, memoryBytesMax: peer.memoryBytes })
-  }
-
-  /** It gives layers up that nobody else serves yet: some of its own, or all while it loads others. */
-  #mustStay(peer: PeerRecord, { modelId }: SwarmModel, span: Span, nowMs: number): boolean {
-    const { served } = peer
-    if (served === null) return false
-    const keeps = served.modelId === modelId && covers(served.span, span)
-    // What another was told to give up does not count, though it may still serve it.
-    const others = [...this.#peers.values()].flatMap((other) =>
-      other !== peer && other.served?.modelId === served.modelId && other.order?.modelId === served.modelId && isChoosable(other, nowMs)
-        ? [common(other.served.span, other.order.span)]
-        : [],
-    )
-    const { firstLayer, endLayer } = served.span
-    const missed = uncovered(endLayer, [{ firstLayer: 0, endLayer: firstLayer }, ...(keeps ? [span] : []), ...others])
-    if (missed.length === 0 || keeps) return missed.length > 0
-    // A model with holes is of no use to anybody: who is to fill them need not wait.
-    const { costs } = required(
-      this.#options.models.find(({ modelId: id }) => id === served.modelId),
-      `model ${served.modelId}`,
-    )
-    return uncovered(costs.layerCount, [served.span, ...others]).length === 0
-  }
-
-  #isLoaded(peer: PeerRecord, modelId: SwarmModel['modelId'], span: Span): boolean {
-    return peer.loaded !== null && peer.loaded.modelId === modelId && covers(peer.loaded.span, span)
   }
 
   #close(peerId: PeerId, reason: string, message: string): void {

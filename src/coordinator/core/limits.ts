@@ -13,6 +13,8 @@ export const AWAY_AFTER_MS = 6_000
 export const GHOST_MS = 3_000
 /** How long a broken session waits for somebody who takes the lost layers: a spare may have to load them and compile its kernels first. */
 export const CHAIN_REPAIR_MS = 100_000
+/** The same while nobody is loading anything: a reloaded tab is back by then, and neighbors have begun to load (GROWTH_GRACE_MS). */
+export const CHAIN_HOPELESS_MS = 12_000
 /** A page that sleeps longer has lost its links too. */
 export const DROP_AFTER_MS = 30_000
 

@@ -25,6 +25,12 @@ export interface PlanInput {
   readonly regionOf?: (peerId: PeerId) => number
 }
 
+/** What the plan wants of a peer. */
+export interface PlannedSpan {
+  readonly model: SwarmModel
+  readonly span: Span
+}
+
 export class Plan {
   readonly #swarms: readonly Swarm[]
   readonly #stagesMin: number
@@ -48,7 +54,7 @@ export class Plan {
   }
 
   /** The layers that a peer should hold; null for a spare. */
-  placeOf(peerId: PeerId): { readonly model: SwarmModel; readonly span: Span } | null {
+  placeOf(peerId: PeerId): PlannedSpan | null {
     const swarm = this.#homes.get(peerId)
     return swarm === undefined ? null : { model: swarm.model, span: required(swarm.spanOf(peerId), `the place of ${peerId}`) }
   }

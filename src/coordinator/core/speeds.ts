@@ -5,7 +5,7 @@
  */
 
 import type { ModelCosts } from './costs.ts'
-import type { PeerRecord } from './peers.ts'
+import type { PeerRecord, Pledge } from './peers.ts'
 
 /** Passes of one decode row each, since the last report: all together. */
 export interface PassReport {
@@ -28,8 +28,18 @@ export function learnSpeed(peer: PeerRecord, costs: ModelCosts, { layers, heads,
   followSpeed(peer)
 }
 
+/** Equal adapters count as equally fast, as fast as the fastest of them: a short probe beside other work says too little. */
+export function levelSpeeds({ engine, adapter }: Pledge, peers: Iterable<PeerRecord>): void {
+  const alike = [...peers].filter(({ pledge }) => pledge?.engine === engine && pledge.adapter === adapter)
+  const macsPerSecond = Math.max(...alike.map(({ pledge }) => pledge?.macsPerSecond ?? 0))
+  for (const peer of alike) {
+    peer.probedMacsPerSecond = macsPerSecond
+    followSpeed(peer)
+  }
+}
+
 /** Takes what was probed and reported into account. */
-export function followSpeed(peer: PeerRecord): void {
+function followSpeed(peer: PeerRecord): void {
   const sorted = [...peer.speedReports].sort((a, b) => a - b)
   const median = sorted.length < REPORTS_MIN ? undefined : sorted[Math.floor(sorted.length / 2)]
   const most = PLAUSIBLE_FACTOR * peer.probedMacsPerSecond

@@ -93,12 +93,24 @@ describe('the repair of a chain', () => {
     // Who is left must not take over the other half alone: there the session would begin anew.
     world.disconnect(indexOf(grant, 0))
     world.repair(grant, lost)
+    world.wait(11_000)
+    expect(world.refusals).toEqual([])
+    world.wait(2_000)
+    expect(world.refusals).toMatchObject([{ reason: 'incomplete', message: expect.stringMatching(/within 12 s; more tabs/) }])
+    world.wait(30_000)
+    expect(world.refusals).toHaveLength(1)
+  })
+
+  it('[C13] waits longer while somebody is loading, but not for ever', () => {
+    const { world, grant } = open(2)
+    const lost = indexOf(grant, 1)
+    world.disconnect(lost)
+    world.repair(grant, lost)
+    world.pledge(7)
     world.wait(99_000)
     expect(world.refusals).toEqual([])
     world.wait(2_000)
-    expect(world.refusals).toMatchObject([{ reason: 'incomplete', message: expect.stringMatching(/more tabs/) }])
-    world.wait(30_000)
-    expect(world.refusals).toHaveLength(1)
+    expect(world.refusals).toMatchObject([{ reason: 'incomplete', message: expect.stringMatching(/within 100 s/) }])
   })
 
   it('[C15] takes a peer that was given up for lost and answers again, when nobody else is there', () => {

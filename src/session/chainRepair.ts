@@ -1,0 +1,129 @@
+/**
+ * ChainRepair: what a session's chain has lost, and how it gets another one: who is lost at the same moment is gathered, then the
+ * coordinator is asked. Gives up on what another chain would not mend, and when repairs bring no results. Rules [R] of protocol/SPEC.md.
+ */
+
+import type { Grant, SignedGrant } from '../protocol/index.ts'
+import { type CancelTimer, type Clock, type PeerId, type SessionId, toErrorBody } from '../shared/index.ts'
+import { SessionError, type SessionErrorReason } from './errors.ts'
+
+/** After a first loss: who is lost with it is noticed within this time. */
+export const GATHER_MS = 50
+
+/** Repairs in a row that brought no results. */
+const REPAIRS_MAX = 4
+
+/** Failures that another chain has not. */
+const FINAL_REASONS: readonly SessionErrorReason[] = ['cancelled', 'expired', 'bad-request', 'prompt-too-long']
+
+export interface RepairRequest {
+  readonly sessionId: SessionId
+  /** Of the chain that broke. */
+  readonly revision: number
+  /** Peers that take no part any more; none when only a link between two of them broke. */
+  readonly lostPeerIds: readonly PeerId[]
+}
+
+export interface RepairedChain {
+  readonly grant: Grant
+  readonly signedGrant: SignedGrant
+}
+
+export interface ChainRepairOptions {
+  /** Null: a chain that breaks ends. */
+  readonly repair: ((request: RepairRequest) => Promise<RepairedChain>) | null
+  readonly clock: Clock
+  readonly onGranted: (chain: RepairedChain) => void
+  readonly onGivenUp: (error: SessionError) => void
+}
+
+/** What has been lost since the chain last worked. */
+interface Loss {
+  readonly error: SessionError
+  readonly peerIds: Set<PeerId>
+}
+
+export class ChainRepair {
+  readonly #options: ChainRepairOptions
+  /** Null while the chain works, or is being opened and nobody is missing. */
+  #loss: Loss | null = null
+  #inVain = 0
+  /** A repaired chain is open that has brought no results yet. */
+  #isNew = false
+  /** Who was said to have lost its neighbor: twice, and the neighbor is to blame. */
+  readonly #severed = new Set<PeerId>()
+  #cancelGather: CancelTimer = () => undefined
+  #stopped = false
+
+  constructor(options: ChainRepairOptions) {
+    this.#options = options
+  }
+
+  get isBroken(): boolean {
+    return this.#loss !== null
+  }
+
+  /**
+   * The chain `broken` has lost `peerId`, null: a link between two peers. False when nothing can be done about it; else
+   * `onGranted` or `onGivenUp` follows.
+   */
+  lose(error: SessionError, peerId: PeerId | null, broken: Grant): boolean {
+    const { repair, clock } = this.#options
+    if (repair === null || FINAL_REASONS.includes(error.reason) || this.#inVain === REPAIRS_MAX) return false
+    if (this.#loss !== null) {
+      if (peerId !== null) this.#loss.peerIds.add(peerId)
+      return true
+    }
+    const loss = { error, peerIds: new Set(peerId === null ? [] : [peerId]) }
+    this.#loss = loss
+    this.#inVain++
+    this.#cancelGather = clock.after(GATHER_MS, () => void this.#ask(repair, loss, broken))
+    return true
+  }
+
+  /** A stage could not reach `peerId`, or lost its link to it; true when it is to blame: the first time the link may be made anew. */
+  isToBlame(peerId: PeerId, neighbor: 'upstream' | 'downstream', reason: 'stage-lost' | 'unreachable'): boolean {
+    const isKnown = this.#severed.has(peerId)
+    this.#severed.add(peerId)
+    return neighbor === 'downstream' && (reason === 'unreachable' || isKnown)
+  }
+
+  /** Every stage of the repaired chain has answered. */
+  opened(): void {
+    this.#isNew = true
+  }
+
+  /** Results have come; true when they are the first since a repair. */
+  resultsCame(): boolean {
+    const isFirst = this.#isNew
+    this.#isNew = false
+    this.#inVain = 0
+    this.#severed.clear()
+    return isFirst
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#cancelGather()
+  }
+
+  async #ask(repair: NonNullable<ChainRepairOptions['repair']>, loss: Loss, { sessionId, revision }: Grant): Promise<void> {
+    try {
+      for (;;) {
+        const known = loss.peerIds.size
+        const chain = await repair({ sessionId, revision, lostPeerIds: [...loss.peerIds] })
+        if (this.#stopped) return
+        // Who was lost meanwhile may be in it.
+        if (loss.peerIds.size > known && chain.grant.stages.some(({ peerId }) => loss.peerIds.has(peerId))) continue
+        this.#loss = null
+        this.#options.onGranted(chain)
+        return
+      }
+    } catch (error) {
+      if (this.#stopped) return
+      const { reason, message, stageIndex } = loss.error
+      const where = stageIndex === null ? {} : { stageIndex }
+      this.#options.onGivenUp(new SessionError(reason, `${message}; nobody takes its place: ${toErrorBody(error).message}`, where))
+    }
+  }
+}
