@@ -44,7 +44,7 @@ export {
   spanBytes,
   spanParts,
 } from './spans.ts'
-export { EMBEDDING, HEAD, ROPE_DIVISORS } from './tensors.ts'
+export { EMBEDDING, HEAD, layerTensors, ROPE_DIVISORS } from './tensors.ts'
 export { createTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts'
 export type {
   Architecture,

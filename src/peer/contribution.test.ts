@@ -50,6 +50,20 @@ function setUp(isWatched = true) {
 }
 
 describe('Contribution', () => {
+  it('does not take its own load for others’, where the processor plays the GPU', () => {
+    for (const [engine, software, calls] of [
+      ['webgpu', false, ['drain busy']],
+      ['webgpu', true, []],
+      ['wasm', false, []],
+    ] as const) {
+      const { clock, say, last } = setUp()
+      last().events.onState({ kind: 'waiting', gpu: { ...gpu, engine, software } })
+      say({ processor: 'critical' })
+      clock.advance(60_000)
+      expect(last().calls).toEqual(calls)
+    }
+  })
+
   it('drains, ends and says why when the machine is wanted elsewhere, and begins anew when it is free for a while', () => {
     const { clock, states, peers, hostings, say, last } = setUp()
     last().events.onState({ kind: 'waiting', gpu })

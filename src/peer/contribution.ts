@@ -63,7 +63,7 @@ export class Contribution {
       onState: (state) => {
         if (this.#hosting !== hosting) return
         this.#hasFailed = state.kind === 'failed'
-        if ('gpu' in state) this.#pressure.handleEngine(state.gpu.engine !== 'webgpu')
+        if ('gpu' in state) this.#pressure.handleEngine(state.gpu.engine !== 'webgpu' || state.gpu.software)
         onState(state)
       },
       onPeer: (peerId) => {

@@ -1,6 +1,6 @@
 /** The 40 bytes before every frame's payload, as SPEC.md's table lays them out. Bounds that depend on the type: frameCodec.ts. */
 
-import { err, fromHex, isSessionId, ok, type Result, type SessionId, toHex } from '../shared/index.ts'
+import { err, fromHex, ok, type Result, type SessionId, toHex } from '../shared/index.ts'
 import type { Frame, RowsFrame } from './frames.ts'
 import { PROTOCOL_VERSION } from './limits.ts'
 import type { RowKind } from './rows.ts'
@@ -60,10 +60,21 @@ const ALL_FIELDS = FIELDS.rows.concat('topK')
 
 /** A header for `frame`: its own fields, and zeros. */
 export function headerOf(frame: Frame): FrameHeader {
-  const zeros = { epoch: 0, firstPosition: 0, rowCount: 0, resultCount: 0, topK: 0, kind: null, encoding: null }
   const own: Partial<FrameHeader> = frame
-  const used = Object.fromEntries(FIELDS[frame.type].map((field) => [field, own[field]]))
-  return { ...zeros, ...used, type: frame.type, sessionId: frame.sessionId }
+  const fields = FIELDS[frame.type]
+  const used = <Name extends Field>(field: Name, otherwise: FrameHeader[Name]): FrameHeader[Name] =>
+    fields.includes(field) ? (own[field] ?? otherwise) : otherwise
+  return {
+    type: frame.type,
+    sessionId: frame.sessionId,
+    epoch: used('epoch', 0),
+    firstPosition: used('firstPosition', 0),
+    rowCount: used('rowCount', 0),
+    resultCount: used('resultCount', 0),
+    topK: used('topK', 0),
+    kind: used('kind', null),
+    encoding: used('encoding', null),
+  }
 }
 
 /** Writes the header at the start of `bytes`, whose rest is the payload. */
@@ -96,8 +107,7 @@ export function readHeader(bytes: Uint8Array): Result<FrameHeader, string> {
   if (kind === undefined) return err(`kind: unknown number ${bytes[34]}`)
   const encoding = ENCODINGS[bytes[35] ?? 0]
   if (encoding === undefined) return err(`encoding: unknown number ${bytes[35]}`)
-  const sessionId = toHex(bytes.subarray(4, 20))
-  if (!isSessionId(sessionId)) return err('session: not an id')
+  const sessionId = toHex(bytes.subarray(4, 20)) as SessionId
   const payloadBytes = view.getUint32(36, true)
   if (payloadBytes !== bytes.byteLength - HEADER_BYTES)
     return err(`payload length: ${payloadBytes} said, ${bytes.byteLength - HEADER_BYTES} came`)

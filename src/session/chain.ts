@@ -3,7 +3,8 @@
  * links to stages, `openEngineChain` one over engines in this process. A chain holds one session.
  */
 
-import type { Grant, LinkKind, PositionCandidates, RowKind } from '../protocol/index.ts'
+import type { Grant, LinkKind, PositionCandidates, RowKind, SignedGrant } from '../protocol/index.ts'
+import type { PeerId, SessionId } from '../shared/index.ts'
 import type { SessionError } from './errors.ts'
 
 /** The k best logits of one position and the logsumexp over the whole vocabulary. */
@@ -53,6 +54,19 @@ export type ChainRepair =
   | { readonly phase: 'opened' }
   /** The first results have come over the repaired chain. */
   | { readonly phase: 'done' }
+
+export interface RepairRequest {
+  readonly sessionId: SessionId
+  /** Of the chain that is to be replaced. */
+  readonly revision: number
+  /** Peers that take no part any more; none when only a link between two of them broke. */
+  readonly lostPeerIds: readonly PeerId[]
+}
+
+export interface RepairedGrant {
+  readonly grant: Grant
+  readonly signedGrant: SignedGrant
+}
 
 export interface ChainEvents {
   onResults(results: LapResults): void

@@ -3,8 +3,9 @@
  * coordinator is asked. Gives up on what another chain would not mend, and when repairs bring no results. Rules [R] of protocol/SPEC.md.
  */
 
-import type { Grant, SignedGrant } from '../protocol/index.ts'
-import { type CancelTimer, type Clock, type PeerId, type SessionId, toErrorBody } from '../shared/index.ts'
+import type { Grant } from '../protocol/index.ts'
+import { type CancelTimer, type Clock, type PeerId, toErrorBody } from '../shared/index.ts'
+import type { RepairedGrant, RepairRequest } from './chain.ts'
 import { SessionError, type SessionErrorReason } from './errors.ts'
 
 /** After a first loss: who is lost with it is noticed within this time. */
@@ -16,24 +17,11 @@ const REPAIRS_MAX = 4
 /** Failures that another chain has not. */
 const FINAL_REASONS: readonly SessionErrorReason[] = ['cancelled', 'expired', 'bad-request', 'prompt-too-long']
 
-export interface RepairRequest {
-  readonly sessionId: SessionId
-  /** Of the chain that broke. */
-  readonly revision: number
-  /** Peers that take no part any more; none when only a link between two of them broke. */
-  readonly lostPeerIds: readonly PeerId[]
-}
-
-export interface RepairedChain {
-  readonly grant: Grant
-  readonly signedGrant: SignedGrant
-}
-
 export interface ChainRepairOptions {
   /** Null: a chain that breaks ends. */
-  readonly repair: ((request: RepairRequest) => Promise<RepairedChain>) | null
+  readonly repair: ((request: RepairRequest) => Promise<RepairedGrant>) | null
   readonly clock: Clock
-  readonly onGranted: (chain: RepairedChain) => void
+  readonly onGranted: (chain: RepairedGrant) => void
   readonly onGivenUp: (error: SessionError) => void
 }
 

@@ -124,9 +124,6 @@ function isToken(id: number, { vocabularySize }: GenerationTokenizer): boolean {
   return Number.isSafeInteger(id) && id >= 0 && id < vocabularySize
 }
 
-/** The signal of requests that cannot be cancelled. */
-const NEVER = new AbortController().signal
-
 class Generation {
   readonly #request: GenerateRequest
   readonly #signal: AbortSignal
@@ -141,7 +138,9 @@ class Generation {
   #lastTokenMs = 0
 
   constructor(request: GenerateRequest) {
-    const { tokenizer, stop = [], stripLeadingSpace = false, drafter, clock, signal = NEVER } = request
+    const { tokenizer, stop = [], stripLeadingSpace = false, drafter, clock } = request
+    // A request that cannot be cancelled has a signal of its own too: listeners of many on one would be looked through by each.
+    const { signal = new AbortController().signal } = request
     this.#request = request
     this.#signal = signal
     this.#waiter = new LapWaiter(clock, signal)

@@ -5,14 +5,15 @@
 
 import type { Grant } from '../protocol/index.ts'
 import type { PeerId } from '../shared/index.ts'
-import type { ChainRepairOptions, RepairedChain } from './chainRepair.ts'
+import type { RepairedGrant, RepairRequest } from './chain.ts'
 
 export interface HandOverPorts {
-  readonly repair: ChainRepairOptions['repair']
+  /** Asks the coordinator for another chain; null where there is nobody to ask. */
+  readonly repair: ((request: RepairRequest) => Promise<RepairedGrant>) | null
   /** The grant of the chain that works; null while none does. */
   readonly present: () => Grant | null
   /** A chain without `leaving`. */
-  readonly onGranted: (granted: RepairedChain, leaving: readonly PeerId[]) => void
+  readonly onGranted: (granted: RepairedGrant, leaving: readonly PeerId[]) => void
 }
 
 export class HandOver {
@@ -45,7 +46,7 @@ export class HandOver {
     )
   }
 
-  #onGranted(granted: RepairedChain, leaving: readonly PeerId[]): void {
+  #onGranted(granted: RepairedGrant, leaving: readonly PeerId[]): void {
     this.#stopAsking()
     const present = this.#ports.present()
     // A chain that broke meanwhile gets one of its own.

@@ -1,7 +1,7 @@
 /** session: the driver. Opens a chain, generates over it; the same in a tab, in the coordinator and on the command line. */
 
-export type { Candidates, Chain, ChainEvents, ChainRepair, Lap, LapResults, StageLap } from './chain.ts'
-export { GATHER_MS, type RepairRequest } from './chainRepair.ts'
+export type { Candidates, Chain, ChainEvents, ChainRepair, Lap, LapResults, RepairRequest, StageLap } from './chain.ts'
+export { GATHER_MS } from './chainRepair.ts'
 export type { TokenText } from './detokenizer.ts'
 export type { Drafter, DraftToken } from './drafter.ts'
 export { type ChainEngine, type ChainOutput, type ChainSegment, type EngineChainOptions, openEngineChain } from './engineChain.ts'
@@ -19,5 +19,5 @@ export {
 } from './generate.ts'
 export { type LinkChainOptions, OPEN_DEADLINE_MS, openLinkChain } from './linkChain.ts'
 export { LinkRouter } from './linkRouter.ts'
-export { choiceMargin, GREEDY, type Sampling } from './sampler.ts'
+export { choiceMargin, GREEDY, type Sampling, sample } from './sampler.ts'
 export { createNgramDrafter } from './speculationNgrams.ts'

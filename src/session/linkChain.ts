@@ -20,9 +20,9 @@ import {
   stageName,
 } from '../protocol/index.ts'
 import { type CancelTimer, type Clock, err, type PeerId, type Result, SerialQueue, unreachable } from '../shared/index.ts'
-import type { Chain, ChainEvents, Lap, LapResults } from './chain.ts'
+import type { Chain, ChainEvents, Lap, LapResults, RepairedGrant, RepairRequest } from './chain.ts'
 import { ChainLinks } from './chainLinks.ts'
-import { ChainRepair, type ChainRepairOptions, type RepairedChain } from './chainRepair.ts'
+import { ChainRepair } from './chainRepair.ts'
 import { type Deferred, deferred } from './deferred.ts'
 import { SessionError } from './errors.ts'
 import { HandOver } from './handOver.ts'
@@ -41,7 +41,7 @@ export interface LinkChainOptions {
   readonly grant: Grant
   readonly signedGrant: SignedGrant
   /** Asks the coordinator for another chain of this session. Null: a chain that breaks ends. */
-  readonly repair: ChainRepairOptions['repair']
+  readonly repair: ((request: RepairRequest) => Promise<RepairedGrant>) | null
   /** Subscribes to peers that the coordinator has lost sight of; returns the end of it. Their links may not know it yet. */
   readonly onGone?: (listener: (peerId: PeerId) => void) => () => void
   /** Subscribes to peers that are about to stop; returns the end of it. They serve on until others have taken over. */
@@ -365,22 +365,24 @@ class LinkChain implements Chain {
     if (!this.#repair.lose(error, peerId, this.#grant)) return this.fail(withAdvice(error))
     if (wasBroken) return
     this.#liveness.rest()
-    this.#cancelTimer()
+    // Somebody may have to load for it: that takes longer than the others keep an idle session.
+    this.#keepAlive()
     const positions = this.#ledger.answered
     const stageIndexes = stageIndex === null ? [] : [stageIndex]
     this.#events?.onRepair({ phase: 'lost', stageIndexes, reason: error.reason, message: error.message, positions })
   }
 
   /** A stage is about to stop, and nothing has broken: another chain is there before it does. */
-  #changeOver(granted: RepairedChain, leaving: readonly PeerId[]): void {
-    const stageIndexes = this.#grant.stages.flatMap(({ peerId }, index) => (leaving.includes(peerId) ? [index] : []))
+  #changeOver(granted: RepairedGrant, leaving: readonly PeerId[]): void {
+    const { stages } = this.#grant
+    const stageIndexes = stages.flatMap(({ peerId }, index) => (leaving.includes(peerId) ? [index] : []))
     const message = `${stageIndexes.map((index) => this.#nameOf(index)).join(', ')}: about to stop`
     this.#cancelTimer()
     this.#events?.onRepair({ phase: 'lost', stageIndexes, reason: 'draining', message, positions: this.#ledger.answered })
     this.#reopen(granted)
   }
 
-  #reopen({ grant, signedGrant }: RepairedChain): void {
+  #reopen({ grant, signedGrant }: RepairedGrant): void {
     this.#events?.onRepair({ phase: 'granted', grant })
     this.#ledger.restart(grant.stages.length)
     this.#liveness.restart(grant.stages.length)

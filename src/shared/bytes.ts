@@ -14,16 +14,27 @@ export function utf8Decode(bytes: Uint8Array): string {
   return strictDecoder.decode(bytes)
 }
 
+const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
 export function toHex(bytes: Uint8Array): string {
   let text = ''
-  for (const byte of bytes) text += byte.toString(16).padStart(2, '0')
+  for (const byte of bytes) text += hexOfByte[byte]
   return text
 }
 
 /** `text` must be hex of even length: check strangers' text with a pattern first. */
 export function fromHex(text: string): Uint8Array<ArrayBuffer> {
-  assert(text.length % 2 === 0 && /^[0-9a-f]*$/.test(text), `not lower-case hex: ${text.slice(0, 80)}`)
-  return Uint8Array.from({ length: text.length / 2 }, (_, index) => Number.parseInt(text.slice(2 * index, 2 * index + 2), 16))
+  assert(text.length % 2 === 0, `hex of ${text.length} digits`)
+  const bytes = new Uint8Array(text.length / 2)
+  for (let at = 0; at < bytes.length; at++) bytes[at] = 16 * digitOf(text, 2 * at) + digitOf(text, 2 * at + 1)
+  return bytes
+}
+
+function digitOf(text: string, at: number): number {
+  const code = text.charCodeAt(at)
+  const digit = code < 0x3a ? code - 0x30 : code - 0x57
+  assert(digit >= 0 && digit < 16 && (digit < 10 || code >= 0x61), `not lower-case hex: ${text.slice(0, 80)}`)
+  return digit
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'

@@ -101,6 +101,11 @@ export class StageHost {
     return { ...this.#counter.counts, sessionsOpen: this.#sessions.size, bytesSent: this.#links.bytesSent }
   }
 
+  /** Bytes of rows that all sessions keep for repairs. */
+  get logBytes(): number {
+    return this.#logBudget.bytesUsed
+  }
+
   /** From now on sessions over this span are accepted, null: none. Those that are open go on. */
   serve(served: ServedSpan | null): void {
     this.#served = served

@@ -8,7 +8,7 @@ import { uncovered } from '../../src/coordinator/core/route.ts'
 import type { Span } from '../../src/model/index.ts'
 import type { Assignment } from '../../src/protocol/index.ts'
 import type { ModelId, PeerId, SessionId } from '../../src/shared/index.ts'
-import type { PeerGroup, ScenarioModel } from './scenario.ts'
+import type { PeerGroup, ScenarioModel } from '../../src/sim/scenario.ts'
 
 export interface ChurnOptions {
   readonly models: readonly ScenarioModel[]

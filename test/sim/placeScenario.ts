@@ -3,8 +3,8 @@
 import { newPeer, type PeerRecord } from '../../src/coordinator/core/peers.ts'
 import { Plan } from '../../src/coordinator/core/plan.ts'
 import type { ModelId, PeerId } from '../../src/shared/index.ts'
-import type { Held } from './bound.ts'
-import type { Scenario } from './scenario.ts'
+import type { Held } from '../../src/sim/bound.ts'
+import type { Scenario } from '../../src/sim/scenario.ts'
 
 export interface Placed {
   readonly held: readonly Held[]

@@ -14,7 +14,7 @@ import {
 } from '../../src/model/index.ts'
 import { layerTensors } from '../../src/model/tensors.ts'
 import type { ModelId } from '../../src/shared/index.ts'
-import { modelConfig } from './modelConfig.ts'
+import { modelConfig } from '../../src/sim/modelConfig.ts'
 import { type RandomBits, randomBits, randomBlocks, unit } from './randomBlocks.ts'
 import type { TestModel } from './tinyModels.ts'
 

@@ -1,7 +1,9 @@
 /** coordinator/core: registry, placement, admission. Pure: events in, effects out. */
 
 export { CoordinatorCore, type CoreEffect, type CoreEvent, type CoreOptions } from './core.ts'
-export { costsOf, type ModelCosts, type WeightForm } from './costs.ts'
+export { costsOf, endsOf, kvPositionsMin, layersThatFit, type ModelCosts, type WeightForm } from './costs.ts'
 export { CoordinatorError } from './errors.ts'
-export { smallestPledgeBytes } from './placement.ts'
+export { KV_BLOCK_POSITIONS } from './limits.ts'
+export { type Capacity, placeChain, smallestPledgeBytes } from './placement.ts'
+export { uncovered } from './route.ts'
 export type { SwarmModel } from './swarm.ts'

@@ -1,17 +1,16 @@
 /**
- * A deterministic engine of a few lines with the real one's contract: slots, KV lengths, truncation, refusals. Each layer
- * adds what all earlier positions had, so a wrong, missing or doubled row changes every token after it. Values are integers
- * below 2,039, exact in f32 and in f16e: any split into spans must give equal tokens.
+ * A deterministic engine of a few lines with the real one's contract: slots, KV lengths, truncation, refusals. Its numbers are those of
+ * the simulation's models: src/sim/arithmetic.ts.
  */
 
 import type { ModelConfig, Span } from '../../../src/model/index.ts'
-import { decodeRows, encodeRows, type PositionCandidates } from '../../../src/protocol/index.ts'
+import { decodeRows, encodeRows } from '../../../src/protocol/index.ts'
 import { err, ok, type Result, required, TabswarmError } from '../../../src/shared/index.ts'
+import { ARITHMETIC_WIDTH, candidatesOf, embed, passLayer } from '../../../src/sim/arithmetic.ts'
+import { modelConfig } from '../../../src/sim/modelConfig.ts'
 import type { Engine, EngineUsage, ForwardResult, LoadRequest, Segment, SegmentOutput, Slot } from '../../../src/worker/index.ts'
-import { modelConfig } from '../../support/modelConfig.ts'
 
-const MODULUS = 2_039
-const WIDTH = 4
+const WIDTH = ARITHMETIC_WIDTH
 
 export const fakeConfig: ModelConfig = modelConfig({
   layerCount: 10,
@@ -119,43 +118,27 @@ export class FakeEngine implements Engine {
 
   #run({ slot, input, output }: Segment): SegmentOutput {
     const state = required(this.#slots.get(slot), `slot ${slot}`)
-    const rows = input.kind === 'tokens' ? embed(input.ids) : rowsOf(decodeRows(input.encoding, input.bytes, WIDTH))
+    const rows = input.kind === 'tokens' ? Array.from(input.ids, embed) : rowsOf(decodeRows(input.encoding, input.bytes, WIDTH))
     const results = rows.map((row) => this.#position(state, row))
     if (output.kind === 'rows') {
       return { kind: 'rows', bytes: encodeRows(output.encoding, Float32Array.from(results.flat()), WIDTH) }
     }
     if (output.kind === 'logits') throw new Error('not needed here')
     const first = results.length - output.resultCount
-    const positions = results.slice(first).map((row, at) => candidatesOf(row, state.length - output.resultCount + at, output.topK))
+    const positions = results
+      .slice(first)
+      .map((row, at) => candidatesOf(row, state.length - output.resultCount + at, fakeConfig.vocabularySize, output.topK))
     return { kind: 'candidates', positions }
   }
 
   #position(state: FakeSlot, input: readonly number[]): number[] {
-    let row = [...input]
-    for (const [index, sums] of state.sums.entries()) {
-      const layer = state.span.firstLayer + index
-      const sum = ((sums.at(-1) ?? 0) * 3 + row.reduce((total, value) => total + value, 0)) % MODULUS
-      sums.push(sum)
-      row = row.map((value, column) => (value * 31 + sum * (column + 1) + layer) % MODULUS)
-    }
+    const row = [...input]
+    for (const [index, sums] of state.sums.entries()) sums.push(passLayer(row, sums.at(-1) ?? 0, state.span.firstLayer + index))
     state.length++
     return row
   }
 }
 
-function embed(ids: Uint32Array): number[][] {
-  return Array.from(ids, (id) => Array.from({ length: WIDTH }, (_, column) => (id * 17 + column * 5 + 1) % MODULUS))
-}
-
 function rowsOf(values: Float32Array): number[][] {
   return Array.from({ length: values.length / WIDTH }, (_, row) => Array.from(values.subarray(row * WIDTH, (row + 1) * WIDTH)))
-}
-
-function candidatesOf(row: readonly number[], position: number, topK: number): PositionCandidates {
-  const seed = row.reduce((total, value, column) => total + value * (column + 1), 0)
-  const all = Array.from({ length: fakeConfig.vocabularySize }, (_, id) => ({ id, logit: ((seed * (id + 1) * 7_919) % 1_009) / 100 }))
-  const logSumExp = Math.log(all.reduce((sum, { logit }) => sum + Math.exp(logit), 0))
-  const best = all.sort((a, b) => b.logit - a.logit || a.id - b.id).slice(0, topK)
-  const ids = Uint32Array.from(best, ({ id }) => id)
-  return { position, logSumExp, ids, logits: Float32Array.from(best, ({ logit }) => logit) }
 }

@@ -1,8 +1,15 @@
 /** Models as numbers, without their bytes. */
 
-import { blockBytes, blockSize, type Manifest, type ManifestTensor, type ModelConfig, type TensorType } from '../../src/model/index.ts'
-import { layerTensors } from '../../src/model/tensors.ts'
-import type { ModelId } from '../../src/shared/index.ts'
+import {
+  blockBytes,
+  blockSize,
+  layerTensors,
+  type Manifest,
+  type ManifestTensor,
+  type ModelConfig,
+  type TensorType,
+} from '../model/index.ts'
+import type { ModelId } from '../shared/index.ts'
 
 type Sizes = 'layerCount' | 'width' | 'headCount' | 'kvHeadCount' | 'headSize' | 'feedForwardWidth' | 'vocabularySize' | 'contextLength'
 

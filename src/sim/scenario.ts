@@ -2,10 +2,12 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import * as v from 'valibot'
-import { costsOf, type SwarmModel } from '../../src/coordinator/core/index.ts'
-import { type ModelConfig, tensorTypes } from '../../src/model/index.ts'
-import type { ManifestHash, ModelId } from '../../src/shared/index.ts'
-import { manifestOf, modelConfig } from '../support/modelConfig.ts'
+import { costsOf, type ModelCosts, type SwarmModel } from '../coordinator/core/index.ts'
+import { type ModelConfig, tensorTypes } from '../model/index.ts'
+import type { ManifestHash, ModelId } from '../shared/index.ts'
+import { ARITHMETIC_WIDTH } from './arithmetic.ts'
+import { manifestOf, modelConfig } from './modelConfig.ts'
+import { VOCABULARY } from './modelEngine.ts'
 
 /** Few peers, for which the optimum can be found exactly; or many. */
 export type Size = 'few' | 'many'
@@ -75,7 +77,7 @@ export interface Scenario {
   readonly rttMs: { readonly within: number; readonly between: number }
 }
 
-const folder = new URL('scenarios/', import.meta.url)
+const folder = new URL('../../test/sim/scenarios/', import.meta.url)
 
 export const scenarioNames = readdirSync(folder)
   .filter((file) => file.endsWith('.json'))
@@ -110,3 +112,16 @@ function swarmModel(
     costs: costsOf(manifest),
   }
 }
+
+/** What stages take the model for: its layers and context, over the arithmetic of the simulation. One object for each model. */
+export function arithmeticConfig(costs: ModelCosts): ModelConfig {
+  const known = configs.get(costs)
+  if (known !== undefined) return known
+  const { layerCount, contextLength } = costs
+  const sizes = { headCount: 1, kvHeadCount: 1, headSize: ARITHMETIC_WIDTH, feedForwardWidth: ARITHMETIC_WIDTH }
+  const config = modelConfig({ layerCount, contextLength, width: ARITHMETIC_WIDTH, vocabularySize: VOCABULARY, ...sizes })
+  configs.set(costs, config)
+  return config
+}
+
+const configs = new WeakMap<ModelCosts, ModelConfig>()

@@ -10,8 +10,8 @@
  */
 
 import loadHighs from 'highs'
-import { endsOf, kvPositionsMin, layersThatFit, type ModelCosts } from '../../src/coordinator/core/costs.ts'
-import type { Span } from '../../src/model/index.ts'
+import { endsOf, kvPositionsMin, layersThatFit, type ModelCosts } from '../coordinator/core/index.ts'
+import type { Span } from '../model/index.ts'
 import type { PeerGroup, Scenario } from './scenario.ts'
 
 /** Peers of a group that hold a span of a model. */

@@ -1,0 +1,48 @@
+/**
+ * The arithmetic that stands for a model: a deterministic function of a few lines with a transformer's shape. Each layer adds what
+ * all earlier positions had, so a wrong, missing or doubled row changes every token after it. Values are whole numbers below
+ * 2,039, exact in f32 and in f16e: any split into spans must give equal tokens.
+ */
+
+import type { PositionCandidates } from '../protocol/index.ts'
+
+const MODULUS = 2_039
+
+/** Values of a row. */
+export const ARITHMETIC_WIDTH = 4
+
+/** The row of a token, [ARITHMETIC_WIDTH]. */
+export function embed(id: number): number[] {
+  return [0, 1, 2, 3].map((column) => (id * 17 + column * 5 + 1) % MODULUS)
+}
+
+/** Passes `row` through a layer, in place; `before` is the layer's sum at the position before. Returns the sum at this one: the KV. */
+export function passLayer(row: number[], before: number, layer: number): number {
+  let total = 0
+  for (const value of row) total += value
+  const sum = (before * 3 + total) % MODULUS
+  for (let column = 0; column < row.length; column++) row[column] = ((row[column] ?? 0) * 31 + sum * (column + 1) + layer) % MODULUS
+  return sum
+}
+
+/** The `topK` best of the vocabulary after the last layer. */
+export function candidatesOf(row: readonly number[], position: number, vocabularySize: number, topK: number): PositionCandidates {
+  let seed = 0
+  for (const [column, value] of row.entries()) seed += value * (column + 1)
+  const ids = new Uint32Array(vocabularySize)
+  const logits = new Float32Array(vocabularySize)
+  let total = 0
+  for (let id = 0; id < vocabularySize; id++) {
+    const logit = Math.fround(((seed * (id + 1) * 7_919) % 1_009) / 100)
+    total += Math.exp(logit)
+    // Sorted as they come: best first, ties to the lowest id.
+    let rank = id
+    for (; rank > 0 && (logits[rank - 1] ?? 0) < logit; rank--) {
+      logits[rank] = logits[rank - 1] ?? 0
+      ids[rank] = ids[rank - 1] ?? 0
+    }
+    logits[rank] = logit
+    ids[rank] = id
+  }
+  return { position, logSumExp: Math.log(total), ids: ids.subarray(0, topK), logits: logits.subarray(0, topK) }
+}

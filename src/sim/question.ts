@@ -1,0 +1,81 @@
+/** Question: what a session is asked for, and what the answer must be: the tokens of one engine with the whole model, undisturbed. */
+
+import type { CoreOptions } from '../coordinator/core/index.ts'
+import { type Drafter, GREEDY, type Sampling, sample } from '../session/index.ts'
+import { ARITHMETIC_WIDTH, candidatesOf, embed, passLayer } from './arithmetic.ts'
+import type { Chance } from './chance.ts'
+import { VOCABULARY } from './modelEngine.ts'
+
+type SwarmModel = CoreOptions['models'][number]
+
+export interface Question {
+  readonly model: SwarmModel
+  readonly promptTokenIds: readonly number[]
+  readonly maxTokens: number
+  readonly sampling: Sampling
+  /** The answer's tokens are drafted, of ten so many wrongly; null: not drafted. */
+  readonly draftErrors: number | null
+}
+
+/** Range of a length in tokens. */
+export interface Lengths {
+  readonly least: number
+  readonly most: number
+}
+
+/** Shares of questions that are sampled, and drafted. */
+const SAMPLED_SHARE = 0.25
+const DRAFTED_SHARE = 0.25
+const DRAFT_TOKENS = 4
+/** Drafts of an answer that comes true seven times in ten. */
+const DRAFT_LIKELIHOOD = 0.7
+
+export function drawQuestion(chance: Chance, model: SwarmModel, prompt: Lengths, answer: Lengths): Question {
+  const promptTokens = chance.logBetween(prompt.least, prompt.most)
+  const isSampled = chance.happens(SAMPLED_SHARE)
+  const isDrafted = chance.happens(DRAFTED_SHARE)
+  return {
+    model,
+    promptTokenIds: Array.from({ length: promptTokens }, () => chance.upTo(VOCABULARY - 1)),
+    maxTokens: chance.logBetween(answer.least, answer.most),
+    sampling: isSampled ? { ...GREEDY, temperature: 1, seed: chance.upTo(1_000_000) } : GREEDY,
+    draftErrors: isDrafted ? chance.upTo(4) : null,
+  }
+}
+
+/** The answer's tokens, at least one. */
+export function answerOf({ model, promptTokenIds, maxTokens, sampling }: Question): number[] {
+  const { layerCount } = model.costs
+  const sums = new Uint16Array(layerCount)
+  const answer: number[] = []
+  let row = new Array<number>(ARITHMETIC_WIDTH).fill(0)
+  const read = (id: number) => {
+    row = embed(id)
+    for (let layer = 0; layer < layerCount; layer++) sums[layer] = passLayer(row, sums[layer] ?? 0, layer)
+  }
+  for (const id of promptTokenIds) read(id)
+  while (answer.length < maxTokens) {
+    const position = promptTokenIds.length + answer.length
+    const id = sample(candidatesOf(row, position - 1, VOCABULARY, VOCABULARY), sampling, position)
+    answer.push(id)
+    read(id)
+  }
+  return answer
+}
+
+/** Knows the answer, and errs in `errors` of ten places. */
+export function drafterOf({ promptTokenIds }: Question, answer: readonly number[], errors: number): Drafter {
+  let known = 0
+  return {
+    append(ids) {
+      known += ids.length
+    },
+    draft(limit) {
+      const first = known - promptTokenIds.length
+      return answer.slice(first, first + Math.min(limit, DRAFT_TOKENS)).map((id, index) => ({
+        id: ((first + index) * 7) % 10 < errors ? (id + 1) % VOCABULARY : id,
+        likelihood: DRAFT_LIKELIHOOD,
+      }))
+    },
+  }
+}

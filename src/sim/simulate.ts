@@ -1,0 +1,340 @@
+/**
+ * simulate: one run of a swarm in virtual time, from one seed: the real coordinator core, driver, protocol and stages over modelled
+ * compute and links; tabs come and go, faults strike, sessions are asked for, and invariants are watched. Equal options give equal runs.
+ */
+
+import type { CoreOptions } from '../coordinator/core/index.ts'
+import type { ManifestHash, PeerId, SessionId, Signer } from '../shared/index.ts'
+import { Chance } from './chance.ts'
+import { Coordinator, type CoordinatorOptions } from './coordinator.ts'
+import { Faults } from './faults.ts'
+import { Invariants } from './invariants.ts'
+import { Measures } from './measures.ts'
+import { Network } from './network.ts'
+import { drawQuestion, type Lengths } from './question.ts'
+import { type Asking, type Outcome, RequesterTab } from './requesterTab.ts'
+import type { Scenario } from './scenario.ts'
+import { Trace } from './trace.ts'
+import { VirtualTime } from './virtualTime.ts'
+import { type VolunteerOptions, VolunteerTab } from './volunteerTab.ts'
+
+export interface SimulationOptions {
+  readonly scenario: Scenario
+  /** Tabs at a time, volunteers and requesters. */
+  readonly peers: number
+  readonly durationMs: number
+  readonly seed: number
+  /** Questions, beside those of crowds. */
+  readonly sessions: number
+  /** Tabs that go; as many come, and those of the beginning. */
+  readonly leaves: number
+  /** Of other kinds, see FaultKind. */
+  readonly faults: number
+  /** Questions of a crowd. */
+  readonly crowdSize: number
+  readonly prompt: Lengths
+  readonly answer: Lengths
+  readonly stagesMin: number
+  readonly tickMs: number
+  /** Of each stage's activation log. */
+  readonly logBytesMax: number
+  /** Everybody has come, and loaded, by then. */
+  readonly settleMs: number
+  /** Until one who left is replaced, on average. */
+  readonly returnMs: number
+  /** Resolves when no promise has anything more to do: what an event has led to is done before the next. */
+  readonly drain: () => Promise<void>
+  /** For tests of the invariants. */
+  readonly sabotage?: Pick<CoordinatorOptions, 'makeCore'> & Pick<VolunteerOptions, 'makeEngine'>
+}
+
+/** Tabs that ask, of all. */
+const REQUESTER_SHARE = 0.05
+const REQUESTERS_MIN = 3
+/** Of those that go. */
+const REQUESTER_LEAVES_SHARE = 0.05
+const LIAR_SHARE = 0.01
+/** Time of the beginning: any date will do. */
+const START_MS = 1_700_000_000_000
+/** After the last session everything must have been freed: idle sessions after 60 s, missed drivers after 15 and 30. */
+const QUIET_MS = 150_000
+const COORDINATOR_KEY = new Uint8Array(65).fill(4)
+
+export async function simulate(options: SimulationOptions): Promise<Measures> {
+  return new Simulation(options).run()
+}
+
+class Simulation {
+  readonly #options: SimulationOptions
+  readonly #time = new VirtualTime(START_MS)
+  readonly #trace = new Trace(() => this.#time.nowMs - START_MS)
+  readonly #volunteers = new Map<PeerId, VolunteerTab>()
+  readonly #requesters = new Map<PeerId, RequesterTab>()
+  readonly #arrivals: Chance
+  readonly #comings: Chance
+  readonly #faulting: Chance
+  readonly #network: Network
+  readonly #coordinator: Coordinator
+  readonly #invariants: Invariants
+  readonly #faults: Faults
+  readonly #measures: Measures
+  readonly #models: CoreOptions['models']
+  readonly #disturbedMs = new Map<PeerId, number>()
+  readonly #endMs: number
+  #peerNumber = 1
+  #sessionNumber = 1
+
+  constructor(options: SimulationOptions) {
+    const { scenario, seed, stagesMin, tickMs, logBytesMax, crowdSize, durationMs } = options
+    this.#options = options
+    this.#endMs = START_MS + durationMs
+    this.#arrivals = new Chance(seed, 1)
+    this.#comings = new Chance(seed, 2)
+    this.#faulting = new Chance(seed, 3)
+    this.#models = scenario.models.map(({ swarm }, index) => ({ ...swarm, manifestHash: hash(index) }))
+    const { within, between } = scenario.rttMs
+    const rttMs = (a: { readonly region: string }, b: { readonly region: string }) => (a.region === b.region ? within : between)
+    this.#network = new Network({ time: this.#time, chance: new Chance(seed, 4), rttMs })
+    this.#invariants = new Invariants({
+      models: this.#models,
+      trace: this.#trace,
+      nowMs: () => this.#time.nowMs,
+      logBytesMax,
+      volunteers: this.#volunteers,
+      hasSocket: (peerId) => this.#coordinator.hasSocket(peerId),
+      askings: () => this.#askings(),
+      disturbedMs: (peerId) => this.#disturbedMs.get(peerId) ?? Number.NEGATIVE_INFINITY,
+    })
+    this.#measures = new Measures(START_MS)
+    this.#coordinator = new Coordinator({
+      core: { models: this.#models, stagesMin, rowEncoding: 'f16e', kernelVersion: null },
+      newSessionId: () => (this.#sessionNumber++).toString(16).padStart(32, '0') as SessionId,
+      network: this.#network,
+      signer,
+      tickMs,
+      ...options.sabotage,
+      onGrant: (grant) => {
+        this.#trace.add(`session ${grant.sessionId} revision ${grant.revision} over ${grant.stages.map(describeStage).join(', ')}`)
+        this.#invariants.onGrant(grant)
+      },
+    })
+    this.#faults = new Faults({
+      chance: this.#faulting,
+      network: this.#network,
+      volunteers: this.#volunteers,
+      requesters: this.#requesters,
+      busy: () => this.#busy(),
+      crowd: (count) => this.#crowd(count),
+      crowdSize,
+      disturb: (tab, untilMs, what) => this.#disturb(tab.peerId, untilMs, what),
+    })
+  }
+
+  async run(): Promise<Measures> {
+    this.#begin()
+    await this.#until(this.#endMs, () => false)
+    // What is open may end; nothing more is done to anybody.
+    await this.#until(Number.POSITIVE_INFINITY, () => [...this.#askings()].length === 0)
+    await this.#until(this.#time.nowMs + QUIET_MS, () => false)
+    if (this.#invariants.broken === null) this.#invariants.checkEnd(this.#coordinator.openSessions)
+    return this.#measures.end({
+      broken: this.#invariants.broken,
+      holesMs: this.#invariants.holesMs,
+      faults: this.#faults.counts,
+      events: this.#time.events,
+      held: this.#held(),
+    })
+  }
+
+  /** Events happen until `endMs`, until `isDone`, or until an invariant breaks. */
+  async #until(endMs: number, isDone: () => boolean): Promise<void> {
+    const { drain } = this.#options
+    while (this.#invariants.broken === null && !isDone() && this.#time.step(endMs)) await drain()
+  }
+
+  #begin(): void {
+    const { peers, sessions, leaves, faults, settleMs, durationMs, tickMs } = this.#options
+    const requesters = Math.max(REQUESTERS_MIN, Math.round(REQUESTER_SHARE * peers))
+    const spreadMs = settleMs / 2
+    const volunteers = peers - requesters
+    for (let index = 0; index < volunteers; index++) this.#time.after((spreadMs * index) / volunteers, null, () => this.#join())
+    for (let index = 0; index < requesters; index++) this.#time.after(0, null, () => this.#comeToAsk())
+    const activeMs = durationMs - settleMs
+    const often = (count: number, chance: Chance, happen: () => void) => {
+      if (count === 0) return
+      const next = () => this.#time.after(chance.wait(activeMs / count), null, again)
+      const again = () => {
+        if (this.#time.nowMs >= this.#endMs) return
+        happen()
+        next()
+      }
+      this.#time.after(settleMs, null, next)
+    }
+    often(sessions, this.#arrivals, () => this.#ask())
+    often(leaves, this.#comings, () => this.#leave())
+    often(faults, this.#faulting, () => this.#faults.strike())
+    const tick = () => {
+      this.#invariants.check()
+      this.#time.after(tickMs, null, tick)
+    }
+    tick()
+  }
+
+  #join(): void {
+    const { network, coordinator } = { network: this.#network, coordinator: this.#coordinator }
+    const { logBytesMax, scenario, sabotage } = this.#options
+    const total = scenario.groups.reduce((sum, { count }) => sum + count, 0)
+    let at = this.#comings.unit() * total
+    const group = scenario.groups.find(({ count }) => (at -= count) < 0) ?? scenario.groups[0]
+    if (group === undefined) throw new Error(`the scenario ${scenario.name} has no peers`)
+    const isLiar = this.#comings.happens(LIAR_SHARE)
+    const tab = new VolunteerTab({
+      peerId: this.#newPeerId(),
+      group,
+      isLiar,
+      network,
+      coordinator,
+      models: this.#models,
+      logBytesMax,
+      verify,
+      sha256,
+      coordinatorKey: COORDINATOR_KEY,
+      ...sabotage,
+      events: {
+        onServed: () => undefined,
+        onMove: () => this.#measures.moves++,
+        onBroken: ({ peerId }, what) => this.#invariants.break('positions', `${peerId}: ${what}`, [peerId]),
+      },
+    })
+    this.#volunteers.set(tab.peerId, tab)
+    this.#measures.joins++
+    if (isLiar) this.#measures.liars++
+    this.#trace.add(`${tab.peerId} joins`)
+  }
+
+  #comeToAsk(): void {
+    const regions = [...new Set(this.#options.scenario.groups.map(({ region }) => region))]
+    const tab = new RequesterTab({
+      peerId: this.#newPeerId(),
+      region: this.#comings.pick(regions) ?? '',
+      network: this.#network,
+      coordinator: this.#coordinator,
+      events: {
+        onOutcome: (asking, outcome) => this.#onOutcome(asking, outcome),
+        onRepair: (asking, repair) =>
+          this.#trace.add(
+            `session ${asking.sessionId} ${repair.phase}${repair.phase === 'lost' ? ` at ${asking.tokens}: ${repair.message}` : ''}`,
+          ),
+        onWrong: (asking, what) => this.#invariants.onWrong(asking, what),
+      },
+    })
+    this.#requesters.set(tab.peerId, tab)
+    this.#measures.joins++
+  }
+
+  /** Somebody goes; another comes a while after. */
+  #leave(): void {
+    const { returnMs } = this.#options
+    const backMs = this.#comings.wait(returnMs)
+    const requester = this.#comings.happens(REQUESTER_LEAVES_SHARE) ? this.#comings.pick([...this.#requesters.values()]) : undefined
+    if (requester !== undefined) {
+      requester.leave(this.#comings.happens(0.5))
+      this.#requesters.delete(requester.peerId)
+      this.#disturb(requester.peerId, this.#time.nowMs, 'stops asking')
+      this.#time.after(backMs, null, () => this.#comeToAsk())
+    } else {
+      const gone = this.#faults.leave()
+      if (gone === null) return
+      this.#volunteers.delete(gone.peerId)
+      this.#time.after(backMs, null, () => this.#join())
+    }
+    this.#measures.leaves++
+  }
+
+  #crowd(count: number): void {
+    for (let index = 0; index < count; index++) this.#time.after(this.#arrivals.between(0, 5_000), null, () => this.#ask())
+  }
+
+  #ask(): void {
+    const { scenario, prompt, answer } = this.#options
+    const requester = this.#arrivals.pick([...this.#requesters.values()])
+    const isLater = this.#time.nowMs - START_MS > this.#options.durationMs / 2
+    const wanted = scenario.models.map(({ sessions, sessionsLater }) => (isLater ? sessionsLater : sessions))
+    let at = this.#arrivals.unit() * wanted.reduce((sum, sessions) => sum + sessions, 0)
+    const index = wanted.findIndex((sessions) => (at -= sessions) < 0)
+    const model = this.#models[index] ?? this.#models[0]
+    if (requester === undefined || model === undefined) return
+    const question = drawQuestion(this.#arrivals, model, prompt, answer)
+    this.#measures.asked++
+    requester.ask(question)
+  }
+
+  #onOutcome(asking: Asking, outcome: Outcome): void {
+    if (process.env.DBG && outcome.kind === 'failed')
+      console.log(
+        this.#options.seed,
+        this.#options.scenario.name,
+        (this.#time.nowMs - START_MS) / 1000,
+        asking.sessionId?.slice(-4),
+        outcome.reason,
+        outcome.message,
+        process.env.DBG === '2' ? this.#trace.about([asking.sessionId!, ...asking.peerIds]) : '',
+      )
+    this.#measures.count(asking, outcome, this.#time.nowMs)
+    if (outcome.kind === 'failed') this.#trace.add(`session ${asking.sessionId} fails at ${asking.tokens}: ${outcome.message}`)
+    this.#invariants.onOutcome(asking, outcome)
+  }
+
+  #disturb(peerId: PeerId, untilMs: number, what: string): void {
+    this.#disturbedMs.set(peerId, Math.max(untilMs, this.#disturbedMs.get(peerId) ?? untilMs))
+    this.#trace.add(`${peerId} ${what}`)
+  }
+
+  #busy(): VolunteerTab[] {
+    return [...this.#volunteers.values()].filter(({ host }) => host.work.sessionsOpen > 0)
+  }
+
+  *#askings(): Generator<Asking> {
+    for (const requester of this.#requesters.values()) yield* requester.askings
+  }
+
+  /** Which spans are served at the end, by group and model. */
+  #held() {
+    return [...this.#volunteers.values()].flatMap(({ served, group }) =>
+      served === null
+        ? []
+        : [{ group: this.#options.scenario.groups.indexOf(group), model: this.#models.indexOf(served.model), span: served.span }],
+    )
+  }
+
+  #newPeerId(): PeerId {
+    return (this.#peerNumber++).toString(16).padStart(32, '0') as PeerId
+  }
+}
+
+function describeStage({ peerId, firstLayer, endLayer }: { peerId: PeerId; firstLayer: number; endLayer: number }): string {
+  return `${peerId} ${firstLayer}–${endLayer - 1}`
+}
+
+function hash(index: number): ManifestHash {
+  return index.toString(16).padStart(64, '0') as ManifestHash
+}
+
+/** Checksum in place of a signature: nobody forges here, and a simulated day has no time for real ones. FNV-1a. */
+function checksum(message: Uint8Array): Uint8Array {
+  let sum = 0x811c9dc5
+  for (const byte of message) sum = Math.imul(sum ^ byte, 0x01000193)
+  const bytes = new Uint8Array(64)
+  new DataView(bytes.buffer).setInt32(0, sum)
+  return bytes
+}
+
+const signer: Signer = { publicKey: COORDINATOR_KEY, sign: (message) => Promise.resolve(checksum(message)) }
+
+function verify(_key: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean> {
+  return Promise.resolve(checksum(message).every((byte, index) => byte === signature[index]))
+}
+
+const NO_HASH = Promise.resolve(new Uint8Array(32))
+/** Nobody looks at the log's hashes here. */
+const sha256 = () => NO_HASH
