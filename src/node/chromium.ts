@@ -54,7 +54,16 @@ export interface ChromiumOptions {
   readonly webGpu: boolean
   /** Added to ours. */
   readonly flags?: readonly string[]
+  /** Timers of hidden pages are slowed down, as in a person's browser; automation leaves that out unless told. */
+  readonly throttlesHidden?: boolean
 }
+
+/** What Playwright adds against it. */
+const UNTHROTTLED = [
+  '--disable-background-timer-throttling',
+  '--disable-backgrounding-occluded-windows',
+  '--disable-renderer-backgrounding',
+]
 
 /** A headless browser, with WebGPU unless told otherwise. Rejects with `no-chromium`. */
 export async function launchChromium(options: ChromiumOptions = { webGpu: true }): Promise<Browser> {
@@ -63,6 +72,7 @@ export async function launchChromium(options: ChromiumOptions = { webGpu: true }
     return await chromium.launch({
       executablePath: found.executablePath,
       args: [...FLAGS, ...(options.webGpu ? [WEBGPU_FLAG] : []), ...(options.flags ?? [])],
+      ...(options.throttlesHidden === true && { ignoreDefaultArgs: UNTHROTTLED }),
       env: { ...definedVariables(process.env), ...found.env },
     })
   } catch (cause) {

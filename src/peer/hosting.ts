@@ -10,6 +10,7 @@ import { type PeerId, toErrorBody } from '../shared/index.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
 import type { ModelLibrary } from './modelLibrary.ts'
 import type { PressureReason } from './pressure.ts'
+import { LatestLinks } from './roundTrips.ts'
 import type { ContributeOptions, VolunteerState } from './types.ts'
 import { Volunteer, type VolunteerPorts } from './volunteer.ts'
 import type { DetectedEngine, EngineWorkerApi, Outcome, WorkerEvents } from './workerApi.ts'
@@ -38,9 +39,6 @@ export interface HostingOptions {
 /** How long Stop waits for the worker to say goodbye to its sessions before it is ended anyway. */
 const STOP_MS = 1_000
 
-/** Round trips are told for so many links, the latest: a tab has a handful of neighbors at a time. */
-const LINKS_MEASURED_MAX = 16
-
 export class Hosting {
   readonly #options: HostingOptions
   readonly #worker: EngineWorker
@@ -52,8 +50,7 @@ export class Hosting {
   #hostedKey: Uint8Array | null = null
   /** Links that the worker has a port to. */
   readonly #handed = new WeakSet<Link>()
-  /** Links of late, by peer. */
-  readonly #latest = new Map<PeerId, Link>()
+  readonly #links = new LatestLinks()
   #stopped = false
 
   constructor(options: HostingOptions) {
@@ -71,7 +68,7 @@ export class Hosting {
         },
         manifest: (modelId, hash) => library.manifest(modelId, hash),
         modelUrl: (modelId) => library.modelUrl(modelId),
-        roundTrips: () => this.#roundTrips(),
+        roundTrips: () => this.#links.roundTrips(),
         clock: host.clock,
         onState: options.onState,
         onPasses: options.onPasses,
@@ -184,20 +181,10 @@ export class Hosting {
     void this.#worker.api.addLink(link.peerId, transfer(port, [port]))
   }
 
-  async #roundTrips() {
-    const measured = await Promise.all(
-      [...this.#latest].map(async ([peerId, link]) => ({ peerId, rttMs: (await link.stats()).roundTripMs })),
-    )
-    return measured.flatMap(({ peerId, rttMs }) => (rttMs === null ? [] : [{ peerId, rttMs }]))
-  }
-
   #portTo(link: Link): MessagePort {
     const { port1, port2 } = new MessageChannel()
     this.#handed.add(link)
-    this.#latest.delete(link.peerId)
-    this.#latest.set(link.peerId, link)
-    const [oldest] = this.#latest.keys()
-    if (this.#latest.size > LINKS_MEASURED_MAX && oldest !== undefined) this.#latest.delete(oldest)
+    this.#links.add(link)
     serveLink(link, port1)
     return port2
   }

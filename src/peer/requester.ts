@@ -54,6 +54,8 @@ export interface RequesterPorts {
   readonly onGone: (listener: (peerId: PeerId) => void) => () => void
   /** The same for peers that are about to stop. */
   readonly onDraining: (listener: (peerId: PeerId) => void) => () => void
+  /** A lap has gone through the links to these peers. */
+  readonly onLap: (peerIds: readonly PeerId[]) => void
   readonly ended: (sessionId: SessionId, outcome: 'finished' | 'cancelled' | 'failed', failedStage: ChainStage | null) => void
   /** Links of this peer; connects to the signalling server at the first call. */
   readonly router: () => Promise<LinkRouter>
@@ -276,6 +278,7 @@ class Asking {
       case 'text':
         return this.#tell({ text: this.#progress.text + event.text })
       case 'lap':
+        this.#ports.onLap(this.#chain.map(({ peerId }) => peerId))
         return this.#route.lap(event.lap)
       case 'repair':
         return this.#onRepair(event.repair)

@@ -12,6 +12,7 @@ import { type HttpFetch, ModelLibrary } from './modelLibrary.ts'
 import { measureModelSpeed } from './modelSpeed.ts'
 import type { HostSignals } from './pressure.ts'
 import { type Admission, type RequesterPorts, startAsk } from './requester.ts'
+import { LatestLinks, RequesterReport, type RequesterReportPorts } from './roundTrips.ts'
 import { createPeerStore } from './store.ts'
 import type { Ask, PeerRuntime, Reach } from './types.ts'
 
@@ -105,6 +106,9 @@ function openRequester(host: RuntimeHost, library: ModelLibrary, store: PeerRunt
     (error: unknown) => store.setState({ connection: { kind: 'offline', error: toErrorBody(error), retryInMs: Number.POSITIVE_INFINITY } }),
   )
   let router: Promise<LinkRouter> | null = null
+  const links = new LatestLinks()
+  const send: RequesterReportPorts['send'] = (message) => void opening.then(({ control }) => control.send(message))
+  const report = new RequesterReport({ links, clock, send })
   let key: Uint8Array | null = null
   let now: () => number = () => clock.nowMs()
   const onPeer = (event: 'gone' | 'draining', listener: (peerId: PeerId) => void) => {
@@ -138,12 +142,21 @@ function openRequester(host: RuntimeHost, library: ModelLibrary, store: PeerRunt
     },
     onGone: (listener) => onPeer('gone', listener),
     onDraining: (listener) => onPeer('draining', listener),
+    onLap: (peerIds) => void report.handleLap(peerIds),
     ended(sessionId, outcome, failedStage) {
       void opening.then(({ control }) => control.send({ type: 'ended', sessionId, outcome, failedPeerId: failedStage?.peerId ?? null }))
     },
     router() {
       router ??= opening.then(
-        (connection) => new LinkRouter({ dial: async (peerId, signal) => (await connection.network()).dial(peerId, signal), clock }),
+        (connection) =>
+          new LinkRouter({
+            async dial(peerId, signal) {
+              const link = await (await connection.network()).dial(peerId, signal)
+              links.add(link)
+              return link
+            },
+            clock,
+          }),
       )
       return router
     },

@@ -8,6 +8,7 @@ import { type Assignment, AWAY_RECOVERING, type ClientMessage } from '../protoco
 import { type CancelTimer, type Clock, type ErrorBody, type ManifestHash, type ModelId, toErrorBody } from '../shared/index.ts'
 import type { PassTimes } from '../stage/index.ts'
 import type { PressureReason } from './pressure.ts'
+import { MEASURED_INTERVAL_MS, type RoundTrip } from './roundTrips.ts'
 import type { ContributeOptions, GpuSummary, VolunteerState } from './types.ts'
 import type { DetectedEngine, LoadProgress, Outcome, ServeRequest, StageWork } from './workerApi.ts'
 
@@ -29,10 +30,6 @@ export interface VolunteerPorts {
   readonly onDrained: () => void
 }
 
-type RoundTrip = Extract<ClientMessage, { type: 'measured' }>['links'][number]
-
-/** The coordinator hears this often what was measured, while there is work. */
-const MEASURED_INTERVAL_MS = 2_000
 /** A load tells the coordinator how far it is this often; the page is told at every step. */
 const PROGRESS_INTERVAL_MS = 500
 

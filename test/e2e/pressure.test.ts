@@ -10,15 +10,27 @@ import type { AskRequest } from '../../src/peer/index.ts'
 import { createServer, type Server, smallestPledgeBytes } from '../../src/server.ts'
 
 const TIMEOUT_MS = 240_000
-const TOKENS = 40
+/** Some seconds: the page looks at its machine once a second. */
+const TOKENS = 160
 
-/** A full battery that the test empties. */
+/** A full battery that the test empties. What else the machine does is not this tab's matter here: it is busy with the other tabs. */
 const BATTERY = `{
+  delete globalThis.PressureObserver
   const battery = Object.assign(new EventTarget(), { charging: true, level: 1 })
   navigator.getBattery = async () => battery
   globalThis.setBattery = (charging, level) => {
     Object.assign(battery, { charging, level })
     battery.dispatchEvent(new Event('chargingchange'))
+  }
+}`
+
+/** Keeps what this page tells the coordinator of its links. */
+const REPORTS = `{
+  const { send } = WebSocket.prototype
+  globalThis.reported = []
+  WebSocket.prototype.send = function (text) {
+    if (String(text).includes('"type":"measured"')) globalThis.reported.push(...JSON.parse(text).links)
+    return send.call(this, text)
   }
 }`
 
@@ -68,7 +80,7 @@ async function tabOf(peerId: string | undefined): Promise<VolunteerTab | undefin
 
 describe('a tab whose computer is wanted elsewhere', () => {
   it('[C18][R11] hands its answer over, says why it stopped, and comes back by itself', async () => {
-    const requester = await openRequesterTab(browser, { url: server.url, latencyMs: 0 })
+    const requester = await openRequesterTab(browser, { url: server.url, latencyMs: 0, initScript: REPORTS })
     const expected = await requester.ask(request, () => undefined)
     const drained: Promise<VolunteerTab | undefined>[] = []
     const answer = await requester.ask(request, ({ completionTokens, route }) => {
@@ -90,10 +102,14 @@ describe('a tab whose computer is wanted elsewhere', () => {
     expect(await page?.getByTestId('volunteer-state').innerText()).toMatch(/paused: this computer is on battery/i)
     await expect.poll(() => page?.workers().length, { timeout: 10_000 }).toBe(0)
 
-    const again = await requester.ask(request, () => undefined)
+    const again = await requester.ask({ ...request, maxTokens: 8 }, () => undefined)
     expect(again.stages[0]?.peerId).toBe(answer.stages[0]?.peerId)
     await setBattery(page, true, 0.2)
     await page?.locator('[data-testid=volunteer-state][data-state=serving]').waitFor({ timeout: TIMEOUT_MS })
+
+    // [C17] A requester tells how far its stages are.
+    const reported = await requester.page.evaluate((): unknown => Reflect.get(globalThis, 'reported'))
+    expect(reported).toContainEqual({ peerId: answer.stages[0]?.peerId, rttMs: expect.any(Number) })
     await requester.close()
   })
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { initialEngine, initialPledgeMb, PLEDGE_MB_MAX, PLEDGE_MB_MIN, pledgeBytes, wasmPledgeMb } from './pledge.ts'
+import { initialEngine, initialPledgeMb, PLEDGE_MB_MAX, PLEDGE_MB_MIN, pledgeBytes, wasmPledgeMb, yieldsToOthers } from './pledge.ts'
 import { addSample, SAMPLES_MAX, secondsLeft } from './timeLeft.ts'
 
 describe('pledge', () => {
@@ -12,6 +12,10 @@ describe('pledge', () => {
     expect(initialEngine({ search: '?engine=webgpu' })).toBe('webgpu')
     expect(['', '?engine=', '?engine=cpu'].map((search) => initialEngine({ search }))).toEqual(['auto', 'auto', 'auto'])
     expect(['?pledge-mb-wasm=700', '?pledge-mb-wasm=x', ''].map((search) => wasmPledgeMb({ search }))).toEqual([700, null, null])
+  })
+
+  it('yields the machine unless the address says otherwise', () => {
+    expect(['', '?pressure=on', '?pressure=off'].map((search) => yieldsToOthers({ search }))).toEqual([true, true, false])
   })
 
   it('offers 2,048 MB, and a quarter of what a small device has', () => {

@@ -154,7 +154,7 @@ describe('the repair of a chain', () => {
   it('[C18][C19] tells drivers at once of a peer that drains, chooses it no more, and lets others load its layers while it serves on', () => {
     const { world, grant } = open(2, [], HALF_BYTES)
     const drained = indexOf(grant, 0)
-    world.say(drained, { type: 'drain', reason: 'battery' })
+    world.drain(drained, 'battery')
     expect(world.draining).toEqual([[peerId(9), peerId(drained)]])
     expect(world.releases).toEqual([])
     expect(world.admit(8)).toMatchObject({ reason: 'incomplete' })
@@ -173,7 +173,7 @@ describe('the repair of a chain', () => {
   it('[C19] suspects nobody who drains, and drops nobody for it', () => {
     const { world, grant } = open(4)
     const drained = indexOf(grant, 1)
-    world.say(drained, { type: 'drain', reason: 'busy' })
+    world.drain(drained, 'busy')
     world.repair(grant, drained)
     expect(now(world, grant).revision).toBe(1)
     world.wait(3_500, [drained])
@@ -185,7 +185,7 @@ describe('the repair of a chain', () => {
     const spans = Object.values(world.spans())
     const only = grant.stages.findIndex((stage) => spans.filter(([first]) => first === stage.firstLayer).length === 1)
     world.disconnect(indexOf(grant, 1 - only))
-    world.say(indexOf(grant, only), { type: 'drain', reason: 'busy' })
+    world.drain(indexOf(grant, only), 'busy')
     world.repair(grant, indexOf(grant, 1 - only))
     const repaired = now(world, grant)
     expect(repaired.revision).toBe(1)
@@ -195,7 +195,7 @@ describe('the repair of a chain', () => {
   it('[C18] takes a peer that drained back when it pledges anew', () => {
     const { world, grant } = open(2)
     const drained = indexOf(grant, 0)
-    world.say(drained, { type: 'drain', reason: 'battery' })
+    world.drain(drained, 'battery')
     world.leave(drained)
     expect(world.admit(8)).toMatchObject({ reason: 'incomplete' })
     world.pledge(drained)
@@ -206,7 +206,7 @@ describe('the repair of a chain', () => {
   it('[C20] refuses the older of two repairs of a session that wait, and answers the newer', () => {
     const { world, grant } = open(2)
     const drained = indexOf(grant, 0)
-    world.say(drained, { type: 'drain', reason: 'busy' })
+    world.drain(drained, 'busy')
     world.repair(grant, drained)
     expect(world.refusals).toEqual([])
     world.disconnect(drained)

@@ -10,7 +10,7 @@ const index = fc.integer({ min: 1, max: TABS })
 
 type Step =
   | { kind: 'pledge'; index: number; memoryBytes: number; macsPerSecond: number }
-  | { kind: 'serve' | 'fail' | 'misfit' | 'disconnect' | 'leave' | 'away'; index: number }
+  | { kind: 'serve' | 'fail' | 'misfit' | 'disconnect' | 'drain' | 'leave' | 'away'; index: number }
   | { kind: 'admit'; index: number; promptTokens: number; maxTokens: number }
   | { kind: 'end'; nth: number; accuse: boolean }
   | { kind: 'wait'; durationMs: number; silent: number[] }
@@ -29,7 +29,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({
-      kind: fc.constantFrom('fail' as const, 'misfit' as const, 'disconnect' as const, 'leave' as const, 'away' as const),
+      kind: fc.constantFrom<'fail' | 'misfit' | 'disconnect' | 'drain' | 'leave' | 'away'>(
+        'fail',
+        'misfit',
+        'disconnect',
+        'drain',
+        'leave',
+        'away',
+      ),
       index,
     }),
   },
@@ -65,10 +72,12 @@ function perform(world: World, event: Step): void {
       return void world.fail(event.index, 'does-not-fit')
     case 'disconnect':
       return world.disconnect(event.index)
+    case 'drain':
+      return world.drain(event.index)
     case 'leave':
       return world.leave(event.index)
     case 'away':
-      Object.assign(world.tab(event.index), { pledgeBytes: null, order: null, served: null, loaded: null })
+      Object.assign(world.tab(event.index), { pledgeBytes: null, order: null, served: null, loaded: null, isDraining: false })
       return world.say(event.index, { type: 'away', reason: 'device-lost' })
     case 'admit': {
       const answer = world.admit(event.index, event.promptTokens, event.maxTokens)
@@ -88,7 +97,7 @@ function perform(world: World, event: Step): void {
 
 type Granted = Extract<ReturnType<World['admit']>, { stages: unknown }>
 
-/** [G3] [G4], and every stage serves what it is asked for, with room for all that was granted. */
+/** [G3] [G4] [C18], and every stage serves what it is asked for, with room for all that was granted. */
 function checkGrant(world: World, grant: Granted): void {
   let next = 0
   for (const { peerId: id, firstLayer, endLayer } of grant.stages) {
@@ -97,6 +106,7 @@ function checkGrant(world: World, grant: Granted): void {
     next = endLayer
     const served = world.tabs.get(id)?.served
     expect(served, `${id} serves`).not.toBe(null)
+    expect(world.tabs.get(id)?.isDraining, `${id} drains`).toBe(false)
     expect(served?.span.firstLayer).toBeLessThanOrEqual(firstLayer)
     expect(served?.span.endLayer).toBeGreaterThanOrEqual(endLayer)
   }
@@ -104,8 +114,10 @@ function checkGrant(world: World, grant: Granted): void {
   expect(new Set(grant.stages.map((stage) => stage.peerId)).size).toBe(grant.stages.length)
 }
 
+/** Orders fit, and go to nobody who drains [C18]. */
 function checkOrders(world: World, from: number): void {
   for (const { peerId: id, assignment } of world.assignments.slice(from)) {
+    expect(world.tabs.get(id)?.isDraining, `${id} drains`).not.toBe(true)
     const { span, kvPositions, memoryBytesMax } = assignment
     expect(span.firstLayer).toBeGreaterThanOrEqual(0)
     expect(span.endLayer).toBeLessThanOrEqual(COSTS.layerCount)

@@ -58,6 +58,8 @@ export interface Tab {
   order: Assignment | null
   served: { span: Span; kvPositions: number } | null
   loaded: { span: Span; kvPositions: number } | null
+  /** It said so, and has not pledged since. */
+  isDraining: boolean
 }
 
 type Refused = Extract<ServerMessage, { type: 'refused' }>
@@ -92,7 +94,7 @@ export class World {
   }
 
   connect(index: number): Tab {
-    const tab: Tab = { peerId: peerId(index), pledgeBytes: null, order: null, served: null, loaded: null }
+    const tab: Tab = { peerId: peerId(index), pledgeBytes: null, order: null, served: null, loaded: null, isDraining: false }
     this.tabs.set(tab.peerId, tab)
     this.feed({ kind: 'connected', peerId: tab.peerId })
     return tab
@@ -109,7 +111,7 @@ export class World {
 
   pledge(index: number, memoryBytes = WHOLE_BYTES, macsPerSecond = 1_000, kernelVersion = 'k1', numericClass = 'c'): Tab {
     const tab = this.tab(index)
-    Object.assign(tab, { pledgeBytes: memoryBytes, order: null, served: null })
+    Object.assign(tab, { pledgeBytes: memoryBytes, order: null, served: null, isDraining: false })
     this.say(index, {
       type: 'pledge',
       memoryBytes,
@@ -126,8 +128,13 @@ export class World {
     this.feed({ kind: 'message', peerId: peerId(index), message })
   }
 
+  drain(index: number, reason = 'busy'): void {
+    this.tab(index).isDraining ||= this.tab(index).pledgeBytes !== null
+    this.say(index, { type: 'drain', reason })
+  }
+
   leave(index: number): void {
-    Object.assign(this.tab(index), { pledgeBytes: null, order: null, served: null, loaded: null })
+    Object.assign(this.tab(index), { pledgeBytes: null, order: null, served: null, loaded: null, isDraining: false })
     this.say(index, { type: 'leave' })
   }
 
