@@ -139,7 +139,7 @@ function printTable(answer: Answer): void {
   const { tokensPerSecond, timeToFirstTokenMs, completionTokenIds, dataPath, finishReason, drafts } = answer
   printLine()
   printLine('stage  peer      layers   engine  ms/lap  link    sent       adapter')
-  printLine(`driver                                ${answer.firstLink ?? '–'}`)
+  printLine(`${'driver'.padEnd(42)}${answer.firstLink ?? '–'}`)
   answer.stages.forEach((stage, index) => {
     const cells = [
       String(index).padEnd(5),

@@ -1,11 +1,11 @@
 /**
  * ByteChannel: whole messages both ways over something that is connected and not yet trusted. The handshake authenticates it,
- * ChannelLink makes a Link of it. Adapters: webrtc/rtcChannel.ts, memoryChannel.ts.
+ * ChannelLink makes a Link of it. Adapters: webrtc/rtcChannel.ts, relay/sealedChannel.ts, memoryChannel.ts.
  */
 
 import type { LinkStats } from '../protocol/index.ts'
 
-/** What ties the handshake to this very channel: SHA-256 of both ends' DTLS certificates, 32 bytes each. */
+/** What ties the handshake to this very channel: SHA-256 of both ends' DTLS certificates, or of a relay's ephemeral keys, 32 bytes each. */
 export interface ChannelBinding {
   readonly localFingerprint: Uint8Array
   readonly remoteFingerprint: Uint8Array

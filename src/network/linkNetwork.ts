@@ -58,10 +58,17 @@ export class LinkNetwork {
 
   #begin(peerId: PeerId): SharedDial {
     const race = new Race(peerId, this.#options, this.#relayWaitMs(peerId))
-    const dial = new SharedDial(peerId, () => race.abandon())
+    const forget = () => {
+      if (this.#dials.get(peerId) === dial) this.#dials.delete(peerId)
+    }
+    const dial = new SharedDial(peerId, () => {
+      // Who dials next, be it in the same turn, begins anew.
+      forget()
+      race.abandon()
+    })
     this.#dials.set(peerId, dial)
     void race.run().then((outcome) => {
-      this.#dials.delete(peerId)
+      forget()
       if (outcome instanceof TabswarmError) return dial.settle(outcome)
       this.#remember(peerId, outcome.isRelayed)
       dial.settle(outcome.link)
