@@ -86,7 +86,14 @@ function printTable(figures: object, indent = ''): void {
   for (const [name, value] of Object.entries(figures)) {
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
       const flat = Object.values(value).every((inner) => typeof inner !== 'object')
-      if (flat) printLine(`${indent}${name.padEnd(18)}${Object.entries(value).map(([key, inner]) => `${key} ${inner ?? '–'}`).join(', ') || '–'}`)
+      if (flat)
+        printLine(
+          `${indent}${name.padEnd(18)}${
+            Object.entries(value)
+              .map(([key, inner]) => `${key} ${inner ?? '–'}`)
+              .join(', ') || '–'
+          }`,
+        )
       else printTable(value, `${indent}  `)
     } else printLine(`${indent}${name.padEnd(18)}${value ?? '–'}`)
   }

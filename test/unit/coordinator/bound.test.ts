@@ -4,8 +4,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Balance } from '../../../src/coordinator/core/balance.ts'
 import { boundOf, servedBy } from '../../../src/sim/bound.ts'
-import { placeScenario } from '../../sim/placeScenario.ts'
 import { loadScenario, type Scenario, scenarioNames } from '../../../src/sim/scenario.ts'
+import { placeScenario } from '../../sim/placeScenario.ts'
 
 /** The bound on what placement may lose. */
 const GAP_MAX = 0.05

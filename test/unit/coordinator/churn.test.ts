@@ -5,8 +5,8 @@
 
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { describe, expect, it } from 'vitest'
-import { Churn, type Cost } from '../../sim/churn.ts'
 import { loadScenario } from '../../../src/sim/scenario.ts'
+import { Churn, type Cost } from '../../sim/churn.ts'
 
 const PEERS = Number(process.env.CHURN_PEERS ?? 120)
 const CHANGES = Number(process.env.CHURN_CHANGES ?? 60)

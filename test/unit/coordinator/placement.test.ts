@@ -7,10 +7,10 @@ import { type Capacity, divide, missingBytes, placeChain, smallestPledgeBytes } 
 import type { ModelConfig } from '../../../src/model/index.ts'
 import { tensorTypes } from '../../../src/model/index.ts'
 import { required } from '../../../src/shared/index.ts'
+import { manifestOf, modelConfig } from '../../../src/sim/modelConfig.ts'
 import { planMemory as planCpuMemory } from '../../../src/worker/cpu/cpuModel.ts'
 import { createSimdProcessor } from '../../../src/worker/simd/simdProcessor.ts'
 import { planMemory } from '../../../src/worker/webgpu/memory.ts'
-import { manifestOf, modelConfig } from '../../../src/sim/modelConfig.ts'
 import { openTinyModel, tinyModelNames } from '../../support/tinyModels.ts'
 import { COSTS, peerId, spanMemory, WHOLE_BYTES } from './world.ts'
 
