@@ -52,4 +52,15 @@ export class Chance {
   pick<Item>(items: readonly Item[]): Item | undefined {
     return items.length === 0 ? undefined : items[this.upTo(items.length - 1)]
   }
+
+  /** An index, each as often as its weight says; 0 where there are no weights. */
+  weighted(weights: readonly number[]): number {
+    const at = this.unit() * weights.reduce((sum, weight) => sum + weight, 0)
+    let below = 0
+    for (const [index, weight] of weights.entries()) {
+      below += weight
+      if (at < below) return index
+    }
+    return 0
+  }
 }

@@ -176,9 +176,7 @@ class Simulation {
   #join(): void {
     const { network, coordinator } = { network: this.#network, coordinator: this.#coordinator }
     const { logBytesMax, scenario, sabotage } = this.#options
-    const total = scenario.groups.reduce((sum, { count }) => sum + count, 0)
-    let at = this.#comings.unit() * total
-    const group = scenario.groups.find(({ count }) => (at -= count) < 0) ?? scenario.groups[0]
+    const group = scenario.groups[this.#comings.weighted(scenario.groups.map(({ count }) => count))]
     if (group === undefined) throw new Error(`the scenario ${scenario.name} has no peers`)
     const isLiar = this.#measures.joins % LIAR_AMONG === LIAR_AMONG / 2
     const tab = new VolunteerTab({
@@ -252,13 +250,12 @@ class Simulation {
     const requester = this.#arrivals.pick([...this.#requesters.values()])
     const isLater = this.#time.nowMs - START_MS > this.#options.durationMs / 2
     const wanted = scenario.models.map(({ sessions, sessionsLater }) => (isLater ? sessionsLater : sessions))
-    let at = this.#arrivals.unit() * wanted.reduce((sum, sessions) => sum + sessions, 0)
-    const index = wanted.findIndex((sessions) => (at -= sessions) < 0)
-    const model = this.#models[index] ?? this.#models[0]
+    const model = this.#models[this.#arrivals.weighted(wanted)]
     if (requester === undefined || model === undefined) return
     const question = drawQuestion(this.#arrivals, model, prompt, answer)
     this.#measures.asked++
-    requester.ask(question)
+    // One that is frozen asks when it thaws.
+    this.#time.after(0, requester, () => requester.ask(question))
   }
 
   #onOutcome(asking: Asking, outcome: Outcome): void {

@@ -143,10 +143,12 @@ export class CoordinatorCore {
   }
 
   #forget(peerId: PeerId, nowMs: number): void {
-    if (!this.#peers.delete(peerId)) return
+    const peer = this.#peers.get(peerId)
+    if (peer === undefined) return
+    this.#peers.delete(peerId)
     for (const driver of this.#sessions.driversOver(peerId)) if (this.#peers.has(driver)) this.#send(driver, { type: 'gone', peerId })
     this.#roundTrips.forget(peerId)
-    this.#sessions.orphan(peerId, nowMs + ORPHAN_MS)
+    for (const grant of this.#sessions.orphan(peerId, nowMs + ORPHAN_MS, peer.heardMs)) this.#touch(grant, nowMs)
     this.#replan(nowMs)
   }
 

@@ -48,8 +48,16 @@ export class OpenSessions {
     return over.map(({ grant }) => grant)
   }
 
-  orphan(driver: PeerId, endsMs: number): void {
-    for (const session of this.#open.values()) if (session.grant.driver === driver) session.orphanEndsMs = endsMs
+  /**
+   * The driver is gone, and was heard of last at `heardMs`: its sessions end at `endsMs` unless it comes back. Those that it was granted
+   * since end at once and are returned: the answer may have been lost with the socket, and then nobody would ever end them.
+   */
+  orphan(driver: PeerId, endsMs: number, heardMs: number): Grant[] {
+    const own = [...this.#open.values()].filter(({ grant }) => grant.driver === driver)
+    for (const session of own) session.orphanEndsMs = endsMs
+    const unheard = own.map(({ grant }) => grant).filter(({ issuedAtMs }) => issuedAtMs >= heardMs)
+    for (const { sessionId } of unheard) this.#open.delete(sessionId)
+    return unheard
   }
 
   adopt(driver: PeerId): void {

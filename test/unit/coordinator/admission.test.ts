@@ -1,6 +1,7 @@
 /** Who is granted a chain of stages, for how much, and what a refused requester is told. */
 
 import { describe, expect, it } from 'vitest'
+import { DROP_AFTER_MS, ORPHAN_MS } from '../../../src/coordinator/core/limits.ts'
 import type { ModelId } from '../../../src/shared/index.ts'
 import { MODEL, peerId, servedWorld, World } from './world.ts'
 
@@ -24,6 +25,21 @@ describe('admission', () => {
       issuedAtMs: world.nowMs,
       expiresAtMs: world.nowMs + 7_200_000,
     })
+  })
+
+  it('[C22] ends with the socket what was granted after the last word of a requester, and keeps the rest for one that comes back', () => {
+    const sessionsAfter = (heardMs: number) => {
+      const world = servedWorld()
+      world.admit(9)
+      world.wait(heardMs)
+      world.wait(DROP_AFTER_MS + 2_000, [9])
+      expect(world.closed).toMatchObject([{ peerId: peerId(9), reason: 'silent' }])
+      world.connect(9)
+      world.wait(ORPHAN_MS)
+      return world.core.summary(world.nowMs).swarms[0]?.sessions
+    }
+    expect(sessionsAfter(0)).toBe(0)
+    expect(sessionsAfter(5_000)).toBe(1)
   })
 
   it('says when nobody contributes', () => {
@@ -99,6 +115,8 @@ describe('admission', () => {
     const world = servedWorld()
     world.admit(9, 500, 12)
     world.admit(8, 500, 12)
+    // Both have answered a ping since.
+    world.wait(4_000)
     world.disconnect(9)
     world.disconnect(8)
     world.wait(20_000)

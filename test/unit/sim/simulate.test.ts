@@ -115,7 +115,7 @@ describe('an invariant breaks', { timeout: 600_000 }, () => {
 
   it('when requests are not answered, though nothing has happened', async () => {
     const lost = losingCore(({ kind }) => kind === 'admit')
-    const { broken } = await simulate({ ...shortRun(0, drain), leaves: 0, faults: 0, sabotage: core(lost) })
+    const { broken } = await simulate({ ...shortRun(0, drain), sessions: 1, leaves: 0, faults: 0, sabotage: core(lost) })
     expect(broken?.kind).toBe('unjustified-error')
   })
 
