@@ -32,7 +32,7 @@ function results(firstPosition: number): Frame {
 }
 
 function lap(firstPosition: number, computeMs: number, sessionId = SESSION): Frame {
-  return { type: 'lap', sessionId, firstPosition, rowCount: 1, kind: 'decode', computeMs, bytesSent: 0, linkKind: 'webrtc' }
+  return { type: 'lap', epoch: 0, sessionId, firstPosition, rowCount: 1, kind: 'decode', computeMs, bytesSent: 0, linkKind: 'webrtc' }
 }
 
 function event(point: FramePoint, atMs: number, frame: Frame): FrameEvent {
