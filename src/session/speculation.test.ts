@@ -110,9 +110,11 @@ describe('Speculation', () => {
             }),
         }
         const { speedup } = await replay(() => drafter, [], answer, { oneRowMs: 50, rowLaps })
-        expect(length / speedup).toBeLessThan(1.01 * length + 5)
+        // The bound itself is reached; times are summed in floating point.
+        expect(length / speedup).toBeLessThan(1.01 * length + 5 + 1e-6)
       }),
-      { numRuns: 200 },
+      // It reached the bound to the last digit.
+      { numRuns: 200, examples: [[{ length: 169, rowLaps: 0.9899999999999991, likelihood: 1, right: 0.95, seed: 1_694_840_313 }]] },
     )
   })
 
