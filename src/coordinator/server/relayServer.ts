@@ -51,11 +51,10 @@ export class RelayServer {
   /** `from` asks for a relay to `to`. Both are told where it is, or `from` why there is none. */
   request(from: PeerId, to: PeerId, ports: RelayPorts): void {
     const known = [...this.#relays].find(({ peerIds }) => peerIds.includes(from) && peerIds.includes(to))
-    // Both have asked at once: the first one's relay is for both.
-    if (known?.isOpen === false) return
+    // Both have asked at once: the first one's relay is for both. Who asks again has given up the one before.
+    if (known?.isOpen === false && known.peerIds[0] === to) return
     const refusal = this.#refusal(from, to, ports, known === undefined ? 0 : 1)
     if (refusal !== null) return ports.tell(from, { type: 'relay-refused', peerId: to, ...refusal })
-    // Who asks while there is one has lost its end.
     known?.close(GOING_AWAY, 'a newer relay between the two peers took its place')
     const relay = new Relay({
       peerIds: [from, to],

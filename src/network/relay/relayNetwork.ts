@@ -35,6 +35,8 @@ interface Attempt {
   readonly settle: (outcome: ChannelLink | TabswarmError) => void
   /** Of the socket that is being joined, if it is. */
   readonly abort: AbortController
+  /** Of the coordinator's last word: that of an attempt before may still come, about a relay that has been replaced. */
+  token: string | null
 }
 
 export class RelayNetwork {
@@ -64,6 +66,7 @@ export class RelayNetwork {
       )
       const attempt: Attempt = {
         abort: new AbortController(),
+        token: null,
         settle: (outcome) => {
           cancelDeadline()
           signal.removeEventListener('abort', onAbort)
@@ -101,7 +104,10 @@ export class RelayNetwork {
   #join(message: RelayMessage): void {
     const attempt = this.#dials.get(message.peerId)
     if (attempt === undefined) return
-    this.#establish(message, attempt.abort.signal).then(attempt.settle, attempt.settle)
+    attempt.token = message.token
+    this.#establish(message, attempt.abort.signal).then(attempt.settle, (error: TabswarmError) => {
+      if (attempt.token === message.token) attempt.settle(error)
+    })
   }
 
   #answer(message: RelayMessage): void {

@@ -56,7 +56,8 @@ class RelayWorld {
       randomBytes,
       openSocket: (path) => new WebSocket(`ws://127.0.0.1:${port}${path}`) as unknown as RelaySocket,
       request: (to) => {
-        setTimeout(() => this.#request(peerId, to), 0)
+        // As over a socket: the answers come after both of two requests.
+        setTimeout(() => this.#request(peerId, to), 5)
         return true
       },
       onIncoming: (link) => incoming.push(link),
@@ -183,12 +184,15 @@ describe('a link over the relay', () => {
     expect(impostor.incoming).toEqual([])
   })
 
-  it('is given up when nobody waits, and refused to who is closing', async () => {
+  it('[L2] is given up when nobody waits, asked for anew when somebody does again, and refused to who is closing', async () => {
     const [a, b] = [await world.join(), await world.join()]
     const abort = new AbortController()
     const dialing = a.network.dial(b.peerId, abort.signal)
     abort.abort()
+    // In the same turn, so that the coordinator's word on the first may come to the second.
+    const again = a.network.dial(b.peerId, never())
     await expect(dialing).rejects.toMatchObject({ reason: 'cancelled' })
+    expect((await again).peerId).toBe(b.peerId)
     a.network.destroy()
     await expect(a.network.dial(b.peerId, never())).rejects.toMatchObject({ reason: 'cancelled' })
   })
@@ -220,6 +224,17 @@ describe('bounds of relays', () => {
     ])
     ask(98, 99)
     expect(told.at(-1)?.[1].type).toBe('relay')
+  })
+
+  it('[L2] gives who asks again a new one, and who is asked meanwhile the one that it was told of', () => {
+    const { ask, told } = setUp()
+    const tokens = () => told.map(([, message]) => (message.type === 'relay' ? message.token : message.type))
+    ask(0, 1)
+    ask(1, 0)
+    expect(told).toHaveLength(2)
+    ask(0, 1)
+    expect(new Set(tokens()).size).toBe(4)
+    expect(told.at(-1)).toMatchObject([id(0), { type: 'relay', role: 'dialer' }])
   })
 
   it('[L4] gives so many in all', () => {
