@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { modelConfig } from '../sim/modelConfig.ts'
+import { modelConfig } from '../../test/support/modelConfig.ts'
 import { describeConfig } from './describeConfig.ts'
 
 const sizes = {

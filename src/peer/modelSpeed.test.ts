@@ -1,8 +1,8 @@
 import type { Remote } from 'comlink'
 import { describe, expect, it } from 'vitest'
+import { modelConfig } from '../../test/support/modelConfig.ts'
 import type { Manifest } from '../model/index.ts'
 import type { ManifestHash, ModelId } from '../shared/index.ts'
-import { modelConfig } from '../sim/modelConfig.ts'
 import { type ModelSpeedPorts, measureModelSpeed, planFor } from './modelSpeed.ts'
 import type { DetectedEngine, EngineWorkerApi, MeasureRequest } from './workerApi.ts'
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { modelConfig } from '../../../test/support/modelConfig.ts'
 import { ropeFrequencies, writeRopeAngles } from '../../kernels/index.ts'
 import type { ModelConfig } from '../../model/index.ts'
-import { modelConfig } from '../../sim/modelConfig.ts'
 import { rotateRow } from './rope.ts'
 
 const config = (change: Partial<ModelConfig>) =>

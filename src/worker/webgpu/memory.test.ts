@@ -1,8 +1,8 @@
 /** Memory is told before anything is allocated: weights take on the GPU what they take in the file, whatever their type. */
 
 import { describe, expect, it } from 'vitest'
+import { manifestOf, modelConfig } from '../../../test/support/modelConfig.ts'
 import { type ModelConfig, spanBytes, type TensorType, tensorTypes } from '../../model/index.ts'
-import { manifestOf, modelConfig } from '../../sim/modelConfig.ts'
 import { planMemory } from './memory.ts'
 
 /** About a small Llama's shapes, every matrix in one type. */

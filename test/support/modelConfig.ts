@@ -1,0 +1,3 @@
+/** Models as numbers, without their bytes: the simulation's, for tests of other rooms, which enter them by their doors only. */
+
+export { manifestOf, modelConfig } from '../../src/sim/modelConfig.ts'
