@@ -23,7 +23,7 @@ export type InvariantKind =
   | 'positions'
   /** More KV was granted at a peer than it has, or its log passed its budget. */
   | 'memory'
-  /** A grant names somebody whose socket is gone, or layers that it does not hold. */
+  /** A grant names somebody whose socket is gone, or a stage without layers. */
   | 'bad-grant'
   /** After the end somebody still holds something of a session. */
   | 'left-behind'
@@ -142,7 +142,7 @@ export class Invariants {
     if (openSessions > 0) this.break('left-behind', `the coordinator counts ${openSessions} sessions as open`, [])
     for (const { peerId, host, engine } of this.#options.volunteers.values()) {
       const { openSlots } = engine.usage()
-      const left = { openSlots, sessions: host.work.sessionsOpen, logBytes: host.logBytes, kv: engine.kvPositions - engine.kvPositionsFree }
+      const left = { openSlots, sessions: host.sessionsOpen, logBytes: host.logBytes, kv: engine.kvPositions - engine.kvPositionsFree }
       if (Object.values(left).some((count) => count !== 0)) this.break('left-behind', `${peerId} holds ${JSON.stringify(left)}`, [peerId])
     }
   }

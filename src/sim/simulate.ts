@@ -270,7 +270,7 @@ class Simulation {
   }
 
   #busy(): VolunteerTab[] {
-    return [...this.#volunteers.values()].filter(({ host }) => host.work.sessionsOpen > 0)
+    return [...this.#volunteers.values()].filter(({ host }) => host.sessionsOpen > 0)
   }
 
   *#askings(): Generator<Asking> {

@@ -139,7 +139,7 @@ export class VolunteerTab implements Client {
   admitted(): void {}
 
   load(): { readonly sessions: number; readonly kvPositionsFree: number } {
-    return { sessions: this.host.work.sessionsOpen, kvPositionsFree: this.#engine.kvPositionsFree }
+    return { sessions: this.host.sessionsOpen, kvPositionsFree: this.#engine.kvPositionsFree }
   }
 
   disconnected(): void {

@@ -98,7 +98,11 @@ export class StageHost {
   }
 
   get work(): HostWork {
-    return { ...this.#counter.counts, sessionsOpen: this.#sessions.size, bytesSent: this.#links.bytesSent }
+    return { ...this.#counter.counts, sessionsOpen: this.sessionsOpen, bytesSent: this.#links.bytesSent }
+  }
+
+  get sessionsOpen(): number {
+    return this.#sessions.size
   }
 
   /** Bytes of rows that all sessions keep for repairs. */
