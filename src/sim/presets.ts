@@ -15,8 +15,11 @@ export interface LongRun {
   readonly drain: SimulationOptions['drain']
 }
 
-/** Of 1,000 tabs and 24 hours: sessions beside those of crowds, leaves (with the arrivals more than twice as many), other faults. */
-const SESSIONS_A_DAY = 10_500
+/**
+ * Of 1,000 tabs and 24 hours: sessions, with those of crowds more than twice as many; leaves, with the arrivals more than twice as many; other
+ * faults.
+ */
+const SESSIONS_A_DAY = 5_500
 const LEAVES_A_DAY = 10_200
 const FAULTS_A_DAY = 1_500
 
