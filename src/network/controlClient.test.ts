@@ -187,6 +187,33 @@ describe('the control client', () => {
     await expect(broken).rejects.toMatchObject({ reason: 'offline' })
   })
 
+  it('[C13] asks for a repair once over each socket until it is answered, and gives up when it is closed', async () => {
+    const repair = { sessionId: 'a'.repeat(32) as SessionId, revision: 3, lostPeerIds: [peerId] }
+    const repairsIn = (socket: { heard(): unknown[] }) =>
+      socket.heard().filter((message) => (message as { type: string }).type === 'repair')
+    const away = client.repair(repair)
+    const first = await goOnline()
+    expect(repairsIn(first)).toEqual([{ type: 'repair', requestId: expect.any(String), ...repair }])
+    first.break()
+    clock.advance(500)
+    const second = await goOnline()
+    expect(repairsIn(second)).toEqual(repairsIn(first))
+    const { requestId } = repairsIn(second)[0] as { requestId: string }
+    second.say({
+      type: 'admitted',
+      requestId,
+      grant: { body: 'body', signature: 'signature' },
+      chain: [{ peerId, firstLayer: 0, endLayer: 30, engine: 'wasm', adapter: 'x' }],
+    })
+    await expect(away).resolves.toMatchObject({ grant: { body: 'body' } })
+    const unanswered = client.repair(repair)
+    second.break()
+    clock.advance(500)
+    client.close()
+    await expect(unanswered).rejects.toMatchObject({ reason: 'closed' })
+    await expect(client.repair(repair)).rejects.toMatchObject({ reason: 'offline' })
+  })
+
   it('[C10] comes back with doubling waits of 30 s at most, and starts over once it was online', async () => {
     const waits: number[] = []
     for (let failure = 0; failure < 9; failure++) {

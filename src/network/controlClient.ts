@@ -102,10 +102,18 @@ const ENDED_KEPT = 16
 /** Errors that come again however often one tries; a person has to act. */
 const FINAL_REASONS: readonly string[] = ['protocol-version', 'replaced']
 
+interface Question {
+  readonly deadlineMs: number
+  readonly repeats: boolean
+  readonly message: (requestId: string) => ClientMessage
+}
+
 interface PendingAdmission {
   readonly resolve: (admitted: Message<'admitted'>) => void
   readonly reject: (error: TabswarmError) => void
   readonly cancelDeadline: CancelTimer
+  /** Asked again over each new socket, until it is answered; null: it ends with its socket. */
+  readonly repeated: ClientMessage | null
 }
 
 type Ended = Extract<ClientMessage, { type: 'ended' }>
@@ -158,21 +166,21 @@ export class ControlClient {
 
   /** Asks for a session. Rejects with TabswarmError: the coordinator's reason, `offline`, `timeout` or `cancelled`. */
   admit(request: AdmitRequest, signal?: AbortSignal): Promise<Message<'admitted'>> {
-    return this.#ask(ADMIT_DEADLINE_MS, (requestId) => ({ type: 'admit', requestId, ...request }), signal)
-  }
-
-  /** Asks for another chain of an open session. Rejects as `admit` does. */
-  repair(request: RepairRequest, signal?: AbortSignal): Promise<Message<'admitted'>> {
-    const { sessionId, revision, lostPeerIds } = request
     return this.#ask(
-      REPAIR_DEADLINE_MS,
-      (requestId) => ({ type: 'repair', requestId, sessionId, revision, lostPeerIds: [...lostPeerIds] }),
+      { deadlineMs: ADMIT_DEADLINE_MS, repeats: false, message: (requestId) => ({ type: 'admit', requestId, ...request }) },
       signal,
     )
   }
 
-  #ask(deadlineMs: number, message: (requestId: string) => ClientMessage, signal?: AbortSignal): Promise<Message<'admitted'>> {
-    if (this.#state.kind !== 'online')
+  /** Asks for another chain of an open session, also while the socket is away for a while. Rejects as `admit` does, but for `offline`. */
+  repair({ sessionId, revision, lostPeerIds }: RepairRequest, signal?: AbortSignal): Promise<Message<'admitted'>> {
+    const message = (requestId: string) => ({ type: 'repair' as const, requestId, sessionId, revision, lostPeerIds: [...lostPeerIds] })
+    return this.#ask({ deadlineMs: REPAIR_DEADLINE_MS, repeats: true, message }, signal)
+  }
+
+  #ask({ deadlineMs, repeats, message }: Question, signal?: AbortSignal): Promise<Message<'admitted'>> {
+    const { kind } = this.#state
+    if (kind === 'closed' || (kind !== 'online' && !repeats))
       return Promise.reject(new TabswarmError('offline', 'this tab is not connected to the coordinator; it is trying again'))
     const requestId = `r${this.#requests++}`
     return new Promise((resolve, reject) => {
@@ -185,10 +193,11 @@ export class ControlClient {
         signal?.removeEventListener('abort', onAbort)
         this.#admissions.delete(requestId)
       }
-      this.#admissions.set(requestId, { resolve, reject, cancelDeadline: settled })
+      const asked = message(requestId)
+      this.#admissions.set(requestId, { resolve, reject, cancelDeadline: settled, repeated: repeats ? asked : null })
       if (signal?.aborted === true) return onAbort()
       signal?.addEventListener('abort', onAbort, { once: true })
-      this.#post(message(requestId))
+      if (kind === 'online') this.#post(asked)
     })
   }
 
@@ -273,8 +282,10 @@ export class ControlClient {
     this.#failures = 0
     this.#time.observe(welcome.timeMs)
     this.#expect(SILENCE_MS_MAX)
+    // What listeners ask for now, they say themselves.
+    const repeated = [...this.#admissions.values()].flatMap((pending) => pending.repeated ?? [])
     this.#setState({ kind: 'online', welcome, coordinatorKey })
-    for (const message of this.#lastEnded) this.#post(message)
+    for (const message of [...this.#lastEnded, ...repeated]) this.#post(message)
   }
 
   #handle(message: ServerMessage): void {
@@ -323,7 +334,9 @@ export class ControlClient {
   #lost(fallback: ErrorBody): void {
     if (this.#state.kind === 'closed') return
     const error = this.#lastError ?? fallback
-    this.#drop(new TabswarmError('offline', `the connection to the coordinator broke: ${error.message}`))
+    this.#drop()
+    const broken = new TabswarmError('offline', `the connection to the coordinator broke: ${error.message}`)
+    for (const [requestId, { repeated }] of [...this.#admissions]) if (repeated === null) this.#refuse(requestId, broken)
     const retryInMs = backoffMs(this.#failures++, this.#options.random)
     this.#cancelTimer = this.#options.clock.after(retryInMs, () => this.#connect())
     this.#setState({ kind: 'offline', error, retryInMs })
@@ -331,16 +344,16 @@ export class ControlClient {
 
   #finish(error: ErrorBody): void {
     if (this.#state.kind === 'closed') return
-    this.#drop(new TabswarmError(error.reason, error.message))
+    this.#drop()
+    for (const requestId of [...this.#admissions.keys()]) this.#refuse(requestId, new TabswarmError(error.reason, error.message))
     this.#setState({ kind: 'closed', error })
   }
 
-  #drop(error: TabswarmError): void {
+  #drop(): void {
     const socket = this.#socket
     this.#socket = null
     this.#cancelTimer()
     socket?.close()
-    for (const requestId of [...this.#admissions.keys()]) this.#refuse(requestId, error)
   }
 
   #post(message: ClientMessage): void {

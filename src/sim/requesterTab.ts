@@ -7,7 +7,7 @@ import type { ClientMessage, Grant, ServerMessage, SignedGrant } from '../protoc
 import { type Chain, type ChainRepair, chunkRowsFor, generate, LinkRouter, openLinkChain, SessionError } from '../session/index.ts'
 import { type PeerId, type SessionId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { ARITHMETIC_WIDTH } from './arithmetic.ts'
-import type { Client, Coordinator } from './coordinator.ts'
+import type { Client, Coordinator, Said } from './coordinator.ts'
 import { VOCABULARY } from './modelEngine.ts'
 import type { Network } from './network.ts'
 import { answerOf, drafterOf, type Question } from './question.ts'
@@ -72,6 +72,8 @@ interface Admission {
 interface Pending {
   readonly resolve: (admission: Admission) => void
   readonly reject: (error: unknown) => void
+  /** Said again after a reconnection. */
+  readonly repeated: Said | null
 }
 
 class Refusal extends TabswarmError<string> {
@@ -128,12 +130,13 @@ export class RequesterTab implements Client {
 
   disconnected(): void {
     const { network, coordinator } = this.#options
-    for (const requestId of [...this.#pending.keys()])
-      this.#take(requestId)?.reject(new TabswarmError('disconnected', 'the control socket broke'))
+    for (const [requestId, { repeated }] of [...this.#pending])
+      if (repeated === null) this.#take(requestId)?.reject(new TabswarmError('disconnected', 'the control socket broke'))
     network.time.after(RECONNECT_MS, this, () => {
       coordinator.connect(this)
-      // Rule C21.
-      for (const message of this.#lastEnded) coordinator.say(this, message)
+      // Rules C21 and C13.
+      const repeated = [...this.#pending.values()].flatMap((pending) => pending.repeated ?? [])
+      for (const message of [...this.#lastEnded, ...repeated]) coordinator.say(this, message)
     })
   }
 
@@ -290,15 +293,16 @@ export class RequesterTab implements Client {
     this.#options.events.onRepair(asking, repair)
   }
 
-  #request(messageOf: (requestId: string) => Parameters<Coordinator['say']>[1], deadlineMs: number): Promise<Admission> {
+  #request(messageOf: (requestId: string) => Said, deadlineMs: number): Promise<Admission> {
     const { network, coordinator } = this.#options
     const requestId = `${this.peerId}:${this.#requests++}`
+    const message = messageOf(requestId)
     return new Promise((resolve, reject) => {
-      this.#pending.set(requestId, { resolve, reject })
+      this.#pending.set(requestId, { resolve, reject, repeated: message.type === 'repair' ? message : null })
       network.time.after(deadlineMs, this, () =>
         this.#take(requestId)?.reject(new TabswarmError('timeout', `the coordinator did not answer within ${deadlineMs / 1_000} s`)),
       )
-      coordinator.say(this, messageOf(requestId))
+      coordinator.say(this, message)
     })
   }
 

@@ -146,6 +146,8 @@ export class CoordinatorCore {
     const peer = this.#peers.get(peerId)
     if (peer === undefined) return
     this.#peers.delete(peerId)
+    // It asks again when it comes back (rule C13).
+    this.#repairs = this.#repairs.filter(({ driver }) => driver !== peerId)
     for (const driver of this.#sessions.driversOver(peerId)) if (this.#peers.has(driver)) this.#send(driver, { type: 'gone', peerId })
     this.#roundTrips.forget(peerId)
     for (const grant of this.#sessions.orphan(peerId, nowMs + ORPHAN_MS, peer.heardMs)) this.#touch(grant, nowMs)
@@ -344,7 +346,7 @@ export class CoordinatorCore {
     const { driver, requestId, sessionId } = pending
     const { models, stagesMin } = this.#options
     const grant = this.#sessions.get(sessionId)
-    if (grant === null || !this.#peers.has(driver)) return true
+    if (grant === null) return true
     const decision = decideRepair(pending, {
       grant,
       model: required(

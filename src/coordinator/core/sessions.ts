@@ -49,13 +49,13 @@ export class OpenSessions {
   }
 
   /**
-   * The driver is gone, and was heard of last at `heardMs`: its sessions end at `endsMs` unless it comes back. Those that it was granted
+   * The driver is gone, and was heard of last at `heardMs`: its sessions end at `endsMs` unless it comes back. Those that began
    * since end at once and are returned: the answer may have been lost with the socket, and then nobody would ever end them.
    */
   orphan(driver: PeerId, endsMs: number, heardMs: number): Grant[] {
     const own = [...this.#open.values()].filter(({ grant }) => grant.driver === driver)
     for (const session of own) session.orphanEndsMs = endsMs
-    const unheard = own.map(({ grant }) => grant).filter(({ issuedAtMs }) => issuedAtMs >= heardMs)
+    const unheard = own.map(({ grant }) => grant).filter(({ revision, issuedAtMs }) => revision === 0 && issuedAtMs >= heardMs)
     for (const { sessionId } of unheard) this.#open.delete(sessionId)
     return unheard
   }

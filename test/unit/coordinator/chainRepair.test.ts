@@ -101,6 +101,33 @@ describe('the repair of a chain', () => {
     expect(world.refusals).toHaveLength(1)
   })
 
+  it('[C13][C22] answers a driver that asks again over a new socket, also when the answer to a repair was lost', () => {
+    const { world, grant } = open(4)
+    world.wait(5_000)
+    world.repair(grant)
+    // Its socket breaks before it has said another word.
+    world.disconnect(9)
+    world.connect(9)
+    world.repair(grant)
+    expect(world.refusals).toEqual([])
+    expect(now(world, grant)).toMatchObject({ revision: 2, stages: grant.stages })
+  })
+
+  it('[C13] drops what a broken socket has asked, so that asking again supersedes nothing', () => {
+    const { world, grant } = open(2)
+    const lost = indexOf(grant, 1)
+    world.wait(5_000)
+    world.disconnect(lost)
+    world.repair(grant, lost)
+    // Another socket of the same peer takes the place of the first.
+    world.feed({ kind: 'connected', peerId: grant.driver })
+    world.repair(grant, lost)
+    expect(world.refusals).toEqual([])
+    world.pledge(7)
+    world.serveAll()
+    expect(now(world, grant).revision).toBe(1)
+  })
+
   it('[C13] waits longer while somebody is loading, but not for ever', () => {
     const { world, grant } = open(2)
     const lost = indexOf(grant, 1)
