@@ -4,14 +4,13 @@ import { median, pairedRatios } from '../kernels/suite/index.ts'
 import type { BenchTask } from './benchTasks.ts'
 import { hopCount, type LapParts, lawTokensPerSecond } from './swarmFigures.ts'
 
-export interface SwarmRow {
-  readonly tabs: number
+export interface Condition {
   readonly latencyMs: number
   readonly sessions: number
   readonly speculation: 'off' | 'on'
-  readonly task: BenchTask['name']
-  readonly engine: string
-  readonly adapter: string
+}
+
+interface Figures {
   /** Of all sessions together, while every one was answering. */
   readonly tokensPerSecond: number
   /** Median of the sessions'. */
@@ -25,11 +24,30 @@ export interface SwarmRow {
   readonly wireBytesPerToken: number
   /** (lap − compute − delay) ÷ hops of the median lap; with several sessions also what rows wait for the passes of others. */
   readonly hopFixedMs: number
-  /** Where it goes, of one session without drafts. */
+}
+
+/** One condition in one round. */
+export interface Run extends Figures {
+  readonly parts: LapParts | null
+  readonly modelMs: number | null
+}
+
+/** What all rows of a table share. */
+export interface RowSubject {
+  readonly tabs: number
+  readonly task: BenchTask['name']
+  readonly engine: string
+  readonly adapter: string
+  /** Sum over the stages of a pass of one row while all are busy; null where it was not measured. */
+  readonly modelMs: number | null
+}
+
+/** Medians over the rounds. */
+export interface SwarmRow extends RowSubject, Condition, Figures {
+  /** Where a hop's time goes, of one session without drafts. */
   readonly hopPartsMs: HopParts | null
   /** Of several sessions without drafts: min(R / t_token, S / t_model), what it is made of, and how much of it was reached. */
   readonly tokenMs: number | null
-  readonly modelMs: number | null
   readonly lawTokensPerSecond: number | null
   readonly lawRatio: number | null
   /** With drafts, where it was measured without too: median of the rounds' ratios. */
@@ -43,35 +61,6 @@ export interface HopParts {
   readonly page: number
   readonly port: number
   readonly stage: number
-}
-
-export interface Condition {
-  readonly latencyMs: number
-  readonly sessions: number
-  readonly speculation: 'off' | 'on'
-}
-
-/** One condition in one round. */
-export interface Run {
-  readonly tokensPerSecond: number
-  readonly timeToFirstTokenMs: number
-  readonly computeMsPerLap: number
-  readonly idealTokensPerSecond: number
-  readonly overheadPercent: number
-  readonly wireBytesPerToken: number
-  readonly hopFixedMs: number
-  readonly parts: LapParts | null
-  readonly modelMs: number | null
-}
-
-/** What all rows of a table share. */
-export interface RowSubject {
-  readonly tabs: number
-  readonly task: BenchTask['name']
-  readonly engine: string
-  readonly adapter: string
-  /** Sum over the stages of a pass of one row while all are busy; null where it was not measured. */
-  readonly modelMs: number | null
 }
 
 /** Conditions of one table, each with its rounds in order. */

@@ -18,5 +18,13 @@ export { openOnnxRuntime } from './onnxRuntime.ts'
 export { type OpenedModel, openModel, type ResolvedModel, resolveModel } from './resolveModel.ts'
 export { readShader } from './shaderFiles.ts'
 export { openSimdHost } from './simdHost.ts'
-export { openRequesterTab, openVolunteerTab, type RequesterTab, type TabOptions, type TimedAnswer, type VolunteerTab } from './tabs.ts'
+export {
+  latencyOf,
+  openRequesterTab,
+  openVolunteerTab,
+  type RequesterTab,
+  type TabOptions,
+  type TimedAnswer,
+  type VolunteerTab,
+} from './tabs.ts'
 export { ensureWebApp } from './webApp.ts'

@@ -151,7 +151,7 @@ async function openPage(browser: Browser, options: TabOptions, path: string): Pr
 }
 
 /** Sets what is added to every message at the page's end, each way, milliseconds; 0 sends them as they are. */
-async function latencyOf(page: Page): Promise<(latencyMs: number) => Promise<void>> {
+export async function latencyOf(page: Page): Promise<(latencyMs: number) => Promise<void>> {
   const session = await page.context().newCDPSession(page)
   return async (latencyMs) => {
     await session.send('Network.enable')

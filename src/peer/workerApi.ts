@@ -6,7 +6,7 @@
 
 import type { Manifest, Span } from '../model/index.ts'
 import type { ErrorBody, ManifestHash, PeerId } from '../shared/index.ts'
-import type { PassTimes } from '../stage/index.ts'
+import type { HostWork } from '../stage/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan } from '../worker/index.ts'
 import type { ModelSpeedProgress } from './types.ts'
 
@@ -46,14 +46,7 @@ export interface LoadProgress {
 }
 
 /** Counters of the stage; sent after laps, at most a few times a second. */
-export interface StageWork {
-  readonly sessionsOpen: number
-  readonly sessionsServed: number
-  readonly positions: number
-  readonly lastComputeMs: number | null
-  /** Passes of one decode row each. */
-  readonly oneRowPasses: PassTimes
-  readonly bytesSent: number
+export interface StageWork extends HostWork {
   readonly gpuBytes: number
   readonly kvPositionsFree: number
 }

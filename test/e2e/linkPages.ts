@@ -7,7 +7,7 @@ import type { Page } from 'playwright-core'
 import { build } from 'vite'
 import { SIGNAL_PATH, SignalServer } from '../../src/coordinator/server/signalServer.ts'
 import type { SignallingServer } from '../../src/network/webrtc/signaller.ts'
-import { launchChromium, nodeClock } from '../../src/node/index.ts'
+import { latencyOf, launchChromium, nodeClock } from '../../src/node/index.ts'
 import type { PeerId } from '../../src/shared/index.ts'
 
 const PAGE = fileURLToPath(new URL('./webrtcLinkPage.ts', import.meta.url))
@@ -40,7 +40,7 @@ export async function openLinkPages(): Promise<LinkPages> {
     async openPage(latencyMs = 0) {
       const context = await browser.newContext()
       const page = await context.newPage()
-      if (latencyMs > 0) await delay(page, latencyMs)
+      if (latencyMs > 0) await (await latencyOf(page))(latencyMs)
       // Nobody has a control socket here: each peer is let in when it says its id.
       await page.exposeFunction('allowPeer', (peerId: PeerId) => signals.allow(peerId, TOKEN))
       page.on('request', (request) => watch(request.url()))
@@ -57,20 +57,6 @@ export async function openLinkPages(): Promise<LinkPages> {
       server.closeAllConnections()
     },
   }
-}
-
-async function delay(page: Page, latencyMs: number): Promise<void> {
-  const session = await page.context().newCDPSession(page)
-  await session.send('Network.enable')
-  await session.send('Network.emulateNetworkConditions', {
-    offline: false,
-    latency: latencyMs,
-    downloadThroughput: -1,
-    uploadThroughput: -1,
-    packetLoss: 0,
-    packetQueueLength: 0,
-    packetReordering: false,
-  })
 }
 
 /** The page's script and its chunks, by name. */
