@@ -48,6 +48,8 @@ export interface ChaosSwarmOptions {
 const SERVING_TIMEOUT_MS = 300_000
 /** Of a choice that engines of different classes may make differently. */
 const NEAR_TIE_MARGIN = 0.05
+/** Chromium gives a page no GPU any more after the third crash of its GPU process. */
+const ANY_NUMBER_OF_GPU_CRASHES = '--disable-gpu-process-crash-limit'
 /** An answer that takes longer than this is stuck: the coordinator waits 240 s for tabs that load. */
 const ANSWER_TIMEOUT_MS = 600_000
 
@@ -140,7 +142,7 @@ export class ChaosSwarm {
     const megabytes = (form: 'blocks' | 'unpacked') => Math.ceil(smallestPledgeBytes(manifest, stages, positions, form) / 1e6)
     const pledge = { engine, pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('unpacked') }
     const coordinator = await createServer({ host: '127.0.0.1', port: 0, models: [model], minStages: stages, webRoot })
-    const browser = await node.launchChromium()
+    const browser = await node.launchChromium({ webGpu: true, flags: [ANY_NUMBER_OF_GPU_CRASHES] })
     const tab = { url: coordinator.url, latencyMs: 0, initScript: HARMFUL }
     const requester = await node.openRequesterTab(browser, tab)
     const openTab = () => node.openVolunteerTab(browser, { ...tab, ...pledge })
