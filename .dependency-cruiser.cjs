@@ -41,6 +41,7 @@ module.exports = {
     only('protocol', ['shared']),
     only('worker', ['kernels', 'model', 'protocol', 'shared']),
     only('network', ['protocol', 'shared']),
+    only('account', ['protocol', 'shared']),
     only('session', ['model', 'protocol', 'shared']),
     only('stage', ['model', 'protocol', 'shared', 'worker']),
     only('peer', ['model', 'network', 'protocol', 'session', 'shared', 'stage', 'worker']),

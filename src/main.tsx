@@ -3,6 +3,7 @@
 import { proxy, wrap } from 'comlink'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
+import { BrowserAccount, openAccountVault } from './account/index.ts'
 import type { SuiteApi } from './kernels/suite/index.ts'
 import { watchHost } from './peer/browser/index.ts'
 import { createPeerRuntime, type EngineWorkerApi } from './peer/index.ts'
@@ -21,6 +22,12 @@ const noCrypto = new Proxy({} as SubtleCrypto, {
   },
 })
 
+const randomBytes = (count: number) => crypto.getRandomValues(new Uint8Array(count))
+const { subtle } = isSecureContext ? crypto : { subtle: noCrypto }
+
+/** Null where the browser keeps nothing for this page: its peers belong to nobody then. */
+const account = BrowserAccount.open(openAccountVault(), { subtle, randomBytes }).catch(() => null)
+
 const runtime = createPeerRuntime({
   origin: location.origin,
   openSocket: (url) => new WebSocket(url),
@@ -32,8 +39,9 @@ const runtime = createPeerRuntime({
     },
   },
   random: Math.random,
-  randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
-  subtle: isSecureContext ? crypto.subtle : noCrypto,
+  randomBytes,
+  subtle,
+  certify: async (peerId, nowMs) => (await account)?.certify(peerId, nowMs) ?? null,
   fetch: (url, init) => fetch(url, init),
   storage: navigator.storage,
   startWorker() {

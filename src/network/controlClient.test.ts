@@ -94,6 +94,7 @@ beforeEach(() => {
     },
     peerId,
     signer,
+    certify: async (nowMs) => ({ body: `at-${nowMs}`, signature: 'certified' }),
     clock,
     random: () => 1,
     load: () => ({ sessions: 2, kvPositionsFree: 300 }),
@@ -123,6 +124,11 @@ describe('the control client', () => {
     const statement = concatBytes([utf8Encode(IDENTIFY_CONTEXT), new Uint8Array(32).fill(7), new Uint8Array(65).fill(4)])
     expect(await signatureVerifier(subtle)(signer.publicKey, statement, signature)).toBe(true)
     expect(states.at(-1)).toMatchObject({ kind: 'online', welcome: { signalToken: 'token' }, coordinatorKey: new Uint8Array(65).fill(4) })
+  })
+
+  it('[I3] [I4] shows a certificate that was made for this connection, in the coordinator’s time', async () => {
+    const [identify] = (await goOnline()).heard()
+    expect(identify).toMatchObject({ certificate: { body: `at-${challenge.timeMs}`, signature: 'certified' } })
   })
 
   it('[C4] refuses a coordinator of another version by name, and does not try again', () => {

@@ -4,7 +4,14 @@
  */
 
 import { createNanoEvents, type Emitter } from 'nanoevents'
-import { type ClientMessage, IDENTIFY_CONTEXT, PROTOCOL_VERSION, parseServerMessage, type ServerMessage } from '../protocol/index.ts'
+import {
+  type ClientMessage,
+  IDENTIFY_CONTEXT,
+  PROTOCOL_VERSION,
+  parseServerMessage,
+  type ServerMessage,
+  type SignedDocument,
+} from '../protocol/index.ts'
 import {
   type CancelTimer,
   type Clock,
@@ -59,6 +66,8 @@ interface ControlClientOptions {
   readonly peerId: PeerId
   readonly signer: Signer
   readonly clock: Clock
+  /** This peer's certificate; `nowMs` is coordinator time. Resolves to null where it belongs to no account. */
+  readonly certify: (nowMs: number) => Promise<SignedDocument | null>
   /** [0, 1), for jitter. */
   readonly random: () => number
   /** Answers pings: how busy this peer is now. */
@@ -265,14 +274,18 @@ export class ControlClient {
     if (nonce === null || key === null) return this.#lost({ reason: 'protocol', message: 'the coordinator sent a malformed challenge' })
     this.#coordinatorKey = key
     this.#time.observe(challenge.timeMs)
-    const { signer } = this.#options
-    const signature = await signer.sign(concatBytes([utf8Encode(IDENTIFY_CONTEXT), nonce, key]))
+    const { signer, certify } = this.#options
+    const [signature, certificate] = await Promise.all([
+      signer.sign(concatBytes([utf8Encode(IDENTIFY_CONTEXT), nonce, key])),
+      certify(this.#time.nowMs()),
+    ])
     if (this.#socket !== socket) return
     this.#post({
       type: 'identify',
       protocol: PROTOCOL_VERSION,
       publicKey: toBase64Url(signer.publicKey),
       signature: toBase64Url(signature),
+      certificate,
     })
   }
 

@@ -14,7 +14,7 @@ import {
   sha256Of,
   signatureVerifier,
 } from '../network/index.ts'
-import type { Link, Paths } from '../protocol/index.ts'
+import type { Link, Paths, SignedDocument } from '../protocol/index.ts'
 import { type Clock, type PeerId, TabswarmError } from '../shared/index.ts'
 
 export interface ConnectionHost {
@@ -27,6 +27,8 @@ export interface ConnectionHost {
   readonly random: () => number
   readonly randomBytes: (count: number) => Uint8Array
   readonly subtle: SubtleCrypto
+  /** The account's word that this peer is its own; null: of no account. `nowMs` is coordinator time. */
+  readonly certify: (peerId: PeerId, nowMs: number) => Promise<SignedDocument | null>
 }
 
 export interface ConnectionOptions {
@@ -55,7 +57,9 @@ export class PeerConnection {
     this.#signer = signer
     this.peerId = peerId
     const { openSocket, clock, random } = host
-    this.control = new ControlClient({ url: this.#socketUrl('/control'), openSocket, peerId, signer, clock, random, load: options.load })
+    const certify = (nowMs: number) => host.certify(peerId, nowMs)
+    const url = this.#socketUrl('/control')
+    this.control = new ControlClient({ url, openSocket, peerId, signer, certify, clock, random, load: options.load })
     this.control.on('state', (state) => {
       if (state.kind !== 'online') return
       void this.#network?.then((network) => network.setSignalToken(state.welcome.signalToken))

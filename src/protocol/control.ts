@@ -9,7 +9,20 @@
 import * as v from 'valibot'
 import { err, ok, type Result } from '../shared/index.ts'
 import { CONTROL_MESSAGE_BYTES_MAX, MACS_PER_SECOND_MAX, POSITIONS_MAX, REVISIONS_MAX, STAGES_MAX } from './limits.ts'
-import { amount, base64Url, count, describeIssue, layer, manifestHash, modelId, peerId, sessionId, signedGrant, text } from './schemas.ts'
+import {
+  amount,
+  base64Url,
+  count,
+  describeIssue,
+  layer,
+  manifestHash,
+  modelId,
+  peerId,
+  sessionId,
+  signedCertificate,
+  signedGrant,
+  text,
+} from './schemas.ts'
 
 /** Reason of an `away` that ends with `serving` of the same order. */
 export const AWAY_RECOVERING = 'recovering'
@@ -143,6 +156,8 @@ export const clientMessageSchema = v.variant('type', [
     publicKey: base64Url(128),
     /** Over IDENTIFY_CONTEXT ‖ nonce ‖ coordinator's raw public key. */
     signature: base64Url(128),
+    /** Whose peer this is; null: nobody's. */
+    certificate: v.nullable(signedCertificate),
   }),
   v.strictObject({
     type: v.literal('pledge'),

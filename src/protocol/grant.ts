@@ -1,10 +1,8 @@
-/**
- * Grant: the coordinator's signed permission for one session. It travels as the exact bytes that were signed, so no
- * canonical form is needed to check it.
- */
+/** Grant: the coordinator's signed permission for one session. */
 
 import type { ManifestHash, ModelId, PeerId, SessionId } from '../shared/index.ts'
 import type { RowEncoding } from './rows.ts'
+import type { SignedDocument } from './signedDocument.ts'
 
 export interface GrantStage {
   readonly peerId: PeerId
@@ -39,12 +37,7 @@ export function stageName({ stages }: Grant, index: number): string {
   return `stage ${index} (peer ${stage.peerId.slice(0, 8)}, layers ${stage.firstLayer}–${stage.endLayer - 1})`
 }
 
-export interface SignedGrant {
-  /** base64url of the grant's JSON, UTF-8. */
-  readonly body: string
-  /** base64url of the coordinator's signature over the body's bytes, prefixed with GRANT_CONTEXT. */
-  readonly signature: string
-}
+export type SignedGrant = SignedDocument
 
 /** Domain separation: a signature of a grant can be taken for nothing else. */
 export const GRANT_CONTEXT = 'tabswarm grant 1\n'

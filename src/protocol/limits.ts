@@ -54,6 +54,9 @@ export const REPAIR_WAIT_MS = 30_000
 /** How long a grant may live, from its issue: stages remember a grant's session until then. */
 export const GRANT_LIFE_MS_MAX = 24 * 3_600_000
 
+/** How long an account's word for a peer may live: a tab makes a new one whenever it connects. */
+export const CERTIFICATE_LIFE_MS_MAX = 24 * 3_600_000
+
 /** Multiply-accumulates a second that anybody may say of a device: ten times the fastest accelerator of 2026. */
 export const MACS_PER_SECOND_MAX = 1e16
 

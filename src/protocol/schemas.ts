@@ -21,6 +21,7 @@ export const text = (charactersMax: number) => v.pipe(v.string(), v.maxLength(ch
 export const count = (max: number) => v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(max))
 export const amount = v.pipe(v.number(), v.finite(), v.minValue(0))
 export const layer = count(10_000)
+export const signedCertificate = v.strictObject({ body: base64Url(1_000), signature: base64Url(128) })
 export const signedGrant = v.strictObject({ body: base64Url(20_000), signature: base64Url(128) })
 
 /** The first thing wrong with a value, as text for the peer's log: where, and what was expected. */

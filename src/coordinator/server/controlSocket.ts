@@ -9,6 +9,7 @@ import {
   type ClientMessage,
   CONTROL_MESSAGE_BYTES_MAX,
   IDENTIFY_CONTEXT,
+  openCertificate,
   PROTOCOL_VERSION,
   parseClientMessage,
   type ServerMessage,
@@ -19,6 +20,7 @@ import {
   concatBytes,
   type ErrorBody,
   fromBase64Url,
+  ok,
   type PeerId,
   type Sha256,
   toBase64Url,
@@ -35,8 +37,8 @@ export interface ControlSocketOptions {
   readonly randomBytes: (count: number) => Uint8Array
   readonly sha256: Sha256
   readonly verify: VerifySignature
-  /** The key is proven; `welcome` is the callee's to send. */
-  readonly onIdentified: (socket: ControlSocket, peerId: PeerId) => void
+  /** The key is proven, and to which account it belongs; `welcome` is the callee's to send. */
+  readonly onIdentified: (socket: ControlSocket, peerId: PeerId, accountKey: Uint8Array | null) => void
   readonly onMessage: (socket: ControlSocket, peerId: PeerId, message: PeerMessage) => void
   /** Once, however it ended. */
   readonly onClosed: (socket: ControlSocket, peerId: PeerId | null) => void
@@ -119,7 +121,7 @@ export class ControlSocket {
   }
 
   async #identify(message: Extract<ClientMessage, { type: 'identify' }>): Promise<void> {
-    const { coordinatorKey, verify, sha256, onIdentified } = this.#options
+    const { coordinatorKey, verify, sha256, clock, onIdentified } = this.#options
     if (message.protocol !== PROTOCOL_VERSION)
       return this.fail({
         reason: 'protocol-version',
@@ -131,11 +133,13 @@ export class ControlSocket {
     const proven = publicKey !== null && signature !== null && (await verify(publicKey, signed, signature))
     if (!proven) return this.fail({ reason: 'bad-signature', message: 'the signature is not the one of this key over this challenge' })
     const peerId = await peerIdOf(publicKey, sha256)
+    const certified = message.certificate === null ? ok(null) : await openCertificate(message.certificate, peerId, verify, clock.nowMs())
+    if (!certified.ok) return this.fail({ reason: 'bad-certificate', message: certified.error })
     if (this.#phase !== 'verifying') return
     this.#phase = 'identified'
     this.#cancelTimer()
     this.#peerId = peerId
-    onIdentified(this, peerId)
+    onIdentified(this, peerId, certified.value)
   }
 
   #refuse(what: string): void {

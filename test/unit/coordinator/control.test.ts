@@ -4,10 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { UNIDENTIFIED_PER_ADDRESS_MAX } from '../../../src/coordinator/server/limits.ts'
 import { TURN_RENEW_MS } from '../../../src/coordinator/server/paths.ts'
-import { createIdentity } from '../../../src/network/index.ts'
-import { CONTROL_MESSAGE_BYTES_MAX, openGrant } from '../../../src/protocol/index.ts'
+import { createIdentity, peerIdOf } from '../../../src/network/index.ts'
+import { CONTROL_MESSAGE_BYTES_MAX, certifyPeer, openGrant } from '../../../src/protocol/index.ts'
 import { type ModelId, toBase64Url } from '../../../src/shared/index.ts'
-import { Client, identified, identifyMessage, pledge, serveNext, startTestServer, type TestServer, verify } from './serverWorld.ts'
+import { Client, identified, identifyMessage, pledge, serveNext, sha256, startTestServer, type TestServer, verify } from './serverWorld.ts'
 
 let server: TestServer
 beforeAll(async () => {
@@ -52,6 +52,25 @@ describe('identification', () => {
     const fine = await identifyMessage(await third.next('challenge'), signer)
     third.send({ ...fine, publicKey: 'AAAA' })
     expect(await refusal(third)).toMatchObject({ reason: 'bad-signature' })
+  })
+
+  it('[I4] takes a certificate of an account for its own peer, and refuses any other by name', async () => {
+    const [signer, account] = [await newKey(), await newKey()]
+    const identify = async (certificate: Awaited<ReturnType<typeof certifyPeer>>) => {
+      const client = new Client(server.control)
+      client.send({ ...(await identifyMessage(await client.next('challenge'), signer)), certificate })
+      return client
+    }
+    const peerId = await peerIdOf(signer.publicKey, sha256)
+    const client = await identify(await certifyPeer(peerId, account, Date.now()))
+    expect(await client.next('welcome')).toMatchObject({ peerId })
+    const others = await peerIdOf(account.publicKey, sha256)
+    for (const certificate of [
+      await certifyPeer(others, account, Date.now()),
+      await certifyPeer(peerId, account, Date.now() - 24 * 3_600_000),
+    ])
+      expect(await refusal(await identify(certificate))).toMatchObject({ reason: 'bad-certificate' })
+    client.socket.close()
   })
 
   it('[C4] refuses another protocol version by name', async () => {

@@ -138,7 +138,13 @@ export async function identifyMessage(
   const [nonce, key] = [fromBase64Url(challenge.nonce), fromBase64Url(challenge.coordinatorKey)]
   if (nonce === null || key === null) throw new Error('a malformed challenge')
   const signature = await signer.sign(concatBytes([utf8Encode(IDENTIFY_CONTEXT), nonce, key]))
-  return { type: 'identify', protocol: challenge.protocol, publicKey: toBase64Url(signer.publicKey), signature: toBase64Url(signature) }
+  return {
+    type: 'identify',
+    protocol: challenge.protocol,
+    publicKey: toBase64Url(signer.publicKey),
+    signature: toBase64Url(signature),
+    certificate: null,
+  }
 }
 
 export async function identified(url: string, key?: Signer): Promise<Identified> {

@@ -1,0 +1,130 @@
+import { describe, expect, it } from 'vitest'
+import { createIdentity, peerIdOf, sha256Of, signatureVerifier } from '../network/index.ts'
+import { openCertificate } from '../protocol/index.ts'
+import { fromBase64Url, toBase64Url } from '../shared/index.ts'
+import { type AccountVault, BrowserAccount, type KeptAccount } from './account.ts'
+import { createAccountKey, restoreAccountKey } from './accountKey.ts'
+import { newRecoveryPhrase } from './recoveryPhrase.ts'
+
+const { subtle } = globalThis.crypto
+const randomBytes = (count: number) => globalThis.crypto.getRandomValues(new Uint8Array(count))
+const ports = { subtle, randomBytes }
+const verify = signatureVerifier(subtle)
+const now = 1_700_000_000_000
+
+function vault(): AccountVault & { kept: KeptAccount | null } {
+  return {
+    kept: null,
+    async read() {
+      return this.kept
+    },
+    async addFirst(account) {
+      this.kept ??= account
+      return this.kept
+    },
+    async replace(account) {
+      this.kept = account
+    },
+  }
+}
+
+async function newPeerId() {
+  return peerIdOf((await createIdentity(subtle)).publicKey, sha256Of(subtle))
+}
+
+describe('a browser’s account', () => {
+  it('is the same in every tab, also when two of them make it at once', async () => {
+    const place = vault()
+    const [one, other] = await Promise.all([BrowserAccount.open(place, ports), BrowserAccount.open(place, ports)])
+    const later = await BrowserAccount.open(place, ports)
+    expect(toBase64Url(other.publicKey)).toBe(toBase64Url(one.publicKey))
+    expect(toBase64Url(later.publicKey)).toBe(toBase64Url(one.publicKey))
+    expect(later.unsavedPhrase).toBe(one.unsavedPhrase)
+  })
+
+  it('[I1] certifies several peers as its own', async () => {
+    const account = await BrowserAccount.open(vault(), ports)
+    for (const peerId of [await newPeerId(), await newPeerId()]) {
+      const opened = await openCertificate(await account.certify(peerId, now), peerId, verify, now)
+      expect(opened).toEqual({ ok: true, value: account.publicKey })
+    }
+  })
+
+  it('keeps a private key that signs and cannot be read', async () => {
+    const place = vault()
+    await BrowserAccount.open(place, ports)
+    const { privateKey } = place.kept as KeptAccount
+    expect(privateKey.extractable).toBe(false)
+    await expect(subtle.exportKey('pkcs8', privateKey)).rejects.toThrow()
+  })
+
+  it('comes back on another device with its phrase, and takes the place of the one there', async () => {
+    const first = await BrowserAccount.open(vault(), ports)
+    const place = vault()
+    const second = await BrowserAccount.open(place, ports)
+    const phrase = first.unsavedPhrase ?? ''
+    expect(phrase.split(' ')).toHaveLength(12)
+    await second.restore(`  ${phrase.toUpperCase().replace(' ', '\n  ')} `, first.wrapped)
+    expect(second.publicKey).toEqual(first.publicKey)
+    expect((await BrowserAccount.open(place, ports)).publicKey).toEqual(first.publicKey)
+    const peerId = await newPeerId()
+    expect(await openCertificate(await second.certify(peerId, now), peerId, verify, now)).toEqual({ ok: true, value: first.publicKey })
+  })
+
+  it('forgets the phrase once it is saved, and the copy still opens with it', async () => {
+    const place = vault()
+    const account = await BrowserAccount.open(place, ports)
+    const phrase = account.unsavedPhrase ?? ''
+    await account.forgetPhrase()
+    expect(account.unsavedPhrase).toBeNull()
+    expect(JSON.stringify(place.kept)).not.toContain(phrase.split(' ')[0] ?? ' ')
+    expect((await restoreAccountKey(phrase, account.wrapped, subtle)).publicKey).toEqual(account.publicKey)
+  })
+
+  it('does not change hands when restoring fails', async () => {
+    const account = await BrowserAccount.open(vault(), ports)
+    const before = toBase64Url(account.publicKey)
+    const other = await createAccountKey(newRecoveryPhrase(randomBytes), ports)
+    await expect(account.restore(newRecoveryPhrase(randomBytes), other.wrapped)).rejects.toMatchObject({ reason: 'wrong-phrase' })
+    expect(toBase64Url(account.publicKey)).toBe(before)
+  })
+})
+
+describe('a wrapped key', () => {
+  it('opens with its own phrase only, and not once a byte of it was changed', async () => {
+    const phrase = newRecoveryPhrase(randomBytes)
+    const { wrapped } = await createAccountKey(phrase, ports)
+    for (const part of ['publicKey', 'iv', 'wrapped'] as const) {
+      const bytes = fromBase64Url(wrapped[part]) ?? new Uint8Array()
+      const changed = toBase64Url(bytes.map((byte, index) => (index === 3 ? byte ^ 1 : byte)))
+      await expect(restoreAccountKey(phrase, { ...wrapped, [part]: changed }, subtle)).rejects.toMatchObject({ reason: 'bad-copy' })
+    }
+    const stranger = newRecoveryPhrase(randomBytes)
+    await expect(restoreAccountKey(stranger, wrapped, subtle)).rejects.toMatchObject({ reason: 'wrong-phrase' })
+  })
+
+  it.each([
+    ['too few words', 'abandon abandon about', /3 words, not 12/],
+    ['a word that is none', `${'abandon '.repeat(11)}tabswarm`, /“tabswarm” is not/],
+    ['a wrong checksum', 'abandon '.repeat(12), /do not fit together/],
+  ])('says what is wrong with a phrase: %s', async (_, phrase, message) => {
+    const { wrapped } = await createAccountKey(newRecoveryPhrase(randomBytes), ports)
+    await expect(restoreAccountKey(phrase, wrapped, subtle)).rejects.toMatchObject({
+      reason: 'bad-phrase',
+      message: expect.stringMatching(message),
+    })
+  })
+
+  it('is found under a name that the phrase alone gives, as BIP 39 and HKDF say', async () => {
+    const phrase = `${'abandon '.repeat(11)}about`
+    const { wrapped } = await createAccountKey(phrase, ports)
+    const { createHmac } = await import('node:crypto')
+    // RFC 5869 by hand: twelve times this word are 16 zero bytes.
+    const extracted = createHmac('sha256', 'tabswarm recovery 1\n').update(new Uint8Array(16)).digest()
+    const expanded = createHmac('sha256', extracted)
+      .update('lookup')
+      .update(new Uint8Array([1]))
+      .digest()
+    expect(wrapped.lookup).toBe(expanded.subarray(0, 16).toString('hex'))
+  })
+})

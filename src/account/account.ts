@@ -1,0 +1,86 @@
+/**
+ * BrowserAccount: who this browser earns and pays as. The key is made when it is first needed, kept by the vault for all tabs of the browser,
+ * and the recovery phrase with it until its owner says that it is saved.
+ */
+
+import { certifyPeer, type SignedDocument } from '../protocol/index.ts'
+import type { PeerId, Signer } from '../shared/index.ts'
+import { type AccountKey, type AccountKeyPorts, accountSigner, createAccountKey, restoreAccountKey, type WrappedKey } from './accountKey.ts'
+import { newRecoveryPhrase } from './recoveryPhrase.ts'
+
+/** What a browser keeps of its account. */
+export interface KeptAccount extends AccountKey {
+  readonly wrapped: WrappedKey
+  /** Until its owner has saved it; null from then on. */
+  readonly phrase: string | null
+}
+
+/** Where it is kept: vault.ts; tests have one in memory. */
+export interface AccountVault {
+  read(): Promise<KeptAccount | null>
+  /** Keeps `account` unless another tab was first; returns who is kept. */
+  addFirst(account: KeptAccount): Promise<KeptAccount>
+  replace(account: KeptAccount): Promise<void>
+}
+
+export class BrowserAccount {
+  readonly #vault: AccountVault
+  readonly #ports: AccountKeyPorts
+  #kept: KeptAccount
+  #signer: Signer
+
+  private constructor(vault: AccountVault, ports: AccountKeyPorts, kept: KeptAccount) {
+    this.#vault = vault
+    this.#ports = ports
+    this.#kept = kept
+    this.#signer = accountSigner(kept, ports.subtle)
+  }
+
+  /** This browser's account, made now if there is none. Rejects where the browser keeps nothing, or has no WebCrypto. */
+  static async open(vault: AccountVault, ports: AccountKeyPorts): Promise<BrowserAccount> {
+    return new BrowserAccount(vault, ports, (await vault.read()) ?? (await vault.addFirst(await create(ports))))
+  }
+
+  /** Raw, 65 bytes. */
+  get publicKey(): Uint8Array {
+    return this.#kept.publicKey
+  }
+
+  /** For the coordinator to keep: whoever knows the phrase gets it back from there, on any device. */
+  get wrapped(): WrappedKey {
+    return this.#kept.wrapped
+  }
+
+  /** To be shown until it is saved; null from then on. */
+  get unsavedPhrase(): string | null {
+    return this.#kept.phrase
+  }
+
+  /** This peer is one of the account's. `nowMs` is coordinator time. */
+  certify(peerId: PeerId, nowMs: number): Promise<SignedDocument> {
+    return certifyPeer(peerId, this.#signer, nowMs)
+  }
+
+  /** Its owner has saved the phrase: it is kept here no longer. */
+  async forgetPhrase(): Promise<void> {
+    await this.#replace({ ...this.#kept, phrase: null })
+  }
+
+  /** Another account takes this one's place in this browser, for all its tabs from their next start. Rejects as restoreAccountKey does. */
+  async restore(phrase: string, wrapped: WrappedKey): Promise<void> {
+    const key = await restoreAccountKey(phrase, wrapped, this.#ports.subtle)
+    await this.#replace({ ...key, wrapped, phrase: null })
+  }
+
+  async #replace(kept: KeptAccount): Promise<void> {
+    await this.#vault.replace(kept)
+    this.#kept = kept
+    this.#signer = accountSigner(kept, this.#ports.subtle)
+  }
+}
+
+async function create(ports: AccountKeyPorts): Promise<KeptAccount> {
+  const phrase = newRecoveryPhrase(ports.randomBytes)
+  const { key, wrapped } = await createAccountKey(phrase, ports)
+  return { ...key, wrapped, phrase }
+}
