@@ -4,7 +4,7 @@ export type { Candidates, Chain, ChainEvents, ChainRepair, Lap, LapResults, Repa
 export { GATHER_MS } from './chainRepair.ts'
 export type { TokenText } from './detokenizer.ts'
 export type { Drafter, DraftRequest, DraftToken } from './drafter.ts'
-export { createDraftSession, type DraftSessionOptions } from './draftSession.ts'
+export { type DraftSessionOptions, openDraftSession } from './draftSession.ts'
 export { type ChainEngine, type ChainOutput, type ChainSegment, type EngineChainOptions, openEngineChain } from './engineChain.ts'
 export { SessionError, type SessionErrorReason } from './errors.ts'
 export {

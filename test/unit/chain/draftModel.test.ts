@@ -3,13 +3,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
-  createDraftSession,
   createNgramDrafter,
   type DraftSource,
   GREEDY,
   generate,
   lookupFirst,
   ModelDrafter,
+  openDraftSession,
   openEngineChain,
   type Sampling,
 } from '../../../src/session/index.ts'
@@ -27,17 +27,16 @@ interface DraftModel {
   readonly source: DraftSource
 }
 
-/** All layers make the answer's own model, fewer another one with the same vocabulary. */
-function draftModel({ firstLayer = 0, sampling = GREEDY, maxPositions = 1_000, chunkRows = 16 } = {}): DraftModel {
+/** All layers make the answer's own model, fewer another one with the same vocabulary. A width of 16,384 cuts prompts in chunks of 3. */
+function draftModel({ layers = layerCount, sampling = GREEDY, maxPositions = 1_000, width = 4 } = {}): DraftModel {
   const engine = new FakeEngine()
-  const stages = [{ engine, span: { firstLayer, endLayer: layerCount } }]
-  const { chain, clock } = timedChain(openEngineChain({ stages, maxPositions, topK: 8, rowEncoding: 'f32' }))
-  return { engine, source: createDraftSession({ chain, sampling, chunkRows, clock }) }
+  const config = { ...fakeConfig, layerCount: layers, width }
+  return { engine, source: openDraftSession({ engine, config, maxPositions, sampling, topK: 8, clock: new ManualClock() }) }
 }
 
 interface How {
   readonly sampling?: Sampling
-  readonly firstLayer?: number
+  readonly layers?: number
   readonly maxTokens?: number
   readonly maxPositions?: number
   readonly withLookup?: boolean
@@ -46,8 +45,8 @@ interface How {
 }
 
 /** The answer with a draft model beside it, and without. */
-async function both({ sampling = GREEDY, firstLayer = 0, maxTokens = 60, maxPositions = 1_000, withLookup = false, onCall }: How) {
-  const model = draftModel({ firstLayer, sampling, maxPositions })
+async function both({ sampling = GREEDY, layers = layerCount, maxTokens = 60, maxPositions = 1_000, withLookup = false, onCall }: How) {
+  const model = draftModel({ layers, sampling, maxPositions })
   const failures: unknown[] = []
   let calls = 0
   const source: DraftSource = {
@@ -82,8 +81,8 @@ describe('an answer with a draft model', () => {
   it('is the answer without, whatever the model, greedy and drawn with a seed, with lookup and alone', async () => {
     let [accepted, rejected] = [0, 0]
     await fc.assert(
-      fc.asyncProperty(samplings, fc.nat(layerCount - 1), fc.boolean(), async (sampling, firstLayer, withLookup) => {
-        const { plain, answer, drafts, failures } = await both({ sampling, firstLayer, withLookup })
+      fc.asyncProperty(samplings, fc.integer({ min: 1, max: layerCount }), fc.boolean(), async (sampling, layers, withLookup) => {
+        const { plain, answer, drafts, failures } = await both({ sampling, layers, withLookup })
         expect(answer).toEqual(plain)
         expect(failures).toEqual([])
         accepted += drafts.acceptedTokens
@@ -132,8 +131,8 @@ describe('a draft session', () => {
       },
     )
     await fc.assert(
-      fc.asyncProperty(steps, samplings, fc.integer({ min: 1, max: 9 }), async (all, sampling, chunkRows) => {
-        const { engine, source } = draftModel({ sampling, chunkRows })
+      fc.asyncProperty(steps, samplings, fc.constantFrom(4, 16_384), async (all, sampling, width) => {
+        const { engine, source } = draftModel({ sampling, width })
         const told = [...prompt]
         let drafted = await source.draft(told, 3)
         for (const { accepted, more, count } of all) {
@@ -151,7 +150,7 @@ describe('a draft session', () => {
   it('computes a pass a token: what came true is not computed again', async () => {
     const { engine, source } = draftModel({ sampling: DRAWN })
     const drafted = await source.draft(prompt, 4)
-    expect(engine.passes.flat()).toEqual([16, 16, 5, 1, 1, 1])
+    expect(engine.passes.flat()).toEqual([37, 1, 1, 1])
     engine.passes.length = 0
     // Two were right, then came something else.
     await source.draft([...drafted.slice(0, 2).map(({ id }) => id), 3], 2)
