@@ -31,6 +31,9 @@ const CALLS_REMEMBERED = 5
 /** With more tokens than one pass of decode rows takes the model is behind: it catches up while nobody waits. */
 const BEHIND_TOKENS = 8
 
+/** Of the laps that a draft is not worth waiting for, the first so many are guessed beside them all the same, and then each so manieth. */
+const TRIAL_LAPS = 8
+
 export class ModelDrafter implements Drafter {
   readonly #source: DraftSource
   readonly #clock: Clock
@@ -42,6 +45,8 @@ export class ModelDrafter implements Drafter {
   readonly #hits = new HitRate()
   /** Milliseconds a token of the last calls; none before the prompt is computed. */
   readonly #tokenMs: number[] = []
+  /** That a draft was not worth waiting for. */
+  #idleLaps = 0
   #begun = false
   #busy = false
   #ended = false
@@ -62,25 +67,32 @@ export class ModelDrafter implements Drafter {
     void this.#ask(0).then(() => this.#ask(TRIAL_TOKENS))
   }
 
-  async draft({ limit, countWorth }: DraftRequest): Promise<readonly DraftToken[]> {
+  draft({ limit, countWorth }: DraftRequest): readonly DraftToken[] | Promise<readonly DraftToken[]> {
     if (this.#ended || this.#busy || this.#tokenMs.length === 0) return []
     const tokenMs = weightedMedian(this.#tokenMs.map((value) => ({ value, weight: 1 })))
     const count = Math.min(limit, countWorth(tokenMs, this.#hits.of(LIKELIHOOD_PRIOR)))
-    if (count === 0) return []
-    if (this.#untold.length > BEHIND_TOKENS) {
-      void this.#ask(0)
-      return []
-    }
-    const drafted = await this.#ask(count)
-    // What came too late for its lap stands behind tokens that are no longer the last.
-    if (this.#untold.length === 0) this.#compared = drafted
-    return drafted
+    if (count > 0 && this.#untold.length <= BEHIND_TOKENS) return this.#guess(count)
+    if (count > 0 || this.#isTrial()) void this.#guess(1)
+    return []
   }
 
   close(): void {
     if (this.#ended) return
     this.#ended = true
     this.#source.close()
+  }
+
+  /** How often the model is right is learned while the lap is under way: that costs the answer nothing. */
+  #isTrial(): boolean {
+    this.#idleLaps++
+    return this.#idleLaps <= TRIAL_LAPS || this.#idleLaps % TRIAL_LAPS === 0
+  }
+
+  async #guess(count: number): Promise<readonly DraftToken[]> {
+    const drafted = await this.#ask(count)
+    // What came too late for its lap stands behind tokens that are no longer the last.
+    if (this.#untold.length === 0) this.#compared = drafted
+    return drafted
   }
 
   #compare(ids: readonly number[]): void {

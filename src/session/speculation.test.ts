@@ -189,13 +189,13 @@ describe('Speculation', () => {
       expect(Math.max(...asked)).toBeGreaterThan(3)
     })
 
-    it('asks for nothing before laps are measured, and hardly ever where a token costs what a lap does', async () => {
+    it('asks for nothing before laps are measured, nor where a token costs what a lap does', async () => {
       const answer = noise(300, 9)
       const { drafterOn, asked } = modelOf(answer, 30, 1, 10)
       const { speedup, sentCounts } = await replay(drafterOn, [], answer, NEAR)
       expect(sentCounts.slice(0, 3)).toEqual([0, 0, 0])
-      expect(asked.length).toBeLessThan(10)
-      expect(speedup).toBeGreaterThan(0.97)
+      expect(asked).toEqual([])
+      expect(speedup).toBe(1)
     })
 
     it('loses at most a hundredth and five laps, whatever a token costs and however wrong it is', async () => {
@@ -217,7 +217,7 @@ describe('Speculation', () => {
       )
     })
 
-    it('leaves a useless one room for tries, and the lookup beside it its own', async () => {
+    it('a useless one beside it takes little from the lookup', async () => {
       const prompt = noise(100, 11)
       // A hundred tokens of nothing, and then the prompt again.
       const answer = [...noise(100, 12), ...prompt]

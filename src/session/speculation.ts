@@ -27,9 +27,6 @@ const CREDIT_START_LAPS = 0.4
 const CREDIT_LAPS_PER_TOKEN = 0.01
 const OVERDRAFT_LAPS_MAX = 1
 
-/** What may be lost is left, to this extent, to drafts that cost no time: who needs time and is not worth it is tried with the rest. */
-const TRIAL_RESERVE_LAPS = 0.2
-
 interface SpeculationRequest {
   /** Tokens that the answer has room for; with 0 or less nothing is drafted. */
   readonly room: number
@@ -104,13 +101,10 @@ export class Speculation {
     return unlessLate(drafted, this.#clock, (this.#creditLaps() + OVERDRAFT_LAPS_MAX) * oneRowMs)
   }
 
-  /** See DraftRequest. Who is not worth its time is tried now and then with one token: texts change. */
+  /** See DraftRequest. */
   #countWorth(tokenMs: number, likelihood: number): number {
     const { oneRowMs } = this.#lapCosts
-    if (oneRowMs === null) return 0
-    const tokenLaps = tokenMs / oneRowMs
-    const best = this.#bestLength(Array<number>(DRAFT_TOKENS_MAX).fill(likelihood), tokenLaps)
-    return best === 0 && this.#creditLaps() > TRIAL_RESERVE_LAPS + tokenLaps ? 1 : best
+    return oneRowMs === null ? 0 : this.#bestLength(Array<number>(DRAFT_TOKENS_MAX).fill(likelihood), tokenMs / oneRowMs)
   }
 
   /** What may be lost from now on. All rows and times are charged at what laps have turned out to take by now. */

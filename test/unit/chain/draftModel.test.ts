@@ -182,3 +182,88 @@ describe('a draft session', () => {
     await expect.poll(() => engine.usage().openSlots).toBe(0)
   })
 })
+
+describe('ModelDrafter', () => {
+  /** A source that takes 30 ms a token by this clock and drafts 7, 7, 7 …; with what it was asked. */
+  function slowSource(clock: ManualClock) {
+    const calls: { readonly ids: readonly number[]; readonly count: number }[] = []
+    const source: DraftSource = {
+      async draft(ids, count) {
+        calls.push({ ids, count })
+        clock.advance(30 * count)
+        return Array.from({ length: count }, () => ({ id: 7, likelihood: 0.9, method: 'model' }))
+      },
+      close: () => undefined,
+    }
+    return { source, calls }
+  }
+
+  const settled = () => new Promise((resolve) => setImmediate(resolve))
+
+  async function prepared() {
+    const clock = new ManualClock()
+    const { source, calls } = slowSource(clock)
+    const drafter = new ModelDrafter(source, clock, () => undefined)
+    drafter.append(prompt)
+    await settled()
+    return { drafter, calls, takeCalls: () => calls.splice(0) }
+  }
+
+  const request = (count: number, seen: number[] = []) => ({
+    limit: 31,
+    countWorth: (tokenMs: number, likelihood: number) => {
+      seen.push(tokenMs, likelihood)
+      return count
+    },
+    signal: new AbortController().signal,
+  })
+
+  it('computes the prompt before it is asked for anything, and knows then what a token takes', async () => {
+    const { drafter, takeCalls } = await prepared()
+    expect(takeCalls()).toEqual([
+      { ids: prompt, count: 0 },
+      { ids: [], count: 2 },
+    ])
+    const seen: number[] = []
+    drafter.append([1])
+    expect(await drafter.draft(request(3, seen))).toHaveLength(3)
+    expect(seen[0]).toBe(30)
+    expect(takeCalls()).toEqual([{ ids: [1], count: 3 }])
+  })
+
+  it('lets nobody wait where it is not worth it, and learns beside the laps how often it is right, at last at every eighth', async () => {
+    const { drafter, takeCalls } = await prepared()
+    takeCalls()
+    const seen: number[] = []
+    for (let lap = 0; lap < 32; lap++) {
+      drafter.append([7])
+      expect(drafter.draft(request(0, seen))).toEqual([])
+      await settled()
+    }
+    const likelihoods = seen.filter((_, index) => index % 2 === 1)
+    expect(likelihoods[0]).toBe(0.6)
+    expect(likelihoods[8]).toBeGreaterThan(0.85)
+    expect(takeCalls().map(({ count }) => count)).toEqual(Array.from({ length: 11 }, () => 1))
+  })
+
+  it('catches up beside a lap where it is far behind, and drafts at the next', async () => {
+    const { drafter, takeCalls } = await prepared()
+    takeCalls()
+    drafter.append(prompt)
+    expect(drafter.draft(request(4))).toEqual([])
+    await settled()
+    drafter.append([7])
+    expect(await drafter.draft(request(4))).toHaveLength(4)
+    expect(takeCalls()).toEqual([
+      { ids: prompt, count: 1 },
+      { ids: [7], count: 4 },
+    ])
+  })
+
+  it('drafts nothing while it computes the prompt', () => {
+    const clock = new ManualClock()
+    const drafter = new ModelDrafter(slowSource(clock).source, clock, () => undefined)
+    drafter.append(prompt)
+    expect(drafter.draft(request(4))).toEqual([])
+  })
+})
