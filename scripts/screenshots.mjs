@@ -51,6 +51,10 @@ const SCENARIOS = {
     'chat-done',
     'chat-failed',
     'chat-too-long',
+    'draft-offered',
+    'draft-loading',
+    'draft-ready',
+    'draft-refused',
   ],
   '/bench': [
     'bench-idle',
@@ -118,6 +122,10 @@ async function picture(context, name, url, scenario) {
   if (scenario.startsWith('chat-')) {
     await page.getByTestId('chat-input').fill('What is the capital of France? Name two cities with their people in a table.')
     await page.getByTestId('chat-send').click()
+  }
+  if (scenario.startsWith('draft-')) {
+    await page.getByLabel('Options of the answer').click()
+    await page.getByTestId('draft-model').waitFor({ state: 'attached' })
   }
   if (scenario.startsWith('bench-')) await playBench(page, scenario)
   await page.waitForLoadState('networkidle')

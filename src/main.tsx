@@ -6,7 +6,7 @@ import { createRoot } from 'react-dom/client'
 import { BrowserAccount, openAccountVault } from './account/index.ts'
 import type { SuiteApi } from './kernels/suite/index.ts'
 import { watchHost } from './peer/browser/index.ts'
-import { createPeerRuntime, type EngineWorkerApi } from './peer/index.ts'
+import { createPeerRuntime, type DraftWorkerApi, type EngineWorkerApi } from './peer/index.ts'
 import { required, TabswarmError } from './shared/index.ts'
 import { App, type AppProps } from './ui/app.tsx'
 import { KERNEL_VERSION } from './worker/index.ts'
@@ -28,6 +28,13 @@ const { subtle } = isSecureContext ? crypto : { subtle: noCrypto }
 /** Null where the browser keeps nothing for this page: its peers belong to nobody then. */
 const account = BrowserAccount.open(openAccountVault(), { subtle, randomBytes }).catch(() => null)
 
+/** The worker knows its part, and whether kernels are timed, by its name: before any message. */
+function startEngineWorker<Api>(role: 'engine' | 'draft') {
+  const name = `tabswarm-${role}${new URLSearchParams(location.search).get('tune') === 'off' ? ' tune=off' : ''}`
+  const worker = new Worker(new URL('./worker/engine.worker.ts', import.meta.url), { type: 'module', name })
+  return { api: wrap<Api>(worker), terminate: () => worker.terminate() }
+}
+
 const runtime = createPeerRuntime({
   origin: location.origin,
   openSocket: (url) => new WebSocket(url),
@@ -44,11 +51,8 @@ const runtime = createPeerRuntime({
   certify: async (peerId, nowMs) => (await account)?.certify(peerId, nowMs) ?? null,
   fetch: (url, init) => fetch(url, init),
   storage: navigator.storage,
-  startWorker() {
-    const name = new URLSearchParams(location.search).get('tune') === 'off' ? 'tabswarm-engine tune=off' : 'tabswarm-engine'
-    const worker = new Worker(new URL('./worker/engine.worker.ts', import.meta.url), { type: 'module', name })
-    return { api: wrap<EngineWorkerApi>(worker), terminate: () => worker.terminate() }
-  },
+  startWorker: () => startEngineWorker<EngineWorkerApi>('engine'),
+  startDraftWorker: () => startEngineWorker<DraftWorkerApi>('draft'),
   watchHost,
 })
 globalThis.tabswarm = runtime

@@ -19,6 +19,8 @@ export interface ServerOptions {
   readonly tls?: { readonly cert: string; readonly key: string }
   /** The first is the default. */
   readonly models: readonly ServedModel[]
+  /** What requesters may load to draft with; none where it is left out. */
+  readonly draftModels?: readonly ServedModel[]
   readonly minStages: number
   /** Folder of the built web app. */
   readonly webRoot: string
@@ -47,9 +49,10 @@ const clock: Clock = {
 /** Resolves once it listens. Rejects with a CoordinatorError. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const { subtle } = crypto
-  const { rowEncoding = 'f16e', paths = {}, log = () => undefined, ...rest } = options
+  const { draftModels = [], rowEncoding = 'f16e', paths = {}, log = () => undefined, ...rest } = options
   return startCoordinator({
     ...rest,
+    draftModels,
     rowEncoding,
     paths: { ...PATHS_DEFAULT, ...paths },
     // The web app that is served here computes with these; a tab of an older one has to reload.

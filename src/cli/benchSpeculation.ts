@@ -10,6 +10,7 @@ import type { DraftCounts, GenerateResult } from '../session/index.ts'
 import { TabswarmError } from '../shared/index.ts'
 import type { Engine } from '../worker/index.ts'
 import { BENCH_TASKS, type BenchTask } from './benchTasks.ts'
+import { DRAFT_MODEL_OPTION, openLocalDraftModel, resolveDraftModel } from './draftModel.ts'
 import { ENGINE_ADAPTERS, type EngineAdapter, openEngine, parseAdapter } from './engine.ts'
 import { wholeNumbers } from './listOptions.ts'
 import { printJson, printLine, printNote, wholeNumber } from './output.ts'
@@ -20,6 +21,7 @@ interface BenchOptions {
   readonly json: boolean
   readonly adapter: EngineAdapter
   readonly model: string
+  readonly draftModel?: string
   readonly rounds: number
   readonly maxTokens: number
   readonly delayMs: readonly number[]
@@ -47,6 +49,7 @@ export function registerBenchSpeculation(bench: Command): void {
     .command('speculation')
     .description('answers with drafts and without: equal tokens, and how much sooner')
     .option('--model <id|file|url>', 'the model', 'default')
+    .option(DRAFT_MODEL_OPTION, 'a smaller model with the same vocabulary, which drafts where the text does not repeat')
     .option('--adapter <name>', ENGINE_ADAPTERS.join(', '), parseAdapter, 'wasm')
     .option('--rounds <n>', 'each answer so often, with and without', wholeNumber('--rounds', 1, 1_000), 6)
     .option('--max-tokens <n>', 'longest answer, in tokens', wholeNumber('--max-tokens', 2, 100_000), 160)
@@ -62,7 +65,8 @@ async function benchSpeculation(options: BenchOptions): Promise<void> {
   try {
     const { adapter } = engine.info
     printNote(`${model.hashedManifest.manifest.id} on ${adapter}`)
-    const bench = await openBench(engine, model, options)
+    const draftModel = options.draftModel === undefined ? null : await resolveDraftModel(options.draftModel, model)
+    const bench = await openBench(engine, model, draftModel, options)
     const results: TaskResult[] = []
     for (const delayMs of options.delayMs) {
       for (const task of BENCH_TASKS) {
@@ -71,14 +75,17 @@ async function benchSpeculation(options: BenchOptions): Promise<void> {
         if (!options.json) show(result)
       }
     }
-    if (options.json) printJson({ model: model.hashedManifest.manifest.id, adapter, rounds: options.rounds, results })
+    await bench.close()
+    const draft = draftModel?.hashedManifest.manifest.id ?? null
+    if (options.json) printJson({ model: model.hashedManifest.manifest.id, draftModel: draft, adapter, rounds: options.rounds, results })
   } finally {
     engine.dispose()
   }
 }
 
-async function openBench(engine: Engine, model: ResolvedModel, { rounds, maxTokens }: BenchOptions) {
-  const { chunkRowsFor, createNgramDrafter, generate, openEngineChain } = await import('../session/index.ts')
+async function openBench(engine: Engine, model: ResolvedModel, draftModel: ResolvedModel | null, options: BenchOptions) {
+  const { rounds, maxTokens, adapter } = options
+  const { chunkRowsFor, createNgramDrafter, generate, lookupFirst, openEngineChain } = await import('../session/index.ts')
   const { createChatTemplate, createTokenizer, encodePrompt } = await import('../model/index.ts')
   const { KV_BLOCK_POSITIONS, kvBlockCount } = await import('../worker/index.ts')
   const { nodeClock } = await import('../node/index.ts')
@@ -89,10 +96,13 @@ async function openBench(engine: Engine, model: ResolvedModel, { rounds, maxToke
   const maxPositions = Math.min(config.contextLength, maxTokens + Math.max(...BENCH_TASKS.map((task) => encode(task).length)))
   // Room for two answers, and for two more whose memory is freed while these begin.
   await loadWholeModel(engine, model, 4 * kvBlockCount(maxPositions) * KV_BLOCK_POSITIONS)
+  const local = draftModel === null ? null : await openLocalDraftModel(draftModel, adapter, { sessions: 2, maxPositions })
 
   const answer = async (task: BenchTask, delayMs: number, speculation: 'on' | 'off', turns: Turns): Promise<GenerateResult> => {
     const span = { firstLayer: 0, endLayer: config.layerCount }
     const chain = openEngineChain({ stages: [{ engine, span }], maxPositions, topK: TOP_K, rowEncoding: 'f32' })
+    const lookup = createNgramDrafter()
+    const drafting = speculation === 'on' ? local?.drafter({ maxPositions, sampling: task.sampling, topK: TOP_K }) : undefined
     try {
       return await generate({
         ...inTurns(chain, turns, delayMs, nodeClock),
@@ -101,15 +111,17 @@ async function openBench(engine: Engine, model: ResolvedModel, { rounds, maxToke
         maxTokens,
         sampling: task.sampling,
         chunkRows: chunkRowsFor(config.width),
-        ...(speculation === 'on' ? { drafter: createNgramDrafter() } : {}),
+        ...(speculation === 'on' ? { drafter: drafting === undefined ? lookup : lookupFirst(lookup, drafting) } : {}),
       })
     } finally {
+      drafting?.close()
       turns.leave()
       chain.close()
     }
   }
 
   return {
+    close: () => local?.dispose(),
     async measure(task: BenchTask, delayMs: number): Promise<TaskResult> {
       const plain: GenerateResult[] = []
       const speculative: GenerateResult[] = []

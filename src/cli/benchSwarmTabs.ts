@@ -25,6 +25,7 @@ import { openTabSwarm, type TabSwarm } from './tabSwarm.ts'
 
 export interface BenchSwarmOptions {
   readonly model: ResolvedModel
+  readonly draftModel: ResolvedModel | null
   readonly tabs: number
   readonly engine: EngineChoice
   readonly maxTokens: number
@@ -36,7 +37,7 @@ export interface SwarmPlan {
   readonly rounds: number
   readonly latencyMs: readonly number[]
   readonly sessions: readonly number[]
-  readonly speculation: readonly ('off' | 'on')[]
+  readonly speculation: readonly Condition['speculation'][]
 }
 
 /** Longest prompt of the tasks, with its template. */
@@ -61,9 +62,18 @@ export class BenchSwarm {
   }
 
   static async open(options: BenchSwarmOptions): Promise<BenchSwarm> {
-    const { model, tabs, engine, maxTokens, sessionsMax } = options
+    const { model, draftModel, tabs, engine, maxTokens, sessionsMax } = options
     const positions = (sessionsMax + ENDING_SESSIONS) * (PROMPT_POSITIONS + maxTokens)
-    const swarm = await openTabSwarm({ model, tabs, engine, positions, latencyMs: 0, sessions: sessionsMax, initScript: FRAME_PROBE })
+    const swarm = await openTabSwarm({
+      model,
+      draftModel,
+      tabs,
+      engine,
+      positions,
+      latencyMs: 0,
+      sessions: sessionsMax,
+      initScript: FRAME_PROBE,
+    })
     try {
       await Promise.all(swarm.volunteers.map(probeWorker))
       return new BenchSwarm(options, swarm)
@@ -136,7 +146,7 @@ export class BenchSwarm {
     await Promise.all(this.#swarm.requesters.map((requester) => requester.askTogether(request, 1)))
   }
 
-  #ask({ prompt, sampling }: BenchTask, sessions: number, speculation: 'off' | 'on'): Promise<readonly TimedAnswer[]> {
+  #ask({ prompt, sampling }: BenchTask, sessions: number, speculation: Condition['speculation']): Promise<readonly TimedAnswer[]> {
     const { maxTokens } = this.#options
     const messages = [{ role: 'user' as const, content: prompt }]
     const request = { modelId: this.#modelId, prompt: { kind: 'messages' as const, messages }, maxTokens, speculation }

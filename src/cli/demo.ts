@@ -8,6 +8,7 @@ import type { Command } from 'commander'
 import { createChatTemplate, createTokenizer, encodePrompt, type Metadata } from '../model/index.ts'
 import type { Answer, AskRequest, ChatMessage, EngineChoice } from '../peer/index.ts'
 import { required, TabswarmError } from '../shared/index.ts'
+import { DRAFT_MODEL_OPTION, resolveDraftModel } from './draftModel.ts'
 import { oneOf } from './listOptions.ts'
 import { printJson, printLine, printNote, progressPrinter, realNumber, UsageError, wholeNumber } from './output.ts'
 import { addPathOptions, type PathFlags, pathOptions } from './paths.ts'
@@ -26,7 +27,8 @@ interface DemoOptions extends PathFlags {
   readonly model: string
   readonly engine: EngineChoice
   readonly latencyMs: number
-  readonly speculation: 'on' | 'off'
+  readonly speculation: 'on' | 'lookup' | 'off'
+  readonly draftModel?: string
   readonly wire: WireForm
   readonly json: boolean
 }
@@ -48,11 +50,12 @@ export function registerDemoCommand(program: Command): void {
     .option('--engine <engine>', 'engine of the tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
     .option('--latency-ms <l>', 'one-way delay of a message between two tabs', realNumber('--latency-ms', 0, 10_000), 0)
     .option(
-      '--speculation <on|off>',
-      'draft tokens where the text repeats; the answer is the same',
-      oneOf('--speculation', ['on', 'off']),
+      '--speculation <on|lookup|off>',
+      'draft tokens, the answer is the same: where the text repeats (lookup), and by the draft model if there is one (on)',
+      oneOf('--speculation', ['on', 'lookup', 'off']),
       'on',
     )
+    .option(DRAFT_MODEL_OPTION, "a smaller model with the same vocabulary that drafts in the requester's tab")
     .option('--wire <form>', WIRE_HELP, parseWire, WIRE_DEFAULT)
     .option('--json', 'one JSON object on stdout', false)
   addPathOptions(command).action(demo)
@@ -63,9 +66,11 @@ async function demo(options: DemoOptions): Promise<void> {
   const paths = pathOptions(options, process.env)
   const { resolveModel } = await import('../node/index.ts')
   const model = await resolveModel(options.model, progressPrinter('model'))
+  const draftModel = options.draftModel === undefined ? null : await resolveDraftModel(options.draftModel, model)
   const positions = countPromptTokens(model.gguf.metadata, prompt) + options.maxTokens
   const { tabs, engine, latencyMs, wire } = options
-  const { requesters, close } = await openTabSwarm({ model, tabs, engine, positions, latencyMs, rowEncoding: rowEncodingOf(wire), paths })
+  const swarm = { model, draftModel, tabs, engine, positions, latencyMs, rowEncoding: rowEncodingOf(wire), paths }
+  const { requesters, close } = await openTabSwarm(swarm)
   try {
     printNote('all layers are served; asking')
     const stream = textStream(options.json ? process.stderr : process.stdout)
@@ -136,7 +141,7 @@ function jsonAnswer(answer: Answer): object {
 }
 
 function printTable(answer: Answer): void {
-  const { tokensPerSecond, timeToFirstTokenMs, completionTokenIds, dataPath, finishReason, drafts } = answer
+  const { tokensPerSecond, timeToFirstTokenMs, completionTokenIds, dataPath, finishReason, drafts, draftModel } = answer
   printLine()
   printLine('stage  peer      layers   engine  ms/lap  link    sent       adapter')
   printLine(`${'driver'.padEnd(42)}${answer.firstLink ?? '–'}`)
@@ -156,5 +161,6 @@ function printTable(answer: Answer): void {
   const first = timeToFirstTokenMs === null ? 'none came' : `first after ${(timeToFirstTokenMs / 1e3).toFixed(2)} s`
   const speed = tokensPerSecond === null ? '' : `, ${tokensPerSecond.toFixed(2)} tokens/s`
   const accepted = drafts.draftedTokens === 0 ? '' : `, ${drafts.acceptedTokens} of ${drafts.draftedTokens} drafted tokens accepted`
+  if (draftModel?.problem != null) printLine(`the draft model ${draftModel.modelId} was dropped: ${draftModel.problem.message}`)
   printLine(`${completionTokenIds.length} tokens (${finishReason}), ${first}${speed}${accepted}, data path ${dataPath}`)
 }

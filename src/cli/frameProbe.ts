@@ -102,7 +102,8 @@ export async function closeLinks({ page }: Pick<RequesterTab, 'page'>): Promise<
 
 /** What has passed the tab since the last call, in order within the page and within its worker. */
 export async function takeFrameEvents(tab: Pick<RequesterTab, 'page'>): Promise<FrameEvent[]> {
-  const take = 'globalThis.takeFrameEvents()'
+  // Not in a worker that only drafts, where no frames pass.
+  const take = 'globalThis.takeFrameEvents?.() ?? []'
   const taken = await Promise.all([
     tab.page.evaluate<readonly RawEvent[]>(take),
     engineWorkerOf(tab)?.evaluate<readonly RawEvent[]>(take) ?? [],

@@ -10,6 +10,7 @@ import type { RowEncoding } from '../protocol/index.ts'
 import type { ChainEngine, GenerateResult, GenerationTokenizer } from '../session/index.ts'
 import { TabswarmError } from '../shared/index.ts'
 import type { Engine } from '../worker/index.ts'
+import { DRAFT_MODEL_OPTION, openLocalDraftModel, resolveDraftModel } from './draftModel.ts'
 import { ENGINE_ADAPTERS, type EngineAdapter, openEngine, parseAdapter, parseKvType } from './engine.ts'
 import { oneOf } from './listOptions.ts'
 import { openLogitsFile } from './logitsFile.ts'
@@ -30,6 +31,7 @@ interface RunOptions {
   readonly rowEncoding: RowEncoding
   readonly logitsOut?: string
   readonly speculation: 'on' | 'off'
+  readonly draftModel?: string
   readonly json: boolean
 }
 
@@ -63,6 +65,7 @@ export function registerModelRunCommand(model: Command): void {
       oneOf('--speculation', ['on', 'off']),
       'on',
     )
+    .option(DRAFT_MODEL_OPTION, 'a smaller model with the same vocabulary, which drafts too')
     .option('--json', 'one JSON value on stdout', false)
     .action(run)
 }
@@ -136,7 +139,7 @@ interface AnswerRequest {
 }
 
 async function answer({ engine, model, tokenizer, promptTokenIds, options }: AnswerRequest): Promise<GenerateResult> {
-  const { chunkRowsFor, createNgramDrafter, generate, openEngineChain } = await import('../session/index.ts')
+  const { chunkRowsFor, createNgramDrafter, generate, lookupFirst, openEngineChain } = await import('../session/index.ts')
   const { KV_BLOCK_POSITIONS, kvBlockCount } = await import('../worker/index.ts')
   const { nodeClock } = await import('../node/index.ts')
   const { config } = model.hashedManifest.manifest
@@ -152,6 +155,12 @@ async function answer({ engine, model, tokenizer, promptTokenIds, options }: Ans
     rowEncoding: options.rowEncoding,
   })
   const show = !options.json
+  const sampling = { temperature: options.temperature, topP: 1, topK: 0, minP: 0, seed: options.seed }
+  const draftName = options.speculation === 'on' ? options.draftModel : undefined
+  const draftModel = draftName === undefined ? null : await resolveDraftModel(draftName, model)
+  const local = draftModel === null ? null : await openLocalDraftModel(draftModel, options.adapter, { sessions: 1, maxPositions })
+  const drafter = local?.drafter({ maxPositions, sampling, topK: wantedTop })
+  const lookup = createNgramDrafter()
   try {
     // Without an answer the prompt is still computed where its logits are wanted: up to a first token, which is dropped.
     const onlyPrompt = options.maxTokens === 0 && logits !== null
@@ -160,17 +169,19 @@ async function answer({ engine, model, tokenizer, promptTokenIds, options }: Ans
       tokenizer,
       promptTokenIds,
       maxTokens: onlyPrompt ? 1 : options.maxTokens,
-      sampling: { temperature: options.temperature, topP: 1, topK: 0, minP: 0, seed: options.seed },
+      sampling,
       chunkRows: chunkRowsFor(config.width),
       clock: nodeClock,
       keepSteps: true,
-      ...(options.speculation === 'on' ? { drafter: createNgramDrafter() } : {}),
+      ...(options.speculation === 'on' ? { drafter: drafter === undefined ? lookup : lookupFirst(lookup, drafter) } : {}),
       onEvent: (event) => {
         if (show && !onlyPrompt && (event.kind === 'token' || event.kind === 'text')) process.stdout.write(event.text)
       },
     })
     return onlyPrompt ? { ...result, completionTokenIds: [], text: '', finishReason: 'length', steps: [] } : result
   } finally {
+    drafter?.close()
+    await local?.dispose()
     chain.close()
     await logits?.close()
   }

@@ -6,6 +6,7 @@
 import type { Command } from 'commander'
 import type { EngineChoice } from '../peer/index.ts'
 import { TabswarmError } from '../shared/index.ts'
+import { DRAFT_MODEL_OPTION, resolveDraftModel } from './draftModel.ts'
 import { printLine, printNote, progressPrinter, UsageError, wholeNumber } from './output.ts'
 import { addPathOptions, type PathFlags, pathOptions } from './paths.ts'
 import { parseWire, rowEncodingOf, WIRE_DEFAULT, WIRE_HELP, type WireForm } from './wire.ts'
@@ -18,6 +19,7 @@ interface ServeOptions extends PathFlags {
   readonly key?: string
   readonly volunteers: number
   readonly model: string
+  readonly draftModel?: string
   readonly minStages: number
   readonly engine: EngineChoice
   readonly wire: WireForm
@@ -37,6 +39,7 @@ export function registerServeCommand(program: Command): void {
     .option('--cert <file>', 'certificate in PEM, instead of the own one')
     .option('--key <file>', 'its private key in PEM')
     .option('--model <id|file|url>', 'the model to serve', 'default')
+    .option(DRAFT_MODEL_OPTION, 'a smaller model with the same vocabulary, which requesters may load to draft in their own tab')
     .option('--min-stages <n>', 'tabs that share the model once there are enough', wholeNumber('--min-stages', 1, 64), 2)
     .option('--volunteers <n>', 'headless volunteer tabs to open beside it', wholeNumber('--volunteers', 0, 16), 0)
     .option('--engine <engine>', 'engine of those tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
@@ -59,6 +62,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const { createServer } = await import('../server.ts')
   const { ensureWebApp, ownCertificate, readCertificate, resolveModel } = await import('../node/index.ts')
   const model = await resolveModel(options.model, progressPrinter('model'))
+  const draftModels = options.draftModel === undefined ? [] : [await resolveDraftModel(options.draftModel, model)]
   const webRoot = await ensureWebApp(printNote)
   const secure = options.https || options.cert !== undefined
   const tls =
@@ -71,6 +75,7 @@ async function serve(options: ServeOptions): Promise<void> {
     host: options.host,
     port: options.port,
     models: [model],
+    draftModels,
     minStages: options.minStages,
     webRoot,
     rowEncoding: rowEncodingOf(options.wire),

@@ -7,7 +7,7 @@ import { hopCount, type LapParts, lawTokensPerSecond } from './swarmFigures.ts'
 export interface Condition {
   readonly latencyMs: number
   readonly sessions: number
-  readonly speculation: 'off' | 'on'
+  readonly speculation: 'off' | 'lookup' | 'on'
 }
 
 interface Figures {
@@ -100,7 +100,7 @@ export function isPlainCrowd({ sessions, speculation }: Condition): boolean {
 }
 
 function speculationRatioOf(condition: Condition, runs: Runs): number | null {
-  const plain = condition.speculation === 'on' ? speedsOf(runs, { ...condition, speculation: 'off' }) : []
+  const plain = condition.speculation === 'off' ? [] : speedsOf(runs, { ...condition, speculation: 'off' })
   return plain.length === 0 ? null : median(pairedRatios(plain, speedsOf(runs, condition)))
 }
 

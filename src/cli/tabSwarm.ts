@@ -9,6 +9,8 @@ import { printNote } from './output.ts'
 
 export interface TabSwarmOptions {
   readonly model: ResolvedModel
+  /** Loaded by each requester, to draft for its answers. */
+  readonly draftModel?: ResolvedModel | null
   /** Volunteers; a chain has exactly as many stages. */
   readonly tabs: number
   readonly engine: EngineChoice
@@ -37,15 +39,17 @@ export interface TabSwarm {
 }
 
 const VOLUNTEER_TIMEOUT_MS = 300_000
+const DRAFT_MODEL_TIMEOUT_MS = 300_000
 
 /** Resolves when all layers are served. Rejects with a TabswarmError, everything closed again. */
 export async function openTabSwarm(options: TabSwarmOptions): Promise<TabSwarm> {
-  const { model, tabs, rowEncoding, paths } = options
+  const { model, draftModel, tabs, rowEncoding, paths } = options
   const { createServer } = await import('../server.ts')
   const { ensureWebApp, launchChromium } = await import('../node/index.ts')
   const webRoot = await ensureWebApp(printNote)
   const place = { host: '127.0.0.1', port: 0, models: [model], minStages: tabs, webRoot }
-  const chosen = { ...(rowEncoding === undefined ? {} : { rowEncoding }), ...(paths === undefined ? {} : { paths }) }
+  const draftModels = draftModel == null ? [] : [draftModel]
+  const chosen = { draftModels, ...(rowEncoding === undefined ? {} : { rowEncoding }), ...(paths === undefined ? {} : { paths }) }
   const coordinator = await createServer({ ...place, ...chosen })
   const closers: (() => Promise<void>)[] = [() => coordinator.close()]
   const close = async () => {
@@ -62,7 +66,7 @@ export async function openTabSwarm(options: TabSwarmOptions): Promise<TabSwarm> 
 }
 
 async function openTabs(browser: Browser, url: string, options: TabSwarmOptions): Promise<Omit<TabSwarm, 'browser' | 'close'>> {
-  const { model, tabs, engine, positions, latencyMs, sessions = 1, initScript } = options
+  const { model, draftModel, tabs, engine, positions, latencyMs, sessions = 1, initScript } = options
   const { SESSIONS_PER_REQUESTER_MAX, smallestPledgeBytes } = await import('../server.ts')
   const { openRequesterTab, openVolunteerTab } = await import('../node/index.ts')
   const { manifest } = model.hashedManifest
@@ -75,6 +79,11 @@ async function openTabs(browser: Browser, url: string, options: TabSwarmOptions)
   await Promise.all(volunteers.map((volunteer) => volunteer.serving(VOLUNTEER_TIMEOUT_MS)))
   const requesterCount = Math.ceil(sessions / SESSIONS_PER_REQUESTER_MAX)
   const requesters = await Promise.all(Array.from({ length: requesterCount }, () => openRequesterTab(browser, tab)))
+  if (draftModel != null) {
+    const { id } = draftModel.hashedManifest.manifest
+    printNote(`loading the draft model ${id} in ${requesterCount === 1 ? "the requester's tab" : `${requesterCount} requesters' tabs`}`)
+    await Promise.all(requesters.map((requester) => requester.loadDraftModel(id, engine, DRAFT_MODEL_TIMEOUT_MS)))
+  }
   return {
     volunteers,
     requesters,

@@ -20,6 +20,8 @@ export type ModelErrorReason =
   /** The server does not serve parts of a file. */
   | 'no-ranges'
   | 'no-chat-template'
+  /** Its token ids stand for other texts than those of the model that it shall draft for. */
+  | 'other-vocabulary'
   | 'bad-messages'
   | 'not-found'
   | 'aborted'

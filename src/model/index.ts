@@ -45,6 +45,7 @@ export {
   spanParts,
 } from './spans.ts'
 export { EMBEDDING, HEAD, layerTensors, ROPE_DIVISORS } from './tensors.ts'
+export { checkSameVocabulary } from './tokenizer/sameVocabulary.ts'
 export { createTokenizer, type Tokenizer } from './tokenizer/tokenizer.ts'
 export type {
   Architecture,

@@ -5,7 +5,7 @@
 
 import type { Browser, Page } from 'playwright-core'
 import type { Answer, AskProgress, AskRequest, EngineChoice } from '../peer/index.ts'
-import { type ErrorBody, fromErrorBody, type PeerId, TabswarmError } from '../shared/index.ts'
+import { type ErrorBody, fromErrorBody, type ModelId, type PeerId, TabswarmError } from '../shared/index.ts'
 
 export interface TabOptions {
   readonly url: string
@@ -51,6 +51,8 @@ export interface RequesterTab extends Tab {
   ask(request: AskRequest, onProgress: (progress: AskProgress) => void, signal?: AbortSignal): Promise<Answer>
   /** The same question so many times at once; nobody is told how far they are, so that nothing but the answers is timed. */
   askTogether(request: AskRequest, count: number): Promise<readonly TimedAnswer[]>
+  /** Resolves when the model is ready to draft; rejects with what the page says when it is not. */
+  loadDraftModel(modelId: ModelId, engine: EngineChoice, timeoutMs: number): Promise<void>
 }
 
 /** Opens *Contribute* in a browser context of its own and presses the button. */
@@ -104,6 +106,20 @@ export async function openRequesterTab(browser: Browser, options: TabOptions): P
     async askTogether(request, count) {
       const asked = Array.from({ length: count }, () => page.evaluate(askInPage, { request, tellsProgress: false }))
       return (await Promise.all(asked)).map(answerOf)
+    },
+    async loadDraftModel(modelId, engine, timeoutMs) {
+      await page.waitForFunction(() => globalThis.tabswarm?.store.getState().draftOffers.length !== 0, undefined, { timeout: timeoutMs })
+      await page.evaluate((wanted) => globalThis.tabswarm?.loadDraftModel(wanted.modelId, wanted.engine), { modelId, engine })
+      const state = await page.waitForFunction(
+        () => {
+          const draftModel = globalThis.tabswarm?.store.getState().draftModel
+          return draftModel?.kind === 'ready' || draftModel?.kind === 'failed' ? draftModel : null
+        },
+        undefined,
+        { timeout: timeoutMs },
+      )
+      const draftModel = await state.jsonValue()
+      if (draftModel?.kind === 'failed') throw fromErrorBody(draftModel.error)
     },
   }
 }

@@ -6,7 +6,8 @@ import { FakeEngine } from '../../test/unit/chain/fakeEngine.ts'
 import { type ManifestHash, ManualClock, type PeerId, required, TabswarmError } from '../shared/index.ts'
 import type { Engine, LoadRequest } from '../worker/index.ts'
 import { EngineHost } from './engineHost.ts'
-import type { DetectedEngine, Outcome, ServeRequest, WorkerEvents } from './workerApi.ts'
+import type { Outcome } from './outcome.ts'
+import type { DetectedEngine, ServeRequest, WorkerEvents } from './workerApi.ts'
 
 const detected: DetectedEngine = {
   engine: 'webgpu',

@@ -3,7 +3,7 @@
  * page's orders in turn. Time, GPU, cache and network are handed in by engine.worker.ts.
  */
 
-import { type Span, spanBytes } from '../model/index.ts'
+import type { Span } from '../model/index.ts'
 import { linkFromPort } from '../network/index.ts'
 import type { Link } from '../protocol/index.ts'
 import { fromErrorBody, type PeerId, required, SerialQueue, TabswarmError, toErrorBody, type VerifySignature } from '../shared/index.ts'
@@ -16,9 +16,10 @@ import {
   measureEngineSpeed,
   speedPositions,
 } from '../worker/index.ts'
-import { cachedTensorLoader, type TensorPorts } from './tensorCache.ts'
+import { type Outcome, outcome } from './outcome.ts'
+import { loadSpan, type TensorPorts } from './tensorCache.ts'
 import type { ModelSpeedProgress } from './types.ts'
-import type { DetectedEngine, EngineWorkerApi, MeasureRequest, Outcome, ServeRequest, WorkerEvents } from './workerApi.ts'
+import type { DetectedEngine, EngineWorkerApi, MeasureRequest, ServeRequest, WorkerEvents } from './workerApi.ts'
 
 export interface EngineHostPorts extends TensorPorts {
   /** Opens the engine that was chosen, on a new device where it has one. Rejects with a TabswarmError. */
@@ -189,19 +190,8 @@ export class EngineHost implements EngineWorkerApi {
     return true
   }
 
-  async #fill(engine: Engine, request: ServeRequest, signal: AbortSignal): Promise<void> {
-    const { manifest, span, memoryBytesMax, kvPositions } = request
-    const counter = { bytesFromCache: 0 }
-    const bytesTotal = spanBytes(manifest, span)
-    await engine.load({
-      manifest,
-      span,
-      loadTensor: cachedTensorLoader(this.#ports, request, counter),
-      memoryBytesMax,
-      kvPositions,
-      onProgress: (bytesLoaded) => this.#events?.onProgress({ bytesLoaded, bytesTotal, bytesFromCache: counter.bytesFromCache }),
-      signal,
-    })
+  #fill(engine: Engine, request: ServeRequest, signal: AbortSignal): Promise<void> {
+    return loadSpan(this.#ports, engine, request, { onProgress: (progress) => this.#events?.onProgress(progress), signal })
   }
 
   async #measure({ manifest, modelUrl, plan }: MeasureRequest, onProgress: (progress: ModelSpeedProgress) => void): Promise<EngineSpeed> {
@@ -209,13 +199,9 @@ export class EngineHost implements EngineWorkerApi {
     if (engine === null) throw new TabswarmError('not-detected', 'the engine was not detected yet')
     const { layerCount, vocabularySize } = manifest.config
     const span = { firstLayer: 0, endLayer: layerCount }
-    await engine.load({
-      manifest,
-      span,
-      loadTensor: cachedTensorLoader(this.#ports, { manifest, modelUrl }, { bytesFromCache: 0 }),
-      memoryBytesMax: Number.MAX_SAFE_INTEGER,
-      kvPositions: speedPositions(plan),
-      onProgress: (bytesLoaded) => onProgress({ kind: 'loading', bytesLoaded, bytesTotal: spanBytes(manifest, span) }),
+    const whole = { manifest, modelUrl, span, memoryBytesMax: Number.MAX_SAFE_INTEGER, kvPositions: speedPositions(plan) }
+    await loadSpan(this.#ports, engine, whole, {
+      onProgress: ({ bytesLoaded, bytesTotal }) => onProgress({ kind: 'loading', bytesLoaded, bytesTotal }),
       signal: new AbortController().signal,
     })
     const { clock } = this.#ports
@@ -358,13 +344,4 @@ export class EngineHost implements EngineWorkerApi {
 
 function superseded(): TabswarmError {
   return new TabswarmError('superseded', 'a newer order came before this one was carried out')
-}
-
-/** comlink flattens what is thrown; a value keeps the reason. */
-async function outcome<Value>(work: () => Promise<Value>): Promise<Outcome<Value>> {
-  try {
-    return { ok: true, value: await work() }
-  } catch (error) {
-    return { ok: false, error: toErrorBody(error) }
-  }
 }

@@ -9,11 +9,12 @@ import type { Assignment, Link } from '../protocol/index.ts'
 import { type PeerId, toErrorBody } from '../shared/index.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
 import type { ModelLibrary } from './modelLibrary.ts'
+import type { Outcome } from './outcome.ts'
 import type { PressureReason } from './pressure.ts'
 import { LatestLinks } from './roundTrips.ts'
 import type { ContributeOptions, VolunteerState } from './types.ts'
 import { Volunteer, type VolunteerPorts } from './volunteer.ts'
-import type { DetectedEngine, EngineWorkerApi, Outcome, WorkerEvents } from './workerApi.ts'
+import type { DetectedEngine, EngineWorkerApi, WorkerEvents } from './workerApi.ts'
 
 export interface EngineWorker {
   readonly api: Remote<EngineWorkerApi>

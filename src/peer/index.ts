@@ -1,12 +1,15 @@
 /** peer: the runtime of one tab, volunteer and requester, and what its engine worker does; without any framework. */
 
 export { type EngineChoice, engineChoices } from '../worker/index.ts'
+export { DraftHost } from './draftHost.ts'
+export type { DraftWorkerApi } from './draftWorkerApi.ts'
 export { EngineHost, type EngineHostPorts } from './engineHost.ts'
 export type { EngineWorker } from './hosting.ts'
 export type { HostSignals, PressureReason } from './pressure.ts'
 export { createPeerRuntime, type RuntimeHost } from './runtime.ts'
 export type {
   Answer,
+  AnswerDraftModel,
   AnswerRepair,
   Ask,
   AskProgress,
@@ -14,6 +17,8 @@ export type {
   ChatMessage,
   ConnectionState,
   ContributeOptions,
+  DraftModelOffer,
+  DraftModelState,
   GpuSummary,
   MeasureOptions,
   ModelMeasurement,

@@ -17,6 +17,7 @@ import {
   readGguf,
   type Tokenizer,
 } from '../model/index.ts'
+import { type ListedModel, parseModelList } from '../protocol/index.ts'
 import { type Clock, type ManifestHash, type ModelId, type Sha256, toHex } from '../shared/index.ts'
 
 export interface ModelText {
@@ -62,13 +63,23 @@ export class ModelLibrary {
     return remember(this.#texts, hash, async () => this.#readText(modelId, await this.manifest(modelId, hash)))
   }
 
-  async #fetchManifest(modelId: ModelId, hash: ManifestHash): Promise<Manifest> {
-    const url = `${this.#options.origin}/models/${modelId}/manifest`
+  /** Models that the coordinator offers to draft with. Rejects with a ModelError. */
+  async draftModels(): Promise<readonly ListedModel[]> {
+    const list = parseModelList(JSON.parse(await this.#fetchText(`${this.#options.origin}/models`)))
+    if (list.ok) return list.value.draftModels
+    throw new ModelError('bad-manifest', `the coordinator's list of models is not valid (${list.error}); reload the page`)
+  }
+
+  async #fetchText(url: string): Promise<string> {
     const response = await this.#options.fetch(url).catch((error: unknown) => {
       throw new ModelError('download-failed', `the coordinator could not be reached (${String(error)}); check the connection and try again`)
     })
     if (!response.ok) throw new ModelError('download-failed', `${url} answers ${response.status}; reload the page`)
-    const text = await response.text()
+    return response.text()
+  }
+
+  async #fetchManifest(modelId: ModelId, hash: ManifestHash): Promise<Manifest> {
+    const text = await this.#fetchText(`${this.#options.origin}/models/${modelId}/manifest`)
     if (text.length > MANIFEST_BYTES_MAX) throw new ModelError('too-large', `the manifest of ${modelId} is larger than any model's`)
     const manifest = parseManifest(JSON.parse(text))
     if ((await hashManifest(manifest, this.#options.sha256)) !== hash)

@@ -5,12 +5,13 @@
 
 import { proxy } from 'comlink'
 import { layerMultiplyAccumulates, type ModelConfig } from '../model/index.ts'
-import { type ErrorBody, fromErrorBody, type ManifestHash, type ModelId, TabswarmError } from '../shared/index.ts'
+import { type ManifestHash, type ModelId, TabswarmError } from '../shared/index.ts'
 import type { SpeedPlan } from '../worker/index.ts'
 import type { EngineWorker } from './hosting.ts'
 import type { ModelLibrary } from './modelLibrary.ts'
+import { unwrap } from './outcome.ts'
 import type { MeasureOptions, ModelMeasurement, ModelSpeed, ModelSpeedProgress } from './types.ts'
-import type { DetectedEngine, Outcome } from './workerApi.ts'
+import type { DetectedEngine } from './workerApi.ts'
 
 export interface ModelSpeedPorts {
   readonly library: Pick<ModelLibrary, 'manifest' | 'modelUrl'>
@@ -65,10 +66,4 @@ export function planFor(config: ModelConfig, macsPerSecond: number): SpeedPlan {
     .filter((tokens) => tokens <= config.contextLength)
     .filter((tokens, index) => index === 0 || tokens * secondsAToken <= PROMPT_SECONDS_MAX)
   return { ...PLAN, prefillTokens }
-}
-
-function unwrap<Value>(outcome: Outcome<Value>): Value {
-  if (outcome.ok) return outcome.value
-  const error: ErrorBody = outcome.error
-  throw fromErrorBody(error)
 }

@@ -55,6 +55,7 @@ async function setUp(change: Partial<RequesterPorts> = {}) {
     repair: () => Promise.reject(new TabswarmError('incomplete', 'nobody has these layers')),
     onGone: () => () => undefined,
     onDraining: () => () => undefined,
+    beginDrafting: () => null,
     onLap: () => undefined,
     ended: (sessionId, outcome, failed) => ended.push(`${Number(sessionId)} ${outcome} ${failed?.peerId.slice(0, 1) ?? '-'}`),
     router: async () => new LinkRouter({ dial: () => Promise.reject(new TabswarmError('unreachable', 'nobody there')), clock }),

@@ -10,7 +10,6 @@ import {
   type ChainRepair,
   choiceMargin,
   chunkRowsFor,
-  createNgramDrafter,
   type GenerateEvent,
   generate,
   type LinkRouter,
@@ -27,6 +26,8 @@ import {
   TabswarmError,
   type VerifySignature,
 } from '../shared/index.ts'
+import { type AnswerDrafts, draftsFor } from './answerDrafts.ts'
+import type { DraftModel } from './draftModel.ts'
 import type { ModelLibrary, ModelText } from './modelLibrary.ts'
 import { Route, worstLink } from './route.ts'
 import type { Answer, Ask, AskProgress, AskRequest } from './types.ts'
@@ -54,6 +55,8 @@ export interface RequesterPorts {
   readonly onGone: (listener: (peerId: PeerId) => void) => () => void
   /** The same for peers that are about to stop. */
   readonly onDraining: (listener: (peerId: PeerId) => void) => () => void
+  /** Drafts for an answer by the model that the user has loaded for that; null where none is ready. */
+  readonly beginDrafting: DraftModel['begin']
   /** A lap has gone through the links to these peers. */
   readonly onLap: (peerIds: readonly PeerId[]) => void
   readonly ended: (sessionId: SessionId, outcome: 'finished' | 'cancelled' | 'failed', failedStage: ChainStage | null) => void
@@ -116,6 +119,7 @@ class Asking {
           finishReason: 'cancelled',
           tokensPerSecond: null,
           drafts: { laps: 0, draftedTokens: 0, acceptedTokens: 0 },
+          draftModel: null,
           margins: [],
         })
       throw error
@@ -200,6 +204,7 @@ class Asking {
   async #generate(text: ModelText, grant: Grant, signedGrant: SignedGrant): Promise<Answer> {
     const { clock, ended, router } = this.#ports
     let chain: Chain | null = null
+    const drafts = this.#drafts(text, grant)
     try {
       chain = await openLinkChain({
         router: await router(),
@@ -227,19 +232,26 @@ class Asking {
         onEvent: (event) => this.#onEvent(event),
         stripLeadingSpace: text.stripLeadingSpace,
         keepSteps: this.#request.keepMargins === true,
-        ...(this.#request.speculation === 'off' ? {} : { drafter: createNgramDrafter() }),
+        ...(drafts === null ? {} : { drafter: drafts.drafter }),
       })
       await Promise.all([this.#lastLaps(result), this.#readFirstLink()])
       ended(grant.sessionId, result.finishReason === 'cancelled' ? 'cancelled' : 'finished', null)
       const margins = result.steps.map(({ candidates }) => choiceMargin(candidates, this.#request.sampling, candidates.position + 1))
-      return this.#answer(grant.sessionId, { ...result, margins, tokensPerSecond: timings.tokensPerSecond })
+      const draftModel = drafts?.report() ?? null
+      return this.#answer(grant.sessionId, { ...result, draftModel, margins, tokensPerSecond: timings.tokensPerSecond })
     } catch (error) {
       const blamed = error instanceof SessionError && error.stageIndex !== null ? this.#chain[error.stageIndex] : undefined
       ended(grant.sessionId, this.#signal.aborted ? 'cancelled' : 'failed', blamed ?? null)
       throw error
     } finally {
+      drafts?.close()
       chain?.close()
     }
+  }
+
+  #drafts(target: ModelText, { maxPositions, topK }: Grant): AnswerDrafts | null {
+    const { speculation = 'on', sampling } = this.#request
+    return draftsFor(speculation, () => this.#ports.beginDrafting({ target, maxPositions, topK, sampling }))
   }
 
   /** The stages tell which links lead on from them; nobody but this tab can tell of the one to the first. */
@@ -302,11 +314,11 @@ class Asking {
 
   #answer(
     sessionId: SessionId | null,
-    result: Pick<Answer, 'completionTokenIds' | 'text' | 'finishReason' | 'tokensPerSecond' | 'drafts' | 'margins'>,
+    result: Pick<Answer, 'completionTokenIds' | 'text' | 'finishReason' | 'tokensPerSecond' | 'drafts' | 'draftModel' | 'margins'>,
   ): Answer {
     const stages = this.#route.stages()
     this.#tell({ route: stages })
-    const { completionTokenIds, text, finishReason, tokensPerSecond, drafts, margins } = result
+    const { completionTokenIds, text, finishReason, tokensPerSecond, drafts, draftModel, margins } = result
     const { firstLink } = this.#progress
     const kinds = stages.map((stage) => stage.link.kind)
     return {
@@ -319,6 +331,7 @@ class Asking {
       timeToFirstTokenMs: this.#firstTokenMs,
       tokensPerSecond,
       drafts,
+      draftModel,
       margins,
       stages,
       firstLink,

@@ -3,24 +3,26 @@
 import { AdmissionRefused, sha256Of, signatureVerifier } from '../network/index.ts'
 import type { Paths } from '../protocol/index.ts'
 import { LinkRouter } from '../session/index.ts'
-import { type Clock, type ManifestHash, type ModelId, type PeerId, TabswarmError, toErrorBody } from '../shared/index.ts'
+import { type Clock, type ErrorBody, type ManifestHash, type ModelId, type PeerId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
 import { Contribution } from './contribution.ts'
+import { DraftModel, type DraftWorker } from './draftModel.ts'
 import { type EngineWorker, Hosting } from './hosting.ts'
-import { type HttpFetch, ModelLibrary } from './modelLibrary.ts'
+import { type HttpFetch, ModelLibrary, type ModelText } from './modelLibrary.ts'
 import { measureModelSpeed } from './modelSpeed.ts'
 import type { HostSignals } from './pressure.ts'
 import { type Admission, type RequesterPorts, startAsk } from './requester.ts'
 import { LatestLinks, RequesterReport, type RequesterReportPorts } from './roundTrips.ts'
 import { createPeerStore } from './store.ts'
-import type { Ask, PeerRuntime, Reach } from './types.ts'
+import type { Ask, PeerRuntime, PeerState, Reach } from './types.ts'
 
 export interface RuntimeHost extends ConnectionHost {
   readonly fetch: HttpFetch
   /** Absent in insecure contexts. */
   readonly storage: StorageManager | undefined
   readonly startWorker: () => EngineWorker
+  readonly startDraftWorker: () => DraftWorker
   /** Tells what can be seen of the machine's load until the returned function is called. */
   readonly watchHost: (listen: (signals: Partial<HostSignals>) => void) => () => void
 }
@@ -33,7 +35,8 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   const store = createPeerStore()
   const { clock, fetch, origin, storage, subtle } = host
   const library = new ModelLibrary({ origin, fetch, clock, sha256: sha256Of(subtle) })
-  const requester = openRequester(host, library, store)
+  let draftModel: DraftModel | null = null
+  const requester = openRequester(host, library, store, (request) => draftModel?.begin(request) ?? null)
   let contribution: Contribution | null = null
   const asks = new Set<Ask>()
   let storageMeasures = 0
@@ -78,6 +81,20 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
         onProgress,
         options,
       ),
+    loadDraftModel(modelId, engine = 'auto') {
+      draftModel?.stop()
+      draftModel = null
+      const offer = store.getState().draftOffers.find((known) => known.modelId === modelId)
+      const onState = (state: PeerState['draftModel']) => store.setState({ draftModel: state })
+      if (offer === undefined) return onState({ kind: 'failed', modelId, error: notOffered(modelId) })
+      void storage?.persist().catch(() => false)
+      const ports = { library, startWorker: host.startDraftWorker, target: () => requester.defaultModel(), clock, onState }
+      draftModel = new DraftModel({ ...ports, onStored: () => void measureStorage() }, offer, engine)
+    },
+    unloadDraftModel() {
+      draftModel?.stop()
+      draftModel = null
+    },
     resetTuning,
     async deleteStorage() {
       await deleteWeightCache()
@@ -86,6 +103,8 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
     dispose() {
       contribution?.stop()
       contribution = null
+      draftModel?.stop()
+      draftModel = null
       // Stages hear that their driver leaves: who only loses it keeps its memory for half a minute.
       for (const ask of asks) ask.stop()
       void Promise.allSettled([...asks].map(({ answer }) => answer)).then(() => requester.close())
@@ -94,14 +113,19 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
 }
 
 /** The asking role: its socket opens at once, to watch the network; its links at the first question. */
-function openRequester(host: RuntimeHost, library: ModelLibrary, store: PeerRuntime['store']): RequesterPorts & { close(): void } {
+function openRequester(
+  host: RuntimeHost,
+  library: ModelLibrary,
+  store: PeerRuntime['store'],
+  beginDrafting: RequesterPorts['beginDrafting'],
+): RequesterPorts & { defaultModel(): Promise<ModelText>; close(): void } {
   const { clock, subtle } = host
   let closed = false
   const opening = PeerConnection.open(host, { load: () => ({ sessions: 0, kvPositionsFree: 0 }), onIncoming: (link) => link.close() })
   opening.then(
     (connection) => {
       if (closed) return connection.close()
-      watch(connection, store)
+      watch(connection, library, store)
     },
     (error: unknown) => store.setState({ connection: { kind: 'offline', error: toErrorBody(error), retryInMs: Number.POSITIVE_INFINITY } }),
   )
@@ -122,11 +146,18 @@ function openRequester(host: RuntimeHost, library: ModelLibrary, store: PeerRunt
       unsubscribe()
     }
   }
+  const manifestHash = (modelId: ModelId) => patiently(clock, async () => announcedHash(store, modelId))
   return {
     library,
     clock,
     verify: signatureVerifier(subtle),
-    manifestHash: (modelId) => patiently(clock, async () => announcedHash(store, modelId)),
+    manifestHash,
+    async defaultModel() {
+      const { defaultModelId } = store.getState()
+      if (defaultModelId === null) throw new TabswarmError('offline', 'this tab has not reached the coordinator yet; try again in a moment')
+      return library.text(defaultModelId, await manifestHash(defaultModelId))
+    },
+    beginDrafting,
     admit: (request) =>
       patiently(clock, async (): Promise<Admission> => {
         const { control } = await opening
@@ -180,7 +211,18 @@ function reachOf({ iceServers, relay }: Paths): Reach {
   return relay ? 'relayed' : 'one-network'
 }
 
-function watch({ control, peerId }: PeerConnection, store: PeerRuntime['store']): void {
+function notOffered(modelId: ModelId): ErrorBody {
+  return { reason: 'unknown-model', message: `the coordinator does not offer ${modelId} to draft with; start it with --draft-model` }
+}
+
+/** A list that cannot be had offers nothing; the next connection asks again. */
+async function readOffers(library: ModelLibrary, store: PeerRuntime['store']): Promise<void> {
+  const models = await library.draftModels().catch(() => [])
+  const draftOffers = models.map(({ id, manifestHash, name, fileBytes }) => ({ modelId: id, manifestHash, name, fileBytes }))
+  store.setState({ draftOffers })
+}
+
+function watch({ control, peerId }: PeerConnection, library: ModelLibrary, store: PeerRuntime['store']): void {
   control.on('network', ({ summary }) => store.setState({ network: summary }))
   control.on('state', (state) => {
     switch (state.kind) {
@@ -192,6 +234,7 @@ function watch({ control, peerId }: PeerConnection, store: PeerRuntime['store'])
           defaultModelId: state.welcome.defaultModelId,
           reach: reachOf(state.welcome.paths),
         })
+        void readOffers(library, store)
         return void control.send({ type: 'watch' })
       case 'offline':
         return store.setState({ connection: { kind: 'offline', error: state.error, retryInMs: state.retryInMs }, network: null })

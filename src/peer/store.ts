@@ -12,5 +12,7 @@ export function createPeerStore(): StoreApi<PeerState> {
     network: null,
     storage: null,
     defaultModelId: null,
+    draftOffers: [],
+    draftModel: { kind: 'off' },
   }))
 }

@@ -7,7 +7,7 @@ import type { StoreApi } from 'zustand/vanilla'
 import type { Span } from '../model/index.ts'
 import type { ChainStage, LinkKind, NetworkSummary } from '../protocol/index.ts'
 import type { DraftCounts } from '../session/index.ts'
-import type { ErrorBody, ModelId, PeerId, SessionId } from '../shared/index.ts'
+import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId } from '../shared/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
 import type { PressureReason } from './pressure.ts'
 
@@ -86,6 +86,34 @@ export interface RouteStage extends ChainStage {
  */
 export type Reach = 'everywhere' | 'relayed' | 'one-network'
 
+/** A model that this tab may load to draft for its own answers, as the coordinator offers it. */
+export interface DraftModelOffer {
+  readonly modelId: ModelId
+  readonly manifestHash: ManifestHash
+  readonly name: string
+  /** To be downloaded, where this browser does not keep them yet. */
+  readonly fileBytes: number
+}
+
+export type DraftModelState =
+  | { readonly kind: 'off' }
+  | {
+      readonly kind: 'loading'
+      readonly modelId: ModelId
+      readonly bytesLoaded: number
+      readonly bytesTotal: number
+      readonly bytesFromCache: number
+    }
+  | {
+      readonly kind: 'ready'
+      readonly modelId: ModelId
+      readonly engine: EngineInfo['engine']
+      readonly adapter: string
+      readonly memoryBytes: number
+    }
+  /** Refused, or lost: answers go on without it. */
+  | { readonly kind: 'failed'; readonly modelId: ModelId; readonly error: ErrorBody }
+
 export interface PeerState {
   readonly connection: ConnectionState
   /** Null before the coordinator has said it. */
@@ -96,6 +124,8 @@ export interface PeerState {
   readonly network: NetworkSummary | null
   readonly storage: StorageSummary | null
   readonly defaultModelId: ModelId | null
+  readonly draftOffers: readonly DraftModelOffer[]
+  readonly draftModel: DraftModelState
 }
 
 export interface ChatMessage {
@@ -119,8 +149,11 @@ export interface AskRequest {
     | { readonly kind: 'raw'; readonly text: string }
   readonly maxTokens: number
   readonly sampling: SamplingOptions
-  /** Drafts of what comes next: the same answer, sooner where it repeats its prompt or itself. `on` where it is left out. */
-  readonly speculation?: 'on' | 'off'
+  /**
+   * Drafts of what comes next: the same answer, sooner. `lookup`: where it repeats its prompt or itself; `on`, and where it is left
+   * out: by the draft model too, where one is ready.
+   */
+  readonly speculation?: 'on' | 'lookup' | 'off'
   /** Asks for the answer's `margins`. */
   readonly keepMargins?: boolean
 }
@@ -159,6 +192,13 @@ export interface AskProgress {
   readonly repairs: readonly AnswerRepair[]
 }
 
+/** The draft model's part in an answer. */
+export interface AnswerDraftModel {
+  readonly modelId: ModelId
+  /** Why it drafted nothing, or nothing more; null where nothing was wrong. */
+  readonly problem: ErrorBody | null
+}
+
 export interface Answer {
   readonly model: ModelId
   /** Null when it was stopped before it had one. */
@@ -173,6 +213,8 @@ export interface Answer {
   /** (completion tokens − 1) ÷ (first to last token); null with fewer than two tokens. */
   readonly tokensPerSecond: number | null
   readonly drafts: DraftCounts
+  /** Null where none was ready, or wanted. */
+  readonly draftModel: AnswerDraftModel | null
   /** How clear the choice of each token was, the end token's included (session's `choiceMargin`); empty unless asked for. */
   readonly margins: readonly number[]
   readonly stages: readonly RouteStage[]
@@ -238,6 +280,13 @@ export interface PeerRuntime {
   ask(request: AskRequest, onProgress: (progress: AskProgress) => void): Ask
   /** Downloads the whole model, times it in a worker of its own, and frees everything. Only on a person's word. */
   measureModel(modelId: ModelId, onProgress: (progress: ModelSpeedProgress) => void, options?: MeasureOptions): ModelMeasurement
+  /**
+   * Downloads one of `draftOffers` whole and keeps it in a worker of its own, in place of one that is loaded. How far it is, and why
+   * not, is in the store.
+   */
+  loadDraftModel(modelId: ModelId, engine?: EngineChoice): void
+  /** Gives its memory back at once; what is cached on disk stays. */
+  unloadDraftModel(): void
   /** Deletes the cached weights. */
   deleteStorage(): Promise<void>
   /** Forgets which forms of the kernels were fastest here; the next load times them again. */

@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest'
 import type { Manifest } from '../model/index.ts'
 import type { Assignment, ClientMessage } from '../protocol/index.ts'
 import { type ManifestHash, ManualClock, type ModelId, type PeerId } from '../shared/index.ts'
+import type { Outcome } from './outcome.ts'
 import type { VolunteerState } from './types.ts'
 import { DRAIN_MS, Volunteer } from './volunteer.ts'
-import type { DetectedEngine, Outcome, ServeRequest, StageWork } from './workerApi.ts'
+import type { DetectedEngine, ServeRequest, StageWork } from './workerApi.ts'
 
 const detected: DetectedEngine = {
   engine: 'webgpu',

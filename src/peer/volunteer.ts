@@ -7,10 +7,11 @@ import type { Manifest, Span } from '../model/index.ts'
 import { type Assignment, AWAY_RECOVERING, type ClientMessage } from '../protocol/index.ts'
 import { type CancelTimer, type Clock, type ErrorBody, type ManifestHash, type ModelId, toErrorBody } from '../shared/index.ts'
 import type { PassTimes } from '../stage/index.ts'
+import type { Outcome } from './outcome.ts'
 import type { PressureReason } from './pressure.ts'
 import { MEASURED_INTERVAL_MS, type RoundTrip } from './roundTrips.ts'
 import type { ContributeOptions, GpuSummary, VolunteerState } from './types.ts'
-import type { DetectedEngine, LoadProgress, Outcome, ServeRequest, StageWork } from './workerApi.ts'
+import type { DetectedEngine, LoadProgress, ServeRequest, StageWork } from './workerApi.ts'
 
 export interface VolunteerPorts {
   readonly send: (message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' }>) => void

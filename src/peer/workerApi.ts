@@ -5,12 +5,11 @@
  */
 
 import type { Manifest, Span } from '../model/index.ts'
-import type { ErrorBody, ManifestHash, PeerId } from '../shared/index.ts'
+import type { ManifestHash, PeerId } from '../shared/index.ts'
 import type { HostWork } from '../stage/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan } from '../worker/index.ts'
+import type { Outcome } from './outcome.ts'
 import type { ModelSpeedProgress } from './types.ts'
-
-export type Outcome<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly error: ErrorBody }
 
 /** What the worker found out about this device. */
 export interface DetectedEngine {

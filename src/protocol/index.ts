@@ -50,6 +50,7 @@ export {
   WINDOW_ROWS,
 } from './limits.ts'
 export type { Dial, Link, LinkClosed, LinkHandlers, LinkKind, LinkStats } from './link.ts'
+export { type ListedModel, type ModelList, parseModelList } from './modelList.ts'
 export { certifyPeer, openCertificate } from './peerCertificate.ts'
 export { ReceiveWindow } from './receiveWindow.ts'
 export { decodeRows, encodeRows, ROW_ENCODINGS, type RowEncoding, type RowKind, rowBytes } from './rows.ts'

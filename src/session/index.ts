@@ -3,7 +3,8 @@
 export type { Candidates, Chain, ChainEvents, ChainRepair, Lap, LapResults, RepairRequest, StageLap } from './chain.ts'
 export { GATHER_MS } from './chainRepair.ts'
 export type { TokenText } from './detokenizer.ts'
-export type { Drafter, DraftToken } from './drafter.ts'
+export type { Drafter, DraftRequest, DraftToken } from './drafter.ts'
+export { type DraftSessionOptions, openDraftSession } from './draftSession.ts'
 export { type ChainEngine, type ChainOutput, type ChainSegment, type EngineChainOptions, openEngineChain } from './engineChain.ts'
 export { SessionError, type SessionErrorReason } from './errors.ts'
 export {
@@ -19,5 +20,7 @@ export {
 } from './generate.ts'
 export { type LinkChainOptions, OPEN_DEADLINE_MS, openLinkChain } from './linkChain.ts'
 export { LinkRouter } from './linkRouter.ts'
+export { lookupFirst } from './lookupFirst.ts'
+export { type DraftSource, ModelDrafter } from './modelDrafter.ts'
 export { choiceMargin, GREEDY, type Sampling, sample } from './sampler.ts'
 export { createNgramDrafter } from './speculationNgrams.ts'

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../shared/index.ts'
 import type { Drafter, DraftToken } from './drafter.ts'
+import { lookupFirst } from './lookupFirst.ts'
 import { DRAFT_TOKENS_MAX, Speculation } from './speculation.ts'
 import { createNgramDrafter } from './speculationNgrams.ts'
 
@@ -49,6 +50,9 @@ function noise(count: number, seed: number): number[] {
 
 /** A text with every tenth word changed. */
 const edited = (text: readonly number[]) => text.map((id, index) => (index % 10 === 9 ? 1_000 + id : id))
+
+/** Of a drafter that guesses for nothing. */
+const token = (id: number, likelihood: number): DraftToken => ({ id, likelihood, method: 'lookup' })
 
 const drafterOf = (draft: () => readonly DraftToken[]): Drafter => ({ append: () => undefined, draft })
 
@@ -103,10 +107,10 @@ describe('Speculation', () => {
           append: (ids) => {
             known += ids.length
           },
-          draft: (limit) =>
+          draft: ({ limit }) =>
             Array.from({ length: limit + 5 }, (_, index) => {
               const id = answer[known + index] ?? 0
-              return { id: luck[known + index] === true ? id : id + 1, likelihood }
+              return token(luck[known + index] === true ? id : id + 1, likelihood)
             }),
         }
         const { speedup } = await replay(() => drafter, [], answer, { oneRowMs: 50, rowLaps })
@@ -131,7 +135,7 @@ describe('Speculation', () => {
       const lookup = createNgramDrafter()
       return {
         append: (ids) => lookup.append(ids),
-        draft: async (limit) => (await lookup.draft(limit, signal)).map(({ id }) => ({ id: id + shift, likelihood: 0 })),
+        draft: async (request) => (await lookup.draft(request)).map(({ id }) => token(id + shift, 0)),
       }
     }
     expect((await replay(shy(0), text, text, FAR)).speedup).toBeGreaterThan(1.5)
@@ -145,7 +149,7 @@ describe('Speculation', () => {
       drafterOf(() => {
         asked++
         clock.advance(20)
-        return [{ id: 5_000, likelihood: 0.1 }]
+        return [token(5_000, 0.1)]
       })
     const { speedup } = await replay(slow, [], noise(200, 6), { oneRowMs: 50, rowLaps: 0.1 })
     expect(asked).toBeGreaterThan(3)
@@ -153,10 +157,109 @@ describe('Speculation', () => {
     expect(speedup).toBeGreaterThan(0.97)
   })
 
+  describe('with a drafter that needs time', () => {
+    /** Drafts as many as it is told are worth `tokenMs` each, of which so many are right. */
+    function modelOf(answer: readonly number[], tokenMs: number, right: number, seed: number) {
+      const asked: number[] = []
+      const luck = noise(answer.length + DRAFT_TOKENS_MAX, seed).map((value) => value < 1_000 * right)
+      const drafterOn = (clock: ManualClock): Drafter => {
+        let known = 0
+        return {
+          append: (ids) => {
+            known += ids.length
+          },
+          draft: async ({ countWorth }) => {
+            const count = countWorth(tokenMs, right)
+            if (count > 0) asked.push(count)
+            clock.advance(count * tokenMs)
+            return Array.from({ length: count }, (_, index) => {
+              const id = answer[known + index] ?? 0
+              return { id: luck[known + index] === true ? id : id + 1, likelihood: right, method: 'model' }
+            })
+          },
+        }
+      }
+      return { drafterOn, asked }
+    }
+
+    it('is faster where a good drafter costs less than the links, and asks for several tokens at a time', async () => {
+      const answer = noise(200, 7)
+      const { drafterOn, asked } = modelOf(answer, 6, 0.8, 8)
+      expect((await replay(drafterOn, [], answer, FAR)).speedup).toBeGreaterThan(1.5)
+      expect(Math.max(...asked)).toBeGreaterThan(3)
+    })
+
+    it('asks for nothing before laps are measured, nor where a token costs what a lap does', async () => {
+      const answer = noise(300, 9)
+      const { drafterOn, asked } = modelOf(answer, 30, 1, 10)
+      const { speedup, sentCounts } = await replay(drafterOn, [], answer, NEAR)
+      expect(sentCounts.slice(0, 3)).toEqual([0, 0, 0])
+      expect(asked).toEqual([])
+      expect(speedup).toBe(1)
+    })
+
+    it('loses at most a hundredth and five laps, whatever a token costs and however wrong it is', async () => {
+      const drafters = fc.record({
+        length: fc.integer({ min: 1, max: 300 }),
+        tokenMs: fc.double({ min: 0.1, max: 200, noNaN: true }),
+        right: fc.constantFrom(0, 0.1, 0.5, 0.9),
+        rowLaps: fc.double({ min: 0, max: 1, noNaN: true }),
+        seed: fc.nat(),
+      })
+      await fc.assert(
+        fc.asyncProperty(drafters, async ({ length, tokenMs, right, rowLaps, seed }) => {
+          const answer = noise(length, seed)
+          const { drafterOn } = modelOf(answer, tokenMs, right, seed + 1)
+          const { speedup } = await replay(drafterOn, [], answer, { oneRowMs: 50, rowLaps })
+          expect(length / speedup).toBeLessThan(1.01 * length + 5 + 1e-6)
+        }),
+        { numRuns: 200 },
+      )
+    })
+
+    it('a useless one beside it takes little from the lookup', async () => {
+      const prompt = noise(100, 11)
+      // A hundred tokens of nothing, and then the prompt again.
+      const answer = [...noise(100, 12), ...prompt]
+      const { drafterOn } = modelOf(answer, 6, 0, 13)
+      const both = (clock: ManualClock) => lookupFirst(createNgramDrafter(), drafterOn(clock))
+      const alone = await replay(createNgramDrafter, prompt, answer, FAR)
+      expect((await replay(both, prompt, answer, FAR)).speedup).toBeGreaterThan(0.95 * alone.speedup)
+    })
+
+    it('goes on without a draft that does not come in the time that may be lost', async () => {
+      const clock = new ManualClock()
+      let asked = 0
+      const never = () => {
+        asked++
+        return new Promise<readonly DraftToken[]>(() => undefined)
+      }
+      const speculation = new Speculation(
+        { append: () => undefined, draft: (request) => (request.countWorth(1, 1) > 0 ? never() : []) },
+        clock,
+      )
+      const draft = () => speculation.draft({ room: 100, countUsable: (ids) => ids.length, signal })
+      for (let lap = 0; lap < 3; lap++) {
+        expect(await draft()).toEqual([])
+        clock.advance(50)
+        speculation.observe([lap], 50)
+      }
+      const late = draft()
+      // 0.43 laps that may be lost, and one more.
+      clock.advance(71)
+      expect(await Promise.race([late, Promise.resolve('waits')])).toBe('waits')
+      clock.advance(1)
+      expect(await late).toEqual([])
+      speculation.observe([3], 50)
+      expect(await draft()).toEqual([])
+      expect(asked).toBe(1)
+    })
+  })
+
   it('sends no more than there is room for, and nothing that the answer has no use for', async () => {
     const clock = new ManualClock()
     const speculation = new Speculation(
-      drafterOf(() => Array.from({ length: 100 }, (_, id) => ({ id, likelihood: 1 }))),
+      drafterOf(() => Array.from({ length: 100 }, (_, id) => token(id, 1))),
       clock,
     )
     const limits: number[] = []

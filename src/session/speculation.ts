@@ -27,7 +27,7 @@ const CREDIT_START_LAPS = 0.4
 const CREDIT_LAPS_PER_TOKEN = 0.01
 const OVERDRAFT_LAPS_MAX = 1
 
-interface DraftRequest {
+interface SpeculationRequest {
   /** Tokens that the answer has room for; with 0 or less nothing is drafted. */
   readonly room: number
   /** How many of these ids the answer has use for, from the first on. */
@@ -42,10 +42,10 @@ export class Speculation {
   readonly #lapCosts = new LapCosts()
   readonly #acceptance = new Acceptance()
   /** What was paid for, and what it gave. */
-  readonly #account = { tokens: 0, sentTokens: 0, acceptedTokens: 0, draftLaps: 0 }
+  readonly #account = { tokens: 0, sentTokens: 0, acceptedTokens: 0, draftMs: 0 }
   #draft: readonly DraftToken[] = []
-  #draftMs = 0
   #sentCount = 0
+  #lastLapMs = 0
   /** Grows with what was right, so that who never was is never sent at length. */
   #lengthMax = 1
 
@@ -59,15 +59,15 @@ export class Speculation {
   }
 
   /** The ids to send behind the last token: [] where that is faster. */
-  async draft({ room, countUsable, signal }: DraftRequest): Promise<readonly number[]> {
+  async draft({ room, countUsable, signal }: SpeculationRequest): Promise<readonly number[]> {
     const limit = Math.min(room, DRAFT_TOKENS_MAX)
     const startedMs = this.#clock.nowMs()
     // Who has lost more than may be lost is not asked.
-    const drafted = limit > 0 && this.#creditLaps() > 0 ? await this.#drafter.draft(limit, signal) : []
-    this.#draftMs = this.#clock.nowMs() - startedMs
+    const drafted = limit > 0 && this.#creditLaps() > 0 ? await this.#ask(limit, signal) : []
+    this.#account.draftMs += this.#clock.nowMs() - startedMs
     const ids = drafted.slice(0, limit).map(({ id }) => id)
     this.#draft = drafted.slice(0, countUsable(ids))
-    this.#sentCount = this.#lengthWorthSending()
+    this.#sentCount = this.#bestLength(this.#draft.map((token) => this.#acceptance.of(token)))
     return ids.slice(0, this.#sentCount)
   }
 
@@ -77,6 +77,7 @@ export class Speculation {
    */
   observe(ids: readonly number[], lapMs: number): void {
     this.#drafter.append(ids)
+    this.#lastLapMs = lapMs
     this.#lapCosts.observe(this.#sentCount + 1, lapMs)
     for (const [index, id] of ids.entries()) {
       const token = this.#draft[index]
@@ -89,30 +90,57 @@ export class Speculation {
     account.tokens += ids.length
     account.sentTokens += this.#sentCount
     account.acceptedTokens += ids.length - 1
-    account.draftLaps += this.#draftMs / (this.#lapCosts.oneRowMs ?? lapMs)
   }
 
-  /** What may be lost from now on. All rows that were sent are charged at what rows have turned out to cost by now. */
+  /** What the drafter says in time. */
+  #ask(limit: number, signal: AbortSignal): readonly DraftToken[] | Promise<readonly DraftToken[]> {
+    const countWorth = (tokenMs: number, likelihood: number) => Math.min(limit, this.#countWorth(tokenMs, likelihood))
+    const drafted = this.#drafter.draft({ limit, countWorth, signal })
+    const { oneRowMs } = this.#lapCosts
+    if (!(drafted instanceof Promise) || oneRowMs === null) return drafted
+    return unlessLate(drafted, this.#clock, (this.#creditLaps() + OVERDRAFT_LAPS_MAX) * oneRowMs)
+  }
+
+  /** See DraftRequest. */
+  #countWorth(tokenMs: number, likelihood: number): number {
+    const { oneRowMs } = this.#lapCosts
+    return oneRowMs === null ? 0 : this.#bestLength(Array<number>(DRAFT_TOKENS_MAX).fill(likelihood), tokenMs / oneRowMs)
+  }
+
+  /** What may be lost from now on. All rows and times are charged at what laps have turned out to take by now. */
   #creditLaps(): number {
-    const { tokens, sentTokens, acceptedTokens, draftLaps } = this.#account
-    const lostLaps = sentTokens * this.#lapCosts.paidRowLaps - acceptedTokens + draftLaps
+    const { tokens, sentTokens, acceptedTokens, draftMs } = this.#account
+    const lapMs = this.#lapCosts.oneRowMs ?? this.#lastLapMs
+    const lostLaps = sentTokens * this.#lapCosts.paidRowLaps - acceptedTokens + (lapMs > 0 ? draftMs / lapMs : 0)
     return CREDIT_START_LAPS + CREDIT_LAPS_PER_TOKEN * tokens - lostLaps
   }
 
-  #lengthWorthSending(): number {
+  /**
+   * The length of a draft that promises most tokens a millisecond, of tokens that are right with these likelihoods, each if all
+   * before it are. `tokenLaps`: what it still takes to draft one.
+   */
+  #bestLength(likelihoods: readonly number[], tokenLaps = 0): number {
     if (this.#lapCosts.oneRowMs === null) return 0
     const creditLaps = this.#creditLaps()
     let best = { length: 0, tokensPerLap: GAIN_MIN }
-    let likelihood = 1
+    let promise = 1
     let tokens = 1
-    for (const [index, token] of this.#draft.slice(0, this.#lengthMax).entries()) {
-      const laps = this.#lapCosts.lapsOf(index + 2)
-      likelihood *= this.#acceptance.of(token)
-      tokens += likelihood
+    for (const [index, likelihood] of likelihoods.slice(0, this.#lengthMax).entries()) {
+      const laps = this.#lapCosts.lapsOf(index + 2) + (index + 1) * tokenLaps
+      promise *= likelihood
+      tokens += promise
       const stakeLaps = laps - 1
-      if ((1 - likelihood) * stakeLaps > creditLaps || stakeLaps > creditLaps + OVERDRAFT_LAPS_MAX) break
+      if ((1 - promise) * stakeLaps > creditLaps || stakeLaps > creditLaps + OVERDRAFT_LAPS_MAX) break
       if (tokens / laps > best.tokensPerLap) best = { length: index + 1, tokensPerLap: tokens / laps }
     }
     return best.length
   }
+}
+
+/** What the work gives within `waitMs`, or []. */
+function unlessLate(work: Promise<readonly DraftToken[]>, clock: Clock, waitMs: number): Promise<readonly DraftToken[]> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(waitMs, () => resolve([]))
+    void work.then(resolve, reject).finally(cancel)
+  })
 }

@@ -1,41 +1,56 @@
 /**
  * Acceptance: how often drafted tokens turn out right. A drafter says how sure it is, and may be wrong about that; what is
- * measured here is how often it was right when it said so, each class of likelihood apart.
+ * measured here is how often it was right when it said so, each method and each class of likelihood apart.
  */
 
-import { assert } from '../shared/index.ts'
+import { required } from '../shared/index.ts'
 import type { DraftToken } from './drafter.ts'
 
 /** Classes of likelihood that are measured apart. */
 const CLASSES = 16
 
-/** The drafter's own word counts as so many measurements. */
+/** What is believed beforehand counts as so many measurements. */
 const PRIOR_WEIGHT = 3
 
 /** Older measurements fade: texts change. */
 const FADING = 0.95
 
+/** How often something came true lately. */
+export class HitRate {
+  #right = 0
+  #all = 0
+
+  /** 0 … 1, `prior` before anything was observed. */
+  of(prior: number): number {
+    return (this.#right + PRIOR_WEIGHT * prior) / (this.#all + PRIOR_WEIGHT)
+  }
+
+  observe(isRight: boolean): void {
+    this.#right = FADING * this.#right + (isRight ? 1 : 0)
+    this.#all = FADING * this.#all + 1
+  }
+}
+
 export class Acceptance {
-  readonly #classes = Array.from({ length: CLASSES }, () => ({ right: 0, all: 0 }))
+  readonly #classes = { lookup: hitRates(), model: hitRates() }
 
   /** 0 … 1. */
   of(token: DraftToken): number {
-    const { right, all } = this.#classOf(token)
-    return (right + PRIOR_WEIGHT * likelihoodOf(token)) / (all + PRIOR_WEIGHT)
+    return this.#classOf(token).of(likelihoodOf(token))
   }
 
   observe(token: DraftToken, isRight: boolean): void {
-    const known = this.#classOf(token)
-    known.right = FADING * known.right + (isRight ? 1 : 0)
-    known.all = FADING * known.all + 1
+    this.#classOf(token).observe(isRight)
   }
 
-  #classOf(token: DraftToken): { right: number; all: number } {
+  #classOf(token: DraftToken): HitRate {
     const index = Math.min(CLASSES - 1, Math.floor(CLASSES * likelihoodOf(token)))
-    const known = this.#classes[index]
-    assert(known !== undefined, `class ${index} of ${CLASSES}`)
-    return known
+    return required(this.#classes[token.method][index], `class ${index} of ${CLASSES}`)
   }
+}
+
+function hitRates(): readonly HitRate[] {
+  return Array.from({ length: CLASSES }, () => new HitRate())
 }
 
 /** What a drafter states, brought into 0 … 1. */

@@ -4,12 +4,13 @@ import type { DraftToken } from './drafter.ts'
 import { createNgramDrafter } from './speculationNgrams.ts'
 
 const { signal } = new AbortController()
+const request = (limit: number) => ({ limit, countWorth: () => limit, signal })
 
 /** What a drafter that has seen `ids` drafts; by words, where that reads better. */
 async function draft(ids: readonly number[], limit: number): Promise<readonly DraftToken[]> {
   const drafter = createNgramDrafter()
   drafter.append(ids)
-  return drafter.draft(limit, signal)
+  return drafter.draft(request(limit))
 }
 
 const idsOf = (tokens: readonly DraftToken[]) => tokens.map(({ id }) => id)
@@ -31,10 +32,10 @@ describe('the n-gram drafter', () => {
     // The second copy is followed from its start, and the 16 tokens that are compared are in both from then on.
     drafter.append(passage.slice(0, 1))
     for (const id of passage.slice(1)) {
-      expect(idsOf(await drafter.draft(1, signal))).toEqual([id])
+      expect(idsOf(await drafter.draft(request(1)))).toEqual([id])
       drafter.append([id])
     }
-    expect(idsOf(await drafter.draft(1, signal))).toEqual([98])
+    expect(idsOf(await drafter.draft(request(1)))).toEqual([98])
   })
 
   it('goes on with itself where the text repeats at its very end', async () => {
@@ -65,10 +66,10 @@ describe('the n-gram drafter', () => {
         const drafter = createNgramDrafter()
         for (const part of parts) {
           drafter.append(part)
-          await drafter.draft(limit, signal)
+          await drafter.draft(request(limit))
         }
         const ids = parts.flat()
-        const drafted = idsOf(await drafter.draft(limit, signal))
+        const drafted = idsOf(await drafter.draft(request(limit)))
         const longest = Math.max(0, ...ids.map((_, distance) => (distance === 0 ? 0 : matchLength(ids, distance))))
         expect(drafted).toHaveLength(longest === 0 ? 0 : limit)
         const places = ids.map((_, distance) => distance).filter((distance) => distance > 0 && matchLength(ids, distance) === longest)

@@ -8,7 +8,7 @@
  */
 
 import { assert } from '../shared/index.ts'
-import type { Drafter, DraftToken } from './drafter.ts'
+import type { Drafter, DraftRequest, DraftToken } from './drafter.ts'
 
 /** Places are chained by their last token, and by their last three: common tokens have too many places to look at all. */
 const SHORT_GRAM = 1
@@ -39,7 +39,7 @@ class NgramDrafter implements Drafter {
     }
   }
 
-  draft(limit: number): readonly DraftToken[] {
+  draft({ limit }: Pick<DraftRequest, 'limit'>): readonly DraftToken[] {
     const match = this.#longestMatch()
     this.#distance = match.distance
     if (match.length === 0) return []
@@ -50,7 +50,7 @@ class NgramDrafter implements Drafter {
       const id = this.#ids[at] ?? draft[at - this.#ids.length]?.id
       assert(id !== undefined, `no token ${match.distance} before the end of ${this.#ids.length}`)
       // Where a token was right, the match has become longer by it.
-      draft.push({ id, likelihood: likelihoodOf(match.length + draft.length) })
+      draft.push({ id, likelihood: likelihoodOf(match.length + draft.length), method: 'lookup' })
     }
     return draft
   }

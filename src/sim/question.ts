@@ -70,11 +70,12 @@ export function drafterOf({ promptTokenIds }: Question, answer: readonly number[
     append(ids) {
       known += ids.length
     },
-    draft(limit) {
+    draft({ limit }) {
       const first = known - promptTokenIds.length
       return answer.slice(first, first + Math.min(limit, DRAFT_TOKENS)).map((id, index) => ({
         id: ((first + index) * 7) % 10 < errors ? (id + 1) % VOCABULARY : id,
         likelihood: DRAFT_LIKELIHOOD,
+        method: 'lookup' as const,
       }))
     },
   }

@@ -1,8 +1,8 @@
-/** The Web Worker's composition root: real GPU, clock, cache and network for one EngineHost, offered to the page through comlink. */
+/** The Web Worker's composition root: real GPU, clock, cache and network for one EngineHost or DraftHost, offered to the page through comlink. */
 
 import { expose } from 'comlink'
 import { sha256Of, signatureVerifier } from '../network/index.ts'
-import { EngineHost } from '../peer/index.ts'
+import { DraftHost, EngineHost } from '../peer/index.ts'
 import { type Clock, TabswarmError } from '../shared/index.ts'
 import {
   chooseEngine,
@@ -95,13 +95,14 @@ async function openEngine(choice: EngineChoice, threads?: number) {
   return { engine, detected: { engine: name, adapter, software, numericClass, kernelVersion: KERNEL_VERSION, macsPerSecond } }
 }
 
-expose(
-  new EngineHost({
-    openEngine,
-    clock,
-    cache: openWeightCache(navigator.storage),
-    fetch: (url, init) => fetch(url, init),
-    verify: signatureVerifier(crypto.subtle),
-    sha256: sha256Of(crypto.subtle),
-  }),
-)
+const ports = {
+  openEngine,
+  clock,
+  cache: openWeightCache(navigator.storage),
+  fetch: (url: string, init?: RequestInit) => fetch(url, init),
+  sha256: sha256Of(crypto.subtle),
+}
+
+// Its name comes from the page too.
+if (self.name.startsWith('tabswarm-draft')) expose(new DraftHost(ports))
+else expose(new EngineHost({ ...ports, verify: signatureVerifier(crypto.subtle) }))

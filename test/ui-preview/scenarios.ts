@@ -1,7 +1,7 @@
 /** Every state that a page can be in, by name. */
 
 import type { AskProgress, PeerState, VolunteerState } from '../../src/peer/index.ts'
-import { fromErrorBody } from '../../src/shared/index.ts'
+import { fromErrorBody, type ManifestHash } from '../../src/shared/index.ts'
 import { FakeRuntime, fakeStage, fakeSwarm, fakeVolunteer, MODEL_ID, OWN_PEER_ID } from '../../src/ui/testing/fakeRuntime.ts'
 
 const OWN = OWN_PEER_ID.slice(0, 8)
@@ -177,6 +177,29 @@ const whole: Record<string, Play> = {
   ),
 }
 
+const draftOffer = {
+  modelId: MODEL_ID,
+  manifestHash: 'a'.repeat(64) as ManifestHash,
+  name: 'SmolLM2 135M Instruct, 4 bits',
+  fileBytes: 98_362_432,
+}
+
+/** With the options of the answer open. */
+const drafts: Record<string, PeerState['draftModel']> = {
+  'draft-offered': { kind: 'off' },
+  'draft-loading': { kind: 'loading', modelId: MODEL_ID, bytesLoaded: 41_000_000, bytesTotal: 98_362_432, bytesFromCache: 0 },
+  'draft-ready': { kind: 'ready', modelId: MODEL_ID, engine: 'webgpu', adapter: gpu.adapter, memoryBytes: 231_000_000 },
+  'draft-refused': {
+    kind: 'failed',
+    modelId: MODEL_ID,
+    error: {
+      reason: 'other-vocabulary',
+      message:
+        'SmolLM2 135M Instruct, 4 bits cannot draft for Qwen3 0.6B: its vocabulary has 49152 tokens, not 151936; choose a smaller model of the same family',
+    },
+  },
+}
+
 export function startScenario(name: string): FakeRuntime {
   const volunteer = volunteers[name]
   const network =
@@ -188,6 +211,8 @@ export function startScenario(name: string): FakeRuntime {
     const error = { reason: 'socket-closed', message: 'The coordinator cannot be reached: it may be restarting.' }
     runtime.store.setState({ connection: { kind: 'offline', error, retryInMs: 8_000 } })
   }
+  const draftModel = drafts[name]
+  if (draftModel !== undefined) runtime.store.setState({ draftOffers: [draftOffer], draftModel })
   chats[name]?.(runtime)
   whole[name]?.(runtime)
   return runtime

@@ -6,6 +6,7 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { canonicalJson, type HashedManifest, type WeightSource } from '../../model/index.ts'
+import type { ListedModel, ModelList } from '../../protocol/index.ts'
 import { FILE_CHUNK_BYTES } from './limits.ts'
 import { type ByteRange, parseRange } from './ranges.ts'
 
@@ -14,9 +15,20 @@ export interface ServedModel {
   readonly source: WeightSource
 }
 
-export function registerModelRoutes(app: FastifyInstance, models: readonly ServedModel[], log: (line: string) => void): void {
-  app.get('/models', async () => ({ models: models.map(({ hashedManifest }, index) => describe(hashedManifest, index === 0)) }))
-  const byId = new Map<string, ServedModel>(models.map((model) => [model.hashedManifest.manifest.id, model]))
+export interface OfferedModels {
+  /** Those that answer; the first is the default. */
+  readonly models: readonly ServedModel[]
+  /** Small ones that requesters may load whole, to draft; those that answer may be among them. */
+  readonly draftModels: readonly ServedModel[]
+}
+
+export function registerModelRoutes(app: FastifyInstance, { models, draftModels }: OfferedModels, log: (line: string) => void): void {
+  const list: ModelList = {
+    models: models.map(({ hashedManifest }, index) => describe(hashedManifest, index === 0)),
+    draftModels: draftModels.map(({ hashedManifest }) => describe(hashedManifest, false)),
+  }
+  app.get('/models', async () => list)
+  const byId = new Map<string, ServedModel>([...draftModels, ...models].map((model) => [model.hashedManifest.manifest.id, model]))
   const find = (request: FastifyRequest<{ Params: { id: string } }>, reply: FastifyReply) => {
     const model = byId.get(request.params.id)
     if (model === undefined)
@@ -39,7 +51,7 @@ export function registerModelRoutes(app: FastifyInstance, models: readonly Serve
   })
 }
 
-function describe({ manifest, hash }: HashedManifest, isDefault: boolean) {
+function describe({ manifest, hash }: HashedManifest, isDefault: boolean): ListedModel {
   const { id, name, license, fileBytes, config } = manifest
   const { layerCount, contextLength } = config
   return { id, name, license, manifestHash: hash, fileBytes, layerCount, contextLength, default: isDefault }

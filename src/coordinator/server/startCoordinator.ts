@@ -27,6 +27,8 @@ export interface CoordinatorOptions {
   readonly tls?: { readonly cert: string; readonly key: string }
   /** At least one; the first is the default. */
   readonly models: readonly ServedModel[]
+  /** What requesters may load to draft with. One with the id of a model that answers must be the same file. */
+  readonly draftModels: readonly ServedModel[]
   /** Stages that a chain has at least, where there are enough peers. */
   readonly minStages: number
   readonly rowEncoding: RowEncoding
@@ -83,8 +85,13 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   return { url: originOf(options, port), port, close }
 }
 
-function checkOptions({ models, minStages }: CoordinatorOptions): void {
+function checkOptions({ models, draftModels, minStages }: CoordinatorOptions): void {
   if (models.length === 0) throw new CoordinatorError('no-model', 'a coordinator needs a model to serve: name one')
+  for (const { hashedManifest: draft } of draftModels) {
+    const twin = models.find(({ hashedManifest: { manifest, hash } }) => manifest.id === draft.manifest.id && hash !== draft.hash)
+    if (twin !== undefined)
+      throw new CoordinatorError('bad-options', `two models are called ${draft.manifest.id}: rename the file of the draft model`)
+  }
   if (!Number.isInteger(minStages) || minStages < 1 || minStages > 64)
     throw new CoordinatorError('bad-options', `a chain has 1 to 64 stages, not ${minStages}`)
 }
@@ -119,7 +126,7 @@ async function buildApp(options: CoordinatorOptions): Promise<FastifyInstance> {
   app.setErrorHandler<Error & { statusCode?: number }>((error, _request, reply) => answerError(error, reply, options.log))
   registerSecurityHeaders(app)
   app.get('/healthz', async (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' }))
-  registerModelRoutes(app, options.models, options.log)
+  registerModelRoutes(app, options, options.log)
   await registerWebApp(app, options.webRoot)
   return app
 }

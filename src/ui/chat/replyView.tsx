@@ -4,6 +4,7 @@ import { Anchor, Button, Group, Text } from '@mantine/core'
 import { lazy, Suspense, useEffect, useState } from 'react'
 import { Link } from 'wouter'
 import { useStore } from 'zustand'
+import type { Answer } from '../../peer/index.ts'
 import { unreachable } from '../../shared/index.ts'
 import { copyText } from '../browser.ts'
 import type { AnswerStatus, Reply } from '../chatStore.ts'
@@ -63,6 +64,7 @@ function Done({
         {formatCount(answer.completionTokenIds.length, 'token')}
         {answer.tokensPerSecond !== null && `, ${answer.tokensPerSecond.toFixed(1)} a second`}
         {answer.timeToFirstTokenMs !== null && `, first after ${formatMs(answer.timeToFirstTokenMs)}`}
+        {draftsInWords(answer)}
       </Text>
       {text !== '' && (
         <Button
@@ -81,6 +83,13 @@ function Done({
       )}
     </Group>
   )
+}
+
+/** Of answers that a draft model took part in. */
+function draftsInWords({ draftModel, drafts }: Answer): string {
+  if (draftModel === null) return ''
+  const counts = `, ${drafts.acceptedTokens} of ${formatCount(drafts.draftedTokens, 'drafted token')} right`
+  return draftModel.problem === null ? counts : `${counts}. The draft model was dropped: ${draftModel.problem.message}`
 }
 
 function finishInWords(reason: 'stop' | 'length' | 'cancelled', empty: boolean): string {

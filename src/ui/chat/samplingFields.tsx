@@ -3,6 +3,7 @@
 import { NumberInput, Slider, Stack, Text } from '@mantine/core'
 import { useStore } from 'zustand'
 import { useServices } from '../runtimeContext.ts'
+import { DraftModelFields } from './draftModelFields.tsx'
 
 const SEED_MAX = 2 ** 32 - 1
 /** One answer; the default model's context is 8,192 positions. */
@@ -49,6 +50,7 @@ export function SamplingFields() {
         value={seed ?? ''}
         onChange={(value) => setOptions({ seed: typeof value === 'number' && value <= SEED_MAX ? value : null })}
       />
+      <DraftModelFields />
     </Stack>
   )
 }

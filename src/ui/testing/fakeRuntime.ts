@@ -111,6 +111,8 @@ export class FakeRuntime implements PeerRuntime {
       network: fakeSwarm([]),
       storage: { keptBytes: 0, quotaBytes: 10_000_000_000 },
       defaultModelId: MODEL_ID,
+      draftOffers: [],
+      draftModel: { kind: 'off' },
       ...state,
     }))
   }
@@ -151,6 +153,17 @@ export class FakeRuntime implements PeerRuntime {
         scripted.stopped = true
       },
     }
+  }
+
+  loadDraftModel(modelId: ModelId): void {
+    this.calls.push(`loadDraftModel ${modelId}`)
+    const [offer] = this.store.getState().draftOffers
+    this.store.setState({ draftModel: { kind: 'loading', modelId, bytesLoaded: 0, bytesTotal: offer?.fileBytes ?? 0, bytesFromCache: 0 } })
+  }
+
+  unloadDraftModel(): void {
+    this.calls.push('unloadDraftModel')
+    this.store.setState({ draftModel: { kind: 'off' } })
   }
 
   async deleteStorage(): Promise<void> {
@@ -215,6 +228,7 @@ function answerOf(request: AskRequest, { text, route, promptTokens, completionTo
     tokensPerSecond: 18.4,
     margins: [],
     drafts: { laps: completionTokens, draftedTokens: 0, acceptedTokens: 0 },
+    draftModel: null,
     stages: route,
     firstLink: 'webrtc',
     dataPath: 'webrtc',

@@ -14,6 +14,7 @@ export function knowingDrafter(ids: readonly number[], errs: (place: number) => 
       ids.slice(known).map((id, index) => ({
         id: errs(known + index) ? id + 1 : id,
         likelihood: 0.99,
+        method: 'lookup' as const,
       })),
   }
 }

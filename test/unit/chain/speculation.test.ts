@@ -101,6 +101,7 @@ const tokenizers = fc
 const draftTokens: fc.Arbitrary<DraftToken> = fc.record({
   id: fc.oneof(fc.nat(fakeConfig.vocabularySize - 1), fc.constantFrom(-1, 1.5, Number.NaN, fakeConfig.vocabularySize, 2 ** 40)),
   likelihood: fc.constantFrom(0, 0.5, 1, 9, -3, Number.NaN),
+  method: fc.constantFrom('lookup', 'model'),
 })
 
 /** Given prompt and answer: drafters that know them and err, look them up, or know nothing at all. */

@@ -52,6 +52,7 @@ export async function startTestServer(options: Partial<CoordinatorOptions> = {})
         source: { read: async ({ byteOffset, byteLength }) => modelBytes.subarray(byteOffset, byteOffset + byteLength) },
       },
     ],
+    draftModels: [],
     minStages: 2,
     rowEncoding: 'f16e',
     kernelVersion: null,
