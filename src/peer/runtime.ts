@@ -97,7 +97,11 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
 function openRequester(host: RuntimeHost, library: ModelLibrary, store: PeerRuntime['store']): RequesterPorts & { close(): void } {
   const { clock, subtle } = host
   let closed = false
-  const opening = PeerConnection.open(host, { load: () => ({ sessions: 0, kvPositionsFree: 0 }), onIncoming: (link) => link.close() })
+  const opening = PeerConnection.open(host, {
+    load: () => ({ sessions: 0, kvPositionsFree: 0 }),
+    framePlace: 'page',
+    onIncoming: (link) => link.close(),
+  })
   opening.then(
     (connection) => {
       if (closed) return connection.close()
