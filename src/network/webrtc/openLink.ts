@@ -7,7 +7,7 @@ import { StripedChannel } from '../stripedChannel.ts'
 import { CarriedChannel } from './carriedChannel.ts'
 import { CarriedLink, type CarriedLinkOptions } from './carriedLink.ts'
 import { RtcChannel } from './rtcChannel.ts'
-import type { FramePlace, RtcConnection } from './rtcConnection.ts'
+import type { FramedConnection, FramePlace } from './rtcConnection.ts'
 
 export interface OpenLink {
   readonly link: Link & { readonly closed: boolean }
@@ -15,11 +15,11 @@ export interface OpenLink {
   readonly place: FramePlace
   readonly laneCount: number
   /** One whose frames are handled in the same place. */
-  addLane(rtc: RtcConnection): void
+  addLane(rtc: FramedConnection): void
 }
 
 /** A link of one lane. */
-export function linkOver(rtc: RtcConnection, peerId: PeerId, options: CarriedLinkOptions): OpenLink {
+export function linkOver(rtc: FramedConnection, peerId: PeerId, options: CarriedLinkOptions): OpenLink {
   return rtc.frames instanceof CarriedChannel
     ? new WorkerLink(new CarriedLink(peerId, rtc, rtc.frames, options))
     : new PageLink(rtc.frames, peerId, options)
@@ -39,7 +39,7 @@ class PageLink implements OpenLink {
     return this.#channel.laneCount
   }
 
-  addLane({ frames }: RtcConnection): void {
+  addLane({ frames }: FramedConnection): void {
     assert(frames instanceof RtcChannel, 'a lane of a link on this page is handled in a worker')
     this.#channel.addLane(frames)
   }
@@ -57,7 +57,7 @@ class WorkerLink implements OpenLink {
     return this.link.laneCount
   }
 
-  addLane(rtc: RtcConnection): void {
+  addLane(rtc: FramedConnection): void {
     const { frames } = rtc
     assert(frames instanceof CarriedChannel, 'a lane of a link in the worker is handled on this page')
     this.link.addLane(rtc, frames)

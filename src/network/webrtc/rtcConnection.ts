@@ -72,8 +72,13 @@ function whenStable(connection: RTCPeerConnection): Promise<void> {
   })
 }
 
-export class RtcConnection implements ChannelConnection {
+/** A connection as a link has it. */
+export interface FramedConnection extends ChannelConnection {
   /** The page's, or the page's end of one that lives in a worker. */
+  readonly frames: RtcChannel | CarriedChannel
+}
+
+export class RtcConnection implements FramedConnection {
   readonly frames: RtcChannel | CarriedChannel
   readonly #connection: FrameConnection
   readonly #rtc: RTCPeerConnection
