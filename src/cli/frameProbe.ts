@@ -118,7 +118,7 @@ export async function takeFrameEvents(tab: Pick<RequesterTab, 'page'>): Promise<
 }
 
 /** Threads of the engine without a GPU are workers too, which wait for work and answer nobody. */
-function engineWorkerOf({ page }: Pick<RequesterTab, 'page'>) {
+export function engineWorkerOf({ page }: Pick<RequesterTab, 'page'>) {
   return page.workers().find((worker) => worker.url().includes('engine.worker'))
 }
 

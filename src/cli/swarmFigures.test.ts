@@ -98,7 +98,10 @@ describe('a lap', () => {
 
   it('has nothing of a page or a port in a tab whose worker has the data channel', () => {
     const { driver, stages } = twoLaps()
-    const events = { driver, stages: stages.map((stage, index) => stage.filter(({ point }) => index > 0 || /^(receive|send)$/.test(point))) }
+    const events = {
+      driver,
+      stages: stages.map((stage, index) => stage.filter(({ point }) => index > 0 || /^(receive|send)$/.test(point))),
+    }
     expect(lapPartsOf(events, lapsOf(events), DELAY_MS)).toEqual({
       driverMs: 0.5,
       transportMs: 3,

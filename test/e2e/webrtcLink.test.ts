@@ -54,10 +54,11 @@ describe.each([
   const isBounded = forms.startsWith('channels')
   for (const { name } of linkSuite.filter((each) => isBounded || !each.name.startsWith('[F14]'))) {
     it(name, async () => {
-      const outcome = await page.evaluate(
-        ([which, server, keeps]) => globalThis.linkTest?.runCaseInWorker(which, server, keeps),
-        [name, pages.signalling, refused] as const,
-      )
+      const outcome = await page.evaluate(([which, server, keeps]) => globalThis.linkTest?.runCaseInWorker(which, server, keeps), [
+        name,
+        pages.signalling,
+        refused,
+      ] as const)
       expect(outcome).toBe(`passed ${forms}`)
     })
   }

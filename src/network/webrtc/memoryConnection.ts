@@ -12,7 +12,7 @@ import { CLOSED_THERE, RtcChannel } from './rtcChannel.ts'
 import type { FramedConnection, FramePlace } from './rtcConnection.ts'
 
 /** As much of an RTCDataChannel as RtcChannel uses. */
-class MemoryDataChannel extends EventTarget {
+export class MemoryDataChannel extends EventTarget {
   binaryType = 'blob'
   bufferedAmountLowThreshold = 0
   readyState: RTCDataChannelState = 'open'
