@@ -5,6 +5,7 @@ import { median } from '../kernels/suite/index.ts'
 import type { Answer, AnswerRepair, AskProgress, AskRequest, EngineChoice } from '../peer/index.ts'
 import { TabswarmError, toErrorBody } from '../shared/index.ts'
 import type { Kill, KillKind, Round } from './chaosPlan.ts'
+import { engineWorkerOf } from './frameProbe.ts'
 import { printNote } from './output.ts'
 
 export interface Recovery {
@@ -93,6 +94,25 @@ const HARMFUL = `{
       super(...options)
       guard(this)
     }
+  }
+}`
+
+/** The same loss in the engine's worker, which has the data channels of its links: before it has the first. */
+const HARMFUL_IN_WORKER = `{
+  let isCut = false
+  globalThis.cutOff = () => {
+    isCut = true
+  }
+  const { send, addEventListener } = RTCDataChannel.prototype
+  RTCDataChannel.prototype.send = function (data) {
+    if (!isCut) send.call(this, data)
+  }
+  RTCDataChannel.prototype.addEventListener = function (type, ...options) {
+    const stop = (event) => {
+      if (isCut) event.stopImmediatePropagation()
+    }
+    if (type === 'message') addEventListener.call(this, type, stop)
+    addEventListener.call(this, type, ...options)
   }
 }`
 
@@ -239,12 +259,19 @@ export class ChaosSwarm {
 
   /** As many tabs as there should be, all serving. */
   async #fill(): Promise<void> {
-    while (this.#tabs.size < this.#options.tabs) this.#tabs.add(await this.#openTab())
+    const opened: VolunteerTab[] = []
+    while (this.#tabs.size < this.#options.tabs) {
+      const tab = await this.#openTab()
+      opened.push(tab)
+      this.#tabs.add(tab)
+    }
     await Promise.all([...this.#tabs].map((tab) => tab.serving(SERVING_TIMEOUT_MS)))
+    await Promise.all(opened.map((tab) => engineWorkerOf(tab)?.evaluate(HARMFUL_IN_WORKER)))
   }
 }
 
-async function harm(kind: Exclude<KillKind, 'gpu'>, { page, close }: VolunteerTab): Promise<void> {
+async function harm(kind: Exclude<KillKind, 'gpu'>, tab: VolunteerTab): Promise<void> {
+  const { page, close } = tab
   switch (kind) {
     case 'close':
       return close()
@@ -258,9 +285,14 @@ async function harm(kind: Exclude<KillKind, 'gpu'>, { page, close }: VolunteerTa
       const session = await page.context().newCDPSession(page)
       await session.send('Debugger.enable')
       await session.send('Debugger.pause')
+      // Never answers.
+      engineWorkerOf(tab)
+        ?.evaluate('for (;;);')
+        .catch(() => undefined)
       return
     }
     case 'cut':
+      await engineWorkerOf(tab)?.evaluate('cutOff()')
       return call(page, 'cutOff')
     case 'links':
       return call(page, 'breakConnections')

@@ -8,8 +8,8 @@ import type { RequesterTab, VolunteerTab } from '../node/index.ts'
 import { decodeFrame, type Frame } from '../protocol/index.ts'
 
 /**
- * Of a message: it was given to the data channel, or came from it. Of a frame between page and worker: the page posted it, the worker
- * took it; the worker posted one, the page took that.
+ * Of a message: it was given to the data channel, or came from it, in the worker or on the page. Of a frame that travels between page and
+ * worker: the page posted it, the worker took it; the worker posted one, the page took that.
  */
 export type FramePoint = 'send' | 'receive' | 'page-post' | 'worker-take' | 'worker-post' | 'page-take'
 
@@ -63,19 +63,26 @@ export const FRAME_PROBE = `{
     },
   })
 
-  if (inPage) {
+  if (globalThis.RTCDataChannel !== undefined) {
     const { send } = RTCDataChannel.prototype
     RTCDataChannel.prototype.send = function (data) {
       note('send', nowMs(), data)
       return send.call(this, data)
     }
+    // Of frames: one listener handles them, in the worker or on the page.
+    const { addEventListener } = RTCDataChannel.prototype
+    RTCDataChannel.prototype.addEventListener = function (type, listener, ...options) {
+      if (type === 'message') addEventListener.call(this, type, ({ data }) => note('receive', nowMs(), data))
+      return addEventListener.call(this, type, listener, ...options)
+    }
+  }
+
+  if (inPage) {
     const channels = new Set()
     globalThis.closeDataChannels = () => channels.forEach((channel) => channel.close())
-    // Before any listener of the page.
     const watch = (channel) => {
       channels.add(channel)
       channel.addEventListener('close', () => channels.delete(channel))
-      channel.addEventListener('message', ({ data }) => note('receive', nowMs(), data))
       return channel
     }
     globalThis.RTCPeerConnection = class extends RTCPeerConnection {
@@ -112,7 +119,7 @@ export async function takeFrameEvents(tab: Pick<RequesterTab, 'page'>): Promise<
 }
 
 /** Threads of the engine without a GPU are workers too, which wait for work and answer nobody. */
-function engineWorkerOf({ page }: Pick<RequesterTab, 'page'>) {
+export function engineWorkerOf({ page }: Pick<RequesterTab, 'page'>) {
   return page.workers().find((worker) => worker.url().includes('engine.worker'))
 }
 

@@ -96,6 +96,21 @@ describe('a lap', () => {
     expect(lost / 3).toBeCloseTo(hopFixedMs({ lapMs: first?.lapMs ?? 0, computeMs: 20, stages: 2, delayMs: DELAY_MS }), 9)
   })
 
+  it('has nothing of a page or a port in a tab whose worker has the data channel', () => {
+    const { driver, stages } = twoLaps()
+    const events = {
+      driver,
+      stages: stages.map((stage, index) => stage.filter(({ point }) => index > 0 || /^(receive|send)$/.test(point))),
+    }
+    expect(lapPartsOf(events, lapsOf(events), DELAY_MS)).toEqual({
+      driverMs: 0.5,
+      transportMs: 3,
+      pageMs: 0.25,
+      portMs: 1,
+      stageMs: 0.25 + 1.5,
+    })
+  })
+
   it('has no parts where a frame was not seen', () => {
     const events = twoLaps()
     const blind = { ...events, stages: events.stages.map((stage) => stage.filter(({ point }) => point !== 'worker-take')) }

@@ -30,11 +30,11 @@ export interface TracedLap {
 export interface LapParts {
   /** From results to the next rows: decoding, sampling, text, encoding. */
   readonly driverMs: number
-  /** From one page's data channel to the next's, less the delay: SCTP, DTLS, sockets, threads. */
+  /** From one tab's data channel to the next's, less the delay: SCTP, DTLS, sockets, threads. */
   readonly transportMs: number
-  /** From a message to its post to the worker, and back. */
+  /** From a message to its post to the worker, and back; 0 where the worker has the data channel. */
   readonly pageMs: number
-  /** From the page's post until the worker takes it, and back. */
+  /** From the page's post until the worker takes it, and back; 0 where the worker has the data channel. */
   readonly portMs: number
   /** In the worker, less compute: decoding, planning, log, encoding. */
   readonly stageMs: number
@@ -157,6 +157,9 @@ function groupBy<Value>(values: readonly Value[], keyOf: (value: Value) => strin
 
 type Times = ReadonlyMap<string, number>
 
+/** What a frame passes in a tab whose page has the data channel. */
+const PORT_POINTS: readonly FramePoint[] = ['page-post', 'worker-take', 'worker-post', 'page-take']
+
 /** When rows or results of a position passed each point of a tab: into it and out of it they pass different ones. */
 function timesOf(events: readonly FrameEvent[]): Times {
   return new Map(
@@ -170,11 +173,13 @@ function timesOf(events: readonly FrameEvent[]): Times {
 function partsOf(lap: TracedLap, driver: Times, stages: readonly Times[], delayMs: number): LapParts | null {
   if (lap.rowCount !== 1) return null
   const at = (times: Times, point: FramePoint) => times.get(`${point} ${lapKey(lap)}`) ?? Number.NaN
-  const sum = (from: FramePoint, to: FramePoint) => stages.reduce((total, times) => total + at(times, to) - at(times, from), 0)
+  const sum = (tabs: readonly Times[], from: FramePoint, to: FramePoint) =>
+    tabs.reduce((total, times) => total + at(times, to) - at(times, from), 0)
   const inDriver = at(driver, 'receive') - at(driver, 'send')
-  const inTabs = sum('receive', 'send')
-  const pageMs = sum('receive', 'page-post') + sum('page-take', 'send')
-  const portMs = sum('page-post', 'worker-take') + sum('worker-post', 'page-take')
+  const inTabs = sum(stages, 'receive', 'send')
+  const overPorts = stages.filter((times) => PORT_POINTS.some((point) => times.has(`${point} ${lapKey(lap)}`)))
+  const pageMs = sum(overPorts, 'receive', 'page-post') + sum(overPorts, 'page-take', 'send')
+  const portMs = sum(overPorts, 'page-post', 'worker-take') + sum(overPorts, 'worker-post', 'page-take')
   const parts = {
     driverMs: lap.lapMs - inDriver,
     transportMs: inDriver - inTabs - hopCount(stages.length) * delayMs,

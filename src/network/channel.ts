@@ -27,7 +27,6 @@ export interface ChannelHandlers {
 }
 
 export interface ByteChannel {
-  readonly binding: ChannelBinding
   /** Bytes sent that the transport still holds. */
   bufferedBytes(): number
   /** Installs the receiver in place of the one before. */
@@ -37,6 +36,17 @@ export interface ByteChannel {
   stats(): Promise<LinkStats>
   /** What was sent before still arrives, if it can. */
   close(): void
+}
+
+/** What the handshake runs over. */
+export interface BoundChannel extends ByteChannel {
+  readonly binding: ChannelBinding
+}
+
+/** Bytes of all lanes; the first one's path and round trip. */
+export function sumStats([first, ...others]: readonly [LinkStats, ...LinkStats[]]): LinkStats {
+  const sum = (bytes: (stats: LinkStats) => number) => others.reduce((total, stats) => total + bytes(stats), bytes(first))
+  return { ...first, bytesSent: sum(({ bytesSent }) => bytesSent), bytesReceived: sum(({ bytesReceived }) => bytesReceived) }
 }
 
 /** Data waits above this: little enough that an urgent frame, which goes behind it, is not late; more than a fast path's flight. */

@@ -11,7 +11,7 @@ import {
   utf8Encode,
   type VerifySignature,
 } from '../shared/index.ts'
-import type { ByteChannel } from './channel.ts'
+import type { BoundChannel, ByteChannel } from './channel.ts'
 import { ChannelLink } from './channelLink.ts'
 import { encodeHello, encodeProof, encodeRefusal, type Hello, NONCE_BYTES, parseHello, parseProof } from './handshakeMessages.ts'
 import { peerIdOf } from './identity.ts'
@@ -39,7 +39,7 @@ export interface HandshakeOptions {
 }
 
 /** A link over the channel. Rejects as `prove` does. */
-export function authenticate(channel: ByteChannel, options: HandshakeOptions): Promise<ChannelLink> {
+export function authenticate(channel: BoundChannel, options: HandshakeOptions): Promise<ChannelLink> {
   return prove(channel, options, (backlog) => {
     const { expectedPeerId, onEnd } = options
     return new ChannelLink(channel, expectedPeerId, { backlog, ...(onEnd === undefined ? {} : { onEnd }) })
@@ -51,7 +51,7 @@ export function authenticate(channel: ByteChannel, options: HandshakeOptions): P
  * `handshake-failed`, the channel closed and the other side told why; within the deadline.
  */
 export async function prove<Value>(
-  channel: ByteChannel,
+  channel: BoundChannel,
   options: HandshakeOptions,
   use: (backlog: readonly Uint8Array[]) => Value,
 ): Promise<Value> {
@@ -71,7 +71,7 @@ export async function prove<Value>(
   }
 }
 
-async function exchange(channel: ByteChannel, queue: MessageQueue, options: HandshakeOptions): Promise<void> {
+async function exchange(channel: BoundChannel, queue: MessageQueue, options: HandshakeOptions): Promise<void> {
   const { role, signer } = options
   const mine: Hello = { version: PROTOCOL_VERSION, nonce: options.randomBytes(NONCE_BYTES), publicKey: signer.publicKey }
   // The dialer speaks first: a hello that the listener sends at once may reach the dialer before its channel is open, and
@@ -94,7 +94,7 @@ async function exchange(channel: ByteChannel, queue: MessageQueue, options: Hand
 }
 
 /** What `signerRole` signs, as the side with `role` saw it (rule H4). */
-function signedBytes(signerRole: Role, role: Role, mine: Hello, theirs: Hello, { binding }: ByteChannel): Uint8Array {
+function signedBytes(signerRole: Role, role: Role, mine: Hello, theirs: Hello, { binding }: BoundChannel): Uint8Array {
   const order = <Value>(own: Value, other: Value) => (role === 'dialer' ? [own, other] : [other, own])
   return concatBytes([
     utf8Encode(LINK_CONTEXT),

@@ -2,7 +2,7 @@
 
 export { AdmissionRefused, ControlClient, type ControlSocket } from './controlClient.ts'
 export { createNetwork, type Network } from './createNetwork.ts'
+export { type HandedLink, handOver, takeOver } from './handOver.ts'
 export { createIdentity, peerIdOf, sha256Of, signatureVerifier } from './identity.ts'
 export { memoryLinkPair } from './memoryLink.ts'
-export { linkFromPort, serveLink } from './portLink.ts'
 export type { RelaySocket } from './relay/relaySocket.ts'

@@ -2,7 +2,7 @@
 
 import type { LinkStats } from '../protocol/index.ts'
 import type { Clock } from '../shared/index.ts'
-import { type ByteChannel, CHANNEL_LOW_BYTES, type ChannelBinding, type ChannelClosed, type ChannelHandlers } from './channel.ts'
+import { type BoundChannel, CHANNEL_LOW_BYTES, type ChannelBinding, type ChannelClosed, type ChannelHandlers } from './channel.ts'
 
 /** Delivers `delayMs` later by `clock`; without one, at the end of the current turn. */
 export interface MemoryOptions {
@@ -21,7 +21,7 @@ export function memoryChannelPair(options: MemoryOptions = {}): readonly [Memory
   return [a, b]
 }
 
-export class MemoryChannel implements ByteChannel {
+export class MemoryChannel implements BoundChannel {
   readonly binding: ChannelBinding
   readonly #options: MemoryOptions
   #other: MemoryChannel | null = null

@@ -12,14 +12,7 @@
 
 import { FRAME_BYTES_MAX, type LinkStats } from '../protocol/index.ts'
 import { assert, concatBytes, required } from '../shared/index.ts'
-import {
-  type ByteChannel,
-  CHANNEL_HIGH_BYTES,
-  CHANNEL_LOW_BYTES,
-  type ChannelBinding,
-  type ChannelClosed,
-  type ChannelHandlers,
-} from './channel.ts'
+import { type ByteChannel, CHANNEL_HIGH_BYTES, CHANNEL_LOW_BYTES, type ChannelClosed, type ChannelHandlers, sumStats } from './channel.ts'
 
 /** Four packets of Chromium's 1,191 bytes hold 4,624, less some for what headers may still grow by. */
 export const SLICE_BYTES = 4_600
@@ -41,13 +34,13 @@ interface Lane {
 }
 
 export interface StripedChannelOptions {
-  /** Each time a message is sent that more lanes would carry faster. */
-  readonly onLarge?: () => void
+  /** Each time a message is sent that more lanes than these would carry faster, while another may be added. */
+  readonly onLarge?: (laneCount: number) => void
 }
 
 export class StripedChannel implements ByteChannel {
   readonly #lanes: Lane[]
-  readonly #onLarge: () => void
+  readonly #onLarge: (laneCount: number) => void
   #handlers: ChannelHandlers | null = null
   #closed = false
   /** Lanes that the other side deals to, as far as it has said. */
@@ -62,10 +55,6 @@ export class StripedChannel implements ByteChannel {
   constructor(first: ByteChannel, options: StripedChannelOptions = {}) {
     this.#lanes = [{ channel: first, queue: [], ended: false }]
     this.#onLarge = options.onLarge ?? (() => undefined)
-  }
-
-  get binding(): ChannelBinding {
-    return this.#first.channel.binding
   }
 
   get closed(): boolean {
@@ -111,18 +100,12 @@ export class StripedChannel implements ByteChannel {
       if (ended) throw new Error(`lane ${turn} was closed by the other side`)
       channel.send(bytes.subarray(at, at + SLICE_BYTES))
     }
-    if (bytes.byteLength > LARGE_BYTES) this.#onLarge()
+    if (bytes.byteLength > LARGE_BYTES && this.laneCount < LANES_MAX && this.isSettled) this.#onLarge(this.laneCount)
   }
 
-  /** Bytes of all lanes; the first one's round trip. */
   async stats(): Promise<LinkStats> {
-    const all = await Promise.all(this.#lanes.map(({ channel }) => channel.stats()))
-    const sum = (bytes: (stats: LinkStats) => number) => all.reduce((total, stats) => total + bytes(stats), 0)
-    return {
-      ...required(all[0], 'the first lane'),
-      bytesSent: sum(({ bytesSent }) => bytesSent),
-      bytesReceived: sum(({ bytesReceived }) => bytesReceived),
-    }
+    const [, ...others] = this.#lanes
+    return sumStats(await Promise.all([this.#first.channel.stats(), ...others.map(({ channel }) => channel.stats())]))
   }
 
   close(): void {

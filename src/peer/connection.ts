@@ -33,6 +33,8 @@ export interface ConnectionHost {
 
 export interface ConnectionOptions {
   readonly load: () => { readonly sessions: number; readonly kvPositionsFree: number }
+  /** Where frames are handled. `worker`: each link is to be handed over, and not to be used on the page. */
+  readonly framePlace: 'page' | 'worker'
   readonly onIncoming: (link: Link) => void
 }
 
@@ -125,6 +127,7 @@ export class PeerConnection {
       clock,
       random,
       randomBytes,
+      framePlace: this.#options.framePlace,
       onIncoming: this.#options.onIncoming,
     })
     if (this.#closed) network.destroy()

@@ -4,7 +4,7 @@
  */
 
 import type { Span } from '../model/index.ts'
-import { linkFromPort } from '../network/index.ts'
+import { type HandedLink, takeOver } from '../network/index.ts'
 import type { Link } from '../protocol/index.ts'
 import { fromErrorBody, type PeerId, required, SerialQueue, TabswarmError, toErrorBody, type VerifySignature } from '../shared/index.ts'
 import { StageHost } from '../stage/index.ts'
@@ -56,7 +56,7 @@ export class EngineHost implements EngineWorkerApi {
   #clockOffsetMs = 0
   #loaded: Loaded | null = null
   /** The newest link to each peer, for a dial that finds one open. */
-  readonly #links = new Map<PeerId, Link>()
+  readonly #links = new Map<PeerId, Promise<Link>>()
   /** Of the newest order. */
   #order = new AbortController()
   /** Aborted when the present device is lost. */
@@ -120,11 +120,11 @@ export class EngineHost implements EngineWorkerApi {
     return outcome(() => this.#orders.run(() => this.#measure(request, onProgress)))
   }
 
-  async addLink(peerId: PeerId, port: MessagePort): Promise<void> {
-    const link = linkFromPort(port, peerId)
-    if (this.#stage === null) return link.close({ reason: 'local', detail: 'this tab serves nothing' })
-    this.#links.set(peerId, link)
-    this.#stage.addLink(link)
+  async addLink(handed: HandedLink): Promise<void> {
+    // One that has ended by now is nobody's.
+    const link = await this.#takeOver(handed).catch(() => null)
+    if (this.#stage === null) link?.close({ reason: 'local', detail: 'this tab serves nothing' })
+    else if (link !== null) this.#stage.addLink(link)
   }
 
   async stop(): Promise<void> {
@@ -319,9 +319,14 @@ export class EngineHost implements EngineWorkerApi {
     const dialed = await this.#events?.dial(peerId)
     if (dialed === undefined) throw new TabswarmError('unreachable', 'this tab has no network')
     if (!dialed.ok) throw fromErrorBody(dialed.error)
-    const link = dialed.value === null ? this.#links.get(peerId) : linkFromPort(dialed.value, peerId)
+    const link = dialed.value === null ? this.#links.get(peerId) : this.#takeOver(dialed.value)
     if (link === undefined) throw new TabswarmError('unreachable', `the link to peer ${peerId} ended while it was dialed`)
-    this.#links.set(peerId, link)
+    return link
+  }
+
+  #takeOver(handed: HandedLink): Promise<Link> {
+    const link = takeOver(handed, this.#ports.clock)
+    this.#links.set(handed.peerId, link)
     return link
   }
 

@@ -4,7 +4,7 @@
  */
 
 import { proxy, type Remote, transfer } from 'comlink'
-import { serveLink } from '../network/index.ts'
+import { type HandedLink, handOver } from '../network/index.ts'
 import type { Assignment, Link } from '../protocol/index.ts'
 import { type PeerId, toErrorBody } from '../shared/index.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
@@ -49,7 +49,7 @@ export class Hosting {
   #engineReady = false
   /** Key of the coordinator whose grants the stage accepts now. */
   #hostedKey: Uint8Array | null = null
-  /** Links that the worker has a port to. */
+  /** Links that the worker has. */
   readonly #handed = new WeakSet<Link>()
   readonly #links = new LatestLinks()
   #stopped = false
@@ -105,7 +105,11 @@ export class Hosting {
     try {
       const connection = await PeerConnection.open(this.#options.host, {
         load: () => this.#volunteer.load(),
-        onIncoming: (link) => this.#handOver(link),
+        framePlace: 'worker',
+        onIncoming: (link) => {
+          const handed = this.#handOver(link)
+          void this.#worker.api.addLink(transfer(handed, [handed.port]))
+        },
       })
       if (this.#stopped) return connection.close()
       this.#connection = connection
@@ -162,8 +166,8 @@ export class Hosting {
           const network = await connection.network()
           const link = await network.dial(peerId)
           if (this.#handed.has(link)) return { ok: true, value: null }
-          const port = this.#portTo(link)
-          return transfer({ ok: true, value: port }, [port])
+          const handed = this.#handOver(link)
+          return transfer({ ok: true, value: handed }, [handed.port])
         } catch (error) {
           return { ok: false, error: toErrorBody(error) }
         }
@@ -177,17 +181,10 @@ export class Hosting {
     }
   }
 
-  #handOver(link: Link): void {
-    const port = this.#portTo(link)
-    void this.#worker.api.addLink(link.peerId, transfer(port, [port]))
-  }
-
-  #portTo(link: Link): MessagePort {
-    const { port1, port2 } = new MessageChannel()
+  #handOver(link: Link): HandedLink {
     this.#handed.add(link)
     this.#links.add(link)
-    serveLink(link, port1)
-    return port2
+    return handOver(link)
   }
 }
 

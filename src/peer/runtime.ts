@@ -121,7 +121,11 @@ function openRequester(
 ): RequesterPorts & { defaultModel(): Promise<ModelText>; close(): void } {
   const { clock, subtle } = host
   let closed = false
-  const opening = PeerConnection.open(host, { load: () => ({ sessions: 0, kvPositionsFree: 0 }), onIncoming: (link) => link.close() })
+  const opening = PeerConnection.open(host, {
+    load: () => ({ sessions: 0, kvPositionsFree: 0 }),
+    framePlace: 'page',
+    onIncoming: (link) => link.close(),
+  })
   opening.then(
     (connection) => {
       if (closed) return connection.close()

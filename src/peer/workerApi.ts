@@ -1,10 +1,11 @@
 /**
  * What the page may ask of the engine worker, through comlink. Control only: frames never pass here, each link is handed over
- * as a MessagePort. Everything is structured-cloneable; errors arrive as `{reason, message}` bodies inside results, since
+ * with a MessagePort of its own. Everything is structured-cloneable; errors arrive as `{reason, message}` bodies inside results, since
  * comlink flattens what is thrown.
  */
 
 import type { Manifest, Span } from '../model/index.ts'
+import type { HandedLink } from '../network/index.ts'
 import type { ManifestHash, PeerId } from '../shared/index.ts'
 import type { HostWork } from '../stage/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan } from '../worker/index.ts'
@@ -52,8 +53,8 @@ export interface StageWork extends HostWork {
 
 /** The page's side, passed as comlink proxies. */
 export interface WorkerEvents {
-  /** Opens a link and returns a port to it, transferred; null where the worker has a port to the open link already. */
-  readonly dial: (peerId: PeerId) => Promise<Outcome<MessagePort | null>>
+  /** Opens a link and hands it over, its port transferred; null where the worker has the open link already. */
+  readonly dial: (peerId: PeerId) => Promise<Outcome<HandedLink | null>>
   readonly onProgress: (progress: LoadProgress) => void
   readonly onWork: (work: StageWork) => void
   /** The GPU went; the worker looks for it again and then says `onRecovered`. */
@@ -76,8 +77,8 @@ export interface EngineWorkerApi {
   serve(request: ServeRequest): Promise<Outcome<null>>
   /** Instead of serving: loads the whole model and times it. After `detect`; the worker is ended afterwards. */
   measure(request: MeasureRequest, onProgress: (progress: ModelSpeedProgress) => void): Promise<Outcome<EngineSpeed>>
-  /** An incoming link that the page has authenticated. */
-  addLink(peerId: PeerId, port: MessagePort): Promise<void>
+  /** An incoming link that the page has authenticated, its port transferred. */
+  addLink(handed: HandedLink): Promise<void>
   /** Ends every session with `stopped` and frees the GPU. The worker may be terminated afterwards. */
   stop(): Promise<void>
 }

@@ -59,7 +59,7 @@ export async function openLinkPages(): Promise<LinkPages> {
   }
 }
 
-/** The page's script and its chunks, by name. */
+/** The page's script, its worker's, and their chunks, by name. */
 async function bundlePage(): Promise<Map<string, string>> {
   const result = await build({
     configFile: false,
@@ -71,10 +71,11 @@ async function bundlePage(): Promise<Map<string, string>> {
       target: 'es2023',
       rolldownOptions: { input: PAGE, output: { entryFileNames: 'page.js' } },
     },
+    worker: { format: 'es' },
   })
   const [output] = [result].flat()
   if (output === undefined || !('output' in output)) throw new Error('vite built nothing')
-  return new Map(output.output.flatMap((chunk) => (chunk.type === 'chunk' ? [[`/${chunk.fileName}`, chunk.code] as const] : [])))
+  return new Map(output.output.map((file) => [`/${file.fileName}`, String(file.type === 'chunk' ? file.code : file.source)]))
 }
 
 function createPageServer(files: ReadonlyMap<string, string>, signals: SignalServer): Server {

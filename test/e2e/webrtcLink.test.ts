@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { linkSuite } from '../../src/network/link.suite.ts'
 import { LANES_MAX } from '../../src/network/stripedChannel.ts'
-import type { PeerId } from '../../src/shared/index.ts'
+import { type PeerId, required } from '../../src/shared/index.ts'
 import { type LinkPages, openLinkPages } from './linkPages.ts'
 
 let pages: LinkPages
@@ -35,6 +35,31 @@ describe('a WebRTC link', () => {
       expect(await page.evaluate(([which, server]) => globalThis.linkTest?.runCase(which, server), [name, pages.signalling] as const)).toBe(
         'passed',
       )
+    })
+  }
+})
+
+describe.each([
+  ['that workers have', 'nobody', 'channels channels'],
+  ['that a worker has, to a browser that keeps its data channels on the page', 'listener', 'channels frames'],
+  ['that a worker has, from a browser that keeps its data channels on the page', 'dialer', 'frames channels'],
+] as const)('a WebRTC link %s', (_, refused, forms) => {
+  let page: Page
+  beforeAll(async () => {
+    page = await pages.openPage()
+  })
+  afterAll(() => page.context().close())
+
+  // Frames that pass a port are in the transport as fast as they leave the worker: they never wait for each other.
+  const isBounded = forms.startsWith('channels')
+  for (const { name } of linkSuite.filter((each) => isBounded || !each.name.startsWith('[F14]'))) {
+    it(name, async () => {
+      const outcome = await page.evaluate(([which, server, keeps]) => globalThis.linkTest?.runCaseInWorker(which, server, keeps), [
+        name,
+        pages.signalling,
+        refused,
+      ] as const)
+      expect(outcome).toBe(`passed ${forms}`)
     })
   }
 })
@@ -88,6 +113,30 @@ describe('peers in pages of their own', () => {
     expect([await connections(a), await connections(b)]).toEqual([LANES_MAX, LANES_MAX])
     await a.context().close()
     await expect.poll(async () => (await state(b))?.ends, { timeout: 60_000 }).toEqual([expect.stringMatching(/^(remote|lost)$/)])
+    await b.context().close()
+  })
+
+  it('[F19] [H12] do so between their workers too, and hear there how it ends', async () => {
+    const [a, b] = [await pages.openPage(), await pages.openPage()]
+    const startInWorker = (page: Page) => page.evaluate((server) => globalThis.linkTest?.start(server, 'worker'), pages.signalling)
+    await startInWorker(a)
+    const idB = required(await startInWorker(b), 'the id of b')
+    const connections = (page: Page) => page.evaluate(() => globalThis.linkTest?.connections())
+    const heardByB = () => b.evaluate(() => globalThis.linkTest?.heardInWorker())
+    const sent: number[] = []
+    const send = async (sizes: readonly number[]) => {
+      sent.push(...sizes)
+      await a.evaluate(([id, wanted]) => globalThis.linkTest?.sendFramesInWorker(id, wanted), [idB, sizes] as const)
+    }
+    await send([1_000])
+    await expect.poll(heardByB).toEqual({ sizes: sent, ends: [] })
+    await send([10, 4_600, 60_000])
+    await expect.poll(() => send([40_000]).then(() => connections(a)), { timeout: 30_000 }).toBe(LANES_MAX)
+    await send([262_144, 9, 13_800, 100_000, 1])
+    await expect.poll(heardByB, { timeout: 10_000 }).toEqual({ sizes: sent, ends: [] })
+    expect([await connections(a), await connections(b)]).toEqual([LANES_MAX, LANES_MAX])
+    await a.context().close()
+    await expect.poll(async () => (await heardByB())?.ends, { timeout: 60_000 }).toEqual([expect.stringMatching(/^(remote|lost)$/)])
     await b.context().close()
   })
 

@@ -1,24 +1,19 @@
-/** Runs in the pages of webrtcLink.test.ts: peers over real WebRTC, and the acceptance suite between two of them. */
+/** Runs in the pages of webrtcLink.test.ts: peers over real WebRTC, and the acceptance suite between two of them, here or in a worker. */
 
-import { createIdentity, peerIdOf, sha256Of, signatureVerifier } from '../../src/network/index.ts'
+import { transfer, wrap } from 'comlink'
+import { createIdentity, type HandedLink, handOver, peerIdOf, sha256Of, signatureVerifier } from '../../src/network/index.ts'
 import { linkSuite } from '../../src/network/link.suite.ts'
 import { createPeerJsNetwork } from '../../src/network/peerJs.ts'
 import { LANES_MAX } from '../../src/network/stripedChannel.ts'
 import type { PeerNetwork } from '../../src/network/webrtc/peerJsNetwork.ts'
 import type { SignallingServer } from '../../src/network/webrtc/signaller.ts'
 import type { Link } from '../../src/protocol/index.ts'
-import type { Clock, PeerId, Signer } from '../../src/shared/index.ts'
+import type { PeerId, Signer } from '../../src/shared/index.ts'
+import type { LinkWorker } from './webrtcLink.worker.ts'
+import { pageClock, until } from './webrtcLinkTime.ts'
 
 const { subtle } = crypto
 const sha256 = sha256Of(subtle)
-
-const clock: Clock = {
-  nowMs: () => performance.now(),
-  after(delayMs, callback) {
-    const timer = setTimeout(callback, delayMs)
-    return () => clearTimeout(timer)
-  },
-}
 
 interface TestPeer {
   readonly peerId: PeerId
@@ -26,7 +21,15 @@ interface TestPeer {
   readonly incoming: Link[]
 }
 
-async function createPeer(signalling: SignallingServer, options?: { claimedId?: PeerId; signer?: Signer }): Promise<TestPeer> {
+type Place = 'page' | 'worker'
+
+interface PeerOptions {
+  readonly claimedId?: PeerId
+  readonly signer?: Signer
+  readonly framePlace?: Place
+}
+
+async function createPeer(signalling: SignallingServer, options?: PeerOptions): Promise<TestPeer> {
   const signer = options?.signer ?? (await createIdentity(subtle))
   const peerId = options?.claimedId ?? (await peerIdOf(signer.publicKey, sha256))
   const incoming: Link[] = []
@@ -38,20 +41,13 @@ async function createPeer(signalling: SignallingServer, options?: { claimedId?: 
     signer,
     verify: signatureVerifier(subtle),
     sha256,
-    clock,
+    clock: pageClock,
     random: Math.random,
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+    framePlace: options?.framePlace ?? 'page',
     onIncoming: (link) => incoming.push(link),
   })
   return { peerId, network, incoming }
-}
-
-async function until(done: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 60_000
-  while (!done()) {
-    if (performance.now() > deadlineMs) throw new Error('never came')
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
 }
 
 const outcomeOf = (promise: Promise<Link>) =>
@@ -66,6 +62,28 @@ globalThis.RTCPeerConnection = class extends RTCPeerConnection {
     super(configuration)
     connections.push(this)
   }
+}
+
+/** Whose data channels a browser that cannot give them away would keep: by turns the dialer's and the listener's are made. */
+let refusing: 'nobody' | 'dialer' | 'listener' = 'nobody'
+let transfers = 0
+const { postMessage } = MessagePort.prototype
+MessagePort.prototype.postMessage = function (message: unknown, transferred?: Transferable[] | StructuredSerializeOptions) {
+  if (Array.isArray(transferred) && transferred.some((value: unknown) => value instanceof RTCDataChannel)) {
+    const isDialers = transfers++ % 2 === 0
+    if (refusing === (isDialers ? 'dialer' : 'listener')) throw new DOMException('it could not be cloned', 'DataCloneError')
+  }
+  return Reflect.apply(postMessage, this, [message, transferred])
+}
+
+const worker = wrap<LinkWorker>(new Worker(new URL('./webrtcLink.worker.ts', import.meta.url), { type: 'module' }))
+const sent = (handed: HandedLink) => transfer(handed, [handed.port])
+const handed = new WeakSet<Link>()
+
+async function handToWorker(link: Link): Promise<void> {
+  if (handed.has(link)) return
+  handed.add(link)
+  await worker.take(sent(handOver(link)))
 }
 
 let own: TestPeer | null = null
@@ -171,8 +189,28 @@ export const linkPage = {
     }
   },
 
-  async start(signalling: SignallingServer): Promise<PeerId> {
-    own = await createPeer(signalling)
+  /** The same between two links that were handed to a worker; tells in which form each was. */
+  async runCaseInWorker(name: string, signalling: SignallingServer, refused: typeof refusing): Promise<string> {
+    refusing = refused
+    transfers = 0
+    const framePlace = 'worker'
+    const [near, far] = [await createPeer(signalling, { framePlace }), await createPeer(signalling, { framePlace })]
+    try {
+      const link = await near.network.dial(far.peerId)
+      await until(() => far.incoming.length === 1)
+      const [other] = far.incoming
+      if (other === undefined) return 'nobody dialed'
+      const [atNear, atFar] = [handOver(link), handOver(other)]
+      const forms = [atNear.carries, atFar.carries]
+      return `${await worker.runCase(name, sent(atNear), sent(atFar))} ${forms.join(' ')}`
+    } finally {
+      near.network.destroy()
+      far.network.destroy()
+    }
+  },
+
+  async start(signalling: SignallingServer, framePlace: Place = 'page'): Promise<PeerId> {
+    own = await createPeer(signalling, { framePlace })
     return own.peerId
   },
 
@@ -202,6 +240,19 @@ export const linkPage = {
   async sendFrames(peerId: PeerId, frameSizes: readonly number[]): Promise<void> {
     const link = await own?.network.dial(peerId)
     for (const bytes of frameSizes) link?.send(new Uint8Array(bytes))
+  },
+
+  /** The same, and what was heard, in the worker. */
+  async sendFramesInWorker(peerId: PeerId, frameSizes: readonly number[]): Promise<void> {
+    const link = await own?.network.dial(peerId)
+    if (link === undefined) return
+    await handToWorker(link)
+    await worker.send(peerId, [...frameSizes])
+  },
+
+  async heardInWorker() {
+    for (const link of own?.incoming ?? []) await handToWorker(link)
+    return worker.heard()
   },
 
   connections: () => connections.filter(({ connectionState }) => connectionState === 'connected').length,

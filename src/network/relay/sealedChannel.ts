@@ -6,7 +6,7 @@
 
 import { type LinkStats, RELAY_RECORD_BYTES_MAX } from '../../protocol/index.ts'
 import { assert, type Clock, concatBytes, SerialQueue, type Sha256, TabswarmError, utf8Encode } from '../../shared/index.ts'
-import { type ByteChannel, CHANNEL_LOW_BYTES, type ChannelBinding, type ChannelClosed, type ChannelHandlers } from '../channel.ts'
+import { type BoundChannel, CHANNEL_LOW_BYTES, type ChannelBinding, type ChannelClosed, type ChannelHandlers } from '../channel.ts'
 import type { Role } from '../handshake.ts'
 import { type RelaySocket, SocketInbox } from './relaySocket.ts'
 import { createEphemeralKey, deriveSeals, EPHEMERAL_KEY_BYTES, RECORDS_MAX, type Seals } from './sealing.ts'
@@ -80,7 +80,7 @@ interface SealedChannelParts {
   readonly binding: ChannelBinding
 }
 
-export class SealedChannel implements ByteChannel {
+export class SealedChannel implements BoundChannel {
   readonly binding: ChannelBinding
   readonly #socket: RelaySocket
   readonly #seals: Seals

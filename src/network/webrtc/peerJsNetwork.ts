@@ -1,19 +1,18 @@
 /**
  * PeerJsNetwork: authenticated links to other peers over WebRTC, one a peer. Dials, answers, and decides when both dial at
  * once: the offer of the lower id counts. Who dialed a link adds lanes to it while large frames are sent. Signalling: signaller.ts;
- * trust: handshake.ts; lanes: stripedChannel.ts.
+ * connections: rtcConnection.ts; trust: handshake.ts; links and their lanes: openLink.ts.
  */
 
 import type { Link } from '../../protocol/index.ts'
 import { type Clock, type PeerId, type Sha256, type Signer, TabswarmError, type VerifySignature } from '../../shared/index.ts'
-import type { ByteChannel } from '../channel.ts'
-import type { ChannelLink } from '../channelLink.ts'
-import { authenticate, prove, type Role } from '../handshake.ts'
+import { prove, type Role } from '../handshake.ts'
 import { LINKS_MAX, PENDING_HANDSHAKES_MAX } from '../limits.ts'
 import { SharedDial } from '../sharedDial.ts'
-import { LANES_MAX, StripedChannel } from '../stripedChannel.ts'
+import { LANES_MAX } from '../stripedChannel.ts'
 import type { FrameConnection } from './frameConnection.ts'
-import { RtcChannel } from './rtcChannel.ts'
+import { linkOver, type OpenLink } from './openLink.ts'
+import { type Connected, connect, type FramePlace, type RtcConnection } from './rtcConnection.ts'
 import { type ConnectionPurpose, type IceOptions, Signaller, type SignallingServer } from './signaller.ts'
 
 /** From the call of `dial` to an authenticated link. */
@@ -37,6 +36,8 @@ export interface PeerJsNetworkOptions {
   readonly random: () => number
   /** Cryptographically strong, for nonces. */
   readonly randomBytes: (count: number) => Uint8Array
+  /** Where frames are handled. `worker`: each link is to be handed over (handOver.ts), and not to be used on the page. */
+  readonly framePlace: FramePlace
   /** An authenticated link that the other side dialed; `dial` may return the same link later. */
   readonly onIncoming: (link: Link) => void
 }
@@ -54,15 +55,14 @@ export interface PeerNetwork {
 }
 
 interface Attempt {
-  readonly dial: SharedDial<ChannelLink>
-  readonly settle: (outcome: ChannelLink | TabswarmError) => void
+  readonly dial: SharedDial
+  readonly settle: (outcome: Link | TabswarmError) => void
   /** The connection being tried; null before the offer, and when the other side's offer has taken its place. */
   connection: FrameConnection | null
 }
 
-interface OpenLink {
-  readonly link: ChannelLink
-  readonly channel: StripedChannel
+interface KeptLink {
+  readonly open: OpenLink
   readonly role: Role
   /** A lane is being added, or could not be: then the link stays as it is. */
   isWidening: boolean
@@ -71,7 +71,7 @@ interface OpenLink {
 export class PeerJsNetwork implements PeerNetwork {
   readonly #options: PeerJsNetworkOptions
   readonly #signaller: Signaller
-  readonly #links = new Map<PeerId, OpenLink>()
+  readonly #links = new Map<PeerId, KeptLink>()
   readonly #dials = new Map<PeerId, Attempt>()
   /** Offers of others whose link is being made; a newer one of the same peer takes the older one's place. */
   readonly #incoming = new Map<PeerId, FrameConnection>()
@@ -89,12 +89,12 @@ export class PeerJsNetwork implements PeerNetwork {
   }
 
   linkTo(peerId: PeerId): Link | null {
-    return this.#links.get(peerId)?.link ?? null
+    return this.#links.get(peerId)?.open.link ?? null
   }
 
   async dial(peerId: PeerId, signal?: AbortSignal): Promise<Link> {
-    const open = this.#links.get(peerId)
-    if (open !== undefined) return open.link
+    const kept = this.#links.get(peerId)
+    if (kept !== undefined) return kept.open.link
     if (signal?.aborted === true || this.#destroyed) throw new TabswarmError('cancelled', `dialing peer ${peerId} was cancelled`)
     const attempt = this.#dials.get(peerId) ?? this.#begin(peerId)
     return attempt.dial.wait(signal)
@@ -111,14 +111,14 @@ export class PeerJsNetwork implements PeerNetwork {
   destroy(): void {
     this.#destroyed = true
     for (const peerId of [...this.#dials.keys()]) this.#fail(peerId, 'cancelled', 'this peer is closing')
-    for (const { link } of [...this.#links.values()]) link.close()
+    for (const { open } of [...this.#links.values()]) open.link.close()
     this.#signaller.destroy()
   }
 
   #begin(peerId: PeerId): Attempt {
     if (this.#links.size + this.#dials.size >= LINKS_MAX)
       throw new TabswarmError('too-many-links', `${LINKS_MAX} links are open already; close one before dialing peer ${peerId}`)
-    const dial = new SharedDial<ChannelLink>(peerId, () => this.#fail(peerId, 'cancelled', 'nobody waits for it any more'))
+    const dial = new SharedDial(peerId, () => this.#fail(peerId, 'cancelled', 'nobody waits for it any more'))
     const cancelDeadline = this.#options.clock.after(DIAL_DEADLINE_MS, () =>
       this.#fail(peerId, 'unreachable', `no connection within ${DIAL_DEADLINE_MS / 1000} s; a firewall or two networks may lie between`),
     )
@@ -203,102 +203,74 @@ export class PeerJsNetwork implements PeerNetwork {
   }
 
   /** From PeerJS's connection to a link that is kept. Rejects with a TabswarmError, everything torn down. */
-  async #establish(peerId: PeerId, connection: FrameConnection, role: Role, withinMs: number): Promise<ChannelLink> {
-    const { clock } = this.#options
-    const { link, channel } = await openChannel({ connection, clock, peerId, withinMs }, async (opened) => {
-      const channel = new StripedChannel(opened, { onLarge: () => this.#widen(peerId) })
-      const options = { ...this.#options, role, expectedPeerId: peerId, onEnd: (ended: Link) => this.#forget(ended) }
-      return { channel, link: await authenticate(channel, options) }
-    })
+  async #establish(peerId: PeerId, connection: FrameConnection, role: Role, withinMs: number): Promise<Link> {
+    const { clock, framePlace: place } = this.#options
+    const connected = await connect({ connection, clock, peerId, withinMs, place })
+    const open = await this.#prove(peerId, connected, role, (rtc) =>
+      linkOver(rtc, peerId, {
+        clock,
+        onLarge: (laneCount) => this.#widen(peerId, laneCount),
+        onEnd: (ended) => this.#forget(ended),
+      }),
+    )
+    const { link } = open
     if (link.closed || this.#destroyed) {
       link.close()
       throw new TabswarmError('unreachable', `peer ${peerId} closed the connection at once`)
     }
-    this.#links.get(peerId)?.link.close({ reason: 'lost', detail: 'a newer connection to this peer took its place' })
-    this.#links.set(peerId, { link, channel, role, isWidening: false })
+    this.#links.get(peerId)?.open.link.close({ reason: 'lost', detail: 'a newer connection to this peer took its place' })
+    this.#links.set(peerId, { open, role, isWidening: false })
     return link
   }
 
-  /** The link to the peer if this side has `role` in it and a lane may be added now. */
-  #widenable(peerId: PeerId, role: Role): OpenLink | null {
-    const open = this.#links.get(peerId)
-    return open?.role === role && !open.isWidening && open.channel.laneCount < LANES_MAX ? open : null
+  #prove<Value>(peerId: PeerId, { rtc, handshake }: Connected, role: Role, use: (rtc: RtcConnection) => Value): Promise<Value> {
+    return prove(handshake, { ...this.#options, role, expectedPeerId: peerId }, (backlog) => {
+      rtc.endHandshake(backlog)
+      return use(rtc)
+    })
   }
 
-  #widen(peerId: PeerId): void {
-    const open = this.#widenable(peerId, 'dialer')
-    // A listener that is not done with the lane before drops the offer of the next.
-    if (open?.channel.isSettled !== true) return
+  /** The link to the peer if this side has `role` in it and a lane may be added now. */
+  #widenable(peerId: PeerId, role: Role): KeptLink | null {
+    const kept = this.#links.get(peerId)
+    return kept?.role === role && !kept.isWidening && kept.open.laneCount < LANES_MAX ? kept : null
+  }
+
+  /** `laneCount`: of who wants another, which has not heard of the last one yet. */
+  #widen(peerId: PeerId, laneCount: number): void {
+    const kept = this.#widenable(peerId, 'dialer')
+    if (kept?.open.laneCount !== laneCount) return
     const connection = this.#signaller.connect(peerId, 'lane')
     // Without the signalling server the next large frame asks again.
-    if (connection !== null) this.#addLane(peerId, open, connection)
+    if (connection !== null) this.#addLane(peerId, kept, connection)
   }
 
   #answerLane(from: PeerId, connection: FrameConnection): void {
-    const open = this.#widenable(from, 'listener')
-    if (open === null) connection.close()
-    else this.#addLane(from, open, connection)
+    const kept = this.#widenable(from, 'listener')
+    if (kept === null) connection.close()
+    else this.#addLane(from, kept, connection)
   }
 
-  #addLane(peerId: PeerId, open: OpenLink, connection: FrameConnection): void {
-    const { clock } = this.#options
-    const { role, channel } = open
-    open.isWidening = true
-    openChannel({ connection, clock, peerId, withinMs: DIAL_DEADLINE_MS }, (lane) =>
-      prove(lane, { ...this.#options, role, expectedPeerId: peerId }, (backlog) => channel.addLane(lane, backlog)),
-    ).then(
+  #addLane(peerId: PeerId, kept: KeptLink, connection: FrameConnection): void {
+    kept.isWidening = true
+    this.#establishLane(peerId, kept, connection).then(
       () => {
-        open.isWidening = false
+        kept.isWidening = false
       },
       // The link works without it, and stays as it is.
       () => undefined,
     )
   }
 
-  #forget(link: Link): void {
-    if (this.#links.get(link.peerId)?.link === link) this.#links.delete(link.peerId)
+  async #establishLane(peerId: PeerId, { open, role }: KeptLink, connection: FrameConnection): Promise<void> {
+    const { clock } = this.#options
+    const connected = await connect({ connection, clock, peerId, withinMs: DIAL_DEADLINE_MS, place: open.place })
+    // Before the other side has this one's proof, and would use the lane.
+    if (connected.rtc.place === open.place) await this.#prove(peerId, connected, role, (rtc) => open.addLane(rtc))
+    else await connected.rtc.end()
   }
-}
 
-/** Resolves when both descriptions are set: Chromium may open a data channel while the answer is still being applied. */
-function whenStable(connection: RTCPeerConnection): Promise<void> {
-  return new Promise((resolve) => {
-    const check = () => {
-      if (connection.signalingState !== 'stable') return
-      connection.removeEventListener('signalingstatechange', check)
-      resolve()
-    }
-    connection.addEventListener('signalingstatechange', check)
-    check()
-  })
-}
-
-/** Waits for the data channel and for its connection's descriptions, and hands it to `use`. */
-function openChannel<Value>(
-  { connection, clock, peerId, withinMs }: { connection: FrameConnection; clock: Clock; peerId: PeerId; withinMs: number },
-  use: (channel: ByteChannel) => Promise<Value>,
-): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    let channel: RtcChannel | null = null
-    let ended = false
-    const unreachable = (detail: string) => reject(new TabswarmError('unreachable', `peer ${peerId} cannot be reached: ${detail}`))
-    const cancelDeadline = clock.after(withinMs, () => connection.close())
-    connection.listen({
-      onOpen: (dataChannel, peerConnection, early) => {
-        const opened = new RtcChannel({ connection: peerConnection, dataChannel, clock, early, destroy: () => connection.close() })
-        void whenStable(peerConnection).then(() => {
-          if (opened.closed || ended) return
-          cancelDeadline()
-          channel = opened
-          use(opened).then(resolve, reject)
-        })
-      },
-      onEnd: (reason) => {
-        cancelDeadline()
-        ended = true
-        if (channel === null) unreachable('the connection could not be made; a firewall or two networks may lie between')
-        else channel.handleEnd(reason)
-      },
-    })
-  })
+  #forget(link: Link): void {
+    if (this.#links.get(link.peerId)?.open.link === link) this.#links.delete(link.peerId)
+  }
 }

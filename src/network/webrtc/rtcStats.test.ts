@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { LinkStats } from '../../protocol/index.ts'
-import { fingerprintOf, readStats } from './rtcChannel.ts'
+import { fingerprintOf, readStats } from './rtcStats.ts'
 
 const pairs = (byte: string) => Array.from({ length: 32 }, () => byte).join(':')
 const describeSdp = (...lines: string[]) => ({ type: 'offer', sdp: ['v=0', ...lines, ''].join('\r\n') }) as RTCSessionDescription
