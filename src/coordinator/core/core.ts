@@ -118,7 +118,7 @@ export class CoordinatorCore {
       default:
         unreachable(event)
     }
-    this.#repairs = this.#repairs.filter((pending) => !this.#tryRepair(pending, nowMs))
+    if (this.#repairs.length > 0) this.#repairs = this.#repairs.filter((pending) => !this.#tryRepair(pending, nowMs))
     return this.#effects
   }
 

@@ -31,11 +31,15 @@ export interface PlannedSpan {
   readonly span: Span
 }
 
+interface Home extends PlannedSpan {
+  readonly swarm: Swarm
+}
+
 export class Plan {
   readonly #swarms: readonly Swarm[]
   readonly #stagesMin: number
-  /** The swarm of each peer that has a place. */
-  readonly #homes = new Map<PeerId, Swarm>()
+  /** Of each peer that has a place. */
+  readonly #homes = new Map<PeerId, Home>()
   /** Swarms that nobody who is there can make whole. */
   readonly #hopeless = new Set<Swarm>()
   /** Demand for which moves were considered last. */
@@ -55,18 +59,16 @@ export class Plan {
 
   /** The layers that a peer should hold; null for a spare. */
   placeOf(peerId: PeerId): PlannedSpan | null {
-    const swarm = this.#homes.get(peerId)
-    return swarm === undefined ? null : { model: swarm.model, span: required(swarm.spanOf(peerId), `the place of ${peerId}`) }
+    return this.#homes.get(peerId) ?? null
   }
 
   /** Follows what became of the peers and of the demand. */
   update(input: PlanInput): void {
-    const placeable = [...input.peers.values()].filter((peer) => isPlaceable(peer, input.nowMs))
-    const changed = this.#noticeChanges(placeable, input.nowMs)
-    for (const swarm of this.#swarms) {
-      if (changed) this.#dropLost(swarm, input)
-      this.#follow(swarm, placeable, input)
-    }
+    const placeable: PeerRecord[] = []
+    for (const peer of input.peers.values()) if (isPlaceable(peer, input.nowMs)) placeable.push(peer)
+    if (this.#noticeChanges(placeable, input.nowMs)) for (const swarm of this.#swarms) this.#dropLost(swarm, input)
+    this.#followPeers(input)
+    this.#followDemand(placeable, input)
     for (const swarm of this.#swarms) if (!swarm.isWhole() && swarm.size > 0) this.#repair(swarm, input)
     for (const swarm of this.#swarms) if (!swarm.isWhole()) this.#placeAnew(swarm, input)
     for (const swarm of this.#swarms) this.#spread(swarm, input)
@@ -98,22 +100,29 @@ export class Plan {
     else swarm.brokenSinceMs ??= nowMs
   }
 
-  /** Speeds, regions and demand as they are known now. */
-  #follow(swarm: Swarm, placeable: readonly PeerRecord[], input: PlanInput): void {
-    const { nowMs, demand } = input
-    for (const [peerId, place] of [...swarm.places()]) {
-      const { macsPerSecond, region } = placeFor(input, peerId, place.span)
-      if (swarm.follow(peerId, macsPerSecond, region)) this.#unsettledMs ??= nowMs
+  /** Speeds and regions as they are known now. */
+  #followPeers({ peers, nowMs, regionOf }: PlanInput): void {
+    for (const swarm of this.#swarms) {
+      // Who counts anew goes to the end, where another look changes nothing.
+      for (const [peerId, place] of swarm.places()) {
+        const peer = required(peers.get(peerId), `peer ${peerId}`)
+        if (swarm.follow(peerId, place, Math.max(1, peer.macsPerSecond), regionOf?.(peerId) ?? 0)) this.#unsettledMs ??= nowMs
+      }
     }
-    // As many tokens as the sessions could take if each had a near peer of average speed with the whole model to itself.
+  }
+
+  #followDemand(placeable: readonly PeerRecord[], { nowMs, demand }: PlanInput): void {
     const speed = placeable.reduce((sum, peer) => sum + peer.macsPerSecond, 0) / Math.max(1, placeable.length)
-    const tokenSeconds = swarm.tokenMacs / Math.max(1, speed) + (2 * HOP_ASSUMED_MS) / 1_000
-    const wanted = (demand?.(swarm.model.modelId) ?? 1) / tokenSeconds
-    swarm.demand = wanted
-    const ratio = wanted / (this.#settledDemands.get(swarm) ?? 1)
-    if (ratio < 1 + DEMAND_CHANGE && ratio > 1 / (1 + DEMAND_CHANGE)) return
-    this.#settledDemands.set(swarm, wanted)
-    this.#unsettledMs ??= nowMs
+    for (const swarm of this.#swarms) {
+      // As many tokens as the sessions could take if each had a near peer of average speed with the whole model to itself.
+      const tokenSeconds = swarm.tokenMacs / Math.max(1, speed) + (2 * HOP_ASSUMED_MS) / 1_000
+      const wanted = (demand?.(swarm.model.modelId) ?? 1) / tokenSeconds
+      swarm.demand = wanted
+      const ratio = wanted / (this.#settledDemands.get(swarm) ?? 1)
+      if (ratio < 1 + DEMAND_CHANGE && ratio > 1 / (1 + DEMAND_CHANGE)) continue
+      this.#settledDemands.set(swarm, wanted)
+      this.#unsettledMs ??= nowMs
+    }
   }
 
   #repair(swarm: Swarm, input: PlanInput): void {
@@ -174,9 +183,9 @@ export class Plan {
     const tryChain = () => this.#firstChain(swarm.model.costs, [...pool, ...drafted.map((one) => capacity(input.peers, one.stage.peerId))])
     let stages: PlacedStage[] | null = null
     for (const { peerId } of this.#redundant(input.peers)) {
-      const from = required(this.#homes.get(peerId), `the swarm of ${peerId}`)
+      const { swarm: from, span } = required(this.#homes.get(peerId), `the place of ${peerId}`)
       if (from === swarm || !from.isRedundant(peerId)) continue
-      drafted.push({ from, stage: { peerId, span: required(from.spanOf(peerId), `the place of ${peerId}`) } })
+      drafted.push({ from, stage: { peerId, span } })
       this.#drop(peerId)
       // Each try looks at all: so only as their number doubles.
       if ((drafted.length & (drafted.length - 1)) === 0) stages = tryChain()
@@ -232,13 +241,13 @@ export class Plan {
   #put(swarm: Swarm, stages: readonly PlacedStage[], input: PlanInput): void {
     for (const { peerId, span } of stages) {
       this.#drop(peerId)
-      this.#homes.set(peerId, swarm)
+      this.#homes.set(peerId, { swarm, model: swarm.model, span })
       swarm.put(peerId, placeFor(input, peerId, span))
     }
   }
 
   #drop(peerId: PeerId): void {
-    this.#homes.get(peerId)?.drop(peerId)
+    this.#homes.get(peerId)?.swarm.drop(peerId)
     this.#homes.delete(peerId)
   }
 
