@@ -86,6 +86,8 @@ export class CoordinatorCore {
   #repairs: PendingRepair[] = []
   readonly #demand = new Demand()
   readonly #roundTrips = new RoundTrips()
+  /** The plan that orders were made of last; null where somebody's order may be missing or had to wait. */
+  #orderedVersion: number | null = null
   #regroupedMs = 0
   #effects: CoreEffect[] = []
   #assignments = 0
@@ -167,12 +169,12 @@ export class CoordinatorCore {
         return this.#assignmentFailed(peer, message, nowMs)
       case 'away':
         if (message.reason === AWAY_RECOVERING) suspend(peer, nowMs)
-        else withdraw(peer)
+        else this.#withdraw(peer)
         return this.#replan(nowMs)
       case 'drain':
         return this.#drain(peer, nowMs)
       case 'leave':
-        withdraw(peer)
+        this.#withdraw(peer)
         return this.#replan(nowMs, peer.peerId)
       case 'pong':
         return this.#pong(peer, message, nowMs)
@@ -212,7 +214,7 @@ export class CoordinatorCore {
       )
       return this.#forget(peer.peerId, nowMs)
     }
-    withdraw(peer)
+    this.#withdraw(peer)
     peer.pledge = pledge
     peer.memoryBytes = pledge.memoryBytes
     peer.weightForm = weightFormOf(pledge.engine)
@@ -255,7 +257,13 @@ export class CoordinatorCore {
     this.#replan(nowMs)
   }
 
+  #withdraw(peer: PeerRecord): void {
+    withdraw(peer)
+    this.#orderedVersion = null
+  }
+
   #fail(peer: PeerRecord, nowMs: number): void {
+    this.#orderedVersion = null
     peer.order = null
     peer.served = null
     peer.loaded = null
@@ -415,6 +423,7 @@ export class CoordinatorCore {
     if (nowMs - this.#regroupedMs >= REGROUP_INTERVAL_MS) {
       this.#regroupedMs = nowMs
       this.#roundTrips.regroup()
+      for (const peer of this.#peers.values()) peer.region = this.#roundTrips.regionOf(peer.peerId)
     }
     this.#replan(nowMs)
     this.#tellWatchers(nowMs)
@@ -445,8 +454,9 @@ export class CoordinatorCore {
       nowMs,
       left,
       demand: (modelId) => this.#demand.of(modelId, this.#sessions.ofModel(modelId), nowMs),
-      regionOf: (peerId) => this.#roundTrips.regionOf(peerId),
     })
+    if (this.#plan.version === this.#orderedVersion) return
+    this.#orderedVersion = this.#plan.version
     for (const peer of this.#peers.values()) this.#order(peer, nowMs)
   }
 
@@ -462,7 +472,10 @@ export class CoordinatorCore {
     const { model, span } = place
     const { order } = peer
     if (order !== null && order.modelId === model.modelId && sameSpan(order.span, span)) return
-    if (mustStay(peer, place, { peers: this.#peers.values(), models: this.#options.models, nowMs })) return
+    if (mustStay(peer, place, { peers: this.#peers.values(), models: this.#options.models, nowMs })) {
+      this.#orderedVersion = null
+      return
+    }
     const loaded = isLoaded(peer, model.modelId, span)
     const kvPositions = loaded ? required(peer.loaded, 'the loaded span').kvPositions : kvPositionsFor(model.costs, span, peer)
     // A span that has to be loaded takes the place of what is there.

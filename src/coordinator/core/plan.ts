@@ -9,10 +9,10 @@ import { type ModelId, type PeerId, required } from '../../shared/index.ts'
 import { type ModelCosts, spanFits } from './costs.ts'
 import { bestJoin, bestMove } from './improve.ts'
 import { GROWTH_GRACE_MS, HOP_ASSUMED_MS, MOVE_INTERVAL_MS, PEERS_PER_MOVER } from './limits.ts'
-import { capacityOf, covers, isPlaceable, type PeerRecord } from './peers.ts'
+import { capacityOf, countedSpeed, covers, isPlaceable, type PeerRecord } from './peers.ts'
 import { type Capacity, joinSpans, type PlacedStage, placeChain } from './placement.ts'
 import { repair, splitLargest } from './repair.ts'
-import { type Place, Swarm, type SwarmModel } from './swarm.ts'
+import { countsAnew, type Place, Swarm, type SwarmModel } from './swarm.ts'
 
 export interface PlanInput {
   readonly peers: ReadonlyMap<PeerId, PeerRecord>
@@ -21,8 +21,6 @@ export interface PlanInput {
   readonly left?: PeerId | null
   /** Sessions wanted of a model, at least a little; 1 unless told. */
   readonly demand?: (modelId: ModelId) => number
-  /** Peers of one region are near each other; all of one unless told. */
-  readonly regionOf?: (peerId: PeerId) => number
 }
 
 /** What the plan wants of a peer. */
@@ -33,6 +31,8 @@ export interface PlannedSpan {
 
 interface Home extends PlannedSpan {
   readonly swarm: Swarm
+  /** As the swarm counts it. */
+  readonly place: Place
 }
 
 export class Plan {
@@ -45,16 +45,22 @@ export class Plan {
   /** Demand for which moves were considered last. */
   readonly #settledDemands = new Map<Swarm, number>()
   /** Who was there at the last update, with the memory it had. */
-  #known = new Map<PeerId, number>()
+  readonly #known = new Map<PeerId, number>()
   /** Since when a move may be worth it: somebody came, went or changed, or somebody moved. */
   #unsettledMs: number | null = null
   #nextMoveMs = 0
   /** Who was told to move, until they serve. */
   #movers: PeerId[] = []
+  #version = 0
 
   constructor(models: readonly SwarmModel[], stagesMin: number) {
     this.#swarms = models.map((model) => new Swarm(model))
     this.#stagesMin = stagesMin
+  }
+
+  /** Another number whenever a place has changed. */
+  get version(): number {
+    return this.#version
   }
 
   /** The layers that a peer should hold; null for a spare. */
@@ -64,27 +70,42 @@ export class Plan {
 
   /** Follows what became of the peers and of the demand. */
   update(input: PlanInput): void {
-    const placeable: PeerRecord[] = []
-    for (const peer of input.peers.values()) if (isPlaceable(peer, input.nowMs)) placeable.push(peer)
-    if (this.#noticeChanges(placeable, input.nowMs)) for (const swarm of this.#swarms) this.#dropLost(swarm, input)
-    this.#followPeers(input)
-    this.#followDemand(placeable, input)
+    const { others, outdated, macsPerSecond } = this.#look(input)
+    if (others) {
+      this.#meet(input)
+      for (const swarm of this.#swarms) this.#dropLost(swarm, input)
+    }
+    if (outdated) this.#followPeers(input)
+    this.#followDemand(macsPerSecond / Math.max(1, this.#known.size), input)
     for (const swarm of this.#swarms) if (!swarm.isWhole() && swarm.size > 0) this.#repair(swarm, input)
     for (const swarm of this.#swarms) if (!swarm.isWhole()) this.#placeAnew(swarm, input)
     for (const swarm of this.#swarms) this.#spread(swarm, input)
-    if (this.#homes.size < placeable.length) this.#placeSpares(input)
+    if (this.#homes.size < this.#known.size) this.#placeSpares(input)
     this.#move(input)
   }
 
-  /** Whether other peers can be placed than at the last update, or the same with other memory. */
-  #noticeChanges(placeable: readonly PeerRecord[], nowMs: number): boolean {
-    const same =
-      placeable.length === this.#known.size && placeable.every(({ peerId, memoryBytes }) => this.#known.get(peerId) === memoryBytes)
-    if (same) return false
-    this.#known = new Map(placeable.map(({ peerId, memoryBytes }) => [peerId, memoryBytes]))
+  /**
+   * Once over all peers, as seldom anything has changed: whether others can be placed than at the last update, or the same with other
+   * memory; whether a speed or a region counts anew; the speed of all that can be placed.
+   */
+  #look({ peers, nowMs }: PlanInput): { readonly others: boolean; readonly outdated: boolean; readonly macsPerSecond: number } {
+    let [count, macsPerSecond, others, outdated] = [0, 0, false, false]
+    for (const peer of peers.values()) {
+      if (!isPlaceable(peer, nowMs)) continue
+      count++
+      macsPerSecond += peer.macsPerSecond
+      others ||= this.#known.get(peer.peerId) !== peer.memoryBytes
+      const home = this.#homes.get(peer.peerId)
+      outdated ||= home !== undefined && countsAnew(home.place, countedSpeed(peer), peer.region)
+    }
+    return { others: others || count !== this.#known.size, outdated, macsPerSecond }
+  }
+
+  #meet({ peers, nowMs }: PlanInput): void {
+    this.#known.clear()
+    for (const peer of peers.values()) if (isPlaceable(peer, nowMs)) this.#known.set(peer.peerId, peer.memoryBytes)
     this.#hopeless.clear()
     this.#unsettledMs ??= nowMs
-    return true
   }
 
   #dropLost(swarm: Swarm, { peers, nowMs, left }: PlanInput): void {
@@ -101,18 +122,19 @@ export class Plan {
   }
 
   /** Speeds and regions as they are known now. */
-  #followPeers({ peers, nowMs, regionOf }: PlanInput): void {
+  #followPeers(input: PlanInput): void {
     for (const swarm of this.#swarms) {
-      // Who counts anew goes to the end, where another look changes nothing.
-      for (const [peerId, place] of swarm.places()) {
-        const peer = required(peers.get(peerId), `peer ${peerId}`)
-        if (swarm.follow(peerId, place, Math.max(1, peer.macsPerSecond), regionOf?.(peerId) ?? 0)) this.#unsettledMs ??= nowMs
+      for (const [peerId, { span }] of [...swarm.places()]) {
+        const place = placeFor(input, peerId, span)
+        if (!swarm.follow(peerId, place)) continue
+        this.#homes.set(peerId, { swarm, model: swarm.model, span, place })
+        this.#unsettledMs ??= input.nowMs
       }
     }
   }
 
-  #followDemand(placeable: readonly PeerRecord[], { nowMs, demand }: PlanInput): void {
-    const speed = placeable.reduce((sum, peer) => sum + peer.macsPerSecond, 0) / Math.max(1, placeable.length)
+  /** `speed`: multiply-accumulates a second of a peer, on average. */
+  #followDemand(speed: number, { nowMs, demand }: PlanInput): void {
     for (const swarm of this.#swarms) {
       // As many tokens as the sessions could take if each had a near peer of average speed with the whole model to itself.
       const tokenSeconds = swarm.tokenMacs / Math.max(1, speed) + (2 * HOP_ASSUMED_MS) / 1_000
@@ -209,20 +231,23 @@ export class Plan {
 
   #placeSpares(input: PlanInput): void {
     for (const spare of this.#spares(input).sort((a, b) => b.macsPerSecond - a.macsPerSecond)) {
-      const newcomer = { capacity: spare, region: input.regionOf?.(spare.peerId) ?? 0 }
-      const join = bestJoin(this.#swarms, newcomer, this.#stagesMin)
+      const region = required(input.peers.get(spare.peerId), `peer ${spare.peerId}`).region
+      const join = bestJoin(this.#swarms, { capacity: spare, region }, this.#stagesMin)
       if (join !== null) this.#put(join.swarm, [{ peerId: spare.peerId, span: join.place.span }], input)
     }
   }
 
   /** One peer after the other, few at a time; a look that finds nothing to improve is not repeated soon. */
   #move(input: PlanInput): void {
-    const { peers, nowMs, regionOf } = input
+    const { peers, nowMs } = input
     const moversMax = 1 + Math.floor(this.#known.size / PEERS_PER_MOVER)
     this.#movers = this.#movers.filter((peerId) => this.#homes.has(peerId) && !this.#serves(peerId, peers))
     if (this.#unsettledMs === null || this.#movers.length >= moversMax || nowMs < this.#nextMoveMs) return
     if (nowMs - this.#unsettledMs < MOVE_INTERVAL_MS / moversMax) return
-    const newcomer = (peerId: PeerId) => ({ capacity: capacity(peers, peerId), region: regionOf?.(peerId) ?? 0 })
+    const newcomer = (peerId: PeerId) => {
+      const peer = required(peers.get(peerId), `peer ${peerId}`)
+      return { capacity: capacityOf(peer), region: peer.region }
+    }
     const move = bestMove(this.#swarms, newcomer, this.#stagesMin)
     this.#nextMoveMs = nowMs + MOVE_INTERVAL_MS / (move === null ? 1 : moversMax)
     this.#unsettledMs = move === null ? null : nowMs
@@ -241,14 +266,16 @@ export class Plan {
   #put(swarm: Swarm, stages: readonly PlacedStage[], input: PlanInput): void {
     for (const { peerId, span } of stages) {
       this.#drop(peerId)
-      this.#homes.set(peerId, { swarm, model: swarm.model, span })
-      swarm.put(peerId, placeFor(input, peerId, span))
+      const place = placeFor(input, peerId, span)
+      this.#homes.set(peerId, { swarm, model: swarm.model, span, place })
+      this.#version++
+      swarm.put(peerId, place)
     }
   }
 
   #drop(peerId: PeerId): void {
     this.#homes.get(peerId)?.swarm.drop(peerId)
-    this.#homes.delete(peerId)
+    if (this.#homes.delete(peerId)) this.#version++
   }
 
   /** With too few stages rather than none: what is too small to share the model must not keep it from those that are not. */
@@ -279,6 +306,7 @@ function capacity(peers: ReadonlyMap<PeerId, PeerRecord>, peerId: PeerId): Capac
   return capacityOf(required(peers.get(peerId), `peer ${peerId}`))
 }
 
-function placeFor({ peers, regionOf }: PlanInput, peerId: PeerId, span: Span): Place {
-  return { span, region: regionOf?.(peerId) ?? 0, macsPerSecond: capacity(peers, peerId).macsPerSecond }
+function placeFor({ peers }: PlanInput, peerId: PeerId, span: Span): Place {
+  const peer = required(peers.get(peerId), `peer ${peerId}`)
+  return { span, region: peer.region, macsPerSecond: countedSpeed(peer) }
 }
