@@ -25,7 +25,7 @@ interface ModelSlot {
   readonly positions: number
   readonly layers: number
   /** KV: the layers' sums up to each position, [positions, layers]. */
-  readonly sums: Uint16Array
+  readonly sums: number[]
   length: number
 }
 
@@ -94,7 +94,7 @@ export class ModelEngine implements Engine {
     this.#kvReserved += positions
     const slot = this.#nextSlot++
     const layers = span.endLayer - span.firstLayer
-    this.#slots.set(slot, { span, positions, layers, sums: new Uint16Array(maxPositions * layers), length: 0 })
+    this.#slots.set(slot, { span, positions, layers, sums: [], length: 0 })
     return ok(slot)
   }
 
@@ -102,6 +102,7 @@ export class ModelEngine implements Engine {
     const state = required(this.#slots.get(slot), `slot ${slot}`)
     if (length > state.length) this.#options.onBroken('positions', `slot of ${state.length} positions is truncated to ${length}`)
     state.length = length
+    state.sums.length = length * state.layers
   }
 
   close(slot: Slot): void {
