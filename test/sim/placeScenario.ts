@@ -36,7 +36,13 @@ export function placeScenario({ models, groups }: Scenario): Placed {
     const { macsPerSecond, memoryBytes, region } = required(groups[group], `group ${group}`)
     const peerId = peers.size.toString(16).padStart(32, '0') as PeerId
     groupOf.set(peerId, group)
-    peers.set(peerId, { ...newPeer(peerId, nowMs), pledge: pledgeOf(macsPerSecond, memoryBytes), macsPerSecond, memoryBytes, region: regions.indexOf(region) })
+    peers.set(peerId, {
+      ...newPeer(peerId, nowMs),
+      pledge: pledgeOf(macsPerSecond, memoryBytes),
+      macsPerSecond,
+      memoryBytes,
+      region: regions.indexOf(region),
+    })
     update()
   }
   let moves = settle(update)

@@ -4,7 +4,7 @@ import type { Span } from '../../model/index.ts'
 import type { ClientMessage } from '../../protocol/index.ts'
 import type { ModelId, PeerId } from '../../shared/index.ts'
 import type { WeightForm } from './costs.ts'
-import { AWAY_AFTER_MS, FAILURES_MAX } from './limits.ts'
+import { AWAY_AFTER_MS, FAILURE_BACKOFF_MS, FAILURES_MAX } from './limits.ts'
 import type { Capacity } from './placement.ts'
 import { FIRST_REGION } from './roundTrips.ts'
 
@@ -111,6 +111,15 @@ export function suspend(peer: PeerRecord, nowMs: number): void {
   peer.loaded = null
   peer.report = null
   if (peer.order !== null) peer.order = { ...peer.order, progress: 0, heardMs: nowMs }
+}
+
+/** It could not load what it was told to: it is left in peace for a while, longer each time. */
+export function fail(peer: PeerRecord, nowMs: number): void {
+  peer.order = null
+  peer.served = null
+  peer.loaded = null
+  peer.blockedUntilMs = nowMs + FAILURE_BACKOFF_MS * 2 ** peer.failures
+  peer.failures++
 }
 
 /** How an engine keeps weights: see worker/. */

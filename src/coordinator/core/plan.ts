@@ -12,11 +12,13 @@ import { GROWTH_GRACE_MS, HOP_ASSUMED_MS, MOVE_INTERVAL_MS, PEERS_PER_MOVER } fr
 import { capacityOf, countedSpeed, covers, isPlaceable, type PeerRecord } from './peers.ts'
 import { type Capacity, joinSpans, type PlacedStage, placeChain } from './placement.ts'
 import { repair, splitLargest } from './repair.ts'
-import { countsAnew, type Place, Swarm, type SwarmModel } from './swarm.ts'
+import { type Place, Swarm, type SwarmModel } from './swarm.ts'
 
 export interface PlanInput {
   readonly peers: ReadonlyMap<PeerId, PeerRecord>
   readonly nowMs: number
+  /** Who may have come, gone or become another since the last update; anybody unless told. */
+  readonly changed?: ReadonlySet<PeerId>
   /** Who went deliberately, and is not waited for. */
   readonly left?: PeerId | null
   /** Sessions wanted of a model, at least a little; 1 unless told. */
@@ -31,8 +33,6 @@ export interface PlannedSpan {
 
 interface Home extends PlannedSpan {
   readonly swarm: Swarm
-  /** As the swarm counts it. */
-  readonly place: Place
 }
 
 export class Plan {
@@ -44,8 +44,12 @@ export class Plan {
   readonly #hopeless = new Set<Swarm>()
   /** Demand for which moves were considered last. */
   readonly #settledDemands = new Map<Swarm, number>()
-  /** Who was there at the last update, with the memory it had. */
-  readonly #known = new Map<PeerId, number>()
+  /** Who could be placed at the last update. */
+  readonly #known = new Map<PeerId, Pick<Capacity, 'memoryBytes' | 'macsPerSecond'>>()
+  /** Of all of those, multiply-accumulates a second. */
+  #knownSpeed = 0
+  /** Who cannot be placed before a while is over. */
+  readonly #blocked = new Set<PeerId>()
   /** Since when a move may be worth it: somebody came, went or changed, or somebody moved. */
   #unsettledMs: number | null = null
   #nextMoveMs = 0
@@ -70,13 +74,12 @@ export class Plan {
 
   /** Follows what became of the peers and of the demand. */
   update(input: PlanInput): void {
-    const { others, outdated, macsPerSecond } = this.#look(input)
-    if (others) {
-      this.#meet(input)
-      for (const swarm of this.#swarms) this.#dropLost(swarm, input)
-    }
-    if (outdated) this.#followPeers(input)
-    this.#followDemand(macsPerSecond / Math.max(1, this.#known.size), input)
+    const changed = [...(input.changed ?? new Set([...input.peers.keys(), ...this.#known.keys()])), ...this.#blocked]
+    const others = this.#meet(changed, input)
+    const placed = this.#placed(changed)
+    if (others) for (const swarm of this.#swarms) this.#dropLost(swarm, placed, input)
+    this.#followPeers(placed, input)
+    this.#followDemand(this.#knownSpeed / Math.max(1, this.#known.size), input)
     for (const swarm of this.#swarms) if (!swarm.isWhole() && swarm.size > 0) this.#repair(swarm, input)
     for (const swarm of this.#swarms) if (!swarm.isWhole()) this.#placeAnew(swarm, input)
     for (const swarm of this.#swarms) this.#spread(swarm, input)
@@ -84,35 +87,41 @@ export class Plan {
     this.#move(input)
   }
 
-  /**
-   * Once over all peers, as seldom anything has changed: whether others can be placed than at the last update, or the same with other
-   * memory; whether a speed or a region counts anew; the speed of all that can be placed.
-   */
-  #look({ peers, nowMs }: PlanInput): { readonly others: boolean; readonly outdated: boolean; readonly macsPerSecond: number } {
-    let [count, macsPerSecond, others, outdated] = [0, 0, false, false]
-    for (const peer of peers.values()) {
-      if (!isPlaceable(peer, nowMs)) continue
-      count++
-      macsPerSecond += peer.macsPerSecond
-      others ||= this.#known.get(peer.peerId) !== peer.memoryBytes
-      const home = this.#homes.get(peer.peerId)
-      outdated ||= home !== undefined && countsAnew(home.place, countedSpeed(peer), peer.region)
+  /** Whether others can be placed than at the last update, or the same with other memory. */
+  #meet(changed: readonly PeerId[], { peers, nowMs }: PlanInput): boolean {
+    let others = false
+    for (const peerId of changed) {
+      const peer = peers.get(peerId)
+      const known = this.#known.get(peerId)
+      const isKnown = peer !== undefined && isPlaceable(peer, nowMs)
+      if (isKnown) this.#known.set(peerId, { memoryBytes: peer.memoryBytes, macsPerSecond: peer.macsPerSecond })
+      else this.#known.delete(peerId)
+      if (!isKnown && peer !== undefined && nowMs < peer.blockedUntilMs) this.#blocked.add(peerId)
+      else this.#blocked.delete(peerId)
+      this.#knownSpeed += (isKnown ? peer.macsPerSecond : 0) - (known?.macsPerSecond ?? 0)
+      others ||= (isKnown ? peer.memoryBytes : undefined) !== known?.memoryBytes
     }
-    return { others: others || count !== this.#known.size, outdated, macsPerSecond }
-  }
-
-  #meet({ peers, nowMs }: PlanInput): void {
-    this.#known.clear()
-    for (const peer of peers.values()) if (isPlaceable(peer, nowMs)) this.#known.set(peer.peerId, peer.memoryBytes)
+    if (!others) return false
     this.#hopeless.clear()
     this.#unsettledMs ??= nowMs
+    return true
   }
 
-  #dropLost(swarm: Swarm, { peers, nowMs, left }: PlanInput): void {
+  /** Those that have a place, in the order in which they got it. */
+  #placed(peerIds: readonly PeerId[]): PeerId[] {
+    const placed = peerIds.filter((peerId) => this.#homes.has(peerId))
+    if (placed.length < 2) return placed
+    const wanted = new Set(placed)
+    return this.#swarms.flatMap((swarm) => swarm.peerIds().filter((peerId) => wanted.has(peerId)))
+  }
+
+  #dropLost(swarm: Swarm, placed: readonly PeerId[], { peers, nowMs, left }: PlanInput): void {
     let deliberate = false
-    for (const [peerId, { span }] of swarm.places()) {
+    for (const peerId of placed) {
+      const home = this.#homes.get(peerId)
+      if (home?.swarm !== swarm) continue
       const peer = peers.get(peerId)
-      if (peer !== undefined && isPlaceable(peer, nowMs) && spanFits(swarm.model.costs, span, peer)) continue
+      if (peer !== undefined && isPlaceable(peer, nowMs) && spanFits(swarm.model.costs, home.span, peer)) continue
       this.#drop(peerId)
       deliberate ||= peerId === left
     }
@@ -122,14 +131,10 @@ export class Plan {
   }
 
   /** Speeds and regions as they are known now. */
-  #followPeers(input: PlanInput): void {
-    for (const swarm of this.#swarms) {
-      for (const [peerId, { span }] of [...swarm.places()]) {
-        const place = placeFor(input, peerId, span)
-        if (!swarm.follow(peerId, place)) continue
-        this.#homes.set(peerId, { swarm, model: swarm.model, span, place })
-        this.#unsettledMs ??= input.nowMs
-      }
+  #followPeers(placed: readonly PeerId[], input: PlanInput): void {
+    for (const peerId of placed) {
+      const home = this.#homes.get(peerId)
+      if (home?.swarm.follow(peerId, placeFor(input, peerId, home.span)) === true) this.#unsettledMs ??= input.nowMs
     }
   }
 
@@ -266,10 +271,9 @@ export class Plan {
   #put(swarm: Swarm, stages: readonly PlacedStage[], input: PlanInput): void {
     for (const { peerId, span } of stages) {
       this.#drop(peerId)
-      const place = placeFor(input, peerId, span)
-      this.#homes.set(peerId, { swarm, model: swarm.model, span, place })
+      this.#homes.set(peerId, { swarm, model: swarm.model, span })
       this.#version++
-      swarm.put(peerId, place)
+      swarm.put(peerId, placeFor(input, peerId, span))
     }
   }
 

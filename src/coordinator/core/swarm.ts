@@ -48,12 +48,6 @@ const SETTLE_SWEEPS = 4
 /** A region with the layers of so many chains is balanced by itself too. */
 const STANDS_ALONE = 1.5
 
-/** Whether a place is to be counted anew with this speed and region. */
-export function countsAnew(place: Place, macsPerSecond: number, region: number): boolean {
-  const ratio = macsPerSecond / place.macsPerSecond
-  return region !== place.region || ratio >= 1 + SPEED_CHANGE || ratio <= 1 / (1 + SPEED_CHANGE)
-}
-
 export class Swarm {
   readonly model: SwarmModel
   /** When it lost layers, until all are somebody's again. */
@@ -153,7 +147,8 @@ export class Swarm {
   /** A peer's place with its speed and region as they are known now; true where it counts anew. */
   follow(peerId: PeerId, place: Place): boolean {
     const before = required(this.#places.get(peerId), `the place of ${peerId}`)
-    if (!countsAnew(before, place.macsPerSecond, place.region)) return false
+    const ratio = place.macsPerSecond / before.macsPerSecond
+    if (place.region === before.region && ratio < 1 + SPEED_CHANGE && ratio > 1 / (1 + SPEED_CHANGE)) return false
     this.put(peerId, place)
     return true
   }
