@@ -29,8 +29,10 @@ export function encodeCandidates(rows: readonly Omit<PositionCandidates, 'positi
     assert(ids.length === topK && logits.length === topK, `${ids.length} ids and ${logits.length} logits for top ${topK}`)
     const at = row * candidateBytes(topK)
     view.setFloat32(at, logSumExp, true)
-    for (const [rank, id] of ids.entries()) view.setUint32(at + 4 + 8 * rank, id, true)
-    for (const [rank, logit] of logits.entries()) view.setFloat32(at + 8 + 8 * rank, logit, true)
+    for (let rank = 0; rank < topK; rank++) {
+      view.setUint32(at + 4 + 8 * rank, ids[rank] ?? 0, true)
+      view.setFloat32(at + 8 + 8 * rank, logits[rank] ?? 0, true)
+    }
   })
   return bytes
 }
@@ -46,12 +48,12 @@ export function decodeCandidates(frame: ResultsFrame, vocabularySize: number): R
   const rows: PositionCandidates[] = []
   for (let row = 0; row < frame.resultCount; row++) {
     const at = row * stride
-    const candidates = {
-      position: firstPosition + row,
-      logSumExp: view.getFloat32(at, true),
-      ids: Uint32Array.from({ length: topK }, (_, rank) => view.getUint32(at + 4 + 8 * rank, true)),
-      logits: Float32Array.from({ length: topK }, (_, rank) => view.getFloat32(at + 8 + 8 * rank, true)),
+    const [ids, logits] = [new Uint32Array(topK), new Float32Array(topK)]
+    for (let rank = 0; rank < topK; rank++) {
+      ids[rank] = view.getUint32(at + 4 + 8 * rank, true)
+      logits[rank] = view.getFloat32(at + 8 + 8 * rank, true)
     }
+    const candidates = { position: firstPosition + row, logSumExp: view.getFloat32(at, true), ids, logits }
     const fault = findFault(candidates, vocabularySize)
     if (fault !== null) return err(`results of position ${candidates.position}: ${fault}`)
     rows.push(candidates)
@@ -61,16 +63,15 @@ export function decodeCandidates(frame: ResultsFrame, vocabularySize: number): R
 
 function findFault({ logSumExp, ids, logits }: PositionCandidates, vocabularySize: number): string | null {
   if (!Number.isFinite(logSumExp)) return `logSumExp is ${logSumExp}`
-  const seen = new Set<number>()
-  let previous = { logit: Number.POSITIVE_INFINITY, id: -1 }
-  for (const [rank, id] of ids.entries()) {
-    const logit = logits[rank] ?? Number.NaN
+  let [previousLogit, previousId] = [Number.POSITIVE_INFINITY, -1]
+  for (let rank = 0; rank < ids.length; rank++) {
+    const [id, logit] = [ids[rank] ?? 0, logits[rank] ?? 0]
     if (id >= vocabularySize) return `token ${id} is not in the vocabulary of ${vocabularySize}`
     if (!Number.isFinite(logit)) return `the logit of token ${id} is ${logit}`
-    if (seen.has(id)) return `token ${id} comes twice`
-    if (logit > previous.logit || (logit === previous.logit && id < previous.id)) return `candidate ${rank} is out of order`
-    seen.add(id)
-    previous = { logit, id }
+    if (ids.indexOf(id) < rank) return `token ${id} comes twice`
+    if (logit > previousLogit || (logit === previousLogit && id < previousId)) return `candidate ${rank} is out of order`
+    previousLogit = logit
+    previousId = id
   }
   return null
 }

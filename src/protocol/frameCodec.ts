@@ -4,7 +4,7 @@ import * as v from 'valibot'
 import { assert, err, ok, type Result, utf8Decode, utf8Encode } from '../shared/index.ts'
 import { candidateBytes } from './candidates.ts'
 import { type FrameHeader, HEADER_BYTES, headerOf, readHeader, writeHeader } from './frameHeader.ts'
-import type { Frame, LapFrame, ResultsFrame, RowsFrame } from './frames.ts'
+import type { Frame, ResultsFrame, RowsFrame } from './frames.ts'
 import {
   CONTROL_PAYLOAD_BYTES_MAX,
   FAILURE_MESSAGE_CHARACTERS_MAX,
@@ -57,13 +57,14 @@ const payloadSchemas = {
 
 /** The frame's bytes. Asserts that it respects every bound; only a failure's message is cut to its own. */
 export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
-  const payload = payloadOf(frame)
+  const header = headerOf(frame)
+  const fields = fieldsOf(frame)
+  const payload = fields === null ? bytesOf(frame) : utf8Encode(JSON.stringify(fields))
+  const fault = findFault(frame, header, fields, HEADER_BYTES + payload.byteLength)
+  if (fault !== null) assert(false, `a ${frame.type} frame out of bounds: ${fault}`)
   const bytes = new Uint8Array(HEADER_BYTES + payload.byteLength)
   bytes.set(payload, HEADER_BYTES)
-  const header = headerOf(frame)
   writeHeader(bytes, header)
-  const fault = findFault(frame, header, bytes)
-  assert(fault === null, `a ${frame.type} frame out of bounds: ${fault}`)
   return bytes
 }
 
@@ -86,59 +87,58 @@ export function decodeFrame(bytes: Uint8Array): Result<Frame, string> {
   }
 }
 
-/** Why the frame would be refused; the frames of every lap are not read back for it. */
-function findFault(frame: Frame, header: FrameHeader, bytes: Uint8Array): string | null {
+/** Why the frame of so many bytes would be refused; it is not read back for it. */
+function findFault(frame: Frame, header: FrameHeader, fields: object | null, byteLength: number): string | null {
   const faultOf = (result: Result<Frame, string>) => (result.ok ? null : result.error)
+  if (byteLength > FRAME_BYTES_MAX) return `${byteLength} bytes; the limit is ${FRAME_BYTES_MAX}`
   switch (frame.type) {
     case 'rows':
+      return faultOf(decodeRowsFrame(header, frame.payload))
     case 'results':
-      if (bytes.byteLength > FRAME_BYTES_MAX) return `${bytes.byteLength} bytes; the limit is ${FRAME_BYTES_MAX}`
-      return faultOf(frame.type === 'rows' ? decodeRowsFrame(header, frame.payload) : decodeResultsFrame(header, frame.payload))
-    case 'lap':
-      return findLapFault(header) ?? (v.is(payloadSchemas.lap, lapFields(frame)) ? null : 'a field of its payload')
-    default:
-      return faultOf(decodeFrame(bytes))
+      return faultOf(decodeResultsFrame(header, frame.payload))
+    case 'close':
+      return null
+    default: {
+      const type: ControlType = frame.type
+      return faultOf(buildControlFrame({ ...header, type }, fields, byteLength - HEADER_BYTES))
+    }
   }
 }
 
-function lapFields({ computeMs, bytesSent, linkKind }: LapFrame) {
-  return { computeMs, bytesSent, linkKind }
+const NO_BYTES = new Uint8Array(0)
+
+/** The payload of a frame without fields. */
+function bytesOf(frame: Frame): Uint8Array {
+  return frame.type === 'rows' || frame.type === 'results' ? frame.payload : NO_BYTES
 }
 
-function payloadOf(frame: Frame): Uint8Array {
+/** What a control frame says beside its header; null for the others. */
+function fieldsOf(frame: Frame): object | null {
   switch (frame.type) {
     case 'rows':
     case 'results':
-      return frame.payload
-    case 'open':
-      return jsonBytes({ length: frame.length, grant: frame.grant })
-    case 'opened':
-      return jsonBytes({ revision: frame.revision, nextPosition: frame.nextPosition, windowRows: frame.windowRows })
-    case 'window':
-      return jsonBytes({ windowRows: frame.windowRows })
-    case 'truncate':
-      return jsonBytes({ length: frame.length })
     case 'close':
-      return new Uint8Array(0)
+      return null
+    case 'open':
+      return { length: frame.length, grant: frame.grant }
+    case 'opened':
+      return { revision: frame.revision, nextPosition: frame.nextPosition, windowRows: frame.windowRows }
+    case 'window':
+      return { windowRows: frame.windowRows }
+    case 'truncate':
+      return { length: frame.length }
     case 'failed':
-      return jsonBytes({ reason: frame.reason, message: frame.message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX) })
+      return { reason: frame.reason, message: frame.message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX) }
     case 'lap':
-      return jsonBytes(lapFields(frame))
-    case 'severed':
-      return jsonBytes({
-        revision: frame.revision,
-        neighbor: frame.neighbor,
-        reason: frame.reason,
-        message: frame.message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX),
-      })
+      return { computeMs: frame.computeMs, bytesSent: frame.bytesSent, linkKind: frame.linkKind }
+    case 'severed': {
+      const { revision, neighbor, reason, message } = frame
+      return { revision, neighbor, reason, message: message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX) }
+    }
     case 'ping':
     case 'pong':
-      return jsonBytes({ sequence: frame.sequence, through: frame.through })
+      return { sequence: frame.sequence, through: frame.through }
   }
-}
-
-function jsonBytes(value: object): Uint8Array {
-  return utf8Encode(JSON.stringify(value))
 }
 
 function decodeRowsFrame(header: FrameHeader, payload: Uint8Array): Result<RowsFrame, string> {
@@ -173,14 +173,23 @@ function findLapFault({ firstPosition, rowCount, resultCount }: FrameHeader): st
 type ControlType = keyof typeof payloadSchemas
 
 function decodeControlFrame(header: FrameHeader & { readonly type: ControlType }, payload: Uint8Array): Result<Frame, string> {
-  if (payload.byteLength > CONTROL_PAYLOAD_BYTES_MAX)
-    return err(`payload: ${payload.byteLength} bytes of JSON; the limit is ${CONTROL_PAYLOAD_BYTES_MAX}`)
   let value: unknown
   try {
-    value = JSON.parse(utf8Decode(payload))
+    if (payload.byteLength <= CONTROL_PAYLOAD_BYTES_MAX) value = JSON.parse(utf8Decode(payload))
   } catch {
     return err('payload: not JSON in UTF-8')
   }
+  return buildControlFrame(header, value, payload.byteLength)
+}
+
+/** `payloadBytes`: what its payload takes as JSON. */
+function buildControlFrame(
+  header: FrameHeader & { readonly type: ControlType },
+  value: unknown,
+  payloadBytes: number,
+): Result<Frame, string> {
+  if (payloadBytes > CONTROL_PAYLOAD_BYTES_MAX)
+    return err(`payload: ${payloadBytes} bytes of JSON; the limit is ${CONTROL_PAYLOAD_BYTES_MAX}`)
   const { type, sessionId, epoch, firstPosition, rowCount, kind } = header
   switch (type) {
     case 'open':

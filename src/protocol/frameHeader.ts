@@ -1,6 +1,6 @@
 /** The 40 bytes before every frame's payload, as SPEC.md's table lays them out. Bounds that depend on the type: frameCodec.ts. */
 
-import { err, fromHex, ok, type Result, type SessionId, toHex } from '../shared/index.ts'
+import { err, ok, type Result, type SessionId, toHex, writeHex } from '../shared/index.ts'
 import type { Frame, RowsFrame } from './frames.ts'
 import { PROTOCOL_VERSION } from './limits.ts'
 import type { RowKind } from './rows.ts'
@@ -41,39 +41,46 @@ export interface FrameHeader {
 
 type Field = Exclude<keyof FrameHeader, 'type' | 'sessionId'>
 
-/** Which fields a type has: the others must be 0 (rule F10). */
-const FIELDS: Readonly<Record<Frame['type'], readonly Field[]>> = {
-  rows: ['epoch', 'firstPosition', 'rowCount', 'resultCount', 'kind', 'encoding'],
-  results: ['epoch', 'firstPosition', 'rowCount', 'resultCount', 'topK'],
-  open: ['epoch'],
-  opened: [],
-  window: [],
-  truncate: ['epoch'],
-  close: [],
-  failed: [],
-  lap: ['epoch', 'firstPosition', 'rowCount', 'kind'],
-  severed: [],
-  ping: [],
-  pong: [],
+const NO_FIELDS = { epoch: 0, firstPosition: 0, rowCount: 0, resultCount: 0, topK: 0, kind: null, encoding: null }
+const ALL_FIELDS = Object.keys(NO_FIELDS) as Field[]
+
+/** Which fields a type does not have: they must be 0 (rule F10). */
+const UNUSED: Readonly<Record<Frame['type'], readonly Field[]>> = {
+  rows: ['topK'],
+  results: ['kind', 'encoding'],
+  open: ALL_FIELDS.filter((field) => field !== 'epoch'),
+  opened: ALL_FIELDS,
+  window: ALL_FIELDS,
+  truncate: ALL_FIELDS.filter((field) => field !== 'epoch'),
+  close: ALL_FIELDS,
+  failed: ALL_FIELDS,
+  lap: ['resultCount', 'topK', 'encoding'],
+  severed: ALL_FIELDS,
+  ping: ALL_FIELDS,
+  pong: ALL_FIELDS,
 }
-const ALL_FIELDS = FIELDS.rows.concat('topK')
 
 /** A header for `frame`: its own fields, and zeros. */
 export function headerOf(frame: Frame): FrameHeader {
-  const own: Partial<FrameHeader> = frame
-  const fields = FIELDS[frame.type]
-  const used = <Name extends Field>(field: Name, otherwise: FrameHeader[Name]): FrameHeader[Name] =>
-    fields.includes(field) ? (own[field] ?? otherwise) : otherwise
-  return {
-    type: frame.type,
-    sessionId: frame.sessionId,
-    epoch: used('epoch', 0),
-    firstPosition: used('firstPosition', 0),
-    rowCount: used('rowCount', 0),
-    resultCount: used('resultCount', 0),
-    topK: used('topK', 0),
-    kind: used('kind', null),
-    encoding: used('encoding', null),
+  const { type, sessionId } = frame
+  switch (type) {
+    case 'rows': {
+      const { epoch, firstPosition, rowCount, resultCount, kind, encoding } = frame
+      return { type, sessionId, epoch, firstPosition, rowCount, resultCount, topK: 0, kind, encoding }
+    }
+    case 'results': {
+      const { epoch, firstPosition, rowCount, resultCount, topK } = frame
+      return { type, sessionId, epoch, firstPosition, rowCount, resultCount, topK, kind: null, encoding: null }
+    }
+    case 'lap': {
+      const { epoch, firstPosition, rowCount, kind } = frame
+      return { type, sessionId, ...NO_FIELDS, epoch, firstPosition, rowCount, kind }
+    }
+    case 'open':
+    case 'truncate':
+      return { type, sessionId, ...NO_FIELDS, epoch: frame.epoch }
+    default:
+      return { type, sessionId, ...NO_FIELDS }
   }
 }
 
@@ -84,7 +91,7 @@ export function writeHeader(bytes: Uint8Array<ArrayBuffer>, header: FrameHeader)
   bytes[1] = 0x53
   bytes[2] = PROTOCOL_VERSION
   bytes[3] = TYPES.indexOf(header.type)
-  bytes.set(fromHex(header.sessionId), 4)
+  writeHex(bytes, 4, header.sessionId)
   view.setUint32(20, header.epoch, true)
   view.setUint32(24, header.firstPosition, true)
   view.setUint16(28, header.rowCount, true)
@@ -122,6 +129,6 @@ export function readHeader(bytes: Uint8Array): Result<FrameHeader, string> {
     kind,
     encoding,
   }
-  const stray = ALL_FIELDS.find((field) => header[field] !== 0 && header[field] !== null && !FIELDS[type].includes(field))
-  return stray === undefined ? ok(header) : err(`${stray}: a ${type} frame has none`)
+  for (const field of UNUSED[type]) if (header[field] !== 0 && header[field] !== null) return err(`${field}: a ${type} frame has none`)
+  return ok(header)
 }

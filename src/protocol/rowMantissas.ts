@@ -31,11 +31,12 @@ export function rowExponent(values: Float32Array, row: number): number {
 export function rowMantissas(values: Float32Array, exponent: number, row: number): Uint16Array {
   const scale = 2 ** -exponent
   const mantissas = new Uint16Array(values.length)
-  values.forEach((value, column) => {
+  for (let column = 0; column < values.length; column++) {
+    const value = values[column] ?? 0
     const bits = toHalfBits(value * scale)
     if (exponent === EXPONENT_MAX && (bits & 0x7fff) === MANTISSA_BITS_MAX) throw notFinite(row, value, 'only f32 rows can carry it')
     mantissas[column] = bits
-  })
+  }
   return mantissas
 }
 

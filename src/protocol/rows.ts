@@ -34,6 +34,10 @@ export function rowBytes(encoding: RowEncoding, width: number): number {
 
 /** The largest width whose rows have `bytesPerRow`, or null where no legal width has that many. */
 export function rowWidth(encoding: RowEncoding, bytesPerRow: number): number | null {
+  if (encoding !== 'i8b') {
+    const width = encoding === 'f32' ? bytesPerRow / 4 : (bytesPerRow - 4) / 2
+    return width > 0 && width % 2 === 0 && width <= WIDTH_MAX ? width : null
+  }
   let [low, high] = [0, WIDTH_MAX / 2]
   while (low < high) {
     const middle = Math.ceil((low + high) / 2)
@@ -68,7 +72,7 @@ export function decodeRows(encoding: RowEncoding, bytes: Uint8Array, width: numb
   for (let row = 0; row < rowCount; row++) {
     const rowValues = values.subarray(row * width, (row + 1) * width)
     read(view, row * stride, rowValues, row)
-    if (!rowValues.every(Number.isFinite)) throw badRows(`row ${row} holds a value that is not finite`)
+    for (const value of rowValues) if (!Number.isFinite(value)) throw badRows(`row ${row} holds a value that is not finite`)
   }
   return values
 }
@@ -95,9 +99,8 @@ function readFloatRow(view: DataView, at: number, values: Float32Array): void {
 function writeHalfRow(view: DataView, at: number, values: Float32Array, row: number): void {
   const exponent = rowExponent(values, row)
   view.setInt32(at, exponent, true)
-  rowMantissas(values, exponent, row).forEach((bits, column) => {
-    view.setUint16(at + 4 + 2 * column, bits, true)
-  })
+  const mantissas = rowMantissas(values, exponent, row)
+  for (let column = 0; column < mantissas.length; column++) view.setUint16(at + 4 + 2 * column, mantissas[column] ?? 0, true)
 }
 
 function readHalfRow(view: DataView, at: number, values: Float32Array, row: number): void {

@@ -159,9 +159,14 @@ class Generation {
       onRepair: (repair) => onEvent?.({ kind: 'repair', repair }),
       onFailed: (error) => this.#waiter.handleFailed(error),
     })
-    let finishReason = await this.#prompt()
-    while (finishReason === null) finishReason = await this.#decode()
-    return this.#result(finishReason)
+    this.#waiter.open()
+    try {
+      let finishReason = await this.#prompt()
+      while (finishReason === null) finishReason = await this.#decode()
+      return this.#result(finishReason)
+    } finally {
+      this.#waiter.close()
+    }
   }
 
   async #prompt(): Promise<FinishReason | null> {

@@ -15,10 +15,21 @@ export class LapWaiter {
   #awaited: Pick<Deferred<null>, 'resolve' | 'reject'> | null = null
   #wanted: { readonly count: number; readonly candidates: Candidates[]; readonly all: Deferred<readonly Candidates[]> } | null = null
   #lastLapMs = 0
+  readonly #onAbort = () => this.#awaited?.resolve(null)
 
   constructor(clock: Clock, signal: AbortSignal) {
     this.#clock = clock
     this.#signal = signal
+  }
+
+  /** Before anything is waited for: from now on the signal ends it. */
+  open(): void {
+    this.#signal.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  /** Nothing is waited for any more. */
+  close(): void {
+    this.#signal.removeEventListener('abort', this.#onAbort)
   }
 
   /** From sending the first row of the last lap to its last result, milliseconds. */
@@ -40,16 +51,13 @@ export class LapWaiter {
   async unlessEnded<Value>(work: Promise<Value>): Promise<Value | null> {
     assert(this.#awaited === null, 'one thing is awaited at a time')
     const awaited = deferred<Value | null>()
-    const onAbort = () => awaited.resolve(null)
     this.#awaited = awaited
-    this.#signal.addEventListener('abort', onAbort, { once: true })
     work.then(awaited.resolve, awaited.reject)
-    if (this.#signal.aborted) onAbort()
+    if (this.#signal.aborted) this.#onAbort()
     try {
       return await awaited.promise
     } finally {
       this.#awaited = null
-      this.#signal.removeEventListener('abort', onAbort)
     }
   }
 

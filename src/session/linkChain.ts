@@ -416,6 +416,6 @@ function withAdvice({ reason, message, stageIndex }: SessionError): SessionError
 function tokenBytes(ids: Uint32Array): Uint8Array {
   const bytes = new Uint8Array(4 * ids.length)
   const view = new DataView(bytes.buffer)
-  for (const [index, id] of ids.entries()) view.setUint32(4 * index, id, true)
+  for (let index = 0; index < ids.length; index++) view.setUint32(4 * index, ids[index] ?? 0, true)
   return bytes
 }

@@ -60,12 +60,17 @@ function draw(candidates: Candidates, sampling: Sampling, position: number): { r
   assert(best !== undefined, 'no candidates to sample from')
   if (sampling.temperature === 0) return { index: 0, margin: Number.POSITIVE_INFINITY }
   const kept = keptCount(candidates, sampling)
-  const weights = Array.from(candidates.logits.subarray(0, kept), (logit) => Math.exp((logit - best) / sampling.temperature))
-  const total = weights.reduce((sum, weight) => sum + weight, 0)
+  const weights = new Float64Array(kept)
+  let total = 0
+  for (let index = 0; index < kept; index++) {
+    const weight = Math.exp(((candidates.logits[index] ?? 0) - best) / sampling.temperature)
+    weights[index] = weight
+    total += weight
+  }
   let left = uniform(sampling.seed, position) * total
-  for (const [index, weight] of weights.entries()) {
+  for (let index = 0; index < kept; index++) {
     const below = index === 0 ? Number.POSITIVE_INFINITY : left
-    left -= weight
+    left -= weights[index] ?? 0
     const above = index === kept - 1 ? Number.POSITIVE_INFINITY : -left
     if (left < 0) return { index, margin: Math.min(below, above) / total }
   }

@@ -14,27 +14,36 @@ export function utf8Decode(bytes: Uint8Array): string {
   return strictDecoder.decode(bytes)
 }
 
-const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+const hexCodes = Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
 
+/** For ids, keys and hashes: at most 10,000 bytes. */
 export function toHex(bytes: Uint8Array): string {
-  let text = ''
-  for (const byte of bytes) text += hexOfByte[byte]
-  return text
+  const codes: number[] = []
+  for (const byte of bytes) codes.push(hexCodes[byte >> 4] ?? 0, hexCodes[byte & 15] ?? 0)
+  return String.fromCharCode(...codes)
 }
 
 /** `text` must be hex of even length: check strangers' text with a pattern first. */
 export function fromHex(text: string): Uint8Array<ArrayBuffer> {
   assert(text.length % 2 === 0, `hex of ${text.length} digits`)
   const bytes = new Uint8Array(text.length / 2)
-  for (let at = 0; at < bytes.length; at++) bytes[at] = 16 * digitOf(text, 2 * at) + digitOf(text, 2 * at + 1)
+  writeHex(bytes, 0, text)
   return bytes
 }
 
-function digitOf(text: string, at: number): number {
-  const code = text.charCodeAt(at)
-  const digit = code < 0x3a ? code - 0x30 : code - 0x57
-  assert(digit >= 0 && digit < 16 && (digit < 10 || code >= 0x61), `not lower-case hex: ${text.slice(0, 80)}`)
-  return digit
+/** Writes what `fromHex` gives into `bytes`, from `start` on. */
+export function writeHex(bytes: Uint8Array, start: number, text: string): void {
+  for (let at = 0; at < text.length; at += 2) {
+    const byte = (digitOf(text.charCodeAt(at)) << 4) | digitOf(text.charCodeAt(at + 1))
+    if (byte < 0) assert(false, `not lower-case hex: ${text.slice(0, 80)}`)
+    bytes[start + at / 2] = byte
+  }
+}
+
+/** Negative where it is the code of none. */
+function digitOf(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30
+  return code >= 0x61 && code <= 0x66 ? code - 0x57 : -1
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'

@@ -1,7 +1,7 @@
 /** shared: what every folder may use and what imports nothing. */
 
 export { assert, required, unreachable } from './assert.ts'
-export { concatBytes, fromBase64Url, fromHex, toBase64Url, toHex, utf8Decode, utf8Encode } from './bytes.ts'
+export { concatBytes, fromBase64Url, fromHex, toBase64Url, toHex, utf8Decode, utf8Encode, writeHex } from './bytes.ts'
 export { type CancelTimer, type Clock, ManualClock } from './clock.ts'
 export type { Sha256, Signer, VerifySignature } from './crypto.ts'
 export { type ErrorBody, fromErrorBody, TabswarmError, toErrorBody } from './errors.ts'

@@ -7,6 +7,8 @@
 import type { PositionCandidates } from '../protocol/index.ts'
 
 const MODULUS = 2_039
+/** So many different rankings there are. */
+const LOGIT_MODULUS = 1_009
 
 /** Values of a row. */
 export const ARITHMETIC_WIDTH = 4
@@ -19,21 +21,38 @@ export function embed(id: number): number[] {
 /** Passes `row` through a layer, in place; `before` is the layer's sum at the position before. Returns the sum at this one: the KV. */
 export function passLayer(row: number[], before: number, layer: number): number {
   let total = 0
-  for (const value of row) total += value
+  for (let column = 0; column < row.length; column++) total += row[column] ?? 0
   const sum = (before * 3 + total) % MODULUS
   for (let column = 0; column < row.length; column++) row[column] = ((row[column] ?? 0) * 31 + sum * (column + 1) + layer) % MODULUS
   return sum
 }
 
+type Ranking = Omit<PositionCandidates, 'position'>
+
+/** Rankings that were computed already, by size of the vocabulary and by seed. */
+const rankings = new Map<number, (Ranking | undefined)[]>()
+
 /** The `topK` best of the vocabulary after the last layer. */
 export function candidatesOf(row: readonly number[], position: number, vocabularySize: number, topK: number): PositionCandidates {
   let seed = 0
-  for (const [column, value] of row.entries()) seed += value * (column + 1)
+  for (let column = 0; column < row.length; column++) seed += (row[column] ?? 0) * (column + 1)
+  seed %= LOGIT_MODULUS
+  const known = rankings.get(vocabularySize) ?? []
+  if (known.length === 0) rankings.set(vocabularySize, known)
+  const ranking = known[seed] ?? rankAll(seed, vocabularySize)
+  known[seed] = ranking
+  const { logSumExp, ids, logits } = ranking
+  return topK === vocabularySize
+    ? { position, logSumExp, ids, logits }
+    : { position, logSumExp, ids: ids.subarray(0, topK), logits: logits.subarray(0, topK) }
+}
+
+function rankAll(seed: number, vocabularySize: number): Ranking {
   const ids = new Uint32Array(vocabularySize)
   const logits = new Float32Array(vocabularySize)
   let total = 0
   for (let id = 0; id < vocabularySize; id++) {
-    const logit = Math.fround(((seed * (id + 1) * 7_919) % 1_009) / 100)
+    const logit = Math.fround(((seed * (id + 1) * 7_919) % LOGIT_MODULUS) / 100)
     total += Math.exp(logit)
     // Sorted as they come: best first, ties to the lowest id.
     let rank = id
@@ -44,5 +63,5 @@ export function candidatesOf(row: readonly number[], position: number, vocabular
     logits[rank] = logit
     ids[rank] = id
   }
-  return { position, logSumExp: Math.log(total), ids: ids.subarray(0, topK), logits: logits.subarray(0, topK) }
+  return { logSumExp: Math.log(total), ids, logits }
 }

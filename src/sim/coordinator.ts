@@ -106,8 +106,9 @@ export class Coordinator {
       this.#time.at(this.#reachesMs(client), client, () => this.say(client, { type: 'pong', sequence, ...client.load() }))
       return
     }
-    if (this.#sockets.get(client.peerId) === client)
-      this.#feed({ kind: 'message', peerId: client.peerId, message: { type: 'pong', sequence, ...client.load() } })
+    if (this.#sockets.get(client.peerId) !== client) return
+    const { sessions, kvPositionsFree } = client.load()
+    this.#feed({ kind: 'message', peerId: client.peerId, message: { type: 'pong', sequence, sessions, kvPositionsFree } })
   }
 
   #carryOut(effect: CoreEffect): void {

@@ -4,6 +4,7 @@
  */
 
 import { type Capacity, type CoreOptions, KV_BLOCK_POSITIONS, placeChain, uncovered } from '../coordinator/core/index.ts'
+import type { Span } from '../model/index.ts'
 import type { Grant } from '../protocol/index.ts'
 import type { ModelId, PeerId, SessionId } from '../shared/index.ts'
 import type { Asking, Outcome } from './requesterTab.ts'
@@ -165,15 +166,18 @@ export class Invariants {
 
   #checkCover(nowMs: number): void {
     for (const { modelId, costs } of this.#options.models) {
-      const spans = [...this.#options.volunteers.values()].flatMap(({ served }) => (served?.model.modelId === modelId ? [served.span] : []))
       const sinceMs = this.#holes.get(modelId)
-      if (uncovered(costs.layerCount, spans).length === 0) {
+      if (uncovered(costs.layerCount, this.#spansOf(modelId)).length === 0) {
         if (sinceMs !== undefined) this.holesMs.push(nowMs - sinceMs)
         this.#holes.delete(modelId)
       } else if (sinceMs === undefined) this.#holes.set(modelId, nowMs)
       else if (nowMs - sinceMs > COVER_MS_MAX && this.#couldCover(nowMs - COVER_MS_MAX))
         this.break('uncovered', `layers of ${modelId} are nobody's since ${sinceMs}`, [modelId])
     }
+  }
+
+  *#spansOf(modelId: ModelId): Generator<Span> {
+    for (const { served } of this.#options.volunteers.values()) if (served?.model.modelId === modelId) yield served.span
   }
 
   /** Whether tabs that nothing has happened to since then can hold all models side by side. */

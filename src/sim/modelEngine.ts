@@ -23,8 +23,9 @@ interface ModelSlot {
   readonly span: Span
   /** Reserved, in whole blocks. */
   readonly positions: number
-  /** KV: for each layer the sums up to each position, [layers][positions]. */
-  readonly sums: readonly Uint16Array[]
+  readonly layers: number
+  /** KV: the layers' sums up to each position, [positions, layers]. */
+  readonly sums: number[]
   length: number
 }
 
@@ -92,8 +93,8 @@ export class ModelEngine implements Engine {
     if (this.#kvReserved + positions > this.#kvPositions) return err('no-room')
     this.#kvReserved += positions
     const slot = this.#nextSlot++
-    const sums = Array.from({ length: span.endLayer - span.firstLayer }, () => new Uint16Array(maxPositions))
-    this.#slots.set(slot, { span, positions, sums, length: 0 })
+    const layers = span.endLayer - span.firstLayer
+    this.#slots.set(slot, { span, positions, layers, sums: [], length: 0 })
     return ok(slot)
   }
 
@@ -101,6 +102,7 @@ export class ModelEngine implements Engine {
     const state = required(this.#slots.get(slot), `slot ${slot}`)
     if (length > state.length) this.#options.onBroken('positions', `slot of ${state.length} positions is truncated to ${length}`)
     state.length = length
+    state.sums.length = length * state.layers
   }
 
   close(slot: Slot): void {
@@ -157,27 +159,38 @@ export class ModelEngine implements Engine {
       throw new TabswarmError('bad-batch', `slot ${slot} is at ${state.length}, not ${firstPosition}`)
     }
     const rows = rowsOf(input)
-    for (const row of rows) this.#position(state, row)
-    if (output.kind === 'rows')
-      return { kind: 'rows', bytes: encodeRows(output.encoding, Float32Array.from(rows.flat()), ARITHMETIC_WIDTH) }
+    for (const row of rows) pass(state, row)
+    if (output.kind === 'rows') {
+      const values = new Float32Array(rows.length * ARITHMETIC_WIDTH)
+      for (let index = 0; index < rows.length; index++) values.set(rows[index] ?? [], index * ARITHMETIC_WIDTH)
+      return { kind: 'rows', bytes: encodeRows(output.encoding, values, ARITHMETIC_WIDTH) }
+    }
     if (output.kind === 'logits') throw new Error('the driver asks for candidates only')
     const { resultCount, topK } = output
     const wanted = resultCount === 0 ? [] : rows.slice(-resultCount)
     const positions = wanted.map((row, index) => candidatesOf(row, state.length - resultCount + index, VOCABULARY, topK))
     return { kind: 'candidates', positions }
   }
+}
 
-  #position(state: ModelSlot, row: number[]): void {
-    const at = state.length++
-    for (const [index, sums] of state.sums.entries()) {
-      const before = at === 0 ? 0 : (sums[at - 1] ?? 0)
-      sums[at] = passLayer(row, before, state.span.firstLayer + index)
-    }
+/** One position through all layers of the slot, in place. */
+function pass(state: ModelSlot, row: number[]): void {
+  const { sums, layers, span } = state
+  const at = layers * state.length++
+  for (let index = 0; index < layers; index++) {
+    const before = at === 0 ? 0 : (sums[at - layers + index] ?? 0)
+    sums[at + index] = passLayer(row, before, span.firstLayer + index)
   }
 }
 
 function rowsOf(input: Segment['input']): number[][] {
   if (input.kind === 'tokens') return Array.from(input.ids, embed)
   const values = decodeRows(input.encoding, input.bytes, ARITHMETIC_WIDTH)
-  return Array.from({ length: input.rowCount }, (_, row) => [...values.subarray(row * ARITHMETIC_WIDTH, (row + 1) * ARITHMETIC_WIDTH)])
+  const rows: number[][] = []
+  for (let at = 0; at < values.length; at += ARITHMETIC_WIDTH) {
+    const row: number[] = []
+    for (let column = 0; column < ARITHMETIC_WIDTH; column++) row.push(values[at + column] ?? 0)
+    rows.push(row)
+  }
+  return rows
 }

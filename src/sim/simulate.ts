@@ -42,8 +42,8 @@ export interface SimulationOptions {
   readonly settleMs: number
   /** Until one who left is replaced, on average. */
   readonly returnMs: number
-  /** Resolves when no promise has anything more to do: what an event has led to is done before the next. */
-  readonly drain: () => Promise<void>
+  /** Calls back when no promise has anything more to do: what an event has led to is done before the next. */
+  readonly drain: (callback: () => void) => void
   /** For tests of the invariants. */
   readonly sabotage?: Pick<CoordinatorOptions, 'makeCore'> & Pick<VolunteerOptions, 'makeEngine'>
 }
@@ -148,9 +148,19 @@ class Simulation {
   }
 
   /** Events happen until `endMs`, until `isDone`, or until an invariant breaks. */
-  async #until(endMs: number, isDone: () => boolean): Promise<void> {
+  #until(endMs: number, isDone: () => boolean): Promise<void> {
     const { drain } = this.#options
-    while (this.#invariants.broken === null && !isDone() && this.#time.step(endMs)) await drain()
+    return new Promise((resolve, reject) => {
+      const next = () => {
+        try {
+          if (this.#invariants.broken === null && !isDone() && this.#time.step(endMs)) drain(next)
+          else resolve()
+        } catch (error) {
+          reject(error)
+        }
+      }
+      next()
+    })
   }
 
   #begin(): void {

@@ -5,7 +5,7 @@
  *   h(p) = SHA-256(h(p−1) ‖ p as u32 little-endian ‖ kind (1 prompt, 2 decode) ‖ the row's bytes),  h(−1) = 32 zero bytes
  *
  * So it does not depend on batches, passes or frames. The last stage logs the bytes of each position's candidates, none where
- * none were asked for. Hashing follows in order behind the pass, never in its way.
+ * none were asked for. A hash is computed when somebody asks for one, or when a row is not kept: never in the way of a pass.
  */
 
 import type { RowKind } from '../protocol/index.ts'
@@ -52,7 +52,9 @@ export class ActivationLog {
   /** Index = position; null: the row came after the bound was reached and is not kept. */
   readonly #rows: (LoggedRow | null)[] = []
   readonly #hashes: Uint8Array[] = []
-  #hashing: Promise<void> = Promise.resolve()
+  /** Rows of the positions after those, also ones that are not kept. */
+  readonly #unhashed: LoggedRow[] = []
+  #hashing: Promise<void> | null = null
   #full = false
 
   constructor(sha256: Sha256, budget: LogBudget) {
@@ -71,25 +73,22 @@ export class ActivationLog {
 
   /** Adds the row of position `length`; the bytes are copied where they are kept. */
   append(row: LoggedRow): void {
-    const position = this.#rows.length
     // From the first row that found no room on none is kept, so that what is kept has no holes.
     this.#full ||= !this.#budget.take(row.bytes.byteLength)
-    const bytes = row.bytes.slice()
-    this.#rows.push(this.#full ? null : { ...row, bytes })
-    this.#then(async () => {
-      const before = this.#hashes[position - 1] ?? new Uint8Array(32)
-      this.#hashes[position] = await this.#sha256(hashInput(before, position, row.kind, bytes))
-    })
+    const logged = { kind: row.kind, wanted: row.wanted, bytes: row.bytes.slice() }
+    this.#rows.push(this.#full ? null : logged)
+    this.#unhashed.push(logged)
+    // A failed hash is told to who asks for it.
+    if (this.#full) this.#hash().catch(() => undefined)
   }
 
   /** Forgets positions ≥ `length`, with their hashes. */
   truncate(length: number): void {
     assert(length >= 0 && length <= this.#rows.length, `truncate a log of ${this.#rows.length} positions to ${length}`)
     for (const row of this.#rows.splice(length)) this.#budget.give(row?.bytes.byteLength ?? 0)
-    if (!this.#rows.includes(null)) this.#full = false
-    this.#then(() => {
-      this.#hashes.length = Math.min(this.#hashes.length, length)
-    })
+    if (this.#full && !this.#rows.includes(null)) this.#full = false
+    this.#unhashed.splice(Math.max(0, length - this.#hashes.length))
+    this.#hashes.splice(length)
   }
 
   /** The rows of [first, end) as they were sent; all of them must be kept. */
@@ -100,7 +99,7 @@ export class ActivationLog {
 
   /** The hash over positions 0 … `position`, once it is computed; null when the log is shorter. Rejects if hashing failed. */
   async hash(position: number): Promise<Uint8Array | null> {
-    await this.#hashing
+    await this.#hash()
     return this.#hashes[position] ?? null
   }
 
@@ -109,10 +108,27 @@ export class ActivationLog {
     this.truncate(0)
   }
 
-  #then(step: () => Promise<void> | void): void {
-    this.#hashing = this.#hashing.then(step)
-    // A failed hash is told to who asks for it.
-    this.#hashing.catch(() => undefined)
+  #hash(): Promise<void> {
+    this.#hashing ??= this.#hashAll().finally(() => {
+      this.#hashing = null
+    })
+    return this.#hashing
+  }
+
+  /** In order, up to the last row. */
+  async #hashAll(): Promise<void> {
+    for (;;) {
+      const [row] = this.#unhashed
+      if (row === undefined) return
+      const position = this.#hashes.length
+      const before = this.#hashes[position - 1] ?? new Uint8Array(32)
+      const hash = await this.#sha256(hashInput(before, position, row.kind, row.bytes))
+      // Else it was truncated meanwhile.
+      if (this.#unhashed[0] === row) {
+        this.#unhashed.shift()
+        this.#hashes.push(hash)
+      }
+    }
   }
 }
 

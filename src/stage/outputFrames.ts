@@ -39,18 +39,20 @@ export function outputRows(grant: Grant, width: number, part: PassRows, output: 
   if (output.kind === 'rows') {
     const stride = rowBytes(grant.rowEncoding, width)
     assert(output.bytes.byteLength === rowCount * stride, `a pass gave ${output.bytes.byteLength} bytes for ${rowCount} rows of ${stride}`)
-    const rowAt = (row: number) => output.bytes.subarray(row * stride, (row + 1) * stride)
-    return Array.from({ length: rowCount }, (_, row) => ({ kind, wanted: row >= firstWanted, bytes: rowAt(row) }))
+    const rows: LoggedRow[] = []
+    for (let row = 0; row < rowCount; row++)
+      rows.push({ kind, wanted: row >= firstWanted, bytes: output.bytes.subarray(row * stride, (row + 1) * stride) })
+    return rows
   }
   assert(output.kind === 'candidates', `a pass gave ${output.kind}`)
   assert(output.positions.length === resultCount, `${output.positions.length} results of ${resultCount}`)
   const topK = output.positions[0]?.ids.length ?? 0
   const stride = candidateBytes(topK)
   const payload = encodeCandidates(output.positions, topK)
-  return Array.from({ length: rowCount }, (_, row) => {
-    const result = row - firstWanted
-    return { kind, wanted: result >= 0, bytes: result < 0 ? new Uint8Array(0) : payload.subarray(result * stride, (result + 1) * stride) }
-  })
+  const rows: LoggedRow[] = []
+  for (let result = -firstWanted; result < resultCount; result++)
+    rows.push({ kind, wanted: result >= 0, bytes: payload.subarray(Math.max(0, result) * stride, Math.max(0, result + 1) * stride) })
+  return rows
 }
 
 export interface Rows {
@@ -98,7 +100,7 @@ interface Part {
 function cut(rows: readonly LoggedRow[], alike: (a: LoggedRow, b: LoggedRow) => boolean): Part[] {
   const parts: Part[] = []
   let [first, bytes, resultCount] = [0, 0, 0]
-  rows.forEach((row, index) => {
+  for (const [index, row] of rows.entries()) {
     const before = rows[index - 1]
     const tooMuch = index - first === ROWS_MAX || bytes + row.bytes.byteLength > PAYLOAD_BYTES_MAX
     if (before !== undefined && index > first && (tooMuch || !alike(before, row) || (before.wanted && !row.wanted))) {
@@ -109,13 +111,14 @@ function cut(rows: readonly LoggedRow[], alike: (a: LoggedRow, b: LoggedRow) => 
     }
     bytes += row.bytes.byteLength
     if (row.wanted) resultCount++
-  })
+  }
   if (rows.length > 0) parts.push({ first, end: rows.length, resultCount })
   return parts
 }
 
 /** The rows' bytes one after the other: a view where they lie so already, as those of one pass do. */
 function joined(rows: readonly LoggedRow[]): Uint8Array {
+  if (rows.length === 1 && rows[0] !== undefined) return rows[0].bytes
   const parts = rows.map(({ bytes }) => bytes).filter(({ byteLength }) => byteLength > 0)
   const [start] = parts
   if (start === undefined) return new Uint8Array(0)

@@ -86,5 +86,7 @@ function inputOf(frame: RowsFrame, first: number, end: number): Segment['input']
 /** u32 little-endian, wherever the bytes lie. */
 export function tokenIds(bytes: Uint8Array): Uint32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return Uint32Array.from({ length: bytes.byteLength / 4 }, (_, index) => view.getUint32(4 * index, true))
+  const ids = new Uint32Array(bytes.byteLength / 4)
+  for (let index = 0; index < ids.length; index++) ids[index] = view.getUint32(4 * index, true)
+  return ids
 }

@@ -2,7 +2,7 @@
 
 import { newPeer, type PeerRecord } from '../../src/coordinator/core/peers.ts'
 import { Plan } from '../../src/coordinator/core/plan.ts'
-import type { ModelId, PeerId } from '../../src/shared/index.ts'
+import { type ModelId, type PeerId, required } from '../../src/shared/index.ts'
 import type { Held } from '../../src/sim/bound.ts'
 import type { Scenario } from '../../src/sim/scenario.ts'
 
@@ -27,17 +27,22 @@ export function placeScenario({ models, groups }: Scenario): Placed {
   let nowMs = 0
   let sessions = new Map(models.map(({ swarm, sessions: open }) => [swarm.modelId, open]))
   const regions = [...new Set(groups.map(({ region }) => region))]
-  const regionOf = (peerId: PeerId) => regions.indexOf(groups[groupOf.get(peerId) ?? 0]?.region ?? '')
   const update = () => {
     nowMs += STEP_MS
-    plan.update({ peers, nowMs, demand: (modelId: ModelId) => 1 + (sessions.get(modelId) ?? 0), regionOf })
+    plan.update({ peers, nowMs, demand: (modelId: ModelId) => 1 + (sessions.get(modelId) ?? 0) })
     return serve(plan, peers)
   }
   for (const group of comingOrder(groups.map(({ count }) => count))) {
-    const { macsPerSecond, memoryBytes } = groups[group] ?? { macsPerSecond: 0, memoryBytes: 0 }
+    const { macsPerSecond, memoryBytes, region } = required(groups[group], `group ${group}`)
     const peerId = peers.size.toString(16).padStart(32, '0') as PeerId
     groupOf.set(peerId, group)
-    peers.set(peerId, { ...newPeer(peerId, nowMs), pledge: pledgeOf(macsPerSecond, memoryBytes), macsPerSecond, memoryBytes })
+    peers.set(peerId, {
+      ...newPeer(peerId, nowMs),
+      pledge: pledgeOf(macsPerSecond, memoryBytes),
+      macsPerSecond,
+      memoryBytes,
+      region: regions.indexOf(region),
+    })
     update()
   }
   let moves = settle(update)

@@ -62,11 +62,10 @@ export function decideAdmission(request: AdmissionRequest): Decision {
   if (early !== null) return { kind: 'refused', refusal: early }
   if (sessions.ofDriver(requester) >= SESSIONS_PER_REQUESTER_MAX)
     return refuse('too-many-sessions', `${SESSIONS_PER_REQUESTER_MAX} answers are open already; stop or finish one`, RETRY_BUSY_MS)
-  const volunteers = [...request.peers].filter((peer) => peer.pledge !== null)
-  const serving = volunteers.filter((peer) => peer.served?.modelId === model.modelId)
-  const present = serving.filter((peer) => isChoosable(peer, nowMs))
+  const present: PeerRecord[] = []
+  for (const peer of request.peers) if (peer.served?.modelId === model.modelId && isChoosable(peer, nowMs)) present.push(peer)
   const missing = uncovered(model.costs.layerCount, spansOf(present))
-  if (missing.length > 0) return { kind: 'refused', refusal: explainMissing(request, model, volunteers, missing) }
+  if (missing.length > 0) return { kind: 'refused', refusal: explainMissing(request, model, missing) }
   const positions = message.promptTokens + message.maxTokens
   const large = present.filter((peer) => (peer.served?.kvPositions ?? 0) >= positions)
   if (uncovered(model.costs.layerCount, spansOf(large)).length > 0)
@@ -113,9 +112,9 @@ function checkLengths({ promptTokens, maxTokens }: AdmitMessage, contextLength: 
 function explainMissing(
   request: AdmissionRequest,
   model: SwarmModel,
-  volunteers: readonly PeerRecord[],
   missing: readonly { firstLayer: number; endLayer: number }[],
 ): Refusal {
+  const volunteers = [...request.peers].filter((peer) => peer.pledge !== null)
   if (volunteers.length === 0)
     return {
       reason: 'no-volunteers',
@@ -141,9 +140,11 @@ function explainMissing(
   }
 }
 
-function spansOf(peers: readonly PeerRecord[]) {
-  return peers.flatMap((peer) => (peer.served === null ? [] : [peer.served.span]))
+function* spansOf(peers: readonly PeerRecord[]) {
+  for (const { served } of peers) if (served !== null) yield served.span
 }
+
+const NOTHING = { sessions: 0, kvPositions: 0 }
 
 /** Peers that serve the model and have room, by what was granted and, where it is fresh, by what they report. */
 export function freeCandidates({ model, peers, sessions, positions, requester }: CandidatesRequest): Candidate[] {
@@ -154,7 +155,7 @@ export function freeCandidates({ model, peers, sessions, positions, requester }:
   for (const peer of peers) {
     const { peerId, served, report, pledge } = peer
     if (served === null || pledge === null || served.modelId !== modelId) continue
-    const at = reserved.get(peerId) ?? { sessions: 0, kvPositions: 0 }
+    const at = reserved.get(peerId) ?? NOTHING
     const capacity = Math.ceil(served.kvPositions / KV_BLOCK_POSITIONS) * KV_BLOCK_POSITIONS
     const settled = report !== null && report.atMs - peer.touchedMs >= REPORT_SETTLES_MS
     const free = Math.min(capacity - at.kvPositions, settled ? report.kvPositionsFree : capacity)

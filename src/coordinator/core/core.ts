@@ -6,21 +6,20 @@
 import { sameSpan } from '../../model/index.ts'
 import {
   AWAY_RECOVERING,
-  type ClientMessage,
   type Grant,
   type NetworkSummary,
   type RowEncoding,
   type ServerMessage,
   TOP_K_DEFAULT,
 } from '../../protocol/index.ts'
-import { assert, type ErrorBody, type PeerId, required, type SessionId, unreachable } from '../../shared/index.ts'
+import { assert, type PeerId, required, type SessionId, unreachable } from '../../shared/index.ts'
 import { type AdmitMessage, decideAdmission } from './admission.ts'
 import { decideRepair, type PendingRepair } from './chainRepair.ts'
 import { kvPositionsFor } from './costs.ts'
 import { Demand } from './demand.ts'
+import type { CoreEffect, CoreEvent, PeerMessage } from './events.ts'
 import {
   DROP_AFTER_MS,
-  FAILURE_BACKOFF_MS,
   GHOST_MS,
   GRANT_LIFE_MS,
   LOAD_STALL_MS,
@@ -32,7 +31,7 @@ import {
   SUMMARY_INTERVAL_MS,
 } from './limits.ts'
 import { isLoaded, mustStay } from './orders.ts'
-import { newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
+import { fail, newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
 import { Plan } from './plan.ts'
 import { RoundTrips } from './roundTrips.ts'
@@ -53,30 +52,6 @@ export interface CoreOptions {
   readonly newSessionId: () => SessionId
 }
 
-/** A client's message as far as it concerns the core; `identify` and `relay` are the server's matter. */
-type PeerMessage = Exclude<ClientMessage, { type: 'identify' | 'relay' }>
-
-export type CoreEvent =
-  /** A socket proved its key; if the peer was connected before, the older socket is gone. */
-  | { readonly kind: 'connected'; readonly peerId: PeerId }
-  | { readonly kind: 'disconnected'; readonly peerId: PeerId }
-  | { readonly kind: 'message'; readonly peerId: PeerId; readonly message: PeerMessage }
-  /** Time has passed; a few times a second. */
-  | { readonly kind: 'tick' }
-
-export type CoreEffect =
-  | { readonly kind: 'send'; readonly peerId: PeerId; readonly message: ServerMessage }
-  /** Sign the grant and send it as the answer to `requestId`. */
-  | {
-      readonly kind: 'admit'
-      readonly peerId: PeerId
-      readonly requestId: string
-      readonly grant: Grant
-      readonly chain: Extract<ServerMessage, { type: 'admitted' }>['chain']
-    }
-  /** Tell the error, then close the socket; `disconnected` need not follow. */
-  | { readonly kind: 'close'; readonly peerId: PeerId; readonly error: ErrorBody }
-
 export class CoordinatorCore {
   readonly #options: CoreOptions
   readonly #peers = new Map<PeerId, PeerRecord>()
@@ -86,6 +61,10 @@ export class CoordinatorCore {
   #repairs: PendingRepair[] = []
   readonly #demand = new Demand()
   readonly #roundTrips = new RoundTrips()
+  /** Who may have to be placed otherwise. */
+  #changed = new Set<PeerId>()
+  /** The plan that orders were made of last; null where one had to wait. */
+  #orderedVersion: number | null = null
   #regroupedMs = 0
   #effects: CoreEffect[] = []
   #assignments = 0
@@ -118,7 +97,7 @@ export class CoordinatorCore {
       default:
         unreachable(event)
     }
-    this.#repairs = this.#repairs.filter((pending) => !this.#tryRepair(pending, nowMs))
+    if (this.#repairs.length > 0) this.#repairs = this.#repairs.filter((pending) => !this.#tryRepair(pending, nowMs))
     return this.#effects
   }
 
@@ -146,6 +125,7 @@ export class CoordinatorCore {
     const peer = this.#peers.get(peerId)
     if (peer === undefined) return
     this.#peers.delete(peerId)
+    this.#changed.add(peerId)
     // It asks again when it comes back (rule C13).
     this.#repairs = this.#repairs.filter(({ driver }) => driver !== peerId)
     for (const driver of this.#sessions.driversOver(peerId)) if (this.#peers.has(driver)) this.#send(driver, { type: 'gone', peerId })
@@ -156,6 +136,7 @@ export class CoordinatorCore {
 
   #message(peer: PeerRecord, message: PeerMessage, nowMs: number): void {
     peer.heardMs = nowMs
+    if (message.type !== 'pong') this.#changed.add(peer.peerId)
     switch (message.type) {
       case 'pledge':
         return this.#pledge(peer, message, nowMs)
@@ -216,7 +197,7 @@ export class CoordinatorCore {
     peer.pledge = pledge
     peer.memoryBytes = pledge.memoryBytes
     peer.weightForm = weightFormOf(pledge.engine)
-    levelSpeeds(pledge, this.#peers.values())
+    for (const { peerId } of levelSpeeds(pledge, this.#peers.values())) this.#changed.add(peerId)
     peer.failures = 0
     peer.blockedUntilMs = 0
     this.#replan(nowMs)
@@ -251,16 +232,8 @@ export class CoordinatorCore {
   #assignmentFailed(peer: PeerRecord, message: Extract<PeerMessage, { type: 'assignment-failed' }>, nowMs: number): void {
     if (peer.order?.assignmentId !== message.assignmentId) return
     if (message.reason === 'does-not-fit') peer.memoryBytes = Math.floor(peer.memoryBytes * MISFIT_FACTOR)
-    this.#fail(peer, nowMs)
+    fail(peer, nowMs)
     this.#replan(nowMs)
-  }
-
-  #fail(peer: PeerRecord, nowMs: number): void {
-    peer.order = null
-    peer.served = null
-    peer.loaded = null
-    peer.blockedUntilMs = nowMs + FAILURE_BACKOFF_MS * 2 ** peer.failures
-    peer.failures++
   }
 
   #pong(peer: PeerRecord, message: Extract<PeerMessage, { type: 'pong' }>, nowMs: number): void {
@@ -410,14 +383,23 @@ export class CoordinatorCore {
     for (const grant of this.#sessions.expire(nowMs)) this.#touch(grant, nowMs)
     for (const peer of this.#peers.values()) {
       const { order, served } = peer
-      if (order !== null && served === null && nowMs - order.heardMs >= LOAD_STALL_MS) this.#fail(peer, nowMs)
+      if (order === null || served !== null || nowMs - order.heardMs < LOAD_STALL_MS) continue
+      this.#changed.add(peer.peerId)
+      fail(peer, nowMs)
     }
     if (nowMs - this.#regroupedMs >= REGROUP_INTERVAL_MS) {
       this.#regroupedMs = nowMs
       this.#roundTrips.regroup()
+      for (const peer of this.#peers.values()) this.#follow(peer)
     }
     this.#replan(nowMs)
     this.#tellWatchers(nowMs)
+  }
+
+  #follow(peer: PeerRecord): void {
+    const region = this.#roundTrips.regionOf(peer.peerId)
+    if (region !== peer.region) this.#changed.add(peer.peerId)
+    peer.region = region
   }
 
   #ping(peer: PeerRecord, nowMs: number): void {
@@ -440,13 +422,17 @@ export class CoordinatorCore {
 
   /** Brings the plan up to date, then turns what differs from it into orders. */
   #replan(nowMs: number, left: PeerId | null = null): void {
+    const changed = this.#changed
+    this.#changed = new Set()
     this.#plan.update({
       peers: this.#peers,
       nowMs,
+      changed,
       left,
       demand: (modelId) => this.#demand.of(modelId, this.#sessions.ofModel(modelId), nowMs),
-      regionOf: (peerId) => this.#roundTrips.regionOf(peerId),
     })
+    if (changed.size === 0 && this.#plan.version === this.#orderedVersion) return
+    this.#orderedVersion = this.#plan.version
     for (const peer of this.#peers.values()) this.#order(peer, nowMs)
   }
 
@@ -462,7 +448,10 @@ export class CoordinatorCore {
     const { model, span } = place
     const { order } = peer
     if (order !== null && order.modelId === model.modelId && sameSpan(order.span, span)) return
-    if (mustStay(peer, place, { peers: this.#peers.values(), models: this.#options.models, nowMs })) return
+    if (mustStay(peer, place, { peers: this.#peers.values(), models: this.#options.models, nowMs })) {
+      this.#orderedVersion = null
+      return
+    }
     const loaded = isLoaded(peer, model.modelId, span)
     const kvPositions = loaded ? required(peer.loaded, 'the loaded span').kvPositions : kvPositionsFor(model.costs, span, peer)
     // A span that has to be loaded takes the place of what is there.

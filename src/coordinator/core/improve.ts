@@ -55,20 +55,29 @@ export function bestMove(swarms: readonly Swarm[], newcomer: (peerId: PeerId) =>
   const whole = swarms.filter((swarm) => swarm.isWhole())
   const scarcity = whole.reduce((sum, swarm) => sum + swarm.scarcity(), 0)
   const speed = swarms.reduce((sum, swarm) => sum + swarm.macsPerSecond, 0)
+  // Many are alike, and what one can gain the others can.
+  const joinsOf = new Map<string, readonly Join[]>()
   let best: Move | null = null
   for (const { peerId, from } of dispensable(swarms)) {
     const mover = newcomer(peerId)
-    const loss = -from.gainOf({ without: peerId })
+    const kind = JSON.stringify([swarms.indexOf(from), from.places().get(peerId), mover.region, { ...mover.capacity, peerId: null }])
+    const joins = joinsOf.get(kind) ?? joinsAfterMove(peerId, from, whole, mover, stagesMin)
+    joinsOf.set(kind, joins)
     const least = (MOVE_GAIN * SCARCITY_EXPONENT * scarcity * mover.capacity.macsPerSecond) / speed
-    for (const swarm of whole) {
-      for (const joining of placesIn(swarm, mover, stagesMin)) {
-        const gain = swarm === from ? swarm.gainOf({ without: peerId, joining }) : swarm.gainOf({ joining }) - loss
-        const move = { peerId, swarm, place: joining, gain }
-        if (gain >= least && (best === null || isBetter(move, best))) best = move
-      }
-    }
+    for (const join of joins) if (join.gain >= least && (best === null || isBetter(join, best))) best = { peerId, ...join }
   }
   return best
+}
+
+/** Wherever the peer could go, and what all swarms together gain by it. */
+function joinsAfterMove(peerId: PeerId, from: Swarm, swarms: readonly Swarm[], mover: Newcomer, stagesMin: number): Join[] {
+  const loss = -from.gainOf({ without: peerId })
+  return swarms.flatMap((swarm) =>
+    placesIn(swarm, mover, stagesMin).map((joining) => {
+      const gain = swarm === from ? swarm.gainOf({ without: peerId, joining }) : swarm.gainOf({ joining }) - loss
+      return { swarm, place: joining, gain }
+    }),
+  )
 }
 
 /**

@@ -1,8 +1,9 @@
 /** coordinator/core: registry, placement, admission. Pure: events in, effects out. */
 
-export { CoordinatorCore, type CoreEffect, type CoreEvent, type CoreOptions } from './core.ts'
+export { CoordinatorCore, type CoreOptions } from './core.ts'
 export { costsOf, endsOf, kvPositionsMin, layersThatFit, type ModelCosts, type WeightForm } from './costs.ts'
 export { CoordinatorError } from './errors.ts'
+export type { CoreEffect, CoreEvent } from './events.ts'
 export { KV_BLOCK_POSITIONS, SESSIONS_PER_REQUESTER_MAX } from './limits.ts'
 export { type Capacity, placeChain, smallestPledgeBytes } from './placement.ts'
 export { uncovered } from './route.ts'

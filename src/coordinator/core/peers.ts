@@ -4,8 +4,9 @@ import type { Span } from '../../model/index.ts'
 import type { ClientMessage } from '../../protocol/index.ts'
 import type { ModelId, PeerId } from '../../shared/index.ts'
 import type { WeightForm } from './costs.ts'
-import { AWAY_AFTER_MS, FAILURES_MAX } from './limits.ts'
+import { AWAY_AFTER_MS, FAILURE_BACKOFF_MS, FAILURES_MAX } from './limits.ts'
 import type { Capacity } from './placement.ts'
+import { FIRST_REGION } from './roundTrips.ts'
 
 export type Pledge = Extract<ClientMessage, { type: 'pledge' }>
 
@@ -39,6 +40,8 @@ export interface PeerRecord {
   speedReports: readonly number[]
   /** What is believed of it: see speeds.ts. */
   macsPerSecond: number
+  /** Peers of one region are near each other: see roundTrips.ts. */
+  region: number
   /** Of the pledge, what a load may take; shrinks where loads did not fit. */
   memoryBytes: number
   /** How the pledged engine keeps weights. */
@@ -72,6 +75,7 @@ export function newPeer(peerId: PeerId, nowMs: number): PeerRecord {
     probedMacsPerSecond: 0,
     speedReports: [],
     macsPerSecond: 0,
+    region: FIRST_REGION,
     memoryBytes: 0,
     weightForm: 'blocks',
     order: null,
@@ -109,6 +113,15 @@ export function suspend(peer: PeerRecord, nowMs: number): void {
   if (peer.order !== null) peer.order = { ...peer.order, progress: 0, heardMs: nowMs }
 }
 
+/** It could not load what it was told to: it is left in peace for a while, longer each time. */
+export function fail(peer: PeerRecord, nowMs: number): void {
+  peer.order = null
+  peer.served = null
+  peer.loaded = null
+  peer.blockedUntilMs = nowMs + FAILURE_BACKOFF_MS * 2 ** peer.failures
+  peer.failures++
+}
+
 /** How an engine keeps weights: see worker/. */
 export function weightFormOf(engine: Pledge['engine']): WeightForm {
   return engine === 'wasm' ? 'unpacked' : 'blocks'
@@ -130,7 +143,12 @@ export function isChoosable(peer: PeerRecord, nowMs: number): boolean {
 }
 
 export function capacityOf(peer: PeerRecord): Capacity {
-  return { peerId: peer.peerId, memoryBytes: peer.memoryBytes, weightForm: peer.weightForm, macsPerSecond: Math.max(1, peer.macsPerSecond) }
+  return { peerId: peer.peerId, memoryBytes: peer.memoryBytes, weightForm: peer.weightForm, macsPerSecond: countedSpeed(peer) }
+}
+
+/** Multiply-accumulates a second, as placement divides by them. */
+export function countedSpeed({ macsPerSecond }: PeerRecord): number {
+  return Math.max(1, macsPerSecond)
 }
 
 export function covers(outer: Span, inner: Span): boolean {

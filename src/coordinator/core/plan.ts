@@ -9,7 +9,7 @@ import { type ModelId, type PeerId, required } from '../../shared/index.ts'
 import { type ModelCosts, spanFits } from './costs.ts'
 import { bestJoin, bestMove } from './improve.ts'
 import { GROWTH_GRACE_MS, HOP_ASSUMED_MS, MOVE_INTERVAL_MS, PEERS_PER_MOVER } from './limits.ts'
-import { capacityOf, covers, isPlaceable, type PeerRecord } from './peers.ts'
+import { capacityOf, countedSpeed, covers, isPlaceable, type PeerRecord } from './peers.ts'
 import { type Capacity, joinSpans, type PlacedStage, placeChain } from './placement.ts'
 import { repair, splitLargest } from './repair.ts'
 import { type Place, Swarm, type SwarmModel } from './swarm.ts'
@@ -17,12 +17,12 @@ import { type Place, Swarm, type SwarmModel } from './swarm.ts'
 export interface PlanInput {
   readonly peers: ReadonlyMap<PeerId, PeerRecord>
   readonly nowMs: number
+  /** Who may have come, gone or become another since the last update; anybody unless told. */
+  readonly changed?: ReadonlySet<PeerId>
   /** Who went deliberately, and is not waited for. */
   readonly left?: PeerId | null
   /** Sessions wanted of a model, at least a little; 1 unless told. */
   readonly demand?: (modelId: ModelId) => number
-  /** Peers of one region are near each other; all of one unless told. */
-  readonly regionOf?: (peerId: PeerId) => number
 }
 
 /** What the plan wants of a peer. */
@@ -31,65 +31,97 @@ export interface PlannedSpan {
   readonly span: Span
 }
 
+interface Home extends PlannedSpan {
+  readonly swarm: Swarm
+}
+
 export class Plan {
   readonly #swarms: readonly Swarm[]
   readonly #stagesMin: number
-  /** The swarm of each peer that has a place. */
-  readonly #homes = new Map<PeerId, Swarm>()
+  /** Of each peer that has a place. */
+  readonly #homes = new Map<PeerId, Home>()
   /** Swarms that nobody who is there can make whole. */
   readonly #hopeless = new Set<Swarm>()
   /** Demand for which moves were considered last. */
   readonly #settledDemands = new Map<Swarm, number>()
-  /** Who was there at the last update, with the memory it had. */
-  #known = new Map<PeerId, number>()
+  /** Who could be placed at the last update. */
+  readonly #known = new Map<PeerId, Pick<Capacity, 'memoryBytes' | 'macsPerSecond'>>()
+  /** Of all of those, multiply-accumulates a second. */
+  #knownSpeed = 0
+  /** Who cannot be placed before a while is over. */
+  readonly #blocked = new Set<PeerId>()
   /** Since when a move may be worth it: somebody came, went or changed, or somebody moved. */
   #unsettledMs: number | null = null
   #nextMoveMs = 0
   /** Who was told to move, until they serve. */
   #movers: PeerId[] = []
+  #version = 0
 
   constructor(models: readonly SwarmModel[], stagesMin: number) {
     this.#swarms = models.map((model) => new Swarm(model))
     this.#stagesMin = stagesMin
   }
 
+  /** Another number whenever a place has changed. */
+  get version(): number {
+    return this.#version
+  }
+
   /** The layers that a peer should hold; null for a spare. */
   placeOf(peerId: PeerId): PlannedSpan | null {
-    const swarm = this.#homes.get(peerId)
-    return swarm === undefined ? null : { model: swarm.model, span: required(swarm.spanOf(peerId), `the place of ${peerId}`) }
+    return this.#homes.get(peerId) ?? null
   }
 
   /** Follows what became of the peers and of the demand. */
   update(input: PlanInput): void {
-    const placeable = [...input.peers.values()].filter((peer) => isPlaceable(peer, input.nowMs))
-    const changed = this.#noticeChanges(placeable, input.nowMs)
-    for (const swarm of this.#swarms) {
-      if (changed) this.#dropLost(swarm, input)
-      this.#follow(swarm, placeable, input)
-    }
+    const changed = [...(input.changed ?? new Set([...input.peers.keys(), ...this.#known.keys()])), ...this.#blocked]
+    const others = this.#meet(changed, input)
+    const placed = this.#placed(changed)
+    if (others) for (const swarm of this.#swarms) this.#dropLost(swarm, placed, input)
+    this.#followPeers(placed, input)
+    this.#followDemand(this.#knownSpeed / Math.max(1, this.#known.size), input)
     for (const swarm of this.#swarms) if (!swarm.isWhole() && swarm.size > 0) this.#repair(swarm, input)
     for (const swarm of this.#swarms) if (!swarm.isWhole()) this.#placeAnew(swarm, input)
     for (const swarm of this.#swarms) this.#spread(swarm, input)
-    if (this.#homes.size < placeable.length) this.#placeSpares(input)
+    if (this.#homes.size < this.#known.size) this.#placeSpares(input)
     this.#move(input)
   }
 
-  /** Whether other peers can be placed than at the last update, or the same with other memory. */
-  #noticeChanges(placeable: readonly PeerRecord[], nowMs: number): boolean {
-    const same =
-      placeable.length === this.#known.size && placeable.every(({ peerId, memoryBytes }) => this.#known.get(peerId) === memoryBytes)
-    if (same) return false
-    this.#known = new Map(placeable.map(({ peerId, memoryBytes }) => [peerId, memoryBytes]))
+  /** Whether others can be placed than at the last update, or the same with other memory. */
+  #meet(changed: readonly PeerId[], { peers, nowMs }: PlanInput): boolean {
+    let others = false
+    for (const peerId of changed) {
+      const peer = peers.get(peerId)
+      const known = this.#known.get(peerId)
+      const isKnown = peer !== undefined && isPlaceable(peer, nowMs)
+      if (isKnown) this.#known.set(peerId, { memoryBytes: peer.memoryBytes, macsPerSecond: peer.macsPerSecond })
+      else this.#known.delete(peerId)
+      if (!isKnown && peer !== undefined && nowMs < peer.blockedUntilMs) this.#blocked.add(peerId)
+      else this.#blocked.delete(peerId)
+      this.#knownSpeed += (isKnown ? peer.macsPerSecond : 0) - (known?.macsPerSecond ?? 0)
+      others ||= (isKnown ? peer.memoryBytes : undefined) !== known?.memoryBytes
+    }
+    if (!others) return false
     this.#hopeless.clear()
     this.#unsettledMs ??= nowMs
     return true
   }
 
-  #dropLost(swarm: Swarm, { peers, nowMs, left }: PlanInput): void {
+  /** Those that have a place, in the order in which they got it. */
+  #placed(peerIds: readonly PeerId[]): PeerId[] {
+    const placed = peerIds.filter((peerId) => this.#homes.has(peerId))
+    if (placed.length < 2) return placed
+    const wanted = new Set(placed)
+    return this.#swarms.flatMap((swarm) => swarm.peerIds().filter((peerId) => wanted.has(peerId)))
+  }
+
+  #dropLost(swarm: Swarm, placed: readonly PeerId[], { peers, nowMs, left }: PlanInput): void {
     let deliberate = false
-    for (const [peerId, { span }] of swarm.places()) {
+    for (const peerId of placed) {
+      const home = this.#homes.get(peerId)
+      if (home?.swarm !== swarm) continue
       const peer = peers.get(peerId)
-      if (peer !== undefined && isPlaceable(peer, nowMs) && spanFits(swarm.model.costs, span, peer)) continue
+      if (peer !== undefined && isPlaceable(peer, nowMs) && spanFits(swarm.model.costs, home.span, peer)) continue
       this.#drop(peerId)
       deliberate ||= peerId === left
     }
@@ -98,22 +130,26 @@ export class Plan {
     else swarm.brokenSinceMs ??= nowMs
   }
 
-  /** Speeds, regions and demand as they are known now. */
-  #follow(swarm: Swarm, placeable: readonly PeerRecord[], input: PlanInput): void {
-    const { nowMs, demand } = input
-    for (const [peerId, place] of [...swarm.places()]) {
-      const { macsPerSecond, region } = placeFor(input, peerId, place.span)
-      if (swarm.follow(peerId, macsPerSecond, region)) this.#unsettledMs ??= nowMs
+  /** Speeds and regions as they are known now. */
+  #followPeers(placed: readonly PeerId[], input: PlanInput): void {
+    for (const peerId of placed) {
+      const home = this.#homes.get(peerId)
+      if (home?.swarm.follow(peerId, placeFor(input, peerId, home.span)) === true) this.#unsettledMs ??= input.nowMs
     }
-    // As many tokens as the sessions could take if each had a near peer of average speed with the whole model to itself.
-    const speed = placeable.reduce((sum, peer) => sum + peer.macsPerSecond, 0) / Math.max(1, placeable.length)
-    const tokenSeconds = swarm.tokenMacs / Math.max(1, speed) + (2 * HOP_ASSUMED_MS) / 1_000
-    const wanted = (demand?.(swarm.model.modelId) ?? 1) / tokenSeconds
-    swarm.demand = wanted
-    const ratio = wanted / (this.#settledDemands.get(swarm) ?? 1)
-    if (ratio < 1 + DEMAND_CHANGE && ratio > 1 / (1 + DEMAND_CHANGE)) return
-    this.#settledDemands.set(swarm, wanted)
-    this.#unsettledMs ??= nowMs
+  }
+
+  /** `speed`: multiply-accumulates a second of a peer, on average. */
+  #followDemand(speed: number, { nowMs, demand }: PlanInput): void {
+    for (const swarm of this.#swarms) {
+      // As many tokens as the sessions could take if each had a near peer of average speed with the whole model to itself.
+      const tokenSeconds = swarm.tokenMacs / Math.max(1, speed) + (2 * HOP_ASSUMED_MS) / 1_000
+      const wanted = (demand?.(swarm.model.modelId) ?? 1) / tokenSeconds
+      swarm.demand = wanted
+      const ratio = wanted / (this.#settledDemands.get(swarm) ?? 1)
+      if (ratio < 1 + DEMAND_CHANGE && ratio > 1 / (1 + DEMAND_CHANGE)) continue
+      this.#settledDemands.set(swarm, wanted)
+      this.#unsettledMs ??= nowMs
+    }
   }
 
   #repair(swarm: Swarm, input: PlanInput): void {
@@ -174,9 +210,9 @@ export class Plan {
     const tryChain = () => this.#firstChain(swarm.model.costs, [...pool, ...drafted.map((one) => capacity(input.peers, one.stage.peerId))])
     let stages: PlacedStage[] | null = null
     for (const { peerId } of this.#redundant(input.peers)) {
-      const from = required(this.#homes.get(peerId), `the swarm of ${peerId}`)
+      const { swarm: from, span } = required(this.#homes.get(peerId), `the place of ${peerId}`)
       if (from === swarm || !from.isRedundant(peerId)) continue
-      drafted.push({ from, stage: { peerId, span: required(from.spanOf(peerId), `the place of ${peerId}`) } })
+      drafted.push({ from, stage: { peerId, span } })
       this.#drop(peerId)
       // Each try looks at all: so only as their number doubles.
       if ((drafted.length & (drafted.length - 1)) === 0) stages = tryChain()
@@ -200,20 +236,23 @@ export class Plan {
 
   #placeSpares(input: PlanInput): void {
     for (const spare of this.#spares(input).sort((a, b) => b.macsPerSecond - a.macsPerSecond)) {
-      const newcomer = { capacity: spare, region: input.regionOf?.(spare.peerId) ?? 0 }
-      const join = bestJoin(this.#swarms, newcomer, this.#stagesMin)
+      const region = required(input.peers.get(spare.peerId), `peer ${spare.peerId}`).region
+      const join = bestJoin(this.#swarms, { capacity: spare, region }, this.#stagesMin)
       if (join !== null) this.#put(join.swarm, [{ peerId: spare.peerId, span: join.place.span }], input)
     }
   }
 
   /** One peer after the other, few at a time; a look that finds nothing to improve is not repeated soon. */
   #move(input: PlanInput): void {
-    const { peers, nowMs, regionOf } = input
+    const { peers, nowMs } = input
     const moversMax = 1 + Math.floor(this.#known.size / PEERS_PER_MOVER)
     this.#movers = this.#movers.filter((peerId) => this.#homes.has(peerId) && !this.#serves(peerId, peers))
     if (this.#unsettledMs === null || this.#movers.length >= moversMax || nowMs < this.#nextMoveMs) return
     if (nowMs - this.#unsettledMs < MOVE_INTERVAL_MS / moversMax) return
-    const newcomer = (peerId: PeerId) => ({ capacity: capacity(peers, peerId), region: regionOf?.(peerId) ?? 0 })
+    const newcomer = (peerId: PeerId) => {
+      const peer = required(peers.get(peerId), `peer ${peerId}`)
+      return { capacity: capacityOf(peer), region: peer.region }
+    }
     const move = bestMove(this.#swarms, newcomer, this.#stagesMin)
     this.#nextMoveMs = nowMs + MOVE_INTERVAL_MS / (move === null ? 1 : moversMax)
     this.#unsettledMs = move === null ? null : nowMs
@@ -232,14 +271,15 @@ export class Plan {
   #put(swarm: Swarm, stages: readonly PlacedStage[], input: PlanInput): void {
     for (const { peerId, span } of stages) {
       this.#drop(peerId)
-      this.#homes.set(peerId, swarm)
+      this.#homes.set(peerId, { swarm, model: swarm.model, span })
+      this.#version++
       swarm.put(peerId, placeFor(input, peerId, span))
     }
   }
 
   #drop(peerId: PeerId): void {
-    this.#homes.get(peerId)?.drop(peerId)
-    this.#homes.delete(peerId)
+    this.#homes.get(peerId)?.swarm.drop(peerId)
+    if (this.#homes.delete(peerId)) this.#version++
   }
 
   /** With too few stages rather than none: what is too small to share the model must not keep it from those that are not. */
@@ -270,6 +310,7 @@ function capacity(peers: ReadonlyMap<PeerId, PeerRecord>, peerId: PeerId): Capac
   return capacityOf(required(peers.get(peerId), `peer ${peerId}`))
 }
 
-function placeFor({ peers, regionOf }: PlanInput, peerId: PeerId, span: Span): Place {
-  return { span, region: regionOf?.(peerId) ?? 0, macsPerSecond: capacity(peers, peerId).macsPerSecond }
+function placeFor({ peers }: PlanInput, peerId: PeerId, span: Span): Place {
+  const peer = required(peers.get(peerId), `peer ${peerId}`)
+  return { span, region: peer.region, macsPerSecond: countedSpeed(peer) }
 }

@@ -38,7 +38,7 @@ const SAMPLES_MIN = 4
 /** Peers within this distance of its center belong to a region. */
 const REGION_RADIUS_MS = 30
 /** Peers whose place is not known count as near the first. */
-const FIRST_REGION = 0
+export const FIRST_REGION = 0
 
 export class RoundTrips {
   readonly #nodes = new Map<PeerId, Node>()

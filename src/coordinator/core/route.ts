@@ -63,23 +63,14 @@ const PATHS_MAX = 6
 /** The best chain over `layerCount` layers, or null where layers are missing. */
 export function chooseChain(layerCount: number, candidates: readonly Candidate[], options: RouteOptions): PlacedStage[] | null {
   const kept = new Set(options.keep?.map(({ peerId }) => peerId))
-  const few = cheapestOfEachLayer(
-    layerCount,
-    candidates.filter(({ peerId }) => !kept.has(peerId)),
-    options,
-  )
+  const others = kept.size === 0 ? candidates : candidates.filter(({ peerId }) => !kept.has(peerId))
+  const few = cheapestOfEachLayer(layerCount, others, options)
   // Who gives only a part may be needed for another, so that a search over parts can miss what whole spans would cover.
   return new Search(layerCount, few, options, true).best() ?? new Search(layerCount, few, options, false).best()
 }
 
-function cheapestOfEachLayer(layerCount: number, candidates: readonly Candidate[], { driver, rttMs, lost }: RouteOptions): Candidate[] {
-  const ranked = candidates
-    .map((candidate) => {
-      const { span, sessions, peerId, msPerLayer } = candidate
-      const hopMs = (HOP_MS + rttMs(driver, peerId)) / (span.endLayer - span.firstLayer)
-      return { candidate, costMs: msPerLayer * (1 + sessions) + hopMs + avoidanceMs(candidate, span, lost) }
-    })
-    .sort((a, b) => a.costMs - b.costMs)
+function cheapestOfEachLayer(layerCount: number, candidates: readonly Candidate[], options: RouteOptions): Candidate[] {
+  const ranked = cheapestOfEachSpan(layerCount, candidates, options).sort((a, b) => a.costMs - b.costMs || a.index - b.index)
   const takenAt = new Array<number>(layerCount).fill(0)
   const few: Candidate[] = []
   for (const { candidate } of ranked) {
@@ -93,8 +84,37 @@ function cheapestOfEachLayer(layerCount: number, candidates: readonly Candidate[
   return few
 }
 
+interface Ranked {
+  readonly candidate: Candidate
+  /** Among all: of equals the first is taken. */
+  readonly index: number
+  readonly costMs: number
+}
+
+/** No layer wants more of one span than CANDIDATES_PER_LAYER_MAX; hundreds of peers hold the same few. */
+function cheapestOfEachSpan(layerCount: number, candidates: readonly Candidate[], { driver, rttMs, lost }: RouteOptions): Ranked[] {
+  const bySpan = new Map<number, Ranked[]>()
+  for (const [index, candidate] of candidates.entries()) {
+    const { span, sessions, peerId, msPerLayer } = candidate
+    const key = span.firstLayer * (layerCount + 1) + span.endLayer
+    const best = bySpan.get(key) ?? []
+    if (best.length === 0) bySpan.set(key, best)
+    const most = best[CANDIDATES_PER_LAYER_MAX - 1]?.costMs ?? Number.POSITIVE_INFINITY
+    const passesMs = msPerLayer * (1 + sessions)
+    if (passesMs >= most) continue
+    const hopMs = (HOP_MS + rttMs(driver, peerId)) / (span.endLayer - span.firstLayer)
+    const costMs = passesMs + hopMs + avoidanceMs(candidate, span, lost)
+    if (costMs >= most) continue
+    const rank = best.findLastIndex((other) => other.costMs <= costMs) + 1
+    best.splice(rank, 0, { candidate, index, costMs })
+    best.length = Math.min(best.length, CANDIDATES_PER_LAYER_MAX)
+  }
+  return [...bySpan.values()].flat()
+}
+
 /** What keeps a peer from being chosen, though it could serve. */
 function avoidanceMs({ numericClass, lastResort }: Candidate, part: Span, lost: readonly LostStage[] = []): number {
+  if (lost.length === 0) return lastResort ? LAST_RESORT_COST_MS : 0
   const others = lost.filter((stage) => overlap(stage.span, part) && stage.numericClass !== numericClass)
   return OTHER_CLASS_COST_MS * others.length + (lastResort ? LAST_RESORT_COST_MS : 0)
 }
@@ -191,13 +211,23 @@ function overlap(a: Span, b: Span): boolean {
 }
 
 /** Layers of [0, layerCount) that none of `spans` covers, as spans. */
-export function uncovered(layerCount: number, spans: readonly Span[]): Span[] {
-  const gaps: Span[] = []
-  let covered = 0
-  for (const { firstLayer, endLayer } of [...spans].sort((a, b) => a.firstLayer - b.firstLayer)) {
-    if (firstLayer > covered) gaps.push({ firstLayer: covered, endLayer: firstLayer })
-    covered = Math.max(covered, endLayer)
+export function uncovered(layerCount: number, spans: Iterable<Span>): Span[] {
+  // How many more spans hold a layer than the one before it.
+  const steps = new Int32Array(layerCount + 1)
+  for (const { firstLayer, endLayer } of spans) {
+    steps[Math.min(firstLayer, layerCount)] = (steps[Math.min(firstLayer, layerCount)] ?? 0) + 1
+    steps[Math.min(endLayer, layerCount)] = (steps[Math.min(endLayer, layerCount)] ?? 0) - 1
   }
-  if (covered < layerCount) gaps.push({ firstLayer: covered, endLayer: layerCount })
+  const gaps: Span[] = []
+  let holders = 0
+  let gapStart: number | null = null
+  for (let layer = 0; layer <= layerCount; layer++) {
+    holders += steps[layer] ?? 0
+    if (holders === 0 && layer < layerCount) gapStart ??= layer
+    else if (gapStart !== null) {
+      gaps.push({ firstLayer: gapStart, endLayer: layer })
+      gapStart = null
+    }
+  }
   return gaps
 }

@@ -28,14 +28,16 @@ export function learnSpeed(peer: PeerRecord, costs: ModelCosts, { layers, heads,
   followSpeed(peer)
 }
 
-/** Equal adapters count as equally fast, as fast as the fastest of them: a short probe beside other work says too little. */
-export function levelSpeeds({ engine, adapter }: Pledge, peers: Iterable<PeerRecord>): void {
-  const alike = [...peers].filter(({ pledge }) => pledge?.engine === engine && pledge.adapter === adapter)
+/** Equal adapters count as equally fast, as fast as the fastest of them: a short probe beside other work says too little. Returns them. */
+export function levelSpeeds({ engine, adapter }: Pledge, peers: Iterable<PeerRecord>): readonly PeerRecord[] {
+  const alike: PeerRecord[] = []
+  for (const peer of peers) if (peer.pledge?.adapter === adapter && peer.pledge.engine === engine) alike.push(peer)
   const macsPerSecond = Math.max(...alike.map(({ pledge }) => pledge?.macsPerSecond ?? 0))
   for (const peer of alike) {
     peer.probedMacsPerSecond = macsPerSecond
     followSpeed(peer)
   }
+  return alike
 }
 
 /** Takes what was probed and reported into account. */

@@ -98,10 +98,6 @@ export class Swarm {
     return [...this.#places.keys()]
   }
 
-  spanOf(peerId: PeerId): Span | null {
-    return this.#places.get(peerId)?.span ?? null
-  }
-
   /** How many peers should hold exactly this span. */
   holdersOf(span: Span): number {
     return this.#everywhere.peersOf(span)
@@ -123,7 +119,8 @@ export class Swarm {
   /** Whether others hold all its layers too. */
   isRedundant(peerId: PeerId): boolean {
     const { span } = required(this.#places.get(peerId), `the place of ${peerId}`)
-    return this.#holders.slice(span.firstLayer, span.endLayer).every((holders) => holders > 1)
+    for (let layer = span.firstLayer; layer < span.endLayer; layer++) if ((this.#holders[layer] ?? 0) < 2) return false
+    return true
   }
 
   put(peerId: PeerId, place: Place): void {
@@ -147,12 +144,12 @@ export class Swarm {
     }
   }
 
-  /** A peer's speed and region as they are known now; true where it counts anew. */
-  follow(peerId: PeerId, macsPerSecond: number, region: number): boolean {
-    const place = required(this.#places.get(peerId), `the place of ${peerId}`)
-    const ratio = macsPerSecond / place.macsPerSecond
-    if (region === place.region && ratio < 1 + SPEED_CHANGE && ratio > 1 / (1 + SPEED_CHANGE)) return false
-    this.put(peerId, { ...place, macsPerSecond, region })
+  /** A peer's place with its speed and region as they are known now; true where it counts anew. */
+  follow(peerId: PeerId, place: Place): boolean {
+    const before = required(this.#places.get(peerId), `the place of ${peerId}`)
+    const ratio = place.macsPerSecond / before.macsPerSecond
+    if (place.region === before.region && ratio < 1 + SPEED_CHANGE && ratio > 1 / (1 + SPEED_CHANGE)) return false
+    this.put(peerId, place)
     return true
   }
 
