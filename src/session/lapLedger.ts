@@ -23,6 +23,9 @@ export class LapLedger {
   #heard: number[]
   /** Index = position: what a lost first stage is given again. */
   readonly #rows: Row[] = []
+  #submittedMax = 0
+  /** Results that have come may come once more from here on. */
+  #repeatsFrom = Number.POSITIVE_INFINITY
   #answered = 0
   #epoch = 0
 
@@ -41,6 +44,11 @@ export class LapLedger {
     return this.#rows.length
   }
 
+  /** The most that there ever were, before some were taken back. */
+  get submittedMax(): number {
+    return this.#submittedMax
+  }
+
   /** Positions that have come back. */
   get answered(): number {
     return this.#answered
@@ -56,6 +64,7 @@ export class LapLedger {
     assert(lap.ids.length > 0 && lap.resultCount <= lap.ids.length, `${lap.resultCount} results of ${lap.ids.length} rows`)
     const firstWanted = lap.ids.length - lap.resultCount
     for (const [index, id] of lap.ids.entries()) this.#rows.push({ id, kind: lap.kind, wanted: index >= firstWanted })
+    this.#submittedMax = Math.max(this.#submittedMax, this.#rows.length)
   }
 
   /** The submitted rows from a position on that one frame can hold: alike, at most `rowsMax`, the wanted ones last. */
@@ -87,6 +96,14 @@ export class LapLedger {
     return this.#epoch
   }
 
+  /**
+   * Positions were taken back while a chain was being opened: a stage that was told of it by its `open`, which says the least length only, goes
+   * back to `length`, and so results of what the driver has already come again.
+   */
+  expectRepeats(length: number): void {
+    this.#repeatsFrom = Math.min(this.#repeatsFrom, length)
+  }
+
   /** A stage says that it has computed positions < `endPosition`; in an older epoch other rows may have had them. */
   heard(stageIndex: number, epoch: number, endPosition: number): void {
     if (epoch !== this.#epoch) return
@@ -99,10 +116,13 @@ export class LapLedger {
     return index < 0 ? this.#heard.length - 1 : index
   }
 
-  /** The results, null for those of an older epoch, or the rule that the frame breaks. */
-  accept(frame: ResultsFrame): Result<LapResults | null, string> {
-    if (frame.epoch < this.#epoch) return ok(null)
-    if (frame.epoch > this.#epoch) return err(`results of epoch ${frame.epoch}; the session is in epoch ${this.#epoch}`)
+  /** The results, null for those of an older epoch and for repeated ones, or the rule that the frame breaks. */
+  accept(received: ResultsFrame): Result<LapResults | null, string> {
+    if (received.epoch < this.#epoch) return ok(null)
+    if (received.epoch > this.#epoch) return err(`results of epoch ${received.epoch}; the session is in epoch ${this.#epoch}`)
+    const repeated = received.firstPosition >= this.#repeatsFrom ? Math.max(0, this.#answered - received.firstPosition) : 0
+    if (repeated >= received.rowCount) return ok(null)
+    const frame = withoutFirst(received, repeated)
     const endPosition = frame.firstPosition + frame.rowCount
     if (frame.firstPosition !== this.#answered || endPosition > this.#rows.length || frame.rowCount === 0) {
       const got = `results of positions ${frame.firstPosition}–${endPosition - 1}`
@@ -125,7 +145,15 @@ export class LapLedger {
       }
     }
     this.#answered = endPosition
+    this.#repeatsFrom = Number.POSITIVE_INFINITY
     this.heard(this.#heard.length - 1, frame.epoch, endPosition)
     return ok({ firstPosition: frame.firstPosition, rowCount: frame.rowCount, candidates: decoded.value })
   }
+}
+
+function withoutFirst(frame: ResultsFrame, rowCount: number): ResultsFrame {
+  const resultCount = Math.min(frame.resultCount, frame.rowCount - rowCount)
+  const dropped = frame.resultCount - resultCount
+  const payload = dropped === 0 ? frame.payload : frame.payload.subarray((dropped * frame.payload.byteLength) / frame.resultCount)
+  return { ...frame, firstPosition: frame.firstPosition + rowCount, rowCount: frame.rowCount - rowCount, resultCount, payload }
 }

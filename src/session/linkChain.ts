@@ -90,6 +90,8 @@ class LinkChain implements Chain {
   #roomWanted: Deferred<void> | null = null
   /** Positions that every stage may keep, whatever truncations it has missed since results last came. */
   #keptLength: number
+  /** The same when the present chain was opened. */
+  #openedLength: number
   #cancelTimer: CancelTimer = () => undefined
   readonly #unsubscribe: readonly (() => void)[]
 
@@ -99,6 +101,7 @@ class LinkChain implements Chain {
     this.#options = options
     this.maxPositions = grant.maxPositions
     this.#keptLength = grant.maxPositions
+    this.#openedLength = grant.maxPositions
     this.opened = this.#opening.promise
     this.#ledger = new LapLedger({ vocabularySize, topK: grant.topK, stageCount })
     this.#liveness = new Liveness(clock, stageCount, {
@@ -144,6 +147,7 @@ class LinkChain implements Chain {
   truncate(length: number): void {
     if (this.#ended !== null) return
     const epoch = this.#ledger.truncate(length)
+    if (!this.#links.isOpen) this.#ledger.expectRepeats(Math.min(this.#openedLength, length))
     this.#keptLength = Math.min(this.#keptLength, length)
     this.#position = Math.min(this.#position, length)
     this.#liveness.rest()
@@ -291,8 +295,9 @@ class LinkChain implements Chain {
 
   #onOpened(index: number, { revision, nextPosition, windowRows }: OpenedFrame): void {
     if (index === 0 && revision === this.#grant.revision && !this.#links.hasAnswered(0)) {
-      if (nextPosition > this.#ledger.submitted) return this.#refuse(index, `it asks for position ${nextPosition}, which was never sent`)
-      this.#position = nextPosition
+      if (nextPosition > this.#ledger.submittedMax) return this.#refuse(index, `it asks for position ${nextPosition}, which was never sent`)
+      // A truncation that is behind the `open` takes back what it has counted.
+      this.#position = Math.min(nextPosition, this.#ledger.submitted)
       this.#sentRows = 0
       this.#sendableRows = windowRows
     }
@@ -384,6 +389,7 @@ class LinkChain implements Chain {
 
   #reopen({ grant, signedGrant }: RepairedGrant): void {
     this.#events?.onRepair({ phase: 'granted', grant })
+    this.#openedLength = Math.min(this.#keptLength, this.#ledger.answered)
     this.#ledger.restart(grant.stages.length)
     this.#liveness.restart(grant.stages.length)
     this.#links.open(grant, signedGrant, REOPEN_DEADLINE_MS)

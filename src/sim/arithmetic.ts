@@ -6,7 +6,8 @@
 
 import type { PositionCandidates } from '../protocol/index.ts'
 
-const MODULUS = 2_039
+/** Values are below it. */
+export const ARITHMETIC_MODULUS = 2_039
 /** So many different rankings there are. */
 const LOGIT_MODULUS = 1_009
 
@@ -15,15 +16,16 @@ export const ARITHMETIC_WIDTH = 4
 
 /** The row of a token, [ARITHMETIC_WIDTH]. */
 export function embed(id: number): number[] {
-  return [0, 1, 2, 3].map((column) => (id * 17 + column * 5 + 1) % MODULUS)
+  return [0, 1, 2, 3].map((column) => (id * 17 + column * 5 + 1) % ARITHMETIC_MODULUS)
 }
 
 /** Passes `row` through a layer, in place; `before` is the layer's sum at the position before. Returns the sum at this one: the KV. */
 export function passLayer(row: number[], before: number, layer: number): number {
   let total = 0
   for (let column = 0; column < row.length; column++) total += row[column] ?? 0
-  const sum = (before * 3 + total) % MODULUS
-  for (let column = 0; column < row.length; column++) row[column] = ((row[column] ?? 0) * 31 + sum * (column + 1) + layer) % MODULUS
+  const sum = (before * 3 + total) % ARITHMETIC_MODULUS
+  for (let column = 0; column < row.length; column++)
+    row[column] = ((row[column] ?? 0) * 31 + sum * (column + 1) + layer) % ARITHMETIC_MODULUS
   return sum
 }
 

@@ -22,6 +22,8 @@ export class Outbox {
   #isLast: boolean
   #link: PeerLink | null = null
   #isOpen = false
+  /** Positions that the downstream may keep by truncations since it was asked, which may come behind its answer. */
+  #keptLength = Number.POSITIVE_INFINITY
   /** The next position to send. */
   #position = 0
   #sendableRows = 0
@@ -43,6 +45,11 @@ export class Outbox {
   /** Whether the downstream has said what it wants. */
   get isOpen(): boolean {
     return this.#isOpen
+  }
+
+  /** The next position that the downstream wants; of one that has answered. */
+  get position(): number {
+    return this.#position
   }
 
   /** Bytes of frames sent downstream in this session. */
@@ -74,17 +81,23 @@ export class Outbox {
     this.#isOpen = false
   }
 
+  /** Whether rows are lost that the downstream has not got: the log had no room for them. */
+  get lacksRows(): boolean {
+    return this.#isOpen && this.#position < this.#log.length && this.#log.keptLength < this.#log.length
+  }
+
   /** Asks the downstream to open the session, in the sender's epoch. */
   connect(link: PeerLink, open: Parameters<PeerLink['send']>[0]): void {
     this.#link = link
     this.#isOpen = false
+    this.#keptLength = Number.POSITIVE_INFINITY
     this.#bytesSent += link.send(open)
   }
 
   /** Where the downstream goes on; sends what it has missed. */
   opened({ nextPosition, windowRows }: OpenedFrame, epoch: number): void {
     this.#isOpen = true
-    this.#position = nextPosition
+    this.#position = Math.min(nextPosition, this.#keptLength)
     this.#sentRows = 0
     this.#sendableRows = windowRows
     this.#resend(epoch)
@@ -95,22 +108,29 @@ export class Outbox {
     this.#resend(epoch)
   }
 
-  /** Logs what a pass gave for `part`, its first `rowCount` rows, and sends what the downstream has not. */
+  /**
+   * Logs what a pass gave for `part`, its first `rowCount` rows, and sends what the downstream has not. A pass that was begun before a
+   * repair may end while the downstream has not answered, or is being sent what came before: then its rows follow in their turn.
+   */
   add(part: PassRows, output: SegmentOutput, rowCount: number): void {
     const rows = outputRows(this.#grant, this.#width, part, output).slice(0, rowCount)
     for (const row of rows) this.#log.append(row)
+    if (!this.#isOpen) return
     const skipped = Math.min(rows.length, Math.max(0, this.#position - part.firstPosition))
-    this.#send(part.firstPosition + skipped, rows.slice(skipped), part.epoch)
+    const inTurn = this.#position >= part.firstPosition && rows.length - skipped <= this.#sendableRows - this.#sentRows
+    if (inTurn) this.#send(part.firstPosition + skipped, rows.slice(skipped), part.epoch)
+    else this.#resend(part.epoch)
   }
 
   /** Positions ≥ `length` are forgotten, here and downstream. */
   truncate(length: number): void {
     this.#log.truncate(Math.min(length, this.#log.length))
+    this.#keptLength = Math.min(this.#keptLength, length)
     this.#position = Math.min(this.#position, length)
   }
 
   #resend(epoch: number): void {
-    const end = Math.min(this.#log.length, this.#position + this.#sendableRows - this.#sentRows)
+    const end = Math.min(this.#log.keptLength, this.#position + this.#sendableRows - this.#sentRows)
     if (this.#position < end) this.#send(this.#position, this.#log.rows(this.#position, end), epoch)
   }
 

@@ -169,7 +169,7 @@ export class StageHost {
   async #open(link: PeerLink, frame: OpenFrame, closedBy: ReadonlySet<PeerId>): Promise<void> {
     const known = this.#sessions.get(frame.sessionId)
     if (known !== undefined && known.signedGrant.body === frame.grant.body) {
-      if (takesPart(link.peerId, known.place)) known.join(link)
+      if (takesPart(link.peerId, known.place)) known.join(link, frame)
       else refuse(link, frame, { reason: 'bad-grant', message: 'the grant names another driver and upstream' })
       return
     }
@@ -203,7 +203,7 @@ export class StageHost {
       refuse(link, frame, session.error)
       return
     }
-    session.value.join(link)
+    session.value.join(link, frame)
     if (!place.isLast) void this.#connect(session.value)
   }
 

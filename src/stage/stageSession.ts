@@ -18,7 +18,6 @@ import {
   type SeveredFrame,
   type SignedGrant,
   stageName,
-  type TruncateFrame,
 } from '../protocol/index.ts'
 import type { CancelTimer, Clock, Sha256 } from '../shared/index.ts'
 import type { Engine, Segment, SegmentOutput, Slot } from '../worker/engine.ts'
@@ -123,11 +122,13 @@ export class StageSession {
   }
 
   /** A verified `open` from the driver, from the upstream, or again from one of them, which only says that it lives. */
-  join(link: PeerLink): void {
+  join(link: PeerLink, { epoch, length }: Pick<OpenFrame, 'epoch' | 'length'>): void {
     this.#timers.heard()
     const { driver, upstream, isLast } = this.place
     if (link.peerId === upstream && this.#upstream === null) {
       this.#upstream = this.#use(link)
+      // The driver may have opened this stage, and then taken positions back, before the upstream had a link to say so.
+      this.#truncate(epoch, length)
       this.#answerUpstream()
     }
     if (link.peerId === driver && this.#driver === null) {
@@ -175,7 +176,7 @@ export class StageSession {
         else this.#break(link, 'rows come from the upstream only')
         break
       case 'truncate':
-        if (link === this.#upstream) this.#onTruncate(frame)
+        if (link === this.#upstream) this.#truncate(frame.epoch, frame.length)
         else this.#break(link, 'truncate comes from the upstream only')
         break
       case 'close':
@@ -239,6 +240,8 @@ export class StageSession {
       this.#outbox.add({ ...rows, epoch: this.#inbox.epoch }, output, rowCount)
       void this.#sendLap({ ...rows, rowCount }, computeMs)
     }
+    this.#forgetWhatIsLost()
+    this.#answerUpstream()
     this.#setup.onReady()
   }
 
@@ -294,17 +297,24 @@ export class StageSession {
     return { maxPositions, encoding: this.place.isFirst ? 'tokens' : rowEncoding, width, vocabularySize }
   }
 
-  #onTruncate(frame: TruncateFrame): void {
-    if (!this.#inbox.enter(frame.epoch, frame.length)) return
-    this.#forget(frame.length)
+  #truncate(epoch: number, length: number): void {
+    if (!this.#inbox.enter(epoch, length)) return
+    this.#forget(length)
+    if (this.place.isLast) return
+    const { sessionId } = this.grant
     // Before the downstream has answered, it must not overtake the `open` that is on its way.
-    if (!this.place.isLast) this.#outbox.link?.send(frame, this.#outbox.isOpen ? 'urgent' : 'data')
+    this.#outbox.link?.send({ type: 'truncate', sessionId, epoch, length }, this.#outbox.isOpen ? 'urgent' : 'data')
   }
 
   /** Positions ≥ `length` are no longer there: neither computed, nor in the log, nor on their way. */
   #forget(length: number): void {
     this.#inbox.forget(length)
     this.#outbox.truncate(length)
+  }
+
+  /** What the log had no room for and the downstream has not got is computed again. */
+  #forgetWhatIsLost(): void {
+    if (this.#outbox.lacksRows) this.#forget(Math.max(this.#outbox.position, this.log.keptLength))
   }
 
   /** From the driver always; from the upstream only while the driver, who speaks for itself, has not come. */
@@ -322,10 +332,8 @@ export class StageSession {
       this.fail('protocol', `${stageName(this.grant, this.place.index + 1)} asks for position ${frame.nextPosition}`)
       return
     }
-    // What the log has no room for is computed again.
-    const { keptLength, length } = this.log
-    if (frame.nextPosition < length && keptLength < length) this.#forget(Math.max(frame.nextPosition, keptLength))
     this.#outbox.opened(frame, this.#inbox.epoch)
+    this.#forgetWhatIsLost()
     this.#answerUpstream()
     this.#answerDriver()
     this.#stopWaiting()
@@ -346,10 +354,10 @@ export class StageSession {
     if (through && !this.place.isLast) this.#outbox.link?.send({ type: 'ping', sessionId, sequence, through })
   }
 
-  /** A log with gaps waits for the downstream's word: it may mean that rows have to come again. */
+  /** A log with gaps waits for the downstream's word: it may mean that rows have to come again. So does a pass that may bring gaps. */
   #answerUpstream(): void {
     const isLogWhole = this.log.keptLength === this.log.length
-    if (this.#upstream === null || this.#upstreamAnswered) return
+    if (this.#upstream === null || this.#upstreamAnswered || this.#inbox.passing) return
     // The driver is told once the rest of the chain has answered.
     if (!this.#outbox.isOpen && (this.place.isFirst || !isLogWhole)) return
     this.#upstreamAnswered = true

@@ -27,7 +27,9 @@ function request(world: World, chain: Chain, onEvent: GenerateRequest['onEvent']
 
 async function reference(): Promise<readonly number[]> {
   const span = { firstLayer: 0, endLayer: fakeConfig.layerCount }
-  const chain = openEngineChain({ stages: [{ engine: new FakeEngine(), span }], maxPositions: 1_000, topK: 8, rowEncoding: 'f32' })
+  const engine = new FakeEngine()
+  engine.kindsDiffer = true
+  const chain = openEngineChain({ stages: [{ engine, span }], maxPositions: 1_000, topK: 8, rowEncoding: 'f32' })
   const { completionTokenIds } = await generate(request(new World(0), chain))
   chain.close()
   return completionTokenIds
@@ -56,6 +58,7 @@ function coordinatorOf(world: World, first: Grant) {
 
 /** An answer over `stageCount` of the world's peers, and what happens at its tokens. */
 async function answer(world: World, stageCount: number, harmAt: (token: number, grant: Grant) => void) {
+  for (const { engine } of world.stages) engine.kindsDiffer = true
   const first = world.grant({ stageCount })
   const coordinator = coordinatorOf(world, first)
   const repairs: ChainRepair[] = []
@@ -99,6 +102,7 @@ describe('an answer whose chain breaks', () => {
 
   it('[S12][S18] waits for a replacement longer than stages keep idle sessions, and those that are left keep theirs', async () => {
     const world = new World(6)
+    for (const { engine } of world.stages) engine.kindsDiffer = true
     const first = world.grant({ stageCount: 3 })
     const coordinator = coordinatorOf(world, first)
     const repair = async (wanted: RepairRequest) => {
@@ -209,7 +213,7 @@ describe('an answer whose chain breaks', () => {
     await expect(broken).rejects.toMatchObject({ message: expect.stringMatching(/did not answer within 8 s/) })
   })
 
-  it('[R1][R2][R3] is the same after any losses at any moments, in any order of delivery, and nothing stays behind', async () => {
+  it('[R1][R2][R3][R12][R13] is the same after any losses at any moments, in any order of delivery, and nothing stays behind', async () => {
     const expected = await reference()
     let drafted = 0
     const harm = fc.record({
@@ -223,13 +227,23 @@ describe('an answer whose chain breaks', () => {
         fc.array(harm, { maxLength: 5 }),
         fc.integer({ min: 1, max: 4 }),
         fc.constantFrom(1_000_000, 900, 300, 0),
-        fc.boolean(),
-        async (order, harms, stageCount, logBytesMax, withDrafts) => {
+        fc.record({ withDrafts: fc.boolean(), passTurns: fc.constantFrom(0, 0, 3, 8), dialTurns: fc.constantFrom(0, 0, 10, 40) }),
+        async (order, harms, stageCount, logBytesMax, { withDrafts, passTurns, dialTurns }) => {
           // Most drafts come true, and every fifth token is taken back.
           const drafter = knowingDrafter([...prompt, ...expected], (place) => place % 5 === 0)
           const picks = order[Symbol.iterator]()
           const pick = (count: number) => (picks.next().value ?? 0) % Math.max(1, count)
           const world = new World(stageCount + 8, { pick, logBytesMax })
+          for (const { engine } of world.stages) {
+            engine.passTurns = passTurns
+            engine.kindsDiffer = true
+          }
+          if (dialTurns > 0) world.dialTurns = () => pick(dialTurns)
+          const accused: string[] = []
+          const onEvent: GenerateRequest['onEvent'] = (event) => {
+            if (event.kind === 'repair' && event.repair.phase === 'lost' && event.repair.reason === 'protocol')
+              accused.push(event.repair.message)
+          }
           const first = world.grant({ stageCount })
           const { repair, grant } = coordinatorOf(world, first)
           let delivered = 0
@@ -253,13 +267,14 @@ describe('an answer whose chain breaks', () => {
           }
           const answered = world.opening(first, repair).then(async (chain) => {
             const timed = timedChain(chain)
-            const result = await generate({ ...request(world, chain), ...(withDrafts ? { ...timed, drafter } : {}) })
+            const result = await generate({ ...request(world, chain, onEvent), ...(withDrafts ? { ...timed, drafter } : {}) })
             drafted += result.drafts.draftedTokens
             chain.close()
             return result
           })
           const result = await world.runInTime(answered, 200)
           expect(result.completionTokenIds).toEqual(expected)
+          expect(accused, 'honest peers').toEqual([])
           await world.settle()
           world.clock.advance(REPAIR_WAIT_MS)
           await world.settle()

@@ -6,7 +6,7 @@
 import type { ModelConfig, Span } from '../../../src/model/index.ts'
 import { decodeRows, encodeRows } from '../../../src/protocol/index.ts'
 import { err, ok, type Result, required, TabswarmError } from '../../../src/shared/index.ts'
-import { ARITHMETIC_WIDTH, candidatesOf, embed, passLayer } from '../../../src/sim/arithmetic.ts'
+import { ARITHMETIC_MODULUS, ARITHMETIC_WIDTH, candidatesOf, embed, passLayer } from '../../../src/sim/arithmetic.ts'
 import { modelConfig } from '../../../src/sim/modelConfig.ts'
 import type { Engine, EngineUsage, ForwardResult, LoadRequest, Segment, SegmentOutput, Slot } from '../../../src/worker/index.ts'
 
@@ -45,6 +45,8 @@ export class FakeEngine implements Engine {
   gate: Promise<void> = Promise.resolve()
   /** Turns of the event loop that a pass takes. */
   passTurns = 0
+  /** In each layer a prompt's row and a decode row of equal inputs give other numbers, as on real engines. */
+  kindsDiffer = false
   /** A token that makes outputs NaN. */
   poison: number | null = null
 
@@ -116,10 +118,10 @@ export class FakeEngine implements Engine {
     }
   }
 
-  #run({ slot, input, output }: Segment): SegmentOutput {
+  #run({ slot, kind, input, output }: Segment): SegmentOutput {
     const state = required(this.#slots.get(slot), `slot ${slot}`)
     const rows = input.kind === 'tokens' ? Array.from(input.ids, embed) : rowsOf(decodeRows(input.encoding, input.bytes, WIDTH))
-    const results = rows.map((row) => this.#position(state, row))
+    const results = rows.map((row) => this.#position(state, row, kind))
     if (output.kind === 'rows') {
       return { kind: 'rows', bytes: encodeRows(output.encoding, Float32Array.from(results.flat()), WIDTH) }
     }
@@ -131,9 +133,12 @@ export class FakeEngine implements Engine {
     return { kind: 'candidates', positions }
   }
 
-  #position(state: FakeSlot, input: readonly number[]): number[] {
+  #position(state: FakeSlot, input: readonly number[], kind: Segment['kind']): number[] {
     const row = [...input]
-    for (const [index, sums] of state.sums.entries()) sums.push(passLayer(row, sums.at(-1) ?? 0, state.span.firstLayer + index))
+    for (const [index, sums] of state.sums.entries()) {
+      if (this.kindsDiffer && kind === 'prompt') row[0] = ((row[0] ?? 0) + 1) % ARITHMETIC_MODULUS
+      sums.push(passLayer(row, sums.at(-1) ?? 0, state.span.firstLayer + index))
+    }
     state.length++
     return row
   }

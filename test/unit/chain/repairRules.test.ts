@@ -1,7 +1,7 @@
 /** What one stage does when its session is opened again: played by hand against a chain of one, whose driver is on both sides. */
 
 import { describe, expect, it } from 'vitest'
-import { type Frame, type Grant, REPAIR_WAIT_MS, WINDOW_ROWS } from '../../../src/protocol/index.ts'
+import { encodeRows, type Frame, type Grant, REPAIR_WAIT_MS, WINDOW_ROWS } from '../../../src/protocol/index.ts'
 import { required } from '../../../src/shared/index.ts'
 import { fakeConfig } from './fakeEngine.ts'
 import { DRIVER, peerId, type TestLink, World } from './world.ts'
@@ -57,7 +57,92 @@ const typesOf = (frames: readonly Frame[]) => frames.map(({ type }) => type)
 const resultPositions = (frames: readonly Frame[]) =>
   frames.flatMap((frame) => (frame.type === 'results' ? Array.from({ length: frame.rowCount }, (_, row) => frame.firstPosition + row) : []))
 
+/** Keeps a stage's next passes under way until the returned function is called. */
+function hold(world: World, stage: number): () => void {
+  let release: () => void = () => undefined
+  required(world.stages[stage], `stage ${stage}`).engine.gate = new Promise((resolve) => {
+    release = resolve
+  })
+  return release
+}
+
 describe('a session that is opened again', () => {
+  it('[R13] sends the rows of a pass that was under way once, when its downstream has answered', async () => {
+    const { world, grant, hear, open, opened, rows } = await bench()
+    await open(grant)
+    opened(0, 0)
+    await hear()
+    const release = hold(world, 0)
+    rows(0, 1, 2)
+    await world.settle()
+    await open({ ...grant, revision: 1 })
+    release()
+    expect(resultPositions(await hear())).toEqual([])
+    opened(1, 0)
+    expect(resultPositions(await hear())).toEqual([0, 1])
+  })
+
+  it('[R13][W1] sends the rows of a pass that was under way behind those that wait for room', async () => {
+    const { world, link, grant, hear, open, opened, rows } = await bench()
+    await open(grant)
+    opened(0, 0)
+    rows(0, 1, 2, 3)
+    await hear()
+    const release = hold(world, 0)
+    rows(3, 4, 5)
+    await world.settle()
+    await open({ ...grant, revision: 1 })
+    opened(1, 0, 2)
+    expect(resultPositions(await hear())).toEqual([0, 1])
+    release()
+    expect(resultPositions(await hear())).toEqual([])
+    link.sendFrame({ type: 'window', sessionId: grant.sessionId, windowRows: 4 })
+    expect(resultPositions(await hear())).toEqual([2, 3])
+    link.sendFrame({ type: 'window', sessionId: grant.sessionId, windowRows: 20 })
+    expect(resultPositions(await hear())).toEqual([4])
+  })
+
+  it.each([1_000_000, 150])(
+    '[R5][R13] tells its upstream where to go on once the pass under way has shown what a log of %i bytes keeps',
+    async (logBytesMax) => {
+      const world = new World(2, { logBytesMax })
+      const [upstream, driver] = [world.connect(peerId(1), peerId(2)), world.connect(DRIVER, peerId(2))]
+      for (const link of [upstream, driver]) link.listen({ onFrame: () => undefined, onClose: () => undefined })
+      const heardBy = (link: TestLink) => required(world.links.find(({ atFrom }) => atFrom === link)?.atTo, 'the link').sent
+      const grant = world.grant({ stageCount: 2 })
+      const { sessionId } = grant
+      const open = async (granted: Grant) => {
+        const signed = await world.sign(granted)
+        for (const link of [driver, upstream])
+          link.sendFrame({ type: 'open', sessionId, epoch: 0, length: granted.maxPositions, grant: signed })
+        await world.settle()
+      }
+      const rows = async (firstPosition: number, rowCount: number) => {
+        const payload = encodeRows('f32', new Float32Array(4 * rowCount).fill(1), 4)
+        const counts = { firstPosition, rowCount, resultCount: rowCount }
+        upstream.sendFrame({ type: 'rows', sessionId, epoch: 0, ...counts, kind: 'decode', encoding: 'f32', payload })
+        await world.settle()
+      }
+      const opened = async (revision: number, nextPosition: number) => {
+        driver.sendFrame({ type: 'opened', sessionId, revision, nextPosition, windowRows: WINDOW_ROWS })
+        await world.settle()
+      }
+      await open(grant)
+      await opened(0, 0)
+      await rows(0, 1)
+      const release = hold(world, 1)
+      await rows(1, 3)
+      await open({ ...grant, revision: 1 })
+      release()
+      await world.settle()
+      await opened(1, 1)
+      const answer = heardBy(upstream).findLast((frame) => frame.type === 'opened')
+      expect(answer).toMatchObject({ revision: 1, nextPosition: logBytesMax > 150 ? 4 : 2 })
+      await rows(answer?.type === 'opened' ? answer.nextPosition : 0, 1)
+      expect([...heardBy(upstream), ...heardBy(driver)].filter(({ type }) => type === 'failed')).toEqual([])
+    },
+  )
+
   it('[R2] takes no word of another revision for its own', async () => {
     const { grant, hear, open, opened, rows } = await bench()
     await open(grant)

@@ -151,6 +151,8 @@ export class World {
   readonly #silent = new Set<PeerId>()
   readonly #muted = new Set<string>()
   readonly #drainListeners = new Set<(peer: PeerId) => void>()
+  /** Turns of the event loop until a link is there. */
+  dialTurns: () => number = () => 0
   /** Peers that cannot be reached. */
   readonly unreachable = new Set<PeerId>()
 
@@ -197,6 +199,7 @@ export class World {
   }
 
   async dial(from: PeerId, to: PeerId): Promise<Link> {
+    for (let turns = this.dialTurns(); turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve))
     if (this.unreachable.has(to)) throw new TabswarmError('unreachable', `peer ${to.slice(0, 8)} does not answer`)
     return this.connect(from, to)
   }
