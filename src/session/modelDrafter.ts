@@ -7,7 +7,6 @@
 import type { Clock } from '../shared/index.ts'
 import type { Drafter, DraftRequest, DraftToken } from './drafter.ts'
 import { HitRate } from './speculationAcceptance.ts'
-import { weightedMedian } from './speculationCosts.ts'
 
 /** Where the small model computes: one session of it, for one answer. One call does all that is asked for at one time. */
 export interface DraftSource {
@@ -25,7 +24,7 @@ const LIKELIHOOD_PRIOR = 0.6
 /** Drafted and thrown away behind the prompt, so that what a token takes is known before anybody waits for one. */
 const TRIAL_TOKENS = 2
 
-/** Calls that are remembered: what a token takes is their median. */
+/** Calls that are remembered. What a token takes is the least of them: those beside a lap may share the machine with it. */
 const CALLS_REMEMBERED = 5
 
 /** With more tokens than one pass of decode rows takes the model is behind: it catches up while nobody waits. */
@@ -69,8 +68,7 @@ export class ModelDrafter implements Drafter {
 
   draft({ limit, countWorth }: DraftRequest): readonly DraftToken[] | Promise<readonly DraftToken[]> {
     if (this.#ended || this.#busy || this.#tokenMs.length === 0) return []
-    const tokenMs = weightedMedian(this.#tokenMs.map((value) => ({ value, weight: 1 })))
-    const count = Math.min(limit, countWorth(tokenMs, this.#hits.of(LIKELIHOOD_PRIOR)))
+    const count = Math.min(limit, countWorth(Math.min(...this.#tokenMs), this.#hits.of(LIKELIHOOD_PRIOR)))
     if (count > 0 && this.#untold.length <= BEHIND_TOKENS) return this.#guess(count)
     if (count > 0 || this.#isTrial()) void this.#guess(1)
     return []

@@ -66,7 +66,7 @@ export class LapCosts {
 }
 
 /** The least value that half of the weight is not above. */
-export function weightedMedian(samples: readonly { readonly value: number; readonly weight: number }[]): number {
+function weightedMedian(samples: readonly { readonly value: number; readonly weight: number }[]): number {
   const sorted = [...samples].sort((a, b) => a.value - b.value)
   let left = sorted.reduce((sum, { weight }) => sum + weight, 0) / 2
   for (const { value, weight } of sorted) {

