@@ -15,7 +15,14 @@ const TOKENS = 48
 /** A lap that waits for a timer of a hidden page takes up to a second more for each. */
 const WAITED_MS = 500
 
-const COUNT_TIMERS = `{
+/** Of the page: timers that it sets, and frames that pass it on their way to its worker. */
+const COUNT = `{
+  globalThis.framesPassed = 0
+  const { postMessage } = MessagePort.prototype
+  MessagePort.prototype.postMessage = function (message, ...rest) {
+    if (message?.kind === 'frame') globalThis.framesPassed++
+    return postMessage.call(this, message, ...rest)
+  }
   globalThis.timersSet = 0
   for (const name of ['setTimeout', 'setInterval', 'requestAnimationFrame', 'requestIdleCallback']) {
     const set = globalThis[name]
@@ -56,7 +63,7 @@ beforeAll(async () => {
   const pledgeMb = Math.ceil(smallestPledgeBytes(manifest, 2, 0, 'unpacked') / 1e6)
   const url = new URL(`/contribute?pledge-mb=${pledgeMb}&engine=wasm&pressure=off`, server.url).href
   for (let index = 0; index < 2; index++) {
-    const page = await WindowPage.open(browser, url, COUNT_TIMERS)
+    const page = await WindowPage.open(browser, url, COUNT)
     await page.waitFor(`document.querySelector('[data-testid=start-contributing]') !== null`, 60_000)
     await page.evaluate(`document.querySelector('[data-testid=start-contributing]').click()`)
     volunteers.push(page)
@@ -111,5 +118,7 @@ describe('volunteers in hidden windows', () => {
     expect(lateLaps.length).toBeLessThanOrEqual(TOKENS / 20)
     // None of the page's timers belongs to a lap.
     for (const count of hidden.timers) expect(count).toBeLessThan(TOKENS / 2)
+    // Nor does a frame of it pass the page.
+    expect(await all('framesPassed')).toEqual([0, 0])
   })
 })
