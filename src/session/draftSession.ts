@@ -59,6 +59,7 @@ class DraftSession implements DraftSource {
 
   constructor({ sampling, config, clock }: DraftSessionOptions, chain: Chain) {
     const waiter = new LapWaiter(clock, this.#closing.signal)
+    waiter.open()
     this.#chain = chain
     this.#sampling = sampling
     this.#chunkRows = chunkRowsFor(config.width)
