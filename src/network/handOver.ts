@@ -26,7 +26,7 @@ export function handOver(link: Link): HandedLink {
   return { peerId, port: port2, carries: 'frames' }
 }
 
-/** The worker's side. Rejects with TabswarmError `unreachable` when the link has ended meanwhile. */
-export async function takeOver({ peerId, port, carries }: HandedLink, clock: Clock): Promise<Link> {
-  return carries === 'channels' ? takeCarried(port, peerId, clock) : linkFromPort(port, peerId)
+/** The worker's side. Rejects with TabswarmError `unreachable` when the link has ended meanwhile; `onEnd` is called once when it ends later. */
+export async function takeOver({ peerId, port, carries }: HandedLink, clock: Clock, onEnd: () => void = () => undefined): Promise<Link> {
+  return carries === 'channels' ? takeCarried(port, peerId, clock, onEnd) : linkFromPort(port, peerId, onEnd)
 }

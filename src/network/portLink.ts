@@ -40,20 +40,22 @@ export function serveLink(link: Link, port: MessagePort): void {
 }
 
 /** The worker's side: a Link to `peerId` whose frames travel through `port`. */
-export function linkFromPort(port: MessagePort, peerId: PeerId): Link {
-  return new PortLink(port, peerId)
+export function linkFromPort(port: MessagePort, peerId: PeerId, onEnd: () => void = () => undefined): Link {
+  return new PortLink(port, peerId, onEnd)
 }
 
 class PortLink implements Link {
   readonly peerId: PeerId
   readonly #port: MessagePort
   readonly #receiver = new Receiver()
+  readonly #onEnd: () => void
   readonly #waiting = new Map<number, (stats: LinkStats) => void>()
   #lastStats: LinkStats = { kind: 'memory', bytesSent: 0, bytesReceived: 0, roundTripMs: null }
   #statsId = 0
 
-  constructor(port: MessagePort, peerId: PeerId) {
+  constructor(port: MessagePort, peerId: PeerId, onEnd: () => void) {
     this.#port = port
+    this.#onEnd = onEnd
     this.peerId = peerId
     port.onmessage = ({ data }: MessageEvent<PortMessage>) => this.#handle(data)
   }
@@ -104,6 +106,7 @@ class PortLink implements Link {
     this.#port.close()
     for (const resolve of this.#waiting.values()) resolve(this.#lastStats)
     this.#waiting.clear()
+    this.#onEnd()
     this.#receiver.close(closed)
   }
 }

@@ -325,8 +325,13 @@ export class EngineHost implements EngineWorkerApi {
   }
 
   #takeOver(handed: HandedLink): Promise<Link> {
-    const link = takeOver(handed, this.#ports.clock)
-    this.#links.set(handed.peerId, link)
+    const { peerId } = handed
+    const forget = () => {
+      if (this.#links.get(peerId) === link) this.#links.delete(peerId)
+    }
+    const link = takeOver(handed, this.#ports.clock, forget)
+    this.#links.set(peerId, link)
+    link.catch(forget)
     return link
   }
 

@@ -12,7 +12,7 @@ import type { ToPage, ToWorker } from './carriedChannel.ts'
 import { type ChannelConnection, RtcChannel } from './rtcChannel.ts'
 
 /** The link whose first lane waits in `port`. Rejects with TabswarmError `unreachable` when it has ended, or the browser lost it. */
-export function takeCarried(port: MessagePort, peerId: PeerId, clock: Clock): Promise<Link> {
+export function takeCarried(port: MessagePort, peerId: PeerId, clock: Clock, onEnd: () => void): Promise<Link> {
   const work = new SerialQueue()
   let carried: { readonly link: ChannelLink; readonly channel: StripedChannel } | null = null
   const end = new CarriedEnd(port, clock, {
@@ -28,7 +28,11 @@ export function takeCarried(port: MessagePort, peerId: PeerId, clock: Clock): Pr
     const first = await end.opened
     if (first === null) throw new TabswarmError('unreachable', `the link to peer ${peerId} ended before it was handed over`)
     const channel = new StripedChannel(first, { onLarge: (laneCount) => end.post({ kind: 'large', laneCount }) })
-    const link = new ChannelLink(channel, peerId, { onEnd: () => end.post({ kind: 'link-ended' }) })
+    const ended = () => {
+      end.post({ kind: 'link-ended' })
+      onEnd()
+    }
+    const link = new ChannelLink(channel, peerId, { onEnd: ended })
     carried = { link, channel }
     return link
   })

@@ -120,6 +120,27 @@ describe('a link in a worker', () => {
     expect(atNear.ends).toEqual([{ reason: 'lost', detail: 'the connection was lost' }])
   })
 
+  it.each([
+    ['a carried link', 'worker'],
+    ['a link over a port', 'page'],
+  ] as const)('%s tells who took it over once that it has ended, whoever ended it', async (_, place) => {
+    for (const closes of ['here', 'there'] as const) {
+      const [a, b] = memoryConnectionPair({ clock, delayMs: 40, places: [place, 'page'] })
+      const options = { clock, onLarge: () => undefined, onEnd: () => undefined }
+      const [{ link: nearLink }, { link: farLink }] = [linkOver(a, far, options), linkOver(b, near, options)]
+      let ended = 0
+      const taken = await takeOver(handOver(nearLink), clock, () => void ended++)
+      hear(taken)
+      hear(farLink)
+      if (closes === 'here') taken.close()
+      else farLink.close()
+      await until(() => ended > 0)
+      taken.close()
+      await turns(4)
+      expect(ended).toBe(1)
+    }
+  })
+
   it('is torn down by its page alone while no worker has it', async () => {
     const [connection, other] = memoryConnectionPair({ clock, delayMs: 10, places: ['worker', 'page'] })
     const ended: Link[] = []
