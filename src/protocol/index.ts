@@ -50,5 +50,15 @@ export {
   WINDOW_ROWS,
 } from './limits.ts'
 export type { Dial, Link, LinkClosed, LinkHandlers, LinkKind, LinkStats } from './link.ts'
+export {
+  EMPTY_HASH,
+  type LinkTally,
+  type Receipt,
+  type ReceiptParty,
+  type RowCounts,
+  receiptMisfit,
+  rowTotal,
+  type SignedReceipt,
+} from './receipt.ts'
 export { ReceiveWindow } from './receiveWindow.ts'
 export { decodeRows, encodeRows, ROW_ENCODINGS, type RowEncoding, type RowKind, rowBytes } from './rows.ts'
