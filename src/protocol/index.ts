@@ -34,6 +34,7 @@ export type {
 export { type Grant, type GrantStage, type SignedGrant, stageName } from './grant.ts'
 export { openGrant, signGrant } from './grantCodec.ts'
 export {
+  CHECKPOINT_POSITIONS,
   CONTROL_MESSAGE_BYTES_MAX,
   FAILURE_MESSAGE_CHARACTERS_MAX,
   FRAME_BYTES_MAX,
@@ -61,4 +62,5 @@ export {
   type SignedReceipt,
 } from './receipt.ts'
 export { ReceiveWindow } from './receiveWindow.ts'
+export { rowHashInput } from './rowHash.ts'
 export { decodeRows, encodeRows, ROW_ENCODINGS, type RowEncoding, type RowKind, rowBytes } from './rows.ts'

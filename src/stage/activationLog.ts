@@ -8,7 +8,7 @@
  * none were asked for. Hashing follows in order behind the pass, never in its way.
  */
 
-import type { RowKind } from '../protocol/index.ts'
+import { type RowKind, rowHashInput } from '../protocol/index.ts'
 import { assert, type Sha256 } from '../shared/index.ts'
 
 /** Rows that all sessions of one stage may keep together: 58,000 positions of a 576-wide model in f16. */
@@ -78,7 +78,7 @@ export class ActivationLog {
     this.#rows.push(this.#full ? null : { ...row, bytes })
     this.#then(async () => {
       const before = this.#hashes[position - 1] ?? new Uint8Array(32)
-      this.#hashes[position] = await this.#sha256(hashInput(before, position, row.kind, bytes))
+      this.#hashes[position] = await this.#sha256(rowHashInput(before, position, row.kind, bytes))
     })
   }
 
@@ -114,13 +114,4 @@ export class ActivationLog {
     // A failed hash is told to who asks for it.
     this.#hashing.catch(() => undefined)
   }
-}
-
-function hashInput(before: Uint8Array, position: number, kind: RowKind, bytes: Uint8Array): Uint8Array {
-  const input = new Uint8Array(37 + bytes.byteLength)
-  input.set(before, 0)
-  new DataView(input.buffer).setUint32(32, position, true)
-  input[36] = kind === 'prompt' ? 1 : 2
-  input.set(bytes, 37)
-  return input
 }
