@@ -7,17 +7,20 @@
 import type { ModelId, PeerId, SessionId } from '../../shared/index.ts'
 import type { HolderId } from './trust.ts'
 
-export interface AuditorCandidate {
+export interface AvailableAuditor {
   readonly peerId: PeerId
   readonly holder: HolderId
   /** loaded: it serves all these layers. spare: it serves nothing, and could. */
   readonly kind: 'loaded' | 'spare'
   /** Its public address block; null: a private or loopback address, which says nothing. */
   readonly network: string | null
+}
+
+export interface AuditorCandidate extends AvailableAuditor {
   readonly trusted: boolean
 }
 
-export type Auditor = Pick<AuditorCandidate, 'peerId' | 'holder' | 'kind' | 'network'> | { readonly kind: 'coordinator' | 'canary' }
+export type Auditor = AvailableAuditor | { readonly kind: 'coordinator' | 'canary' }
 
 /** What is wanted of candidates; who answers keeps to the session's policy. */
 export interface AuditorRequest {

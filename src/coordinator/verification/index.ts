@@ -2,3 +2,4 @@
 
 export { Segment } from './segment.ts'
 export { settle } from './settle.ts'
+export { Verification } from './verification.ts'

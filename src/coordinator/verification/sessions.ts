@@ -40,6 +40,8 @@ interface OpenSession {
 
 export class SessionBook {
   readonly #sessions = new Map<SessionId, OpenSession>()
+  /** Of them, those that have ended and wait for receipts. */
+  readonly #closing = new Map<SessionId, OpenSession>()
 
   get count(): number {
     return this.#sessions.size
@@ -77,15 +79,15 @@ export class SessionBook {
     if (session === undefined || session.waitsUntilMs !== null) return
     session.failure = failure
     session.waitsUntilMs = nowMs + RECEIPT_WAIT_MS
+    this.#closing.set(sessionId, session)
   }
 
   /** What is wanted of peers, and the sessions that nothing more is waited for. They are forgotten here. */
   due(nowMs: number): { readonly asks: readonly Ask[]; readonly decided: readonly TrackedSession[] } {
     const asks: Ask[] = []
     const decided: TrackedSession[] = []
-    for (const [sessionId, session] of this.#sessions) {
-      if (session.waitsUntilMs === null) continue
-      const isLate = nowMs >= session.waitsUntilMs
+    for (const [sessionId, session] of this.#closing) {
+      const isLate = nowMs >= (session.waitsUntilMs ?? 0)
       const missing = missingOf(session)
       const isWaiting = session.rounds === 0 ? session.segments.some(({ segment }) => segment.unfinished.length > 0) : missing.length > 0
       if (isWaiting && !isLate) continue
@@ -94,6 +96,7 @@ export class SessionBook {
         session.waitsUntilMs = nowMs + RECEIPT_WAIT_MS
         asks.push(...missing)
       } else {
+        this.#closing.delete(sessionId)
         this.#sessions.delete(sessionId)
         decided.push(session)
       }

@@ -4,6 +4,7 @@
  */
 
 import { type PeerId, type SessionId, unreachable } from '../../shared/index.ts'
+import type { AuditorCandidate, AuditorRequest, AvailableAuditor } from './auditors.ts'
 import { AuditBook, type AuditJudgement, type AuditPorts } from './audits.ts'
 import { type Claim, ClaimBook } from './claims.ts'
 import type { VerificationEffect, VerificationEvent } from './effects.ts'
@@ -24,7 +25,9 @@ import {
   type TrustRecord,
 } from './trust.ts'
 
-export interface VerificationOptions extends AuditPorts {
+export interface VerificationOptions extends Omit<AuditPorts, 'candidates'> {
+  /** Who might audit it within the session's policy, now; banned ones are left out here. */
+  readonly candidates: (request: AuditorRequest) => readonly AvailableAuditor[]
   /** The account behind a peer, or the peer's id. */
   readonly holderOf: (peerId: PeerId) => HolderId
   /** Its public address block; null: it has none that says anything. */
@@ -53,7 +56,7 @@ export class Verification {
     this.#claims = new ClaimBook(options.claims ?? [])
     this.#trust = new Map(options.trust ?? [])
     this.#audits = new AuditBook(
-      this.#options,
+      { ...this.#options, candidates: (request) => this.#candidates(request) },
       (effect) => this.#effects.push(effect),
       (judgement) => this.#judge(judgement),
     )
@@ -171,6 +174,11 @@ export class Verification {
     if (!drawn) return void this.#effects.push({ kind: 'release-log', peerId, sessionId })
     this.#claims.setPending(task.claimId, true)
     this.#audits.start(task, this.#nowMs)
+  }
+
+  #candidates(request: AuditorRequest): AuditorCandidate[] {
+    const candidates = this.#options.candidates(request).filter(({ holder }) => !isBanned(this.trustOf(holder)))
+    return candidates.map((candidate) => ({ ...candidate, trusted: this.isTrusted(candidate.holder) }))
   }
 
   #judge(judgement: AuditJudgement): void {

@@ -8,7 +8,12 @@ import { EMPTY_HASH, type Grant, type LinkTally, type Receipt, type RowCounts, t
 import type { ManifestHash, ModelId, PeerId, SessionId } from '../../../src/shared/index.ts'
 
 export const NOW_MS = 1_700_000_000_000
-export const peerOf = (name: string) => createHash('sha256').update(name).digest('hex').slice(0, 32) as PeerId
+const peers = new Map<string, PeerId>()
+export function peerOf(name: string): PeerId {
+  const known = peers.get(name) ?? (createHash('sha256').update(name).digest('hex').slice(0, 32) as PeerId)
+  peers.set(name, known)
+  return known
+}
 export const sessionOf = (name: string) => peerOf(name) as string as SessionId
 
 /** A chain of ten layers for each name, in turn. */

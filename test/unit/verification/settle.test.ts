@@ -167,9 +167,10 @@ describe('any lie of one', () => {
 
   it('[V12] convicts nobody else, costs no other stage a row, and the requester none that it did not submit', () => {
     const ring = answer(['a', 'b', 'c', 'd']).submit('decode', 4).flow().truncate(52).submit('decode', 2).flow()
+    const finals = ring.finals()
     fc.assert(
       fc.property(lie, ({ place, silent, links, ...how }) => {
-        const receipts = bend(ring.finals(), place, ({ received, sent, party }) => ({
+        const receipts = bend(finals, place, ({ received, sent, party }) => ({
           received: links === 'sent' ? received : bent(received, how),
           sent: links === 'received' ? sent : bent(sent, how),
           party: party.kind === 'driver' ? party : { ...party, computed: links === 'sent' ? party.computed : bent(received, how) },
