@@ -1,5 +1,7 @@
 /** sim: a swarm in virtual time, from one seed: real core, driver, protocol and stages over modelled compute and links. */
 
+export type { Cheat } from './detection.ts'
+export { type DetectionSummary, detectOften } from './detectionRuns.ts'
 export type { Broken } from './invariants.ts'
 export { Measures } from './measures.ts'
 export { longRun, shortRun } from './presets.ts'

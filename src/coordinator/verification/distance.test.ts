@@ -178,8 +178,12 @@ describe('a table of distances', () => {
     version: 1,
     source: 'placeholders of a test',
     tolerance: { default: 9, pairs: [{ classes: ['a', 'b'], distance: 3 }] },
-    honest: [{ classes: ['a', 'b'], spread }],
-    cheats: [{ cheat: 'lazy', classes: ['a', 'a'], spread }],
+    honest: [
+      { classes: ['a', 'a'], spread },
+      { classes: ['a', 'b'], spread },
+      { classes: ['b', 'b'], spread },
+    ],
+    cheats: [],
   }
 
   it('gives the tolerance of a pair in either order, else the default, and distances by share', () => {
@@ -193,7 +197,7 @@ describe('a table of distances', () => {
     ['text', '{', /JSON/],
     ['another version', { ...table, version: 2 }, /version/],
     ['an unknown field', { ...table, extra: 1 }, /extra/],
-    ['an unknown cheat', { ...table, cheats: [{ ...table.cheats[0], cheat: 'sleep' }] }, /cheat/],
+    ['an unknown cheat', { ...table, cheats: [{ ...table.honest[0], cheat: 'sleep' }] }, /cheat/],
     ['a spread that does not reach share 1', { ...table, honest: [{ classes: ['a', 'b'], spread: spread.slice(0, 2) }] }, /share 1/],
     [
       'a spread that falls',
@@ -210,6 +214,12 @@ describe('a table of distances', () => {
         ],
       },
       /rise/,
+    ],
+    ['a pair that was not measured', { ...table, honest: table.honest.slice(1) }, /honest engines between "a" and "a"/],
+    [
+      'a cheat that was not measured against all',
+      { ...table, cheats: [{ ...table.honest[0], cheat: 'lazy' }] },
+      /lazy between "a" and "b"/,
     ],
     ['a distance below zero', { ...table, tolerance: { ...table.tolerance, default: -1 } }, /default/],
   ])('is refused by name: %s', (_, value, message) => {

@@ -49,15 +49,39 @@ export function parseDistanceTable(json: string): Result<DistanceTable, string> 
     return err('the table of distances is not JSON')
   }
   const parsed = v.safeParse(tableSchema, value)
-  if (parsed.success) return ok(parsed.output)
+  if (parsed.success) {
+    const missing = missingSpread(parsed.output)
+    return missing === null ? ok(parsed.output) : err(`the table of distances has no spread of ${missing}; measure it`)
+  }
   const [issue] = parsed.issues
   return err(`the table of distances: ${v.getDotPath(issue) ?? 'the file'}: ${issue.message}`)
 }
 
+type Pair = readonly [string, string]
+
+export function isPair([a, b]: Pair, one: string, other: string): boolean {
+  return (a === one && b === other) || (a === other && b === one)
+}
+
+/** Each two classes of the table, and each with itself, have to be measured: of honest engines, and of every cheat that is in it. */
+function missingSpread({ honest, cheats }: DistanceTable): string | null {
+  const names = [...new Set(honest.flatMap(({ classes: pair }) => pair))]
+  const kinds = [...new Set(cheats.map(({ cheat }) => cheat))]
+  const sets = [
+    { name: 'honest engines', entries: honest },
+    ...kinds.map((name) => ({ name, entries: cheats.filter(({ cheat }) => cheat === name) })),
+  ]
+  for (const { name, entries } of sets)
+    for (const one of names)
+      for (const other of names)
+        if (!entries.some(({ classes: pair }) => isPair(pair, one, other))) return `${name} between "${one}" and "${other}"`
+  return null
+}
+
 /** The largest distance that counts as honest between engines of these classes. */
 export function toleranceOf({ tolerance }: DistanceTable, one: string, other: string): number {
-  const pair = tolerance.pairs.find(({ classes: [a, b] }) => (a === one && b === other) || (a === other && b === one))
-  return pair?.distance ?? tolerance.default
+  const found = tolerance.pairs.find(({ classes: pair }) => isPair(pair, one, other))
+  return found?.distance ?? tolerance.default
 }
 
 /** The distance at that share of a spread, 0 … 1, between its points in a straight line. */
