@@ -1,11 +1,11 @@
 /**
  * `tabswarm sim --audits FILE`: each cheat against the real verification, with distances drawn from a measured table. Ends with code 1 where
- * a cheat is found less often than promised, or audits cost more.
+ * a cheat is found less often than promised, audits cost more, or a lie about speed pays.
  */
 
 import { readFileSync } from 'node:fs'
 import { DATA_CHEATS, type DistanceTable, parseDistanceTable } from '../coordinator/verification/index.ts'
-import type { Cheat, DetectionSummary } from '../sim/index.ts'
+import type { Cheat, DetectionSummary, SpeedLieSummary } from '../sim/index.ts'
 import { printJson, printLine, UsageError } from './output.ts'
 
 export interface AuditOptions {
@@ -17,17 +17,21 @@ export interface AuditOptions {
 }
 
 const REQUESTS = 50
+/** Of a day, in which a lie about speed has to pay or not. */
+const SPEED_SESSIONS = 200
 const DETECTED_MIN = 0.95
 const EXTRA_PERCENT_MAX = 10
 
 export async function simAudits({ audits, seed, runs, json }: AuditOptions): Promise<void> {
   const table = readTable(audits)
-  const { detectOften } = await import('../sim/index.ts')
+  const { detectOften, lieOften, SPEED_LIES } = await import('../sim/index.ts')
   const cheats: Cheat[] = ['none', 'replay-receipt', ...DATA_CHEATS.filter((name) => table.cheats.some(({ cheat }) => cheat === name))]
   const results = cheats.map((cheat) => detectOften(table, cheat, seed, runs, REQUESTS))
-  if (json) printJson({ source: table.source, seed, results })
-  else for (const line of linesOf(results)) printLine(line)
-  if (!results.every(isKept)) process.exitCode = 1
+  const speed = (Object.keys(SPEED_LIES) as (keyof typeof SPEED_LIES)[]).map((lie) => lieOften(lie, seed, runs, SPEED_SESSIONS))
+  if (json) printJson({ source: table.source, seed, results, speed })
+  else for (const line of [...linesOf(results), '', ...speedLines(speed)]) printLine(line)
+  const isWorthless = speed.every(({ paidToCheater, paidToHonestTwin }) => paidToCheater <= paidToHonestTwin)
+  if (!results.every(isKept) || !isWorthless) process.exitCode = 1
 }
 
 function readTable(path: string): DistanceTable {
@@ -67,4 +71,11 @@ function linesOf(results: readonly DetectionSummary[]): string[] {
       ].join(' '),
     ),
   ]
+}
+
+function speedLines(summaries: readonly SpeedLieSummary[]): string[] {
+  const head = `of ${SPEED_SESSIONS} sessions     cheater   twin`
+  const line = ({ cheat, paidToCheater, paidToHonestTwin }: SpeedLieSummary) =>
+    `${cheat.padEnd(20)} ${paidToCheater.toFixed(1).padStart(7)} ${paidToHonestTwin.toFixed(1).padStart(6)}`
+  return [head, ...summaries.map(line)]
 }
