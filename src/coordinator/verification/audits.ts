@@ -42,7 +42,7 @@ export interface AuditPorts {
   readonly hasCanaries: (request: AuditorRequest) => boolean
   readonly linked: (one: HolderId, other: HolderId) => boolean
   readonly random: () => number
-  /** The largest honest distance between the rows of the two; `null`: the auditor before. */
+  /** The largest honest distance between the rows of an auditor and those of the audited peer, or of an auditor before. */
   readonly tolerance: (auditor: Auditor, other: PeerId | Auditor) => number
 }
 

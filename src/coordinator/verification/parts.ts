@@ -20,9 +20,20 @@ export function claimsOf(sessionId: SessionId, lines: readonly WorkLine[]): Clai
   return peers.map((peerId) => ({ claimId: claimIdOf(sessionId, peerId), peerId, lines: lines.filter((line) => line.peerId === peerId) }))
 }
 
-/** Stages of the last chain. */
-export function finalPeers({ segments }: TrackedSession): PeerId[] {
-  return (segments.at(-1)?.segment.grant.stages ?? []).map(({ peerId }) => peerId)
+/** Every stage that the session ever had, with whether its part ended before the session did. */
+export function partsOf({ segments }: TrackedSession): { readonly peerId: PeerId; readonly left: boolean }[] {
+  const chains = segments.map(({ segment }) => segment.grant.stages.map(({ peerId }) => peerId))
+  const last = new Set(chains.at(-1))
+  return [...new Set(chains.flat())].map((peerId) => ({ peerId, left: !last.has(peerId) }))
+}
+
+/** Stages that are out of it, and have signed their last receipt. */
+export function leaversOf(session: TrackedSession): PeerId[] {
+  const hasSigned = (peerId: PeerId) => {
+    const last = session.segments.findLast(({ segment }) => segment.placeOf(peerId) > 0)
+    return last?.segment.hasFinal(last.segment.placeOf(peerId)) === true
+  }
+  return partsOf(session).flatMap(({ peerId, left }) => (left && hasSigned(peerId) ? [peerId] : []))
 }
 
 /** The coordinator saw that the network failed the answer, or two stages say so that belong neither together nor to the driver. */
@@ -43,8 +54,8 @@ export interface PartPorts {
 export function taskOf({ opened, segments }: TrackedSession, peerId: PeerId, left: boolean, ports: PartPorts): AuditTask | null {
   const { sessionId, modelId } = opened.grant
   const commitments = segments.flatMap(({ segment }) => {
-    const index = segment.grant.stages.findIndex((stage) => stage.peerId === peerId)
-    return index < 0 ? [] : segment.of(index + 1).slice(-1)
+    const place = segment.placeOf(peerId)
+    return place < 1 ? [] : segment.of(place).slice(-1)
   })
   const signed = commitments.filter(({ sent }) => rowTotal(sent) > 0)
   const party = commitments.at(-1)?.party

@@ -49,6 +49,11 @@ export class Segment {
     return place % this.size === 0 ? driver : required(stages[(place % this.size) - 1], `stage ${place - 1}`).peerId
   }
 
+  /** Of a stage; 0: it is none. */
+  placeOf(peerId: PeerId): number {
+    return this.grant.stages.findIndex((stage) => stage.peerId === peerId) + 1
+  }
+
   /** Stages and driver whose part has not ended by their own word. */
   get unfinished(): PeerId[] {
     return this.#receipts.flatMap((receipts, place) => (receipts.some(({ final }) => final) ? [] : [this.peerAt(place)]))

@@ -9,7 +9,7 @@ import { AuditBook, type AuditJudgement, type AuditPorts } from './audits.ts'
 import { type Claim, ClaimBook } from './claims.ts'
 import type { VerificationEffect, VerificationEvent } from './effects.ts'
 import { VERIFICATION_DEFAULTS, type VerificationLimits } from './limits.ts'
-import { claimIdOf, claimsOf, finalPeers, isSeenFailure, taskOf } from './parts.ts'
+import { claimIdOf, claimsOf, isSeenFailure, leaversOf, partsOf, taskOf } from './parts.ts'
 import { SessionBook, type TrackedSession } from './sessions.ts'
 import { settle } from './settle.ts'
 import {
@@ -91,9 +91,10 @@ export class Verification {
       case 'opened':
         return this.#sessions.open(event)
       case 'repaired':
-        return this.#repaired(event)
+        if (this.#sessions.repaired(event.grant, event.left)) this.#drawLeavers(event.grant.sessionId)
+        return
       case 'receipt':
-        this.#sessions.receipt(event.receipt)
+        if (this.#sessions.receipt(event.receipt) === null && event.receipt.final) this.#drawLeavers(event.receipt.sessionId)
         return
       case 'closed':
         return this.#sessions.close(event.sessionId, event.failure, nowMs)
@@ -112,15 +113,15 @@ export class Verification {
     }
   }
 
-  /** The part of a stage that leaves has ended: it is drawn now, while it still has its log. */
-  #repaired({ grant, left }: Extract<VerificationEvent, { kind: 'repaired' }>): void {
-    if (!this.#sessions.repaired(grant, left)) return
-    const session = this.#sessions.get(grant.sessionId)
-    const staying = new Set(grant.stages.map(({ peerId }) => peerId))
-    for (const { peerId } of session?.segments.at(-2)?.segment.grant.stages ?? []) {
-      const early = this.#early.get(grant.sessionId) ?? new Map<PeerId, AuditJudgement | null>()
-      if (session === null || staying.has(peerId) || early.has(peerId)) continue
-      this.#early.set(grant.sessionId, early.set(peerId, null))
+  /** The part of a stage that is out of the chain ends with its last receipt: it is drawn then, while it still has its log. */
+  #drawLeavers(sessionId: SessionId): void {
+    const session = this.#sessions.get(sessionId)
+    if (session === null || session.segments.length === 1) return
+    const early = this.#early.get(sessionId) ?? new Map<PeerId, AuditJudgement | null>()
+    this.#early.set(sessionId, early)
+    for (const peerId of leaversOf(session)) {
+      if (early.has(peerId)) continue
+      early.set(peerId, null)
       this.#draw(session, peerId, { forced: false, left: true })
     }
   }
@@ -154,9 +155,9 @@ export class Verification {
     for (const judgement of early?.values() ?? []) if (judgement !== null) this.#settleVerdict(judgement)
     const liars = new Set(findings.flatMap(({ segment, liars: places }) => [...places].map((place) => segment.peerAt(place))))
     for (const peerId of liars) this.#lied(sessionId, peerId)
-    for (const peerId of finalPeers(session)) {
+    for (const { peerId, left } of partsOf(session)) {
       if (liars.has(peerId)) this.#effects.push({ kind: 'release-log', peerId, sessionId })
-      else if (early?.has(peerId) !== true) this.#draw(session, peerId, { forced: disputed.has(peerId), left: false })
+      else if (early?.has(peerId) !== true) this.#draw(session, peerId, { forced: disputed.has(peerId), left })
     }
     for (const { peerId, announced } of session.segments.flatMap(({ leaves }) => leaves)) if (!announced) this.#strike(holderOf(peerId))
   }

@@ -74,11 +74,13 @@ export class AuditWorld {
     let ring = new Ring(grant).submit('prompt', 20).flow().submit('decode', 10).flow()
     if (leave !== undefined) {
       const gone = stages[1] ?? ''
-      for (const [place, receipt] of ring.finals().entries())
-        if (place !== 2 || leave === 'announced') this.tell({ kind: 'receipt', receipt })
+      const finals = ring.finals()
+      for (const receipt of finals.toSpliced(2, 1)) this.tell({ kind: 'receipt', receipt })
       const left: Leave[] = [{ peerId: peerOf(gone), announced: leave === 'announced' }]
       const next = grantOf(stages.with(1, 'x'), { sessionId, revision: 1 })
       this.tell({ kind: 'repaired', grant: next, left })
+      // Who says that it leaves signs as it goes; who is lost signs no more.
+      if (leave === 'announced') for (const receipt of finals.slice(2, 3)) this.tell({ kind: 'receipt', receipt })
       ring = new Ring(next, ring).flow().submit('decode', 5).flow()
     }
     for (const receipt of bend(ring.finals(), ring)) this.tell({ kind: 'receipt', receipt })
