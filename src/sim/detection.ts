@@ -83,7 +83,7 @@ class Detection {
   readonly #verification: Verification
   readonly #classes = new Map<PeerId, string>()
   readonly #claims = new Map<string, { readonly peerId: PeerId; readonly work: number }>()
-  readonly #challenges = new Map<string, { readonly peerId: PeerId; readonly work: number; lastAuditor: PeerId | null }>()
+  readonly #challenges = new Map<string, { readonly peerId: PeerId; readonly work: number }>()
   readonly #paid = new Map<PeerId, number>()
   readonly #failures = new Map<PeerId, number>()
   readonly #totals = { audits: 0, sessionWork: 0, auditWork: 0 }
@@ -160,12 +160,12 @@ class Detection {
       case 'challenge': {
         const { claimId, peerId, endPosition } = effect
         this.#totals.audits++
-        this.#challenges.set(claimId, { peerId, work: endPosition * LAYERS, lastAuditor: null })
+        this.#challenges.set(claimId, { peerId, work: endPosition * LAYERS })
         this.#tell({ kind: 'answered', claimId, committed: true })
         break
       }
       case 'audit':
-        if ('peerId' in effect.auditor) this.#audit(effect.claimId, effect.auditor.peerId)
+        this.#audit(effect)
         break
       case 'trust':
         if (effect.record.failures > 0) this.#failed(effect.holder as PeerId, effect.record.failures)
@@ -180,13 +180,11 @@ class Detection {
     if (peerId === CHEATER) this.#detectedAt ??= this.#request
   }
 
-  #audit(claimId: string, auditor: PeerId): void {
-    const challenge = required(this.#challenges.get(claimId), `the challenge of ${claimId}`)
-    const { peerId, work, lastAuditor } = challenge
+  #audit({ claimId, auditor, against }: Extract<VerificationEffect, { kind: 'audit' }>): void {
+    const { peerId, work } = required(this.#challenges.get(claimId), `the challenge of ${claimId}`)
     this.#totals.auditWork += work
-    challenge.lastAuditor = auditor
-    const between = lastAuditor === null ? null : this.#distance(lastAuditor, auditor, peerId)
-    this.#tell({ kind: 'audited', claimId, distance: this.#distance(peerId, auditor, peerId), between })
+    const between = against === null ? null : this.#distance(idIn(against), idIn(auditor), peerId)
+    this.#tell({ kind: 'audited', claimId, distance: this.#distance(peerId, idIn(auditor), peerId), between })
   }
 
   /** Between the rows of two peers that computed the work of `audited`. */
@@ -208,9 +206,14 @@ class Detection {
   }
 
   #classOf(one: PeerId | Auditor): string {
-    const peerId = typeof one === 'string' ? one : 'peerId' in one ? one.peerId : DRIVER
+    const peerId = typeof one === 'string' ? one : idIn(one)
     return required(this.#classes.get(peerId), `the numeric class of peer ${peerId}`)
   }
+}
+
+/** All auditors here are peers. */
+function idIn(auditor: Auditor): PeerId {
+  return 'peerId' in auditor ? auditor.peerId : DRIVER
 }
 
 /** As any honest peer's is at any time. */

@@ -1,7 +1,8 @@
 /**
  * AuditBook: results that were drawn, from the challenge to a verdict. First the stage hands over the rows that it has committed to, then an
  * auditor computes them again. One that agrees ends it; one that doesn't needs a second, independent one, and the odd one of the three is
- * wrong. Every wait has an end, and so every audit a verdict.
+ * wrong: at once where it is the stage, whose word for itself counts for nothing; where it would be the first auditor, a third is asked,
+ * if there is one. Every wait has an end, and so every audit a verdict.
  */
 
 import type { Receipt } from '../../protocol/index.ts'
@@ -27,7 +28,7 @@ export interface AuditJudgement {
   readonly task: AuditTask
   readonly verdict: Verdict
   readonly reason: string
-  /** The auditor whom the two others contradict. */
+  /** The auditor whom two others contradict. */
   readonly odd: Auditor | null
   /** Auditors whose word the verdict bears out: they are paid. */
   readonly right: readonly Auditor[]
@@ -53,6 +54,8 @@ interface Audit {
   auditor: Auditor | null
   /** Whose rows differ from the stage's. */
   dissenter: Auditor | null
+  /** Who then agreed with the stage, and not with the dissenter. */
+  supporter: Auditor | null
   endsMs: number
 }
 
@@ -79,7 +82,7 @@ export class AuditBook {
 
   start(task: AuditTask, nowMs: number): void {
     const { claimId, peerId, firstPosition, endPosition, commitments } = task
-    this.#audits.set(claimId, { task, tried: [], auditor: null, dissenter: null, endsMs: nowMs + CHALLENGE_MS })
+    this.#audits.set(claimId, { task, tried: [], auditor: null, dissenter: null, supporter: null, endsMs: nowMs + CHALLENGE_MS })
     this.#emit({ kind: 'challenge', claimId, peerId, firstPosition, endPosition, commitments })
   }
 
@@ -91,23 +94,29 @@ export class AuditBook {
     else this.#end(audit, 'failed', 'its rows are not those that its receipts committed to')
   }
 
-  /** Distances that are no numbers count as infinite. */
+  /** `between`: of its rows from the dissenter's. Distances that are no numbers count as infinite. */
   audited(claimId: string, distance: number, between: number | null, nowMs: number): void {
     const audit = this.#audits.get(claimId)
     const auditor = audit?.auditor
     if (audit === undefined || auditor == null) return
-    const { dissenter, task } = audit
-    const agrees = distance <= this.#ports.tolerance(auditor, task.peerId)
+    const { dissenter, supporter, task } = audit
+    const withStage = distance <= this.#ports.tolerance(auditor, task.peerId)
     if (dissenter === null) {
-      if (agrees) return this.#end(audit, 'valid', 'an auditor agrees', { right: [auditor] })
+      if (withStage) return this.#end(audit, 'valid', 'an auditor agrees', { right: [auditor] })
       audit.dissenter = auditor
       return this.#next(audit, nowMs)
     }
-    const auditorsAgree = between !== null && between <= this.#ports.tolerance(auditor, dissenter)
-    const right = [auditor, ...(auditorsAgree ? [dissenter] : [])]
-    if (agrees) this.#end(audit, 'valid', 'the second auditor agrees', { right, odd: auditorsAgree ? null : dissenter })
-    else if (auditorsAgree) this.#end(audit, 'failed', `two auditors agree with each other; the distance is ${distance}`, { right })
-    else this.#end(audit, 'undecided', 'the stage and two auditors all differ')
+    const withDissenter = between !== null && between <= this.#ports.tolerance(auditor, dissenter)
+    if (!withStage && !withDissenter) return this.#end(audit, 'undecided', 'the stage and its auditors all differ')
+    if (!withStage) {
+      const reason = `two auditors agree with each other; the distance is ${distance}`
+      return this.#end(audit, 'failed', reason, { right: [dissenter, auditor], odd: supporter })
+    }
+    if (withDissenter)
+      return this.#end(audit, 'valid', 'an auditor agrees with the stage and with the one that did not', { right: [auditor] })
+    if (supporter !== null) return this.#end(audit, 'valid', 'two auditors agree', { right: [supporter, auditor], odd: dissenter })
+    audit.supporter = auditor
+    this.#next(audit, nowMs)
   }
 
   auditorLost(claimId: string, nowMs: number): void {
@@ -127,6 +136,8 @@ export class AuditBook {
   #next(audit: Audit, nowMs: number): void {
     const { task, tried } = audit
     const auditor = tried.length < AUDITORS_MAX ? this.#choose(audit) : null
+    if (auditor === null && audit.supporter !== null)
+      return this.#end(audit, 'valid', 'the second auditor agrees', { right: [audit.supporter], odd: audit.dissenter })
     if (auditor === null) {
       const reason = audit.dissenter === null ? 'nobody could audit it' : 'nobody could confirm what one auditor found'
       return this.#end(audit, 'undecided', reason)
@@ -134,7 +145,7 @@ export class AuditBook {
     tried.push(auditor)
     audit.auditor = auditor
     audit.endsMs = nowMs + PATIENCE_MS[auditor.kind]
-    this.#emit({ kind: 'audit', claimId: task.claimId, auditor })
+    this.#emit({ kind: 'audit', claimId: task.claimId, auditor, against: audit.dissenter })
   }
 
   #choose({ task, tried, dissenter }: Audit): Auditor | null {

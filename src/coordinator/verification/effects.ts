@@ -34,13 +34,13 @@ export type VerificationEvent =
   | { readonly kind: 'closed'; readonly sessionId: SessionId; readonly failure: FailureSeenBy | null }
   /** The stage has handed its rows over; whether they hash to what its receipts committed to. */
   | { readonly kind: 'answered'; readonly claimId: string; readonly committed: boolean }
-  /** An auditor's rows are there: their distance from the audited stage's and, of a second auditor, from the first one's (distance.ts). */
+  /** An auditor's rows are there: their distance from the audited stage's and, where `audit` named one, from that auditor's (distance.ts). */
   | { readonly kind: 'audited'; readonly claimId: string; readonly distance: number; readonly between: number | null }
   /** The auditor refuses, or is gone. */
   | { readonly kind: 'auditor-lost'; readonly claimId: string }
   | { readonly kind: 'tick' }
 
-/** valid: within tolerance. failed: two auditors say so, or its own signature. undecided: no auditor could say. */
+/** valid: within tolerance. failed: two auditors say so, or its own signature does. undecided: no auditor could say. */
 export type Verdict = 'valid' | 'failed' | 'unanswered' | 'undecided'
 
 /** Why a claim goes back to who paid. */
@@ -84,8 +84,8 @@ export type VerificationEffect =
     }
   /** Its log of that session is not needed any more. */
   | { readonly kind: 'release-log'; readonly peerId: PeerId; readonly sessionId: SessionId }
-  /** Have the challenged rows computed again by that auditor. */
-  | { readonly kind: 'audit'; readonly claimId: string; readonly auditor: Auditor }
+  /** Have the challenged rows computed again by that auditor. `against`: an auditor that differs from the stage, to be compared with too. */
+  | { readonly kind: 'audit'; readonly claimId: string; readonly auditor: Auditor; readonly against: Auditor | null }
   | { readonly kind: 'pay-audit'; readonly claimId: string; readonly peerId: PeerId; readonly positions: number; readonly layers: number }
   /** To the peer itself, who may see what was found. */
   | { readonly kind: 'verdict'; readonly claimId: string; readonly peerId: PeerId; readonly verdict: Verdict; readonly reason: string }

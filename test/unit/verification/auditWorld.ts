@@ -12,7 +12,7 @@ const TOLERANCE = 0.01
 const HONEST = 0.001
 const WRONG = 1
 
-type Conduct = 'honest' | 'cheats' | 'silent' | 'lies-as-auditor' | 'lost-as-auditor' | 'forges'
+type Conduct = 'honest' | 'cheats' | 'silent' | 'lies-as-auditor' | 'accomplice' | 'lost-as-auditor' | 'forges'
 
 export interface SessionPlan {
   readonly stages?: readonly string[]
@@ -34,7 +34,6 @@ export class AuditWorld {
   nowMs = NOW_MS
   #sessions = 0
   readonly #names: string[]
-  readonly #audited = new Map<string, Auditor[]>()
 
   constructor(names: readonly string[], options: Partial<VerificationOptions> = {}) {
     this.#names = [...names]
@@ -128,7 +127,7 @@ export class AuditWorld {
         break
       }
       case 'audit':
-        this.#audit(effect.claimId, effect.auditor)
+        this.#audit(effect)
         break
       case 'verdict':
         this.verdicts.push({ name: this.nameOf(effect.peerId), verdict: effect.verdict })
@@ -136,16 +135,16 @@ export class AuditWorld {
     }
   }
 
-  #audit(claimId: string, auditor: Auditor): void {
-    const before = this.#audited.get(claimId) ?? []
-    this.#audited.set(claimId, [...before, auditor])
-    const conductOf = (one: Auditor) => ('holder' in one ? this.conduct.get(one.holder) : undefined)
+  #audit({ claimId, auditor, against }: Extract<VerificationEffect, { kind: 'audit' }>): void {
+    const conductOf = (one: Auditor | null) => (one !== null && 'holder' in one ? this.conduct.get(one.holder) : undefined)
     if (conductOf(auditor) === 'lost-as-auditor') return this.tell({ kind: 'auditor-lost', claimId })
     const audited = this.#names.find((name) => claimId.endsWith(peerOf(name))) ?? 'x'
-    const lies = (one: Auditor | undefined) => one !== undefined && conductOf(one) === 'lies-as-auditor'
-    const distance = this.conduct.get(audited) === 'cheats' || lies(auditor) ? WRONG : HONEST
-    const previous = before.findLast((one) => conductOf(one) !== 'lost-as-auditor')
-    const between = previous === undefined ? null : lies(previous) || lies(auditor) ? WRONG : HONEST
-    this.tell({ kind: 'audited', claimId, distance, between })
+    const cheats = this.conduct.get(audited) === 'cheats'
+    // An accomplice has the cheater's rows, who lies as an auditor has rows of its own; all others have the right ones.
+    const rowsOf = (one: Auditor | null) =>
+      conductOf(one) === 'lies-as-auditor' ? 'its own' : conductOf(one) === 'accomplice' && cheats ? 'wrong' : 'right'
+    const apart = (here: string, there: string) => (here === there && here !== 'its own' ? HONEST : WRONG)
+    const distance = apart(rowsOf(auditor), cheats ? 'wrong' : 'right')
+    this.tell({ kind: 'audited', claimId, distance, between: against === null ? null : apart(rowsOf(auditor), rowsOf(against)) })
   }
 }

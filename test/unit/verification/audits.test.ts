@@ -94,6 +94,27 @@ describe('verdicts', () => {
     for (const name of ['a', 'b', 'c']) expect(made.verification.trustOf(name).failures).toBe(0)
   })
 
+  it('an accomplice that agrees with a cheat is the odd one as soon as a third is asked, and the honest auditor is not', () => {
+    const made = world()
+    made.conduct.set('b', 'cheats')
+    made.conduct.set('f', 'accomplice')
+    made.session()
+    // Chance asks e, then f, then d.
+    expect(
+      made.all('audit').flatMap(({ auditor, claimId }) => (claimId.endsWith(peerOf('b')) && 'holder' in auditor ? auditor.holder : [])),
+    ).toEqual(['e', 'f', 'd'])
+    expect(ALL.map((name) => made.verification.trustOf(name).failures)).toEqual([0, 1, 0, 0, 0, 1])
+    expect(made.verdicts.find(({ name }) => name === 'b')?.verdict).toBe('failed')
+  })
+
+  it('without a third the odd one of stage and two auditors is the one that nobody agrees with', () => {
+    const made = new AuditWorld(['a', 'b', 'c', 'd', 'e'])
+    made.conduct.set('e', 'lies-as-auditor')
+    made.session()
+    expect(made.verdicts.every(({ verdict }) => verdict === 'valid')).toBe(true)
+    expect(made.verification.trustOf('e').failures).toBeGreaterThan(0)
+  })
+
   it('one auditor alone convicts nobody: without a second the rule decides', () => {
     const made = new AuditWorld(['a', 'b', 'c', 'd'])
     made.conduct.set('d', 'lies-as-auditor')
