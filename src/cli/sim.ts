@@ -6,6 +6,7 @@
 import type { Command } from 'commander'
 import type { Broken, Measures, SimulationOptions } from '../sim/index.ts'
 import { printJson, printLine, printNote, realNumber, wholeNumber } from './output.ts'
+import { simAudits } from './simAudits.ts'
 
 interface SimOptions {
   readonly peers: number
@@ -14,8 +15,12 @@ interface SimOptions {
   readonly scenario: string
   readonly stages: number
   readonly runs?: number
+  readonly audits?: string
   readonly json: boolean
 }
+
+/** Seeds a cheat, where --runs says nothing. */
+const AUDIT_SEEDS = 1_000
 
 /** Short runs between two lines of progress. */
 const RUNS_A_NOTE = 250
@@ -30,8 +35,12 @@ export function registerSimCommand(program: Command): void {
     .option('--scenario <name|file>', 'who pledges what for which models: a name or file of test/sim/scenarios', 'mixed-gpus')
     .option('--stages <n>', 'that a chain has at least', wholeNumber('--stages', 1, 8), 2)
     .option('--runs <n>', 'instead: so many short runs of 15 tabs, scenarios in turn', wholeNumber('--runs', 1, 1_000_000))
+    .option('--audits <file>', 'instead: cheats against audits, with distances of that table; --runs seeds a cheat (1,000)')
     .option('--json', 'one JSON object on stdout', false)
-    .action((options: SimOptions) => (options.runs === undefined ? simOnce(options) : simOften(options, options.runs)))
+    .action(({ audits, runs, ...options }: SimOptions) => {
+      if (audits !== undefined) return simAudits({ ...options, audits, runs: runs ?? AUDIT_SEEDS })
+      return runs === undefined ? simOnce(options) : simOften(options, runs)
+    })
 }
 
 const settled = Promise.resolve()

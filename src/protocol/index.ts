@@ -34,6 +34,7 @@ export type {
 export { type Grant, type GrantStage, type SignedGrant, stageName } from './grant.ts'
 export { openGrant, signGrant } from './grantCodec.ts'
 export {
+  CHECKPOINT_POSITIONS,
   CONTROL_MESSAGE_BYTES_MAX,
   FAILURE_MESSAGE_CHARACTERS_MAX,
   FRAME_BYTES_MAX,
@@ -52,6 +53,17 @@ export {
 export type { Dial, Link, LinkClosed, LinkHandlers, LinkKind, LinkStats } from './link.ts'
 export { type ListedModel, type ModelList, parseModelList } from './modelList.ts'
 export { certifyPeer, openCertificate } from './peerCertificate.ts'
+export {
+  EMPTY_HASH,
+  type LinkTally,
+  type Receipt,
+  type ReceiptParty,
+  type RowCounts,
+  receiptMisfit,
+  rowTotal,
+  type SignedReceipt,
+} from './receipt.ts'
 export { ReceiveWindow } from './receiveWindow.ts'
+export { rowHashInput } from './rowHash.ts'
 export { decodeRows, encodeRows, ROW_ENCODINGS, type RowEncoding, type RowKind, rowBytes } from './rows.ts'
 export type { SignedDocument } from './signedDocument.ts'

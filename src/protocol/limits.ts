@@ -62,3 +62,18 @@ export const MACS_PER_SECOND_MAX = 1e16
 
 /** One message of a relay's socket: a frame, the kind of its record, and the tag of AES-GCM. */
 export const RELAY_RECORD_BYTES_MAX = FRAME_BYTES_MAX + 1 + 16
+
+/** Positions between two checkpoints: what a stage risks with a driver that vanishes, for 2 KB of receipts a stage. */
+export const CHECKPOINT_POSITIONS = 256
+
+/** Positions beyond the driver's last acknowledgement after which a stage stops serving it: what is in flight (WINDOW_ROWS), and a checkpoint. */
+export const UNACKNOWLEDGED_POSITIONS_MAX = WINDOW_ROWS + CHECKPOINT_POSITIONS
+
+/** Receipts of one peer in one segment: a checkpoint at each 256th of a million positions, each twice for truncations, and asked ones. */
+export const RECEIPTS_MAX = 10_000
+
+/** How far a receipt's time may be ahead: peers estimate coordinator time from messages that take a while. */
+export const RECEIPT_AHEAD_MS_MAX = 10_000
+
+/** A receipt's body in base64url: about 1,200 as peers write them, with every number at its longest 1,500. */
+export const RECEIPT_CHARACTERS_MAX = 4_000

@@ -16,11 +16,13 @@ export function utf8Decode(bytes: Uint8Array): string {
 
 const hexCodes = Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
 
-/** For ids, keys and hashes: at most 10,000 bytes. */
+/** Longer texts than of ids, keys and hashes take the way that has no bound. */
+const SHORT_BYTES = 64
+
 export function toHex(bytes: Uint8Array): string {
   const codes: number[] = []
   for (const byte of bytes) codes.push(hexCodes[byte >> 4] ?? 0, hexCodes[byte & 15] ?? 0)
-  return String.fromCharCode(...codes)
+  return bytes.length <= SHORT_BYTES ? String.fromCharCode(...codes) : utf8Decode(Uint8Array.from(codes))
 }
 
 /** `text` must be hex of even length: check strangers' text with a pattern first. */

@@ -1,7 +1,10 @@
 /** sim: a swarm in virtual time, from one seed: real core, driver, protocol and stages over modelled compute and links. */
 
+export type { Cheat } from './detection.ts'
+export { type DetectionSummary, detectOften } from './detectionRuns.ts'
 export type { Broken } from './invariants.ts'
 export { Measures } from './measures.ts'
 export { longRun, shortRun } from './presets.ts'
 export { type SimulationOptions, simulate } from './simulate.ts'
+export { lieOften, SPEED_LIES, type SpeedLieSummary } from './speedLies.ts'
 export { throughputOf } from './throughput.ts'

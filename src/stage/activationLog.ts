@@ -8,7 +8,7 @@
  * none were asked for. A hash is computed when somebody asks for one, or when a row is not kept: never in the way of a pass.
  */
 
-import type { RowKind } from '../protocol/index.ts'
+import { type RowKind, rowHashInput } from '../protocol/index.ts'
 import { assert, type Sha256 } from '../shared/index.ts'
 
 /** Rows that all sessions of one stage may keep together: 58,000 positions of a 576-wide model in f16. */
@@ -122,7 +122,7 @@ export class ActivationLog {
       if (row === undefined) return
       const position = this.#hashes.length
       const before = this.#hashes[position - 1] ?? new Uint8Array(32)
-      const hash = await this.#sha256(hashInput(before, position, row.kind, row.bytes))
+      const hash = await this.#sha256(rowHashInput(before, position, row.kind, row.bytes))
       // Else it was truncated meanwhile.
       if (this.#unhashed[0] === row) {
         this.#unhashed.shift()
@@ -130,13 +130,4 @@ export class ActivationLog {
       }
     }
   }
-}
-
-function hashInput(before: Uint8Array, position: number, kind: RowKind, bytes: Uint8Array): Uint8Array {
-  const input = new Uint8Array(37 + bytes.byteLength)
-  input.set(before, 0)
-  new DataView(input.buffer).setUint32(32, position, true)
-  input[36] = kind === 'prompt' ? 1 : 2
-  input.set(bytes, 37)
-  return input
 }

@@ -1,0 +1,176 @@
+/**
+ * AuditBook: results that were drawn, from the challenge to a verdict. First the stage hands over the rows that it has committed to, then an
+ * auditor computes them again. One that agrees ends it; one that doesn't needs a second, independent one, and the odd one of the three is
+ * wrong: at once where it is the stage, whose word for itself counts for nothing; where it would be the first auditor, a third is asked,
+ * if there is one. Every wait has an end, and so every audit a verdict.
+ */
+
+import type { Receipt } from '../../protocol/index.ts'
+import type { PeerId } from '../../shared/index.ts'
+import { type AuditedResult, type Auditor, type AuditorCandidate, type AuditorRequest, chooseAuditor } from './auditors.ts'
+import type { Verdict, VerificationEffect } from './effects.ts'
+import { AUDIT_MS, AUDITORS_MAX, CANARY_MS, CHALLENGE_MS, SPARE_AUDIT_MS } from './limits.ts'
+import type { HolderId } from './trust.ts'
+
+/** One stage's drawn result. */
+export interface AuditTask extends AuditorRequest, Omit<AuditedResult, 'tried'> {
+  readonly claimId: string
+  readonly peerId: PeerId
+  readonly firstPosition: number
+  readonly endPosition: number
+  readonly commitments: readonly Receipt[]
+  /** Its part ended before the session did. */
+  readonly left: boolean
+  readonly ownGateway: boolean
+}
+
+export interface AuditJudgement {
+  readonly task: AuditTask
+  readonly verdict: Verdict
+  readonly reason: string
+  /** The auditor whom two others contradict. */
+  readonly odd: Auditor | null
+  /** Auditors whose word the verdict bears out: they are paid. */
+  readonly right: readonly Auditor[]
+}
+
+export interface AuditPorts {
+  /** Who might audit it within the session's policy, now. */
+  readonly candidates: (request: AuditorRequest) => readonly AuditorCandidate[]
+  /** The coordinator's own engine has the model, or can have it. */
+  readonly hasOwnEngine: (request: AuditorRequest) => boolean
+  /** Canaries can be sent to that peer. */
+  readonly hasCanaries: (request: AuditorRequest) => boolean
+  readonly linked: (one: HolderId, other: HolderId) => boolean
+  readonly random: () => number
+  /** The largest honest distance between the rows of an auditor and those of the audited peer, or of an auditor before. */
+  readonly tolerance: (auditor: Auditor, other: PeerId | Auditor) => number
+}
+
+interface Audit {
+  readonly task: AuditTask
+  readonly tried: Auditor[]
+  /** null: the stage has not handed its rows over yet. */
+  auditor: Auditor | null
+  /** Whose rows differ from the stage's. */
+  dissenter: Auditor | null
+  /** Who then agreed with the stage, and not with the dissenter. */
+  supporter: Auditor | null
+  endsMs: number
+}
+
+export class AuditBook {
+  readonly #audits = new Map<string, Audit>()
+  readonly #ports: AuditPorts
+  readonly #emit: (effect: VerificationEffect) => void
+  readonly #judge: (judgement: AuditJudgement) => void
+
+  /** `judge` is called once for each task. */
+  constructor(ports: AuditPorts, emit: (effect: VerificationEffect) => void, judge: (judgement: AuditJudgement) => void) {
+    this.#ports = ports
+    this.#emit = emit
+    this.#judge = judge
+  }
+
+  get count(): number {
+    return this.#audits.size
+  }
+
+  has(claimId: string): boolean {
+    return this.#audits.has(claimId)
+  }
+
+  start(task: AuditTask, nowMs: number): void {
+    const { claimId, peerId, firstPosition, endPosition, commitments } = task
+    this.#audits.set(claimId, { task, tried: [], auditor: null, dissenter: null, supporter: null, endsMs: nowMs + CHALLENGE_MS })
+    this.#emit({ kind: 'challenge', claimId, peerId, firstPosition, endPosition, commitments })
+  }
+
+  answered(claimId: string, committed: boolean, nowMs: number): void {
+    const audit = this.#audits.get(claimId)
+    if (audit === undefined || audit.auditor !== null) return
+    this.#emit({ kind: 'release-log', peerId: audit.task.peerId, sessionId: audit.task.sessionId })
+    if (committed) this.#next(audit, nowMs)
+    else this.#end(audit, 'failed', 'its rows are not those that its receipts committed to')
+  }
+
+  /** `between`: of its rows from the dissenter's. Distances that are no numbers count as infinite. */
+  audited(claimId: string, distance: number, between: number | null, nowMs: number): void {
+    const audit = this.#audits.get(claimId)
+    const auditor = audit?.auditor
+    if (audit === undefined || auditor == null) return
+    const { dissenter, supporter, task } = audit
+    const withStage = distance <= this.#ports.tolerance(auditor, task.peerId)
+    if (dissenter === null) {
+      if (withStage) return this.#end(audit, 'valid', 'an auditor agrees', { right: [auditor] })
+      audit.dissenter = auditor
+      return this.#next(audit, nowMs)
+    }
+    const withDissenter = between !== null && between <= this.#ports.tolerance(auditor, dissenter)
+    if (!withStage && !withDissenter) return this.#end(audit, 'undecided', 'the stage and its auditors all differ')
+    if (!withStage) {
+      const reason = `two auditors agree with each other; the distance is ${distance}`
+      return this.#end(audit, 'failed', reason, { right: [dissenter, auditor], odd: supporter })
+    }
+    if (withDissenter)
+      return this.#end(audit, 'valid', 'an auditor agrees with the stage and with the one that did not', { right: [auditor] })
+    if (supporter !== null) return this.#end(audit, 'valid', 'two auditors agree', { right: [supporter, auditor], odd: dissenter })
+    audit.supporter = auditor
+    this.#next(audit, nowMs)
+  }
+
+  auditorLost(claimId: string, nowMs: number): void {
+    const audit = this.#audits.get(claimId)
+    if (audit !== undefined && audit.auditor !== null) this.#next(audit, nowMs)
+  }
+
+  tick(nowMs: number): void {
+    for (const audit of [...this.#audits.values()]) {
+      if (nowMs < audit.endsMs) continue
+      if (audit.auditor === null) this.#end(audit, 'unanswered', 'it did not hand its rows over')
+      else this.#next(audit, nowMs)
+    }
+  }
+
+  /** The next auditor; without one nothing is decided. */
+  #next(audit: Audit, nowMs: number): void {
+    const { task, tried } = audit
+    const auditor = tried.length < AUDITORS_MAX ? this.#choose(audit) : null
+    if (auditor === null && audit.supporter !== null)
+      return this.#end(audit, 'valid', 'the second auditor agrees', { right: [audit.supporter], odd: audit.dissenter })
+    if (auditor === null) {
+      const reason = audit.dissenter === null ? 'nobody could audit it' : 'nobody could confirm what one auditor found'
+      return this.#end(audit, 'undecided', reason)
+    }
+    tried.push(auditor)
+    audit.auditor = auditor
+    audit.endsMs = nowMs + PATIENCE_MS[auditor.kind]
+    this.#emit({ kind: 'audit', claimId: task.claimId, auditor, against: audit.dissenter })
+  }
+
+  #choose({ task, tried, dissenter }: Audit): Auditor | null {
+    const { candidates, hasOwnEngine, hasCanaries, linked, random } = this.#ports
+    const candidate = chooseAuditor(candidates(task), { ...task, tried }, linked, random)
+    if (candidate !== null) {
+      const { peerId, holder, kind, network } = candidate
+      return { peerId, holder, kind, network }
+    }
+    // It would see a text that only its own gateway has seen.
+    if (task.ownGateway && hasOwnEngine(task) && !tried.some(({ kind }) => kind === 'coordinator')) return { kind: 'coordinator' }
+    // A canary tells of the peer, not of this result: it can't be the second opinion on another's, only on a canary's.
+    const mayCanary = dissenter === null || dissenter.kind === 'canary'
+    return mayCanary && hasCanaries(task) ? { kind: 'canary' } : null
+  }
+
+  #end(audit: Audit, verdict: Verdict, reason: string, found: Partial<Pick<AuditJudgement, 'odd' | 'right'>> = {}): void {
+    this.#audits.delete(audit.task.claimId)
+    this.#judge({ task: audit.task, verdict, reason, odd: found.odd ?? null, right: found.right ?? [] })
+  }
+}
+
+const PATIENCE_MS: Readonly<Record<Auditor['kind'], number>> = {
+  loaded: AUDIT_MS,
+  coordinator: AUDIT_MS,
+  spare: SPARE_AUDIT_MS,
+  canary: CANARY_MS,
+}

@@ -1,0 +1,12 @@
+import { describe, expect, it } from 'vitest'
+import { isAcknowledged, lastCheckpoint } from './checkpoints.ts'
+
+describe('checkpoints', () => {
+  it('[V9] lie at each position that is a multiple of 256', () => {
+    expect([0, 255, 256, 257, 511, 512].map(lastCheckpoint)).toEqual([0, 0, 256, 256, 256, 512])
+  })
+
+  it('[V10] a stage serves 1,280 positions beyond the last acknowledgement, and no more', () => {
+    expect([isAcknowledged(1_280, 0), isAcknowledged(1_281, 0), isAcknowledged(1_281, 1)]).toEqual([true, false, true])
+  })
+})
