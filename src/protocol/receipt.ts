@@ -6,6 +6,7 @@
 
 import type { PeerId, SessionId } from '../shared/index.ts'
 import type { Grant } from './grant.ts'
+import type { SignedDocument } from './signedDocument.ts'
 
 /** Rows by kind. A row counts each time it passes, also when a truncation dropped it later. */
 export interface RowCounts {
@@ -61,15 +62,7 @@ export interface Receipt {
   readonly final: boolean
 }
 
-export interface SignedReceipt {
-  /** base64url of the receipt's JSON, UTF-8. */
-  readonly body: string
-  /** base64url of the peer's signature over the body's bytes, prefixed with RECEIPT_CONTEXT. */
-  readonly signature: string
-}
-
-/** Domain separation: a signature of a receipt can be taken for nothing else. */
-export const RECEIPT_CONTEXT = 'tabswarm receipt 1\n'
+export type SignedReceipt = SignedDocument
 
 /** Hash of a link that nothing has passed yet. */
 export const EMPTY_HASH = '0'.repeat(64)

@@ -1,18 +1,7 @@
 /** Receipts as bytes: signed by a stage or a driver, opened by the coordinator and by stages. Rules V1 … V5 of SPEC.md. */
 
 import * as v from 'valibot'
-import {
-  concatBytes,
-  err,
-  fromBase64Url,
-  ok,
-  type Result,
-  type Signer,
-  toBase64Url,
-  utf8Decode,
-  utf8Encode,
-  type VerifySignature,
-} from '../shared/index.ts'
+import { err, type Result, type Signer, type VerifySignature } from '../shared/index.ts'
 import {
   POSITIONS_MAX,
   RECEIPT_AHEAD_MS_MAX,
@@ -22,8 +11,9 @@ import {
   STAGES_MAX,
   WINDOW_TOTAL_MAX,
 } from './limits.ts'
-import { EMPTY_HASH, RECEIPT_CONTEXT, type Receipt, rowTotal, type SignedReceipt } from './receipt.ts'
-import { amount, count, describeIssue, layer, peerId, sessionId } from './schemas.ts'
+import { EMPTY_HASH, type Receipt, rowTotal, type SignedReceipt } from './receipt.ts'
+import { amount, count, layer, peerId, sessionId } from './schemas.ts'
+import { type DocumentKind, openDocument, parseDocument, signDocument } from './signedDocument.ts'
 
 const rows = count(WINDOW_TOTAL_MAX)
 const counts = { prompt: rows, decode: rows, results: rows }
@@ -78,10 +68,10 @@ function within(part: Counted, whole: Counted): boolean {
   return part.prompt <= whole.prompt && part.decode <= whole.decode && part.results <= whole.results
 }
 
-export async function signReceipt(receipt: Receipt, signer: Signer): Promise<SignedReceipt> {
-  const body = utf8Encode(JSON.stringify(receipt))
-  const signature = await signer.sign(concatBytes([utf8Encode(RECEIPT_CONTEXT), body]))
-  return { body: toBase64Url(body), signature: toBase64Url(signature) }
+const receiptKind: DocumentKind<Receipt> = { name: 'receipt', context: 'tabswarm receipt 1\n', schema: receiptSchema }
+
+export function signReceipt(receipt: Receipt, signer: Signer): Promise<SignedReceipt> {
+  return signDocument(receiptKind, receipt, signer)
 }
 
 /**
@@ -96,12 +86,7 @@ export async function openReceipt(
 ): Promise<Result<Receipt, string>> {
   if (signed.body.length > RECEIPT_CHARACTERS_MAX)
     return err(`the receipt has ${signed.body.length} characters; the limit is ${RECEIPT_CHARACTERS_MAX}`)
-  const body = fromBase64Url(signed.body)
-  const signature = fromBase64Url(signed.signature)
-  if (body === null || signature === null) return err('the receipt is not base64url')
-  if (!(await verify(publicKey, concatBytes([utf8Encode(RECEIPT_CONTEXT), body]), signature)))
-    return err("the receipt's signature is not this peer's")
-  const receipt = parseReceipt(body)
+  const receipt = await openDocument(receiptKind, signed, publicKey, verify)
   if (receipt.ok && receipt.value.timeMs > nowMs + RECEIPT_AHEAD_MS_MAX)
     return err(`the receipt is ${Math.round(receipt.value.timeMs - nowMs)} ms ahead of the coordinator's time`)
   return receipt
@@ -109,12 +94,5 @@ export async function openReceipt(
 
 /** The fields of a receipt's bytes, or the first that is wrong; never throws. */
 export function parseReceipt(body: Uint8Array): Result<Receipt, string> {
-  let value: unknown
-  try {
-    value = JSON.parse(utf8Decode(body))
-  } catch {
-    return err('the receipt is not JSON in UTF-8')
-  }
-  const parsed = v.safeParse(receiptSchema, value)
-  return parsed.success ? ok(parsed.output) : err(`the receipt's ${describeIssue(parsed.issues[0])}`)
+  return parseDocument(receiptKind, body)
 }

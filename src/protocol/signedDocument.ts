@@ -50,7 +50,7 @@ export async function openDocument<Value>(
   if (body === null || signature === null) return err(`the ${kind.name} is not base64url`)
   if (!(await verify(publicKey, concatBytes([utf8Encode(kind.context), body]), signature)))
     return err(`the ${kind.name}'s signature is not of the key that it should be of`)
-  return parse(kind, body)
+  return parseDocument(kind, body)
 }
 
 /** The same for a document that names its signer's key itself: whose word it is, is then the caller's to judge. */
@@ -61,7 +61,7 @@ export async function openSelfSigned<Value>(
   verify: VerifySignature,
 ): Promise<Result<Value, string>> {
   const body = fromBase64Url(signed.body)
-  const read = body === null ? err(`the ${kind.name} is not base64url`) : parse(kind, body)
+  const read = body === null ? err(`the ${kind.name} is not base64url`) : parseDocument(kind, body)
   if (!read.ok) return read
   const publicKey = keyOf(read.value)
   return publicKey === null ? err(`the ${kind.name}'s key is not base64url`) : openDocument(kind, signed, publicKey, verify)
@@ -80,7 +80,8 @@ interface Life {
   readonly expiresAtMs: number
 }
 
-function parse<Value>({ name, schema }: DocumentKind<Value>, body: Uint8Array): Result<Value, string> {
+/** The fields of a document's bytes, or the first that is wrong; never throws. */
+export function parseDocument<Value>({ name, schema }: DocumentKind<Value>, body: Uint8Array): Result<Value, string> {
   let value: unknown
   try {
     value = JSON.parse(utf8Decode(body))
