@@ -1,0 +1,41 @@
+/** coordinator/ledger: the rules of credits. Pure: what a command does to balances, what is hashed and signed, how a ledger is checked. */
+
+export {
+  type Account,
+  type AccountKind,
+  accountId,
+  accountKinds,
+  dayOf,
+  EARNED,
+  GRANTED_FOR_GOOD,
+  grantedUntil,
+  houseAccount,
+  isExpired,
+  isPurse,
+  issuance,
+  NAME,
+  type Posting,
+  type Purse,
+  userAccount,
+} from './accounts.ts'
+export { AMOUNT_MAX, CREDIT, formatCredits, parseCredits } from './amounts.ts'
+export { type AuditSummary, LedgerAudit } from './audit.ts'
+export { Book, type Posted } from './book.ts'
+export { businessId, type Command, type CommandOf, encodeCommand, parseCommand, priceId } from './commands.ts'
+export { LedgerError, type LedgerErrorReason } from './errors.ts'
+export { FIRST_PREVIOUS, hashEvent, type LedgerEvent } from './event.ts'
+export { CSV_HEADER, csvLines, encodeLine, type LedgerLine, parseLine } from './export.ts'
+export { type SignedHead, signHead, type TreeHead, verifyHead } from './head.ts'
+export { DEFAULT_PRICES, type PriceTable, priceOf, type Tier, tiers, type Work } from './prices.ts'
+export { eventsAsked } from './rules/decide.ts'
+export {
+  consistencyProof,
+  inclusionProof,
+  NODE_LEVELS,
+  type ReadNodes,
+  TreeEdge,
+  type TreeNode,
+  verifyConsistency,
+  verifyInclusion,
+} from './tree.ts'
+export { addWork, type ListPrice, listPrice, NO_WORK, type WorkRows, workOf } from './work.ts'
