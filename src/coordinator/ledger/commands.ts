@@ -84,7 +84,7 @@ export function businessId(command: Command): string {
     case 'settle':
       return `settle/${command.session}/${command.part}`
     case 'release':
-      return `release/${command.session}`
+      return releaseId(command.session)
     case 'payout':
       return `payout/${command.session}/${command.account}/${command.part}`
     case 'compensate':
@@ -98,6 +98,10 @@ export function priceId(version: number): string {
 
 export function holdId(session: string): string {
   return `hold/${session}`
+}
+
+export function releaseId(session: string): string {
+  return `release/${session}`
 }
 
 /** Canonical JSON, amounts as decimal digits: one command, one text. */

@@ -16,6 +16,7 @@ export {
   NAME,
   type Posting,
   type Purse,
+  parseAccountId,
   userAccount,
 } from './accounts.ts'
 export { AMOUNT_MAX, CREDIT, formatCredits, parseCredits } from './amounts.ts'
@@ -27,7 +28,7 @@ export { FIRST_PREVIOUS, hashEvent, type LedgerEvent } from './event.ts'
 export { CSV_HEADER, csvLines, encodeLine, type LedgerLine, parseLine } from './export.ts'
 export { type SignedHead, signHead, type TreeHead, verifyHead } from './head.ts'
 export { DEFAULT_PRICES, type PriceTable, priceOf, type Tier, tiers, type Work } from './prices.ts'
-export { eventsAsked } from './rules/decide.ts'
+export { type AccountGroup, accountsTouched, eventsAsked } from './rules/reach.ts'
 export {
   consistencyProof,
   inclusionProof,

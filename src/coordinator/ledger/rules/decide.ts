@@ -2,7 +2,7 @@
 
 import { ok, type Result, unreachable } from '../../../shared/index.ts'
 import type { Posting } from '../accounts.ts'
-import { type Command, holdId, priceId } from '../commands.ts'
+import type { Command } from '../commands.ts'
 import type { LedgerError } from '../errors.ts'
 import { compensate } from './compensate.ts'
 import { expire, issue } from './issue.ts'
@@ -32,21 +32,5 @@ export function decide(command: Command, view: LedgerView, atMs: number): Result
       return compensate(command, view, atMs)
     default:
       return unreachable(command)
-  }
-}
-
-/** Events of the past, by business id, that the rule of `command` may ask for, or that an event so found leads to. */
-export function eventsAsked(command: Command): readonly string[] {
-  switch (command.kind) {
-    case 'hold':
-      return [priceId(command.priceVersion)]
-    case 'settle':
-      return [holdId(command.session), `release/${command.session}`]
-    case 'release':
-      return [holdId(command.session)]
-    case 'compensate':
-      return [command.event]
-    default:
-      return []
   }
 }

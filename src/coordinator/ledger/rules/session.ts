@@ -6,7 +6,7 @@
 import { err, ok, type Result } from '../../../shared/index.ts'
 import { type Account, EARNED, GRANTED_FOR_GOOD, houseAccount, isExpired, isGranted, type Posting, userAccount } from '../accounts.ts'
 import { formatCredits, largestRemainder } from '../amounts.ts'
-import { type CommandOf, holdId, priceId } from '../commands.ts'
+import { type CommandOf, holdId, priceId, releaseId } from '../commands.ts'
 import { LedgerError } from '../errors.ts'
 import { type PriceTable, priceOf, splitCharge, weightedWork } from '../prices.ts'
 import { type Draw, draw, Postings, sumOf } from './postings.ts'
@@ -33,7 +33,7 @@ export const settle: Rule<'settle'> = (command, view) => {
   const held = findHold(command.session, view)
   if (!held.ok) return held
   const { account, tier, priceVersion } = held.value
-  if (view.event(`release/${command.session}`) !== undefined)
+  if (view.event(releaseId(command.session)) !== undefined)
     return err(new LedgerError('empty', `the hold of session ${command.session} was released; nothing more can be settled from it`))
   const price = view.event(priceId(priceVersion))?.command
   if (price?.kind !== 'price') return err(unknown(priceId(priceVersion)))

@@ -1,0 +1,8 @@
+/** coordinator/store: what must survive the coordinator, in PGlite or Postgres. Import it late: it is heavy. */
+
+export type { Receipt } from './batch.ts'
+export type { StorePlace } from './database.ts'
+export { StoreError, type StoreErrorReason } from './errors.ts'
+export { LedgerStore, type LedgerStoreOptions } from './ledgerStore.ts'
+export type { Balance } from './reading.ts'
+export type { RecordedEvent } from './rows.ts'
