@@ -43,7 +43,8 @@ export class LedgerAudit {
     if (line.kind === 'head') return this.#takeHead(line.head)
     const { event, hash } = line
     const id = businessId(event.command)
-    const what = this.#eventFault(event, id) ?? ((await hashEvent(event, this.#previous, this.#sha256)) === hash ? null : HASH_FAULT)
+    const isUnchanged = (await hashEvent(event, this.#previous, this.#sha256)) === hash
+    const what = this.#placeFault(event, id) ?? (isUnchanged ? this.#lawFault(event) : HASH_FAULT)
     if (what !== null) throw new LedgerError('broken', `event ${event.sequence} (${id}) ${what}`)
     await this.#edge.push(0, hash)
     this.#previous = hash
@@ -63,9 +64,13 @@ export class LedgerAudit {
     return { events: this.#edge.size, heads: this.#heads, outstanding, accounts: this.#balances.size }
   }
 
-  #eventFault(event: LedgerEvent, id: string): string | null {
-    if (event.sequence !== this.#edge.size) return `stands where event ${this.#edge.size} should`
-    if (this.#ids.has(id)) return 'was posted twice'
+  #placeFault({ sequence }: LedgerEvent, id: string): string | null {
+    if (sequence !== this.#edge.size) return `stands where event ${this.#edge.size} should`
+    return this.#ids.has(id) ? 'was posted twice' : null
+  }
+
+  /** Counts the event in. */
+  #lawFault(event: LedgerEvent): string | null {
     const laws = checkLaws(event)
     if (!laws.ok) return `breaks a law: ${laws.error.message}`
     for (const { account, amount } of event.postings) {

@@ -4,26 +4,25 @@
  */
 
 import { createHash } from 'node:crypto'
-import { createStoredIdentity, openIdentity, signatureVerifier } from '../../network/index.ts'
-import { type Clock, fromBase64Url, required, type Sha256, type Signer, toBase64Url } from '../../shared/index.ts'
+import { signatureVerifier } from '../../network/index.ts'
+import type { Clock, Sha256 } from '../../shared/index.ts'
 import {
   type AuditSummary,
   type Command,
   consistencyProof,
   encodeCommand,
-  FIRST_PREVIOUS,
   inclusionProof,
   type LedgerLine,
   parseCommand,
   type SignedHead,
 } from '../ledger/index.ts'
 import { type Answer, type BatchTools, lastHead, postBatch, type Receipt } from './batch.ts'
-import { type Database, openDatabase, type StorePlace } from './database.ts'
+import type { Database } from './database.ts'
 import { GroupCommit } from './groupCommit.ts'
+import { openKey } from './key.ts'
 import { auditStore, rebuildBalances, snapshot } from './projections.ts'
 import { type Balance, readBalances, readLines, readNodesFrom, readOwnEvents } from './reading.ts'
 import type { RecordedEvent } from './rows.ts'
-import { ledgerState } from './schema.ts'
 
 export interface LedgerStoreOptions {
   /** Coordinator time: milliseconds since the epoch. */
@@ -38,12 +37,10 @@ const SHARE_MS = 20
 const BATCH_MAX = 256
 
 export class LedgerStore {
-  readonly #database: Database
   readonly #tools: BatchTools
   readonly #group: GroupCommit<Command, Answer>
 
-  private constructor(database: Database, tools: BatchTools, { clock, sharing = true }: LedgerStoreOptions) {
-    this.#database = database
+  private constructor(tools: BatchTools, { clock, sharing = true }: LedgerStoreOptions) {
     this.#tools = tools
     this.#group = new GroupCommit({
       clock,
@@ -53,16 +50,9 @@ export class LedgerStore {
     })
   }
 
-  /** Rejects with a StoreError: `in-use` where another process has the folder. */
-  static async open(place: StorePlace, options: LedgerStoreOptions): Promise<LedgerStore> {
-    const database = await openDatabase(place)
-    try {
-      const { queries } = database
-      return new LedgerStore(database, { queries, sha256, signer: await openKey(database), prices: new Map() }, options)
-    } catch (error) {
-      await database.close()
-      throw error
-    }
+  /** The ledger on a database that others may use too, and that its opener closes. */
+  static async open({ queries }: Database, options: LedgerStoreOptions): Promise<LedgerStore> {
+    return new LedgerStore({ queries, sha256, signer: await openKey(queries), prices: new Map() }, options)
   }
 
   /** Resolves when the event has been committed. Rejects with a LedgerError when a rule refuses it, with a StoreError when it may be tried again. */
@@ -120,27 +110,10 @@ export class LedgerStore {
     return rebuildBalances(this.#tools.queries)
   }
 
-  /** Writes what waits, then closes. */
-  async close(): Promise<void> {
-    await this.#group.close()
-    await this.#database.close()
+  /** Takes no more, and resolves when all that came before has been committed. The database stays open. */
+  close(): Promise<void> {
+    return this.#group.close()
   }
 }
 
 const sha256: Sha256 = async (bytes) => createHash('sha256').update(bytes).digest()
-
-/** The key of this ledger; the first to open it makes one. */
-async function openKey({ queries }: Database): Promise<Signer> {
-  const { subtle } = crypto
-  const fresh = await createStoredIdentity(subtle)
-  const first = { only: 1, size: 0, previous: FIRST_PREVIOUS, peaks: '[]' }
-  const keys = { publicKey: toBase64Url(fresh.publicKey), privateKey: toBase64Url(fresh.privateKey) }
-  await queries
-    .insert(ledgerState)
-    .values({ ...first, ...keys })
-    .onConflictDoNothing()
-  const [state] = await queries.select().from(ledgerState)
-  const { publicKey, privateKey } = required(state, 'the row of ledger_state')
-  const bytes = (text: string, what: string) => required(fromBase64Url(text), what)
-  return openIdentity(subtle, { publicKey: bytes(publicKey, 'the public key'), privateKey: bytes(privateKey, 'the private key') })
-}

@@ -15,20 +15,23 @@ export interface AuditTools {
 }
 
 /** Recomputes everything from the lines. Rejects with a LedgerError `broken` that names the first line, or the first balance, that is wrong. */
-export async function auditStore(queries: Queries, { sha256, verify, publicKey }: AuditTools): Promise<AuditSummary> {
-  return snapshot(queries, async (view) => {
-    const audit = new LedgerAudit(sha256, verify)
-    for await (const line of readLines(view, publicKey)) await audit.take(line)
-    const summary = audit.finish()
-    const computed = new Map(audit.balances())
-    for (const { account, amount } of await readBalances(view)) {
-      const right = computed.get(accountId(account))?.amount ?? 0n
-      if (amount !== right) throw wrongBalance(accountId(account), amount, right)
-      computed.delete(accountId(account))
-    }
-    for (const [id, { amount }] of computed) throw wrongBalance(id, 0n, amount)
-    return summary
-  })
+export function auditStore(queries: Queries, tools: AuditTools): Promise<AuditSummary> {
+  return snapshot(queries, (view) => auditLines(view, tools))
+}
+
+/** As auditStore, in a transaction that sees no later writes. */
+export async function auditLines(view: Queries, { sha256, verify, publicKey }: AuditTools): Promise<AuditSummary> {
+  const audit = new LedgerAudit(sha256, verify)
+  for await (const line of readLines(view, publicKey)) await audit.take(line)
+  const summary = audit.finish()
+  const computed = new Map(audit.balances())
+  for (const { account, amount } of await readBalances(view)) {
+    const right = computed.get(accountId(account))?.amount ?? 0n
+    if (amount !== right) throw wrongBalance(accountId(account), amount, right)
+    computed.delete(accountId(account))
+  }
+  for (const [id, { amount }] of computed) throw wrongBalance(id, 0n, amount)
+  return summary
 }
 
 /** Makes all balances again from the postings. */
