@@ -14,9 +14,9 @@ import {
 } from '../../src/coordinator/ledger/index.ts'
 import { LedgerStore, openDatabase, restoreBackup, writeBackup } from '../../src/coordinator/store/index.ts'
 import { sha256Of, signatureVerifier } from '../../src/network/index.ts'
+import { nodeClock } from '../../src/node/modelFile.ts'
 import { ManualClock, required } from '../../src/shared/index.ts'
 import { runClients } from '../support/ledger/clients.ts'
-import { realClock } from '../support/ledger/clock.ts'
 import { priceCommands } from '../support/ledger/commands.ts'
 import { freshPlace, openStore, runSql, storeKinds } from '../support/ledger/stores.ts'
 
@@ -133,7 +133,7 @@ describe('backup', () => {
     const database = await openDatabase(await freshPlace(to))
     onTestFinished(() => database.close())
     expect(await restoreBackup(database, lines(saved), { sha256, verify })).toEqual(await source.store.audit())
-    const restored = await LedgerStore.open(database, { clock: realClock })
+    const restored = await LedgerStore.open(database, { clock: nodeClock })
     expect(await restored.balances()).toEqual(await source.store.balances())
     expect((await restored.post(gift('next'))).head.publicKey).toBe((await source.store.head())?.publicKey)
     await expect(restoreBackup(database, lines(saved), { sha256, verify })).rejects.toMatchObject({ reason: 'not-empty' })

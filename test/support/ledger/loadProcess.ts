@@ -6,13 +6,13 @@
 import { writeSync } from 'node:fs'
 import { businessId, type Command, DEFAULT_PRICES, EARNED, type Work } from '../../../src/coordinator/ledger/index.ts'
 import { LedgerStore, openDatabase } from '../../../src/coordinator/store/index.ts'
-import { realClock } from './clock.ts'
+import { nodeClock } from '../../../src/node/modelFile.ts'
 
 const CLIENTS = 24
 const [place = '', run = ''] = process.argv.slice(2)
 const work = (decode: bigint): Work => ({ decode, prompt: 0n, cachedPrompt: 0n })
 
-const store = await LedgerStore.open(await openDatabase(JSON.parse(place)), { clock: realClock })
+const store = await LedgerStore.open(await openDatabase(JSON.parse(place)), { clock: nodeClock })
 const post = async (command: Command) => {
   await store.post(command)
   writeSync(1, `${businessId(command)}\n`)

@@ -6,8 +6,8 @@ import path from 'node:path'
 import { sql } from 'drizzle-orm'
 import { inject, onTestFinished } from 'vitest'
 import { type Database, LedgerStore, openDatabase, type StorePlace } from '../../../src/coordinator/store/index.ts'
+import { nodeClock } from '../../../src/node/modelFile.ts'
 import { createDatabase } from '../postgres.ts'
-import { realClock } from './clock.ts'
 
 export const storeKinds = ['pglite', 'postgres'] as const
 export type StoreKind = (typeof storeKinds)[number]
@@ -29,7 +29,7 @@ export interface OpenedStore {
 }
 
 /** Closes after the test at the latest. */
-export async function openStore(place: StorePlace, clock = realClock): Promise<OpenedStore> {
+export async function openStore(place: StorePlace, clock = nodeClock): Promise<OpenedStore> {
   const database = await openDatabase(place)
   const store = await LedgerStore.open(database, { clock })
   let closed: Promise<void> | null = null
