@@ -48,7 +48,7 @@ module.exports = {
     only('coordinator/core', ['protocol', 'model', 'shared']),
     only('coordinator/ledger', ['model', 'shared']),
     only('coordinator/store', ['coordinator/ledger', 'network', 'node/locks', 'shared']),
-    only('coordinator/server', ['coordinator/core', 'model', 'network', 'protocol', 'shared']),
+    only('coordinator/server', ['coordinator/core', 'coordinator/ledger', 'model', 'network', 'protocol', 'shared']),
     only('ui', ['peer', 'model', 'protocol', 'shared', 'kernels']),
     {
       name: 'pure-rooms',

@@ -104,19 +104,25 @@ export function releaseId(session: string): string {
   return `release/${session}`
 }
 
+/** Commands never change, and each is compared, hashed and stored. */
+const encoded = new WeakMap<Command, string>()
+
 /** Canonical JSON, amounts as decimal digits: one command, one text. */
 export function encodeCommand(command: Command): string {
-  return canonicalJson(withoutBigInts(command))
+  const text = encoded.get(command) ?? canonicalJson(command)
+  encoded.set(command, text)
+  return text
 }
 
-/** Throws valibot's ValiError on a text that is no command. */
+/** Throws valibot's ValiError on a value that is no command. */
 export function parseCommand(value: unknown): Command {
   return v.parse(commandSchema, value)
 }
 
-function withoutBigInts(value: unknown): unknown {
-  if (typeof value === 'bigint') return value.toString()
-  if (Array.isArray(value)) return value.map(withoutBigInts)
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, withoutBigInts(member)]))
+/** The command as it will be read again, checked. Throws valibot's ValiError on one that its types should have ruled out. */
+export function checkedCommand(command: Command): Command {
+  const text = encodeCommand(command)
+  const checked = parseCommand(JSON.parse(text))
+  encoded.set(checked, text)
+  return checked
 }

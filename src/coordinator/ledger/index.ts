@@ -4,30 +4,24 @@ export {
   type Account,
   type AccountKind,
   accountId,
-  accountKinds,
   dayOf,
   EARNED,
   GRANTED_FOR_GOOD,
   grantedUntil,
-  houseAccount,
-  isExpired,
-  isPurse,
-  issuance,
   NAME,
   type Posting,
   type Purse,
   parseAccountId,
-  userAccount,
 } from './accounts.ts'
-export { AMOUNT_MAX, CREDIT, formatCredits, parseCredits } from './amounts.ts'
+export { formatCredits, parseCredits } from './amounts.ts'
 export { type AuditSummary, LedgerAudit } from './audit.ts'
 export { Book, type Posted } from './book.ts'
-export { businessId, type Command, type CommandOf, encodeCommand, parseCommand, priceId } from './commands.ts'
+export { businessId, type Command, type CommandOf, checkedCommand, encodeCommand, parseCommand, priceId } from './commands.ts'
 export { LedgerError, type LedgerErrorReason } from './errors.ts'
 export { FIRST_PREVIOUS, hashEvent, type LedgerEvent } from './event.ts'
 export { CSV_HEADER, csvLines, encodeLine, type LedgerLine, parseLine } from './export.ts'
 export { type SignedHead, signHead, type TreeHead, verifyHead } from './head.ts'
-export { DEFAULT_PRICES, type PriceTable, priceOf, type Tier, tiers, type Work } from './prices.ts'
+export { DEFAULT_PRICES, type PriceTable, type Tier, tiers, type Work } from './prices.ts'
 export { type AccountGroup, accountsTouched, eventsAsked } from './rules/reach.ts'
 export {
   consistencyProof,
@@ -39,4 +33,4 @@ export {
   verifyConsistency,
   verifyInclusion,
 } from './tree.ts'
-export { addWork, type ListPrice, listPrice, NO_WORK, type WorkRows, workOf } from './work.ts'
+export { type ListPrice, listPrice } from './work.ts'

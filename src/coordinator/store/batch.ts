@@ -26,7 +26,7 @@ import {
   type TreeNode,
 } from '../ledger/index.ts'
 import type { Queries } from './database.ts'
-import { accountOf, eventRow, insertRows, isAnyOf, postingRows, readEvents } from './rows.ts'
+import { accountOf, eventRow, insertRows, isAnyOf, postingRows, readBareEvents, readEvents } from './rows.ts'
 import { ledgerBalances, ledgerEvents, ledgerHeads, ledgerNodes, ledgerPostings, ledgerState } from './schema.ts'
 
 export interface BatchTools {
@@ -68,12 +68,15 @@ export async function lastHead(queries: Queries, { publicKey }: Pick<Signer, 'pu
   return row === undefined ? null : { ...row, publicKey: toBase64Url(publicKey) }
 }
 
+/** Events that were posted before and those to be compensated, with their postings; of others that rules look at the command is enough. */
 async function loadEvents(queries: Queries, book: Book, commands: readonly Command[], prices: Map<string, LedgerEvent>): Promise<void> {
   const asked = new Set(commands.flatMap((command) => [businessId(command), ...eventsAsked(command)]))
   const found = await eventsById(
     queries,
     [...asked].filter((id) => !prices.has(id)),
   )
+  const whole = new Set(commands.flatMap((command) => [businessId(command), ...(command.kind === 'compensate' ? [command.event] : [])]))
+  const sequences = found.filter(({ command }) => whole.has(businessId(command))).map(({ sequence }) => sequence)
   const named = found.flatMap(({ command }) => (command.kind === 'hold' ? [priceId(command.priceVersion)] : []))
   const missing = [...new Set(named)].filter((id) => !prices.has(id) && !asked.has(id))
   for (const event of [...found, ...(await eventsById(queries, missing))]) {
@@ -81,11 +84,13 @@ async function loadEvents(queries: Queries, book: Book, commands: readonly Comma
     book.loadEvent(event)
   }
   for (const event of prices.values()) book.loadEvent(event)
+  if (sequences.length === 0) return
+  for (const { event } of await readEvents(queries, isAnyOf(ledgerEvents.sequence, sequences, 'bigint'))) book.loadEvent(event)
 }
 
 async function eventsById(queries: Queries, ids: readonly string[]): Promise<LedgerEvent[]> {
   if (ids.length === 0) return []
-  const recorded = await readEvents(queries, isAnyOf(ledgerEvents.id, ids, 'text'))
+  const recorded = await readBareEvents(queries, isAnyOf(ledgerEvents.id, ids, 'text'))
   return recorded.map(({ event }) => event)
 }
 

@@ -3,7 +3,7 @@
 export { restoreBackup, writeBackup } from './backup.ts'
 export type { Receipt } from './batch.ts'
 export { type Database, openDatabase, type StorePlace } from './database.ts'
-export { StoreError, type StoreErrorReason } from './errors.ts'
+export type { StoreError, StoreErrorReason } from './errors.ts'
 export { LedgerStore, type LedgerStoreOptions } from './ledgerStore.ts'
 export type { Balance } from './reading.ts'
 export type { RecordedEvent } from './rows.ts'

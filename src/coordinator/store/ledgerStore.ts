@@ -9,11 +9,10 @@ import type { Clock, Sha256 } from '../../shared/index.ts'
 import {
   type AuditSummary,
   type Command,
+  checkedCommand,
   consistencyProof,
-  encodeCommand,
   inclusionProof,
   type LedgerLine,
-  parseCommand,
   type SignedHead,
 } from '../ledger/index.ts'
 import { type Answer, type BatchTools, lastHead, postBatch, type Receipt } from './batch.ts'
@@ -57,7 +56,7 @@ export class LedgerStore {
 
   /** Resolves when the event has been committed. Rejects with a LedgerError when a rule refuses it, with a StoreError when it may be tried again. */
   async post(command: Command): Promise<Receipt> {
-    const checked = parseCommand(JSON.parse(encodeCommand(command)))
+    const checked = checkedCommand(command)
     // Somebody waits for a hold before anything is computed; nobody waits for the rest.
     const answer = await this.#group.run(checked, checked.kind === 'hold')
     if (!answer.ok) throw answer.error

@@ -31,20 +31,24 @@ export function accountOf({ kind, owner, session, purse }: AccountRow): Account 
 }
 
 /** Events by a condition on their rows, in order, with their postings. */
-export async function readEvents(queries: Queries, where: SQL | undefined, limit?: number): Promise<RecordedEvent[]> {
-  const query = queries.select().from(ledgerEvents).where(where).orderBy(asc(ledgerEvents.sequence))
-  const rows = await (limit === undefined ? query : query.limit(limit))
-  if (rows.length === 0) return []
-  const sequences = rows.map(({ sequence }) => sequence)
+export async function readEvents(queries: Queries, where: SQL | undefined): Promise<RecordedEvent[]> {
+  const events = await readBareEvents(queries, where)
+  if (events.length === 0) return []
+  const bySequence = new Map<number, Posting[]>(events.map(({ event }) => [event.sequence, []]))
   const lines = await queries
     .select()
     .from(ledgerPostings)
-    .where(isAnyOf(ledgerPostings.sequence, sequences, 'bigint'))
+    .where(isAnyOf(ledgerPostings.sequence, [...bySequence.keys()], 'bigint'))
     .orderBy(asc(ledgerPostings.sequence), asc(ledgerPostings.line))
-  const postings = new Map<number, Posting[]>(sequences.map((sequence) => [sequence, []]))
-  for (const line of lines) postings.get(line.sequence)?.push({ account: accountOf(line), amount: line.amount })
+  for (const line of lines) bySequence.get(line.sequence)?.push({ account: accountOf(line), amount: line.amount })
+  return events.map(({ event, hash }) => ({ event: { ...event, postings: bySequence.get(event.sequence) ?? [] }, hash }))
+}
+
+/** As readEvents, without their postings. */
+export async function readBareEvents(queries: Queries, where: SQL | undefined): Promise<RecordedEvent[]> {
+  const rows = await queries.select().from(ledgerEvents).where(where).orderBy(asc(ledgerEvents.sequence))
   return rows.map(({ sequence, atMs, command, hash }) => ({
-    event: { sequence, atMs, command: parseCommand(JSON.parse(command)), postings: postings.get(sequence) ?? [] },
+    event: { sequence, atMs, command: parseCommand(JSON.parse(command)), postings: [] },
     hash,
   }))
 }
