@@ -20,6 +20,7 @@ import { runClients } from '../support/ledger/clients.ts'
 import { priceCommands } from '../support/ledger/commands.ts'
 import { freshPlace, openStore, runSql, storeKinds } from '../support/ledger/stores.ts'
 
+const isLong = process.env.TABSWARM_LONG === '1'
 const sha256 = sha256Of(crypto.subtle)
 const verify = signatureVerifier(crypto.subtle)
 
@@ -33,10 +34,10 @@ const gift = (reference: string, amount = 5n, account = 'ann'): Command => ({
 })
 
 describe.each(storeKinds)('store on %s', (kind) => {
-  it('random operations of concurrent clients keep every invariant', async () => {
+  it('random operations of concurrent clients keep every invariant', { timeout: isLong ? 3_600_000 : 300_000 }, async () => {
     const { store } = await openStore(await freshPlace(kind))
     for (const command of priceCommands) await store.post(command)
-    const count = process.env.TABSWARM_LONG === '1' ? 100_000 : 2_000
+    const count = isLong ? 100_000 : 2_000
     const { posted, refused } = await runClients([store], count, 7)
     const { events } = await store.audit()
     expect(events).toBe(posted.size + priceCommands.length)

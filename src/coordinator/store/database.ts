@@ -84,7 +84,12 @@ async function openFolder(folder: string): Promise<Database> {
 
 async function openPglite(client: PGlite, release: () => Promise<void>): Promise<Database> {
   const db = drizzlePglite({ client })
-  await migratePglite(db, MIGRATIONS)
+  try {
+    await migratePglite(db, MIGRATIONS)
+  } catch (error) {
+    await client.close()
+    throw error
+  }
   return {
     queries: db,
     async close() {
