@@ -1,6 +1,6 @@
 /**
  * `tabswarm chaos`: answers by real tabs that are closed, crashed, frozen, cut off or robbed of their GPU in mid-answer, compared token by
- * token with the same answers undisturbed. Ends with code 1 if any differs.
+ * token with the same answers undisturbed. Ends with code 1 if any differs or fails.
  */
 
 import type { Command } from 'commander'
@@ -47,7 +47,7 @@ async function chaos(options: ChaosOptions): Promise<void> {
   const rounds = planChaos({ stages, maxTokens, kinds: engine === 'wasm' ? 'without-gpu' : 'all', random: xoroshiro128plus(seed) })
   const swarm = await ChaosSwarm.open({ model, tabs, stages, engine, maxTokens })
   const recoveries: Recovery[] = []
-  let [done, differences, nearTies, withoutEffect] = [0, 0, 0, 0]
+  let [done, differences, nearTies, failures, withoutEffect] = [0, 0, 0, 0, 0]
   try {
     for (const round of rounds) {
       const outcome = await swarm.play({ ...round, kills: round.kills.slice(0, kills - done) })
@@ -56,6 +56,7 @@ async function chaos(options: ChaosOptions): Promise<void> {
       withoutEffect += outcome.withoutEffect
       if (outcome.verdict === 'different') differences++
       if (outcome.verdict === 'near-tie') nearTies++
+      if (outcome.verdict === 'failed') failures++
       printNote(`${done} of ${kills} kills: ${outcome.note}`)
       if (done >= kills) break
     }
@@ -64,27 +65,31 @@ async function chaos(options: ChaosOptions): Promise<void> {
   }
   const medianRecoveryMs = recoveries.length === 0 ? null : median(recoveries.map(({ ms }) => ms))
   const { prefillTokensPerSecond } = swarm
-  const sums = { kills: done, differences, nearTies, withoutEffect, medianRecoveryMs }
+  const sums = { kills: done, differences, nearTies, failures, withoutEffect, medianRecoveryMs }
   if (options.json) printJson({ ...sums, recoveries, prefillTokensPerSecond })
   else printTable(recoveries, sums)
-  if (differences > 0) process.exitCode = 1
+  if (differences + failures > 0) process.exitCode = 1
 }
 
 interface Sums {
   readonly kills: number
   readonly differences: number
   readonly nearTies: number
+  readonly failures: number
   readonly withoutEffect: number
   readonly medianRecoveryMs: number | null
 }
 
-function printTable(recoveries: readonly Recovery[], { kills, differences, nearTies, withoutEffect, medianRecoveryMs }: Sums): void {
+function printTable(
+  recoveries: readonly Recovery[],
+  { kills, differences, nearTies, failures, withoutEffect, medianRecoveryMs }: Sums,
+): void {
   printLine('kind     at token  replayed  noticed  replaced  connected  replayed in  in all, ms')
   for (const { kind, atToken, replayedPositions, detectMs, loadMs, reconnectMs, replayMs, ms } of recoveries) {
     const times = [detectMs, loadMs, reconnectMs, replayMs, ms].map((value) => value.toFixed(0).padStart(8)).join('  ')
     printLine(`${kind.padEnd(8)} ${String(atToken).padStart(8)}  ${String(replayedPositions).padStart(8)} ${times}`)
   }
   printLine(
-    `${kills} kills, ${differences} differences, ${nearTies} near ties, ${withoutEffect} without effect, median recovery ${medianRecoveryMs?.toFixed(0) ?? '–'} ms`,
+    `${kills} kills, ${differences} differences, ${nearTies} near ties, ${failures} failed, ${withoutEffect} without effect, median recovery ${medianRecoveryMs?.toFixed(0) ?? '–'} ms`,
   )
 }

@@ -3,7 +3,7 @@
 import type { Browser } from 'playwright-core'
 import { median } from '../kernels/suite/index.ts'
 import type { Answer, AnswerRepair, AskProgress, AskRequest, EngineChoice } from '../peer/index.ts'
-import { TabswarmError } from '../shared/index.ts'
+import { TabswarmError, toErrorBody } from '../shared/index.ts'
 import type { Kill, KillKind, Round } from './chaosPlan.ts'
 import { printNote } from './output.ts'
 
@@ -24,7 +24,7 @@ export interface Recovery {
   readonly ms: number
 }
 
-type Verdict = 'same' | 'near-tie' | 'different'
+type Verdict = 'same' | 'near-tie' | 'different' | 'failed'
 
 export interface RoundOutcome {
   /** Those that came before the answer's end. */
@@ -32,7 +32,7 @@ export interface RoundOutcome {
   /** Of these, that no repair followed. */
   readonly withoutEffect: number
   readonly recoveries: readonly Recovery[]
-  /** near-tie: across numeric classes, from a choice on that rounding may turn. */
+  /** near-tie: across numeric classes, from a choice on that rounding may turn. failed: it ended with an error. */
   readonly verdict: Verdict
   readonly note: string
 }
@@ -48,8 +48,8 @@ export interface ChaosSwarmOptions {
 const SERVING_TIMEOUT_MS = 300_000
 /** Of a choice that engines of different classes may make differently. */
 const NEAR_TIE_MARGIN = 0.05
-/** An answer that takes longer than this is stuck. */
-const ANSWER_TIMEOUT_MS = 300_000
+/** An answer that takes longer than this is stuck: the coordinator waits 240 s for tabs that load. */
+const ANSWER_TIMEOUT_MS = 600_000
 
 const PROMPTS = [
   'Write a short story about a lighthouse keeper who finds a message in a bottle.',
@@ -169,13 +169,21 @@ export class ChaosSwarm {
       pending.shift()
       killing = killing.then(async () => void done.push(await this.#kill({ ...next, atToken: progress.completionTokens }, progress)))
     }
-    const answer = await this.#ask(round, onProgress)
+    const answer = await this.#ask(round, onProgress).catch((error: unknown) => toErrorBody(error))
     await killing
+    await this.#fill()
+    const killed = done.map(({ kind, atToken }) => `${kind} at ${atToken}`).join(', ') || 'none in time'
+    if ('reason' in answer)
+      return { kills: done.length, withoutEffect: 0, recoveries: [], verdict: 'failed', note: `${killed}: NO ANSWER: ${answer.message}` }
     const verdict = compare(expected, answer)
     const recoveries = recoveriesOf(done, answer.repairs)
-    await this.#fill()
-    const note = `${done.map(({ kind, atToken }) => `${kind} at ${atToken}`).join(', ') || 'none in time'}: ${VERDICTS[verdict]}`
-    return { kills: done.length, withoutEffect: done.length - recoveries.length, recoveries, verdict, note }
+    return {
+      kills: done.length,
+      withoutEffect: done.length - recoveries.length,
+      recoveries,
+      verdict,
+      note: `${killed}: ${VERDICTS[verdict]}`,
+    }
   }
 
   async close(): Promise<void> {
@@ -265,13 +273,13 @@ function call(page: VolunteerTab['page'], name: string): Promise<void> {
   }, name)
 }
 
-const VERDICTS: Readonly<Record<Verdict, string>> = {
+const VERDICTS: Readonly<Record<Exclude<Verdict, 'failed'>, string>> = {
   same: 'the same answer',
   'near-tie': 'another answer from a near tie on, across numeric classes',
   different: 'ANOTHER ANSWER',
 }
 
-function compare(expected: Answer, answer: Answer): Verdict {
+function compare(expected: Answer, answer: Answer): Exclude<Verdict, 'failed'> {
   const [ids, others] = [expected.completionTokenIds, answer.completionTokenIds]
   const at = Array.from({ length: Math.max(ids.length, others.length) }, (_, index) => index).find((index) => ids[index] !== others[index])
   if (at === undefined) return 'same'

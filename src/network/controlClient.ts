@@ -94,7 +94,7 @@ export const WELCOME_DEADLINE_MS = 15_000
 export const SILENCE_MS_MAX = 30_000
 export const ADMIT_DEADLINE_MS = 20_000
 /** The coordinator waits for spares that load before it refuses. */
-export const REPAIR_DEADLINE_MS = 110_000
+export const REPAIR_DEADLINE_MS = 250_000
 
 /** Sessions whose end is told again: four times as many as a requester may have open. */
 const ENDED_KEPT = 16

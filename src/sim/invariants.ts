@@ -36,10 +36,10 @@ export interface Broken {
 }
 
 /**
- * Without a token, a repair or an answer of the coordinator: four repairs in vain, each with a wait for layers (100 s) and an opening (8 s),
+ * Without a token, a repair or an answer of the coordinator: four repairs in vain, each with a wait for layers (240 s) and an opening (8 s),
  * after a stage that answered pings and computed nothing (120 s), and the wait for a place (60 s); in all less than this.
  */
-const WAIT_MS_MAX = 640_000
+const WAIT_MS_MAX = 1_200_000
 
 /** Until the sessions of a tab that is to load have ended: 500 tokens, and stages that wait for lost ones (30 s). */
 const DRAIN_MS_MAX = 180_000

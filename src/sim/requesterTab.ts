@@ -57,7 +57,7 @@ export interface RequesterOptions {
 const PATIENCE_MS = 60_000
 /** The control client's deadlines. */
 const ADMIT_DEADLINE_MS = 20_000
-const REPAIR_DEADLINE_MS = 110_000
+const REPAIR_DEADLINE_MS = 250_000
 const RECONNECT_MS = 1_000
 /** The control client repeats so many after its socket broke. */
 const ENDED_KEPT = 16

@@ -11,9 +11,7 @@ export const PING_INTERVAL_MS = 2_000
 export const AWAY_AFTER_MS = 6_000
 /** Who was reported lost by a session and answers no ping for this long is gone: it must not be chosen again, and its layers are needed. */
 export const GHOST_MS = 3_000
-/** How long a broken session waits for somebody who takes the lost layers: a spare may have to load them and compile its kernels first. */
-export const CHAIN_REPAIR_MS = 100_000
-/** The same while nobody is loading anything: a reloaded tab is back by then, and neighbors have begun to load (GROWTH_GRACE_MS). */
+/** How long a broken session waits while nobody is loading anything: a reloaded tab is back by then, and neighbors have begun (GROWTH_GRACE_MS). */
 export const CHAIN_HOPELESS_MS = 12_000
 /** A page that sleeps longer has lost its links too. */
 export const DROP_AFTER_MS = 30_000
@@ -27,6 +25,8 @@ export const PEERS_PER_MOVER = 20
 
 /** A load without news for this long has failed: compiling the kernels in software takes a minute on a busy machine. */
 export const LOAD_STALL_MS = 180_000
+/** How long a broken session waits while somebody loads layers: once a load that failed without a word, and a good one after it. */
+export const CHAIN_REPAIR_MS = LOAD_STALL_MS + 60_000
 
 /** A peer that failed this often is asked again only after it has pledged anew. */
 export const FAILURES_MAX = 3

@@ -133,11 +133,13 @@ describe('the repair of a chain', () => {
     const lost = indexOf(grant, 1)
     world.disconnect(lost)
     world.repair(grant, lost)
-    world.pledge(7)
-    world.wait(99_000)
+    const { order } = world.pledge(7)
+    world.wait(120_000)
+    world.say(7, { type: 'progress', assignmentId: order?.assignmentId ?? -1, bytesLoaded: 5, bytesTotal: 10 })
+    world.wait(119_000)
     expect(world.refusals).toEqual([])
     world.wait(2_000)
-    expect(world.refusals).toMatchObject([{ reason: 'incomplete', message: expect.stringMatching(/within 100 s/) }])
+    expect(world.refusals).toMatchObject([{ reason: 'incomplete', message: expect.stringMatching(/within 240 s/) }])
   })
 
   it('[C15] takes a peer that was given up for lost and answers again, when nobody else is there', () => {
