@@ -6,7 +6,7 @@ import type { LedgerStore } from '../../../src/coordinator/store/index.ts'
 import { required } from '../../../src/shared/index.ts'
 import { commandsAmong } from './commands.ts'
 
-const CLIENTS = 16
+const CLIENTS = 64
 /** One command of so many is posted by two clients at once, as a retry would. */
 const TWICE = 10
 /** So that most sessions are held, and settled more than once. */
