@@ -28,6 +28,18 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'store',
+          include: ['test/store/**/*.test.ts'],
+          exclude,
+          globalSetup: 'test/store/databases.ts',
+          // Databases share the cores with their clients: a file after the other.
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        test: {
           name: 'gpu',
           include: ['src/**/*.gpu.test.ts', 'test/golden/**/*.test.ts'],
           exclude,

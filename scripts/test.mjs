@@ -21,7 +21,7 @@ const PROOFS_VARIABLE = 'TABSWARM_PROOFS'
 /** Whether vitest.config.ts takes `*.long.test.ts`. */
 const LONG_VARIABLE = 'TABSWARM_LONG'
 const LONG_FLAG = '--long'
-const RUN_NAMES = ['unit', 'model', 'gpu:swiftshader', 'gpu:lavapipe', 'e2e']
+const RUN_NAMES = ['unit', 'store', 'model', 'gpu:swiftshader', 'gpu:lavapipe', 'e2e']
 
 /** @type {import('node:child_process').ChildProcess | null} */
 let child = null
@@ -49,6 +49,7 @@ async function main(args) {
   const lavapipe = isWanted('gpu:lavapipe') ? await gpuEnvironment('lavapipe') : { missing: 'not asked for' }
   const results = []
   if (isWanted('unit')) results.push(await runProject('unit', 'unit', {}))
+  if (isWanted('store')) results.push(await runProject('store', 'store', {}))
   if (isWanted('model')) results.push(await runProject('model', 'model', {}))
   if (isWanted('gpu:swiftshader')) {
     const shared = 'env' in lavapipe ? 'half' : 'usual'

@@ -2,9 +2,11 @@
 
 import { Command } from 'commander'
 import packageJson from '../package.json' with { type: 'json' }
+import { registerBackupCommands } from './cli/backup.ts'
 import { registerBenchCommands } from './cli/bench.ts'
 import { registerChaosCommand } from './cli/chaos.ts'
 import { registerDemoCommand } from './cli/demo.ts'
+import { registerLedgerCommands } from './cli/ledger.ts'
 import { registerModelCommands } from './cli/model.ts'
 import { registerModelRunCommand } from './cli/modelRun.ts'
 import { runProgram } from './cli/output.ts'
@@ -22,6 +24,8 @@ registerDemoCommand(program)
 registerChaosCommand(program)
 registerSimCommand(program)
 registerModelRunCommand(registerModelCommands(program))
+registerLedgerCommands(program)
+registerBackupCommands(program)
 registerBenchCommands(program)
 
 process.exitCode = await runProgram(program, process.argv.slice(2))

@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import { registerBenchEngine } from './benchEngine.ts'
 import { registerBenchKernels } from './benchKernels.ts'
+import { registerBenchLedger } from './benchLedger.ts'
 import { registerBenchPeers } from './benchPeers.ts'
 import { registerBenchSpeculation } from './benchSpeculation.ts'
 import { registerBenchSwarm } from './benchSwarm.ts'
@@ -11,6 +12,7 @@ export function registerBenchCommands(program: Command): void {
   const bench = program.command('bench').description('measure how fast this machine computes')
   registerBenchEngine(bench)
   registerBenchKernels(bench)
+  registerBenchLedger(bench)
   registerBenchPeers(bench)
   registerBenchSpeculation(bench)
   registerBenchSwarm(bench)

@@ -60,8 +60,9 @@ export async function hashManifest(manifest: Manifest, sha256: Sha256): Promise<
   return hash
 }
 
-/** JSON with sorted keys and no white space: one value, one text. */
+/** JSON with sorted keys and no white space: one value, one text. A bigint is a string of its digits. */
 export function canonicalJson(value: unknown): string {
+  if (typeof value === 'bigint') return `"${value}"`
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
   if (typeof value === 'object' && value !== null) {
     const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))

@@ -10,11 +10,32 @@ const SIGNATURE_BYTES = 64
 /** A fresh key pair. Rejects where WebCrypto is missing: pages need a secure context. */
 export async function createIdentity(subtle: SubtleCrypto): Promise<Signer> {
   const { publicKey, privateKey } = await subtle.generateKey(KEY, false, ['sign', 'verify'])
-  const raw = new Uint8Array(await subtle.exportKey('raw', publicKey))
+  return signerOf(subtle, new Uint8Array(await subtle.exportKey('raw', publicKey)), privateKey)
+}
+
+/** A key pair to keep: who has `privateKey` (PKCS #8) is the identity. */
+export interface StoredIdentity {
+  /** Raw, 65 bytes. */
+  readonly publicKey: Uint8Array
+  readonly privateKey: Uint8Array
+}
+
+/** A fresh key pair that outlives the process, for its owner to store. */
+export async function createStoredIdentity(subtle: SubtleCrypto): Promise<StoredIdentity> {
+  const { publicKey, privateKey } = await subtle.generateKey(KEY, true, ['sign', 'verify'])
   return {
-    publicKey: raw,
-    sign: async (message) => new Uint8Array(await subtle.sign(SIGNATURE, privateKey, new Uint8Array(message))),
+    publicKey: new Uint8Array(await subtle.exportKey('raw', publicKey)),
+    privateKey: new Uint8Array(await subtle.exportKey('pkcs8', privateKey)),
   }
+}
+
+/** Rejects if `privateKey` is no P-256 key. */
+export async function openIdentity(subtle: SubtleCrypto, { publicKey, privateKey }: StoredIdentity): Promise<Signer> {
+  return signerOf(subtle, publicKey, await subtle.importKey('pkcs8', new Uint8Array(privateKey), KEY, false, ['sign']))
+}
+
+function signerOf(subtle: SubtleCrypto, publicKey: Uint8Array, privateKey: CryptoKey): Signer {
+  return { publicKey, sign: async (message) => new Uint8Array(await subtle.sign(SIGNATURE, privateKey, new Uint8Array(message))) }
 }
 
 /** False also for keys and signatures that are malformed. */

@@ -3,6 +3,14 @@
 export { AdmissionRefused, ControlClient, type ControlSocket } from './controlClient.ts'
 export { createNetwork, type Network } from './createNetwork.ts'
 export { type HandedLink, handOver, takeOver } from './handOver.ts'
-export { createIdentity, peerIdOf, sha256Of, signatureVerifier } from './identity.ts'
+export {
+  createIdentity,
+  createStoredIdentity,
+  openIdentity,
+  peerIdOf,
+  type StoredIdentity,
+  sha256Of,
+  signatureVerifier,
+} from './identity.ts'
 export { memoryLinkPair } from './memoryLink.ts'
 export type { RelaySocket } from './relay/relaySocket.ts'

@@ -8,8 +8,9 @@ import type { Clock, Sha256 } from '../shared/index.ts'
 
 export const nodeSha256: Sha256 = async (bytes) => new Uint8Array(createHash('sha256').update(bytes).digest())
 
+/** Milliseconds since the epoch as of the start, monotonic from then on. */
 export const nodeClock: Clock = {
-  nowMs: () => performance.now(),
+  nowMs: () => performance.timeOrigin + performance.now(),
   after(delayMs, callback) {
     const timer = setTimeout(callback, delayMs)
     return () => clearTimeout(timer)

@@ -3,7 +3,7 @@
 import * as v from 'valibot'
 import { err, ok, type Result } from '../shared/index.ts'
 import { POSITIONS_MAX } from './limits.ts'
-import { count, describeIssue, layer, manifestHash, modelId, text } from './schemas.ts'
+import { amount, count, describeIssue, layer, manifestHash, modelId, text } from './schemas.ts'
 
 const listedModelSchema = v.strictObject({
   id: modelId,
@@ -13,6 +13,8 @@ const listedModelSchema = v.strictObject({
   fileBytes: count(2 ** 50),
   layerCount: layer,
   contextLength: count(POSITIONS_MAX),
+  /** Means over the first `positions` of a context. */
+  creditsPerMillionTokens: v.strictObject({ decode: amount, prompt: amount, cachedPrompt: amount, positions: count(POSITIONS_MAX) }),
   /** What a request for no model in particular gets; one of `models`. */
   default: v.boolean(),
 })

@@ -7,6 +7,7 @@ import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { canonicalJson, type HashedManifest, type WeightSource } from '../../model/index.ts'
 import type { ListedModel, ModelList } from '../../protocol/index.ts'
+import { DEFAULT_PRICES, listPrice } from '../ledger/index.ts'
 import { FILE_CHUNK_BYTES } from './limits.ts'
 import { type ByteRange, parseRange } from './ranges.ts'
 
@@ -54,7 +55,8 @@ export function registerModelRoutes(app: FastifyInstance, { models, draftModels 
 function describe({ manifest, hash }: HashedManifest, isDefault: boolean): ListedModel {
   const { id, name, license, fileBytes, config } = manifest
   const { layerCount, contextLength } = config
-  return { id, name, license, manifestHash: hash, fileBytes, layerCount, contextLength, default: isDefault }
+  const creditsPerMillionTokens = listPrice(config, DEFAULT_PRICES, 'standard')
+  return { id, name, license, manifestHash: hash, fileBytes, layerCount, contextLength, creditsPerMillionTokens, default: isDefault }
 }
 
 function sendFile(request: FastifyRequest, reply: FastifyReply, model: ServedModel, log: (line: string) => void): FastifyReply {

@@ -1,0 +1,62 @@
+/** How far a command can reach, so that a store reads no more than it needs: past events that its rule asks for, and accounts that it may post to. */
+
+import { type Account, EARNED, houseAccount, issuance, userAccount } from '../accounts.ts'
+import { type Command, holdId, priceId, releaseId } from '../commands.ts'
+import type { LedgerView } from './view.ts'
+
+/** All purses of one owner's account. */
+export type AccountGroup = Omit<Account, 'purse'>
+
+/** Business ids of events that the rule of `command` looks at; beside them the price table that a hold among them names. */
+export function eventsAsked(command: Command): readonly string[] {
+  switch (command.kind) {
+    case 'hold':
+      return [priceId(command.priceVersion)]
+    case 'settle':
+      return [holdId(command.session), releaseId(command.session)]
+    case 'release':
+      return [holdId(command.session)]
+    case 'compensate':
+      return [command.event]
+    default:
+      return []
+  }
+}
+
+/** Accounts that `command` may touch. `view` knows the events asked, as far as there are any; a hold of the same batch names its own accounts. */
+export function accountsTouched(command: Command, view: Pick<LedgerView, 'event'>): readonly AccountGroup[] {
+  switch (command.kind) {
+    case 'price':
+      return []
+    case 'issue':
+      return [issuance, command.account === null ? houseAccount('reserve', EARNED) : user(command.account)]
+    case 'expire':
+      return [issuance, user(command.account)]
+    case 'hold':
+      return [user(command.account), { kind: 'hold', owner: command.account, session: command.session }]
+    case 'settle':
+      return [
+        ...holdOf(command.session, view),
+        ...command.stages.map(({ account }) => ({ kind: 'escrow' as const, owner: account, session: command.session })),
+        houseAccount('fee', EARNED),
+        houseAccount('verification', EARNED),
+      ]
+    case 'release':
+      return holdOf(command.session, view)
+    case 'payout':
+      return [{ kind: 'escrow', owner: command.account, session: command.session }, user(command.account)]
+    case 'transfer':
+      return [user(command.from), user(command.to)]
+    case 'compensate':
+      return view.event(command.event)?.postings.map(({ account }) => account) ?? []
+  }
+}
+
+function holdOf(session: string, view: Pick<LedgerView, 'event'>): readonly AccountGroup[] {
+  const hold = view.event(holdId(session))?.command
+  return hold?.kind === 'hold' ? accountsTouched(hold, view) : []
+}
+
+function user(owner: string): AccountGroup {
+  return userAccount(owner, EARNED)
+}

@@ -1,0 +1,118 @@
+/**
+ * LedgerStore: the ledger on a database. Posts commands, answers what accounts and the operator ask, and hands out proofs. Its rules are
+ * the ledger's; its transactions are batch.ts.
+ */
+
+import { createHash } from 'node:crypto'
+import { signatureVerifier } from '../../network/index.ts'
+import type { Clock, Sha256 } from '../../shared/index.ts'
+import {
+  type AuditSummary,
+  type Command,
+  checkedCommand,
+  consistencyProof,
+  inclusionProof,
+  type LedgerLine,
+  type SignedHead,
+} from '../ledger/index.ts'
+import { type Answer, type BatchTools, lastHead, postBatch, type Receipt } from './batch.ts'
+import type { Database } from './database.ts'
+import { GroupCommit } from './groupCommit.ts'
+import { openKey } from './key.ts'
+import { auditStore, rebuildBalances, snapshot } from './projections.ts'
+import { type Balance, readBalances, readLines, readNodesFrom, readOwnEvents } from './reading.ts'
+import type { RecordedEvent } from './rows.ts'
+
+export interface LedgerStoreOptions {
+  /** Coordinator time: milliseconds since the epoch. */
+  readonly clock: Clock
+  /** False: every command gets a transaction of its own, to measure what sharing is worth. */
+  readonly sharing?: boolean
+}
+
+/** The longest that a command waits for others to share its transaction. */
+const SHARE_MS = 20
+/** Commands of one transaction: larger ones make all wait for the last. */
+const BATCH_MAX = 256
+
+export class LedgerStore {
+  readonly #tools: BatchTools
+  readonly #group: GroupCommit<Command, Answer>
+
+  private constructor(tools: BatchTools, { clock, sharing = true }: LedgerStoreOptions) {
+    this.#tools = tools
+    this.#group = new GroupCommit({
+      clock,
+      shareMs: SHARE_MS,
+      itemsMax: sharing ? BATCH_MAX : 1,
+      commit: (commands) => postBatch(tools, commands, Math.floor(clock.nowMs())),
+    })
+  }
+
+  /** The ledger on a database that others may use too, and that its opener closes. */
+  static async open({ queries }: Database, options: LedgerStoreOptions): Promise<LedgerStore> {
+    return new LedgerStore({ queries, sha256, signer: await openKey(queries), prices: new Map() }, options)
+  }
+
+  /** Resolves when the event has been committed. Rejects with a LedgerError when a rule refuses it, with a StoreError when it may be tried again. */
+  async post(command: Command): Promise<Receipt> {
+    const checked = checkedCommand(command)
+    // Somebody waits for a hold before anything is computed; nobody waits for the rest.
+    const answer = await this.#group.run(checked, checked.kind === 'hold')
+    if (!answer.ok) throw answer.error
+    return answer.value
+  }
+
+  /** The ledger's own, raw P-256: every head is signed by it. */
+  get publicKey(): Uint8Array {
+    return this.#tools.signer.publicKey
+  }
+
+  /** Null before the first event. */
+  head(): Promise<SignedHead | null> {
+    return lastHead(this.#tools.queries, this.#tools.signer)
+  }
+
+  /** All accounts that are not empty, or those of one owner. */
+  balances(owner?: string): Promise<readonly Balance[]> {
+    return readBalances(this.#tools.queries, owner)
+  }
+
+  /** At most `limit` events from sequence `from` on that post to an account of `owner`. */
+  events(owner: string, from: number, limit: number): Promise<readonly RecordedEvent[]> {
+    return readOwnEvents(this.#tools.queries, owner, from, limit)
+  }
+
+  /** Shows that event `sequence` is in the ledger of `size` events: see verifyInclusion. */
+  inclusion(sequence: number, size: number): Promise<readonly string[]> {
+    return inclusionProof(sequence, size, readNodesFrom(this.#tools.queries), sha256)
+  }
+
+  /** Shows that the ledger of `size` events begins with that of `oldSize`: see verifyConsistency. */
+  consistency(oldSize: number, size: number): Promise<readonly string[]> {
+    return consistencyProof(oldSize, size, readNodesFrom(this.#tools.queries), sha256)
+  }
+
+  /** Hands every line to `take`, in order, as of now. */
+  forEachLine(take: (line: LedgerLine) => Promise<void> | void): Promise<void> {
+    return snapshot(this.#tools.queries, async (view) => {
+      for await (const line of readLines(view, this.publicKey)) await take(line)
+    })
+  }
+
+  /** Recomputes everything. Rejects with a LedgerError `broken` that names what is wrong first. */
+  audit(): Promise<AuditSummary> {
+    return auditStore(this.#tools.queries, { sha256, verify: signatureVerifier(crypto.subtle), publicKey: this.publicKey })
+  }
+
+  rebuild(): Promise<void> {
+    return rebuildBalances(this.#tools.queries)
+  }
+
+  /** Takes no more, and resolves when all that came before has been committed. The database stays open. */
+  close(): Promise<void> {
+    return this.#group.close()
+  }
+}
+
+const sha256: Sha256 = async (bytes) => createHash('sha256').update(bytes).digest()

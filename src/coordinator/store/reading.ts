@@ -1,0 +1,78 @@
+/** What is read from the ledger outside of batches: its lines, balances, one owner's events, and nodes of the tree. */
+
+import { and, asc, eq, gt, gte, inArray, lt, lte } from 'drizzle-orm'
+import { toBase64Url } from '../../shared/index.ts'
+import type { Account, LedgerLine, ReadNodes } from '../ledger/index.ts'
+import type { Queries } from './database.ts'
+import { accountOf, type RecordedEvent, readEvents } from './rows.ts'
+import { ledgerBalances, ledgerEvents, ledgerHeads, ledgerNodes, ledgerPostings } from './schema.ts'
+
+/** Events that are in memory at a time. */
+const PAGE_EVENTS = 1_000
+
+export interface Balance {
+  readonly account: Account
+  /** Micro-credits, not 0. */
+  readonly amount: bigint
+}
+
+/** Every event and head in order. `queries` must be a snapshot: a transaction that sees no later writes. */
+export async function* readLines(queries: Queries, publicKey: Uint8Array): AsyncGenerator<LedgerLine> {
+  for (let first = 0; ; first += PAGE_EVENTS) {
+    const end = first + PAGE_EVENTS
+    const events = await readEvents(queries, and(gte(ledgerEvents.sequence, first), lt(ledgerEvents.sequence, end)))
+    const heads = await queries
+      .select()
+      .from(ledgerHeads)
+      .where(and(gt(ledgerHeads.size, first), lte(ledgerHeads.size, end)))
+    const headAt = new Map(heads.map((head) => [head.size, { ...head, publicKey: toBase64Url(publicKey) }]))
+    for (const { event, hash } of events) {
+      yield { kind: 'event', event, hash }
+      const head = headAt.get(event.sequence + 1)
+      if (head !== undefined) yield { kind: 'head', head }
+    }
+    if (events.length === 0) return
+  }
+}
+
+/** All accounts that are not empty, or one owner's. */
+export async function readBalances(queries: Queries, owner?: string): Promise<Balance[]> {
+  const rows = await queries
+    .select()
+    .from(ledgerBalances)
+    .where(owner === undefined ? undefined : eq(ledgerBalances.owner, owner))
+    .orderBy(asc(ledgerBalances.kind), asc(ledgerBalances.owner), asc(ledgerBalances.session), asc(ledgerBalances.purse))
+  return rows.map((row) => ({ account: accountOf(row), amount: row.amount }))
+}
+
+/** Events from sequence `from` on that post to one of the owner's accounts, whole: their hashes need all lines. */
+export async function readOwnEvents(queries: Queries, owner: string, from: number, limit: number): Promise<RecordedEvent[]> {
+  const own = await queries
+    .selectDistinct({ sequence: ledgerPostings.sequence })
+    .from(ledgerPostings)
+    .where(and(eq(ledgerPostings.owner, owner), gte(ledgerPostings.sequence, from)))
+    .orderBy(asc(ledgerPostings.sequence))
+    .limit(limit)
+  if (own.length === 0) return []
+  return readEvents(
+    queries,
+    inArray(
+      ledgerEvents.sequence,
+      own.map(({ sequence }) => sequence),
+    ),
+  )
+}
+
+/** Nodes of the tree as they are kept: level 0 are the events' own hashes. */
+export function readNodesFrom(queries: Queries): ReadNodes {
+  return async (level, first, count) => {
+    if (level === 0) {
+      const range = and(gte(ledgerEvents.sequence, first), lt(ledgerEvents.sequence, first + count))
+      const rows = await queries.select({ hash: ledgerEvents.hash }).from(ledgerEvents).where(range).orderBy(asc(ledgerEvents.sequence))
+      return rows.map(({ hash }) => hash)
+    }
+    const range = and(eq(ledgerNodes.level, level), gte(ledgerNodes.index, first), lt(ledgerNodes.index, first + count))
+    const rows = await queries.select({ hash: ledgerNodes.hash }).from(ledgerNodes).where(range).orderBy(asc(ledgerNodes.index))
+    return rows.map(({ hash }) => hash)
+  }
+}

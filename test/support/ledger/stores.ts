@@ -1,0 +1,47 @@
+/** The stores that every test of the store runs on: PGlite in a folder, and Postgres. */
+
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { sql } from 'drizzle-orm'
+import { inject, onTestFinished } from 'vitest'
+import { type Database, LedgerStore, openDatabase, type StorePlace } from '../../../src/coordinator/store/index.ts'
+import { nodeClock } from '../../../src/node/modelFile.ts'
+import { createDatabase } from '../postgres.ts'
+
+export const storeKinds = ['pglite', 'postgres'] as const
+export type StoreKind = (typeof storeKinds)[number]
+
+/** An empty place, which is gone after the test. */
+export async function freshPlace(kind: StoreKind): Promise<StorePlace> {
+  if (kind === 'postgres') return { kind: 'server', url: await createDatabase(inject('postgresUrl')) }
+  const folder = mkdtempSync(path.join(tmpdir(), 'tabswarm-store-'))
+  // A new one takes seconds.
+  cpSync(inject('pgliteFolder'), folder, { recursive: true })
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return { kind: 'folder', folder }
+}
+
+export interface OpenedStore {
+  readonly store: LedgerStore
+  readonly database: Database
+  close(): Promise<void>
+}
+
+/** Closes after the test at the latest. */
+export async function openStore(place: StorePlace, clock = nodeClock): Promise<OpenedStore> {
+  const database = await openDatabase(place)
+  const store = await LedgerStore.open(database, { clock })
+  let closed: Promise<void> | null = null
+  const close = () => {
+    closed ??= store.close().then(() => database.close())
+    return closed
+  }
+  onTestFinished(close)
+  return { store, database, close }
+}
+
+/** One statement of our own, past all rules. */
+export async function runSql({ database }: OpenedStore, statement: string): Promise<void> {
+  await database.queries.execute(sql.raw(statement))
+}
