@@ -11,6 +11,15 @@ export const PING_INTERVAL_MS = 2_000
 export const AWAY_AFTER_MS = 6_000
 /** Who was reported lost by a session and answers no ping for this long is gone: it must not be chosen again, and its layers are needed. */
 export const GHOST_MS = 3_000
+/**
+ * Suspicions by one driver's word: at once, or in vain and not yet forgotten. As many as a chain usually has stages, so that who sees one
+ * fall apart is believed, and too few to hold a swarm away from others.
+ */
+export const SUSPICION_RATE = { perSecond: 1 / 15, burst: 4 } as const
+/** Who has cleared itself is suspected no sooner than this: however many accuse it, it can be chosen most of the time. */
+export const PROVEN_MS = GHOST_MS
+/** Repairs of one driver: all its sessions may break at once, each four times in a row (rule R10). */
+export const REPAIR_RATE = { perSecond: 1, burst: 16 } as const
 /** How long a broken session waits while nobody is loading anything: a reloaded tab is back by then, and neighbors have begun (GROWTH_GRACE_MS). */
 export const CHAIN_HOPELESS_MS = 12_000
 /** A page that sleeps longer has lost its links too. */
