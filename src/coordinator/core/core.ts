@@ -28,17 +28,17 @@ import {
   PEERS_MAX,
   PING_INTERVAL_MS,
   REGROUP_INTERVAL_MS,
-  SUMMARY_INTERVAL_MS,
 } from './limits.ts'
 import { isLoaded, mustStay } from './orders.ts'
 import { fail, newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
 import { PendingRepairs } from './pendingRepairs.ts'
 import type { PlacedStage } from './placement.ts'
 import { Plan } from './plan.ts'
+import { mayHold } from './room.ts'
 import { RoundTrips } from './roundTrips.ts'
 import { OpenSessions } from './sessions.ts'
 import { learnSpeed, levelSpeeds } from './speeds.ts'
-import { summarize } from './summary.ts'
+import { Bulletin, summarize } from './summary.ts'
 import { Suspicions } from './suspicions.ts'
 import type { SwarmModel } from './swarm.ts'
 
@@ -70,8 +70,7 @@ export class CoordinatorCore {
   #regroupedMs = 0
   #effects: CoreEffect[] = []
   #assignments = 0
-  #summaryText = ''
-  #summaryMs = Number.NEGATIVE_INFINITY
+  readonly #bulletin = new Bulletin()
 
   constructor(options: CoreOptions) {
     assert(options.models.length > 0, 'a coordinator without a model')
@@ -239,7 +238,7 @@ export class CoordinatorCore {
   }
 
   #pong(peer: PeerRecord, message: Extract<PeerMessage, { type: 'pong' }>, nowMs: number): void {
-    peer.report = { kvPositionsFree: message.kvPositionsFree, atMs: nowMs }
+    peer.report = { sessions: message.sessions, kvPositionsFree: message.kvPositionsFree, atMs: nowMs }
     // It lets its open sessions end before it loads.
     if (peer.order !== null && message.sessions > 0) peer.order.heardMs = nowMs
     this.#suspicions.answered(peer, message.sequence, nowMs)
@@ -378,7 +377,9 @@ export class CoordinatorCore {
     }
     this.#suspicions.forgetSettled(nowMs)
     this.#repairs.forgetSettled(nowMs)
-    for (const grant of this.#sessions.expire(nowMs)) this.#touch(grant, nowMs)
+    const mayBeHeld = ({ sessionId, stages }: Grant) =>
+      this.#repairs.has(sessionId) || stages.some(({ peerId }) => mayHold(this.#peers.get(peerId), nowMs))
+    for (const grant of this.#sessions.expire(nowMs, mayBeHeld)) this.#touch(grant, nowMs)
     for (const peer of this.#peers.values()) {
       const { order, served } = peer
       if (order === null || served !== null || nowMs - order.heardMs < LOAD_STALL_MS) continue
@@ -406,16 +407,10 @@ export class CoordinatorCore {
     this.#send(peer.peerId, { type: 'ping', sequence: peer.pingSequence, timeMs: nowMs })
   }
 
-  /** Only what has changed, and not too often. */
   #tellWatchers(nowMs: number): void {
     const watchers = [...this.#peers.values()].filter((peer) => peer.watching)
-    if (watchers.length === 0 || nowMs - this.#summaryMs < SUMMARY_INTERVAL_MS) return
-    this.#summaryMs = nowMs
-    const summary = this.summary(nowMs)
-    const text = JSON.stringify(summary)
-    if (text === this.#summaryText) return
-    this.#summaryText = text
-    for (const { peerId } of watchers) this.#send(peerId, { type: 'network', summary })
+    const summary = watchers.length === 0 ? null : this.#bulletin.next(nowMs, () => this.summary(nowMs))
+    if (summary !== null) for (const { peerId } of watchers) this.#send(peerId, { type: 'network', summary })
   }
 
   /** Brings the plan up to date, then turns what differs from it into orders. */

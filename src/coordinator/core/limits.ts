@@ -1,5 +1,7 @@
 /** Bounds and periods of the coordinator's core, each with its reason. */
 
+import { SESSION_IDLE_MS } from '../../protocol/index.ts'
+
 /** Sockets that one coordinator keeps: its summary and its plans are computed over all of them. */
 export const PEERS_MAX = 1_000
 
@@ -49,6 +51,12 @@ export const KV_POSITIONS_WANTED = 8_192
 export const KV_POSITIONS_MIN = 2_048
 /** Engines reserve KV in blocks of this many positions. */
 export const KV_BLOCK_POSITIONS = 32
+
+/**
+ * A session that no stage of its chain may hold for so long is over. Who was granted one opens it within 20 s, or gives up; stages free what
+ * nothing is heard of after 60 s, and report that within seconds.
+ */
+export const UNHELD_MS = SESSION_IDLE_MS + 30_000
 
 /** Life of a grant: 2,048 tokens at a third of a token a second. */
 export const GRANT_LIFE_MS = 2 * 3_600_000

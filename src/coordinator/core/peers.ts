@@ -59,7 +59,7 @@ export interface PeerRecord {
   suspicion: { readonly sequence: number; readonly sinceMs: number; readonly driver: PeerId } | null
   /** It has cleared itself: no driver's word counts against it until then. */
   provenUntilMs: number
-  report: { readonly kvPositionsFree: number; readonly atMs: number } | null
+  report: { readonly sessions: number; readonly kvPositionsFree: number; readonly atMs: number } | null
   /** Last grant, end of a session or change of span that touched this peer. */
   touchedMs: number
   watching: boolean

@@ -1,6 +1,6 @@
 /** PendingRepairs: broken sessions whose drivers wait for another chain, one repair a session; and how often a driver may ask. */
 
-import type { PeerId } from '../../shared/index.ts'
+import type { PeerId, SessionId } from '../../shared/index.ts'
 import type { PendingRepair } from './chainRepair.ts'
 import { REPAIR_RATE } from './limits.ts'
 import { TokenBuckets } from './tokenBucket.ts'
@@ -20,6 +20,10 @@ export class PendingRepairs {
     const older = this.#waiting.find(({ sessionId }) => sessionId === pending.sessionId) ?? null
     this.#waiting = [...this.#waiting.filter((other) => other !== older), pending]
     return older
+  }
+
+  has(sessionId: SessionId): boolean {
+    return this.#waiting.some((pending) => pending.sessionId === sessionId)
   }
 
   /** It asks again when it comes back (rule C13). */
