@@ -19,7 +19,7 @@ export const GHOST_MS = 3_000
  */
 export const SUSPICION_RATE = { perSecond: 1 / 15, burst: 4 } as const
 /** Who has cleared itself is suspected no sooner than this: however many accuse it, it can be chosen most of the time. */
-export const PROVEN_MS = GHOST_MS
+export const PROVEN_MS = 3_000
 /** Repairs of one driver: all its sessions may break at once, each four times in a row (rule R10). */
 export const REPAIR_RATE = { perSecond: 1, burst: 16 } as const
 /** How long a broken session waits while nobody is loading anything: a reloaded tab is back by then, and neighbors have begun (GROWTH_GRACE_MS). */
