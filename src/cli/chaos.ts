@@ -7,8 +7,9 @@ import type { Command } from 'commander'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { median } from '../kernels/suite/index.ts'
 import type { EngineChoice } from '../peer/index.ts'
-import { planChaos } from './chaosPlan.ts'
-import { ChaosSwarm, type Recovery } from './chaosSwarm.ts'
+import { planChaos, tabsNeeded } from './chaosPlan.ts'
+import type { Recovery, Unrecovered } from './chaosRecoveries.ts'
+import { ChaosSwarm } from './chaosSwarm.ts'
 import { printJson, printLine, printNote, progressPrinter, UsageError, wholeNumber } from './output.ts'
 import { parseEngine } from './serve.ts'
 
@@ -41,19 +42,24 @@ export function registerChaosCommand(program: Command): void {
 async function chaos(options: ChaosOptions): Promise<void> {
   const { tabs, kills, seed, engine, maxTokens } = options
   const stages = options.stages ?? Math.max(1, Math.floor(tabs / 2))
-  if (stages >= tabs) throw new UsageError(`--stages ${stages} of ${tabs} tabs leave nobody to take a lost one's place`)
+  const needed = tabsNeeded(stages, kills)
+  if (tabs < needed)
+    throw new UsageError(
+      `--tabs ${tabs} are too few for chains of ${stages}: one answer may lose ${needed - stages}, and nobody takes their place; use --tabs ${needed} or fewer --stages`,
+    )
   const { resolveModel } = await import('../node/index.ts')
   const model = await resolveModel(options.model, progressPrinter('model'))
   const rounds = planChaos({ stages, maxTokens, kinds: engine === 'wasm' ? 'without-gpu' : 'all', random: xoroshiro128plus(seed) })
   const swarm = await ChaosSwarm.open({ model, tabs, stages, engine, maxTokens })
   const recoveries: Recovery[] = []
-  let [done, differences, nearTies, failures, withoutEffect] = [0, 0, 0, 0, 0]
+  const unrecovered: Unrecovered[] = []
+  let [done, differences, nearTies, failures] = [0, 0, 0, 0]
   try {
     for (const round of rounds) {
       const outcome = await swarm.play({ ...round, kills: round.kills.slice(0, kills - done) })
       done += outcome.kills
       recoveries.push(...outcome.recoveries)
-      withoutEffect += outcome.withoutEffect
+      unrecovered.push(...outcome.unrecovered)
       if (outcome.verdict === 'different') differences++
       if (outcome.verdict === 'near-tie') nearTies++
       if (outcome.verdict === 'failed') failures++
@@ -65,7 +71,7 @@ async function chaos(options: ChaosOptions): Promise<void> {
   }
   const medianRecoveryMs = recoveries.length === 0 ? null : median(recoveries.map(({ ms }) => ms))
   const { prefillTokensPerSecond } = swarm
-  const sums = { kills: done, differences, nearTies, failures, withoutEffect, medianRecoveryMs }
+  const sums = { kills: done, differences, nearTies, failures, unrecovered, medianRecoveryMs }
   if (options.json) printJson({ ...sums, recoveries, prefillTokensPerSecond })
   else printTable(recoveries, sums)
   if (differences + failures > 0) process.exitCode = 1
@@ -76,20 +82,21 @@ interface Sums {
   readonly differences: number
   readonly nearTies: number
   readonly failures: number
-  readonly withoutEffect: number
+  readonly unrecovered: readonly Unrecovered[]
   readonly medianRecoveryMs: number | null
 }
 
 function printTable(
   recoveries: readonly Recovery[],
-  { kills, differences, nearTies, failures, withoutEffect, medianRecoveryMs }: Sums,
+  { kills, differences, nearTies, failures, unrecovered, medianRecoveryMs }: Sums,
 ): void {
   printLine('kind     at token  replayed  noticed  replaced  connected  replayed in  in all, ms')
   for (const { kind, atToken, replayedPositions, detectMs, loadMs, reconnectMs, replayMs, ms } of recoveries) {
     const times = [detectMs, loadMs, reconnectMs, replayMs, ms].map((value) => value.toFixed(0).padStart(8)).join('  ')
     printLine(`${kind.padEnd(8)} ${String(atToken).padStart(8)}  ${String(replayedPositions).padStart(8)} ${times}`)
   }
+  for (const { kind, atToken, why } of unrecovered) printLine(`${kind.padEnd(8)} ${String(atToken).padStart(8)}  ${why}`)
   printLine(
-    `${kills} kills, ${differences} differences, ${nearTies} near ties, ${failures} failed, ${withoutEffect} without effect, median recovery ${medianRecoveryMs?.toFixed(0) ?? '–'} ms`,
+    `${kills} kills, ${differences} differences, ${nearTies} near ties, ${failures} failed, ${unrecovered.length} without a recovery of their own, median recovery ${medianRecoveryMs?.toFixed(0) ?? '–'} ms`,
   )
 }

@@ -38,7 +38,12 @@ export interface ChaosPlan {
 export const PROMPT_COUNT = 3
 const SAMPLING_SEEDS = 2
 /** Kills of one answer: more than one may meet a repair that is under way. */
-const KILLS_MAX = 2
+const KILLS_PER_ANSWER_MAX = 2
+
+/** So that a chain of `stages` is left whatever an answer loses: other tabs come only after its end. */
+export function tabsNeeded(stages: number, kills: number): number {
+  return stages + Math.min(kills, KILLS_PER_ANSWER_MAX)
+}
 
 /** Rounds without end. */
 export function* planChaos({ stages, maxTokens, kinds, random }: ChaosPlan): Generator<Round> {
@@ -51,7 +56,7 @@ export function* planChaos({ stages, maxTokens, kinds, random }: ChaosPlan): Gen
     return bag.splice(upTo(bag.length - 1), 1)[0] ?? 'close'
   }
   for (;;) {
-    const count = 1 + upTo(KILLS_MAX - 1)
+    const count = 1 + upTo(KILLS_PER_ANSWER_MAX - 1)
     const planned = Array.from({ length: count }, () => ({
       kind: draw(),
       // One in five while the prompt is read.

@@ -2,37 +2,20 @@
 
 import type { Browser } from 'playwright-core'
 import { median } from '../kernels/suite/index.ts'
-import type { Answer, AnswerRepair, AskProgress, AskRequest, EngineChoice } from '../peer/index.ts'
+import type { Answer, AskProgress, AskRequest, EngineChoice } from '../peer/index.ts'
 import { TabswarmError, toErrorBody } from '../shared/index.ts'
 import type { Kill, KillKind, Round } from './chaosPlan.ts'
+import { bookRepairs, type DoneKill, type Recovery, RepairWatch, type Unrecovered } from './chaosRecoveries.ts'
 import { engineWorkerOf } from './frameProbe.ts'
 import { printNote } from './output.ts'
-
-export interface Recovery {
-  readonly kind: KillKind
-  /** Tokens that had come. */
-  readonly atToken: number
-  /** Positions that the whole chain had computed: what was computed anew at the lost stage. */
-  readonly replayedPositions: number
-  /** From the kill until the driver knew, */
-  readonly detectMs: number
-  /** from then until the coordinator named other stages (a spare may have had to load), */
-  readonly loadMs: number
-  /** until all of them had answered, */
-  readonly reconnectMs: number
-  /** and until the next results came. */
-  readonly replayMs: number
-  readonly ms: number
-}
 
 type Verdict = 'same' | 'near-tie' | 'different' | 'failed'
 
 export interface RoundOutcome {
   /** Those that came before the answer's end. */
   readonly kills: number
-  /** Of these, that no repair followed. */
-  readonly withoutEffect: number
   readonly recoveries: readonly Recovery[]
+  readonly unrecovered: readonly Unrecovered[]
   /** near-tie: across numeric classes, from a choice on that rounding may turn. failed: it ended with an error. */
   readonly verdict: Verdict
   readonly note: string
@@ -120,11 +103,6 @@ type Node = typeof import('../node/index.ts')
 type VolunteerTab = Awaited<ReturnType<Node['openVolunteerTab']>>
 type RequesterTab = Awaited<ReturnType<Node['openRequesterTab']>>
 
-interface DoneKill extends Kill {
-  /** By the clock that pages have too. */
-  readonly atMs: number
-}
-
 export class ChaosSwarm {
   readonly #options: ChaosSwarmOptions
   readonly #browser: Browser
@@ -183,7 +161,9 @@ export class ChaosSwarm {
     const pending = [...round.kills]
     const done: DoneKill[] = []
     let killing: Promise<void> = Promise.resolve()
+    const watch = new RepairWatch()
     const onProgress = (progress: AskProgress) => {
+      watch.handle(progress)
       const next = pending[0]
       if (next === undefined) return
       const isDue = progress.completionTokens >= next.atToken && (progress.completionTokens > 0 || progress.phase === 'reading')
@@ -194,18 +174,12 @@ export class ChaosSwarm {
     const answer = await this.#ask(round, onProgress).catch((error: unknown) => toErrorBody(error))
     await killing
     await this.#fill()
+    const verdict = 'reason' in answer ? 'failed' : compare(expected, answer)
+    const booked = bookRepairs(done, watch.repairs, verdict === 'failed')
     const killed = done.map(({ kind, atToken }) => `${kind} at ${atToken}`).join(', ') || 'none in time'
-    if ('reason' in answer)
-      return { kills: done.length, withoutEffect: 0, recoveries: [], verdict: 'failed', note: `${killed}: NO ANSWER: ${answer.message}` }
-    const verdict = compare(expected, answer)
-    const recoveries = recoveriesOf(done, answer.repairs)
-    return {
-      kills: done.length,
-      withoutEffect: done.length - recoveries.length,
-      recoveries,
-      verdict,
-      note: `${killed}: ${VERDICTS[verdict]}`,
-    }
+    const unrecovered = booked.unrecovered.map(({ kind, atToken, why }) => `; ${kind} at ${atToken}: ${why}`).join('')
+    const note = `${killed}: ${VERDICTS[verdict]}${'reason' in answer ? `: ${answer.message}` : ''}${unrecovered}`
+    return { ...booked, kills: done.length, verdict, note }
   }
 
   async close(): Promise<void> {
@@ -239,7 +213,8 @@ export class ChaosSwarm {
   }
 
   async #kill(kill: Kill, { route }: AskProgress): Promise<DoneKill> {
-    const victim = await this.#tabOf(route[Math.min(kill.stageIndex, route.length - 1)]?.peerId)
+    const victimId = route[Math.min(kill.stageIndex, route.length - 1)]?.peerId
+    const victim = await this.#tabOf(victimId)
     const atMs = performance.timeOrigin + performance.now()
     if (kill.kind === 'gpu') {
       const session = await this.#browser.newBrowserCDPSession()
@@ -249,7 +224,7 @@ export class ChaosSwarm {
       await harm(kill.kind, victim)
       if (kill.kind !== 'links') this.#tabs.delete(victim)
     }
-    return { ...kill, atMs }
+    return { ...kill, atMs, victim: kill.kind === 'gpu' ? 'all' : victim === null ? null : (victimId ?? null) }
   }
 
   async #tabOf(peerId: string | undefined): Promise<VolunteerTab | null> {
@@ -307,10 +282,11 @@ function call(page: VolunteerTab['page'], name: string): Promise<void> {
   }, name)
 }
 
-const VERDICTS: Readonly<Record<Exclude<Verdict, 'failed'>, string>> = {
+const VERDICTS: Readonly<Record<Verdict, string>> = {
   same: 'the same answer',
   'near-tie': 'another answer from a near tie on, across numeric classes',
   different: 'ANOTHER ANSWER',
+  failed: 'NO ANSWER',
 }
 
 function compare(expected: Answer, answer: Answer): Exclude<Verdict, 'failed'> {
@@ -320,25 +296,4 @@ function compare(expected: Answer, answer: Answer): Exclude<Verdict, 'failed'> {
   const classes = new Set([...expected.stages, ...answer.stages].map(({ engine, adapter }) => `${engine} ${adapter}`))
   const margin = Math.min(expected.margins[at] ?? 0, answer.margins[at] ?? 0)
   return classes.size > 1 && margin < NEAR_TIE_MARGIN ? 'near-tie' : 'different'
-}
-
-/** Each repair belongs to the last kill before it. */
-function recoveriesOf(kills: readonly DoneKill[], repairs: readonly AnswerRepair[]): Recovery[] {
-  const ended = repairs.filter(({ doneMs }) => doneMs !== null)
-  return kills.flatMap((kill, index) => {
-    const nextMs = kills[index + 1]?.atMs ?? Number.POSITIVE_INFINITY
-    const own = ended.filter(({ lostMs }) => lostMs >= kill.atMs && lostMs < nextMs)
-    const [first] = own
-    const last = own.at(-1)
-    if (first === undefined || last === undefined) return []
-    const { lostMs, positions } = first
-    const [grantedMs, openedMs, doneMs] = [last.grantedMs ?? lostMs, last.openedMs ?? lostMs, last.doneMs ?? lostMs]
-    const times = {
-      detectMs: lostMs - kill.atMs,
-      loadMs: grantedMs - lostMs,
-      reconnectMs: openedMs - grantedMs,
-      replayMs: doneMs - openedMs,
-    }
-    return [{ kind: kill.kind, atToken: kill.atToken, replayedPositions: positions, ...times, ms: doneMs - kill.atMs }]
-  })
 }

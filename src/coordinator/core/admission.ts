@@ -4,9 +4,10 @@
 
 import type { ClientMessage } from '../../protocol/index.ts'
 import type { PeerId } from '../../shared/index.ts'
-import { KV_BLOCK_POSITIONS, REPORT_SETTLES_MS, RETRY_BUSY_MS, RETRY_LOADING_MS, SESSIONS_PER_REQUESTER_MAX } from './limits.ts'
+import { RETRY_BUSY_MS, RETRY_LOADING_MS, SESSIONS_PER_REQUESTER_MAX } from './limits.ts'
 import { isChoosable, type PeerRecord } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
+import { roomAt, wholeBlocks } from './room.ts'
 import { type Candidate, chooseChain, uncovered } from './route.ts'
 import type { OpenSessions } from './sessions.ts'
 import type { SwarmModel } from './swarm.ts'
@@ -52,6 +53,7 @@ export interface CandidatesRequest {
   /** KV that the session needs at each stage. */
   readonly positions: number
   readonly requester: PeerId
+  readonly nowMs: number
 }
 
 export function decideAdmission(request: AdmissionRequest): Decision {
@@ -73,7 +75,7 @@ export function decideAdmission(request: AdmissionRequest): Decision {
       'too-large',
       `${positions} positions (${message.promptTokens} of the prompt, ${message.maxTokens} of the answer) are more than the tabs can keep; ask for fewer tokens, or let tabs pledge more memory`,
     )
-  const candidates = freeCandidates({ model, peers: large, sessions, positions, requester })
+  const candidates = freeCandidates({ model, peers: large, sessions, positions, requester, nowMs })
   const { stagesMin, rttMs } = request
   const stages = chooseChain(model.costs.layerCount, candidates, { stagesMin, driver: requester, rttMs })
   if (stages === null) return refuse('busy', 'all tabs that hold this model are busy; try again in a moment', RETRY_BUSY_MS)
@@ -144,30 +146,25 @@ function* spansOf(peers: readonly PeerRecord[]) {
   for (const { served } of peers) if (served !== null) yield served.span
 }
 
-const NOTHING = { sessions: 0, kvPositions: 0 }
-
-/** Peers that serve the model and have room, by what was granted and, where it is fresh, by what they report. */
-export function freeCandidates({ model, peers, sessions, positions, requester }: CandidatesRequest): Candidate[] {
+/** Peers that serve the model and have room, as room.ts reckons it. */
+export function freeCandidates({ model, peers, sessions, positions, requester, nowMs }: CandidatesRequest): Candidate[] {
   const { modelId, costs } = model
-  const reserved = sessions.reserved()
-  const needed = Math.ceil(positions / KV_BLOCK_POSITIONS) * KV_BLOCK_POSITIONS
+  const reserved = sessions.reserved(nowMs)
+  const needed = wholeBlocks(positions)
   const candidates: Candidate[] = []
   for (const peer of peers) {
-    const { peerId, served, report, pledge } = peer
+    const { peerId, served, pledge } = peer
     if (served === null || pledge === null || served.modelId !== modelId) continue
-    const at = reserved.get(peerId) ?? NOTHING
-    const capacity = Math.ceil(served.kvPositions / KV_BLOCK_POSITIONS) * KV_BLOCK_POSITIONS
-    const settled = report !== null && report.atMs - peer.touchedMs >= REPORT_SETTLES_MS
-    const free = Math.min(capacity - at.kvPositions, settled ? report.kvPositionsFree : capacity)
-    if (free < needed) continue
+    const room = roomAt(peer, served.kvPositions, reserved.get(peerId), nowMs)
+    if (room.kvPositions < needed) continue
     const macsPerMs = Math.max(1, peer.macsPerSecond) / 1_000
     candidates.push({
       peerId,
       span: served.span,
       msPerLayer: costs.macsPerLayer / macsPerMs,
       headMs: costs.headMacs / macsPerMs,
-      sessions: at.sessions,
-      kvShare: needed / free,
+      sessions: room.sessions,
+      kvShare: needed / room.kvPositions,
       numericClass: pledge.numericClass,
       lastResort: peerId === requester,
     })

@@ -66,7 +66,7 @@ function repairedStages(lostPeerIds: ReadonlySet<PeerId>, context: RepairContext
     isLeft(stage) ? [] : [{ span: stage.span, numericClass: numericClasses[index] ?? '' }],
   )
   const candidatesOf = (peers: readonly PeerRecord[]) =>
-    freeCandidates({ model, peers, sessions, positions: grant.maxPositions, requester: grant.driver })
+    freeCandidates({ model, peers, sessions, positions: grant.maxPositions, requester: grant.driver, nowMs })
   const others = candidatesOf(present.filter(({ peerId }) => !lostPeerIds.has(peerId)))
   const options = { stagesMin, driver: grant.driver, rttMs }
   // Who was given up for lost and answers again may come back, as long as nobody else is there.

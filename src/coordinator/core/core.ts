@@ -28,16 +28,18 @@ import {
   PEERS_MAX,
   PING_INTERVAL_MS,
   REGROUP_INTERVAL_MS,
-  SUMMARY_INTERVAL_MS,
 } from './limits.ts'
 import { isLoaded, mustStay } from './orders.ts'
 import { fail, newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
+import { PendingRepairs } from './pendingRepairs.ts'
 import type { PlacedStage } from './placement.ts'
 import { Plan } from './plan.ts'
+import { mayHold } from './room.ts'
 import { RoundTrips } from './roundTrips.ts'
 import { OpenSessions } from './sessions.ts'
 import { learnSpeed, levelSpeeds } from './speeds.ts'
-import { summarize } from './summary.ts'
+import { Bulletin, summarize } from './summary.ts'
+import { Suspicions } from './suspicions.ts'
 import type { SwarmModel } from './swarm.ts'
 
 export interface CoreOptions {
@@ -57,8 +59,8 @@ export class CoordinatorCore {
   readonly #peers = new Map<PeerId, PeerRecord>()
   readonly #plan: Plan
   readonly #sessions = new OpenSessions()
-  /** Broken sessions whose lost layers nobody serves yet. */
-  #repairs: PendingRepair[] = []
+  readonly #repairs = new PendingRepairs()
+  readonly #suspicions = new Suspicions()
   readonly #demand = new Demand()
   readonly #roundTrips = new RoundTrips()
   /** Who may have to be placed otherwise. */
@@ -68,8 +70,7 @@ export class CoordinatorCore {
   #regroupedMs = 0
   #effects: CoreEffect[] = []
   #assignments = 0
-  #summaryText = ''
-  #summaryMs = Number.NEGATIVE_INFINITY
+  readonly #bulletin = new Bulletin()
 
   constructor(options: CoreOptions) {
     assert(options.models.length > 0, 'a coordinator without a model')
@@ -97,7 +98,7 @@ export class CoordinatorCore {
       default:
         unreachable(event)
     }
-    if (this.#repairs.length > 0) this.#repairs = this.#repairs.filter((pending) => !this.#tryRepair(pending, nowMs))
+    this.#repairs.settle((pending) => this.#tryRepair(pending, nowMs))
     return this.#effects
   }
 
@@ -126,8 +127,8 @@ export class CoordinatorCore {
     if (peer === undefined) return
     this.#peers.delete(peerId)
     this.#changed.add(peerId)
-    // It asks again when it comes back (rule C13).
-    this.#repairs = this.#repairs.filter(({ driver }) => driver !== peerId)
+    this.#suspicions.left(peer)
+    this.#repairs.dropOf(peerId)
     for (const driver of this.#sessions.driversOver(peerId)) if (this.#peers.has(driver)) this.#send(driver, { type: 'gone', peerId })
     this.#roundTrips.forget(peerId)
     for (const grant of this.#sessions.orphan(peerId, nowMs + ORPHAN_MS, peer.heardMs)) this.#touch(grant, nowMs)
@@ -237,12 +238,10 @@ export class CoordinatorCore {
   }
 
   #pong(peer: PeerRecord, message: Extract<PeerMessage, { type: 'pong' }>, nowMs: number): void {
-    peer.report = { kvPositionsFree: message.kvPositionsFree, atMs: nowMs }
+    peer.report = { sessions: message.sessions, kvPositionsFree: message.kvPositionsFree, atMs: nowMs }
     // It lets its open sessions end before it loads.
     if (peer.order !== null && message.sessions > 0) peer.order.heardMs = nowMs
-    // Only a ping that was sent after the accusation can clear of it, and only one that was sent at all.
-    if (peer.suspectSequence === null || message.sequence < peer.suspectSequence || message.sequence > peer.pingSequence) return
-    peer.suspectSequence = null
+    this.#suspicions.answered(peer, message.sequence, nowMs)
   }
 
   /** Passes count for the order that they were computed for; links to whoever is there. */
@@ -265,8 +264,7 @@ export class CoordinatorCore {
     const { requestId } = message
     if (decision.kind === 'refused') {
       if (model !== undefined && decision.refusal.isForLack) this.#demand.refused(model.modelId, nowMs)
-      const { reason, message: text, retryAfterMs } = decision.refusal
-      return this.#send(peer.peerId, { type: 'refused', requestId, reason, message: text, retryAfterMs })
+      return this.#refuse(peer.peerId, requestId, decision.refusal)
     }
     const { modelId, manifestHash } = required(model, `model ${message.modelId}`)
     const grant: Grant = {
@@ -297,21 +295,21 @@ export class CoordinatorCore {
 
   #repair(peer: PeerRecord, { requestId, sessionId, lostPeerIds }: Extract<PeerMessage, { type: 'repair' }>, nowMs: number): void {
     const grant = this.#sessions.get(sessionId)
-    if (grant === null || grant.driver !== peer.peerId) {
+    const { peerId: driver } = peer
+    if (grant === null || grant.driver !== driver) {
       const message = 'the coordinator does not know this session any more; ask again'
-      return this.#send(peer.peerId, { type: 'refused', requestId, reason: 'unknown-session', message, retryAfterMs: null })
+      return this.#refuse(driver, requestId, { reason: 'unknown-session', message })
+    }
+    const retryAfterMs = this.#repairs.ask(driver, nowMs)
+    if (retryAfterMs > 0) {
+      const message = 'this tab asks for other chains all the time; look at its connection, then ask again'
+      return this.#refuse(driver, requestId, { reason: 'too-many-repairs', message, retryAfterMs })
     }
     const lost = new Set(lostPeerIds.filter((peerId) => grant.stages.some((stage) => stage.peerId === peerId)))
-    for (const peerId of lost) if (this.#peers.get(peerId)?.draining !== true) this.#suspect(peerId, nowMs)
-    this.#repairs = this.#repairs.filter((pending) => pending.sessionId !== sessionId || !this.#supersede(pending))
-    this.#repairs.push({ driver: peer.peerId, requestId, sessionId, lost, sinceMs: nowMs })
-  }
-
-  /** True, for the driver asks for something newer. */
-  #supersede({ driver, requestId }: PendingRepair): true {
+    for (const peerId of lost) if (this.#peers.get(peerId)?.draining !== true) this.#suspect(peerId, driver, nowMs)
+    const older = this.#repairs.add({ driver, requestId, sessionId, lost, sinceMs: nowMs })
     const message = 'this session has asked for another chain since'
-    this.#send(driver, { type: 'refused', requestId, reason: 'superseded', message, retryAfterMs: null })
-    return true
+    if (older !== null) this.#refuse(driver, older.requestId, { reason: 'superseded', message })
   }
 
   /** True when nothing is left to do for it. */
@@ -335,18 +333,14 @@ export class CoordinatorCore {
     if (decision.kind === 'granted') {
       this.#touch(grant, nowMs)
       this.#grant(decision.grant, requestId, nowMs)
-    } else if (decision.kind === 'refused')
-      this.#send(driver, { type: 'refused', requestId, reason: 'incomplete', message: decision.message, retryAfterMs: null })
+    } else if (decision.kind === 'refused') this.#refuse(driver, requestId, { reason: 'incomplete', message: decision.message })
     return decision.kind !== 'waiting'
   }
 
   /** Not chosen before it has answered a ping. */
-  #suspect(peerId: PeerId, nowMs: number): void {
+  #suspect(peerId: PeerId, driver: PeerId, nowMs: number): void {
     const peer = this.#peers.get(peerId)
-    if (peer === undefined) return
-    if (peer.suspectSequence === null) peer.suspectSinceMs = nowMs
-    peer.suspectSequence = peer.pingSequence + 1
-    this.#ping(peer, nowMs)
+    if (peer !== undefined && this.#suspicions.accuse(peer, driver, nowMs)) this.#ping(peer, nowMs)
   }
 
   #describe({ peerId, span }: PlacedStage) {
@@ -360,7 +354,7 @@ export class CoordinatorCore {
     this.#sessions.end(message.sessionId)
     this.#touch(grant, nowMs)
     const accused = grant.stages.find((stage) => stage.peerId === message.failedPeerId)
-    if (accused !== undefined) this.#suspect(accused.peerId, nowMs)
+    if (accused !== undefined) this.#suspect(accused.peerId, peer.peerId, nowMs)
   }
 
   /** Sessions came or went at these peers: their earlier reports say nothing any more. */
@@ -373,14 +367,19 @@ export class CoordinatorCore {
 
   #tick(nowMs: number): void {
     for (const peer of [...this.#peers.values()]) {
-      const limitMs = peer.suspectSequence === null ? DROP_AFTER_MS : GHOST_MS
-      const silentMs = nowMs - (peer.suspectSequence === null ? peer.heardMs : peer.suspectSinceMs)
+      const { suspicion } = peer
+      const limitMs = suspicion === null ? DROP_AFTER_MS : GHOST_MS
+      const silentMs = nowMs - (suspicion === null ? peer.heardMs : suspicion.sinceMs)
       if (silentMs >= limitMs) {
         this.#close(peer.peerId, 'silent', `nothing was heard of this tab for ${limitMs / 1000} s`)
         this.#forget(peer.peerId, nowMs)
       } else if (nowMs - peer.pingSentMs >= PING_INTERVAL_MS) this.#ping(peer, nowMs)
     }
-    for (const grant of this.#sessions.expire(nowMs)) this.#touch(grant, nowMs)
+    this.#suspicions.forgetSettled(nowMs)
+    this.#repairs.forgetSettled(nowMs)
+    const mayBeHeld = ({ sessionId, stages }: Grant) =>
+      this.#repairs.has(sessionId) || stages.some(({ peerId }) => mayHold(this.#peers.get(peerId), nowMs))
+    for (const grant of this.#sessions.expire(nowMs, mayBeHeld)) this.#touch(grant, nowMs)
     for (const peer of this.#peers.values()) {
       const { order, served } = peer
       if (order === null || served !== null || nowMs - order.heardMs < LOAD_STALL_MS) continue
@@ -408,16 +407,10 @@ export class CoordinatorCore {
     this.#send(peer.peerId, { type: 'ping', sequence: peer.pingSequence, timeMs: nowMs })
   }
 
-  /** Only what has changed, and not too often. */
   #tellWatchers(nowMs: number): void {
     const watchers = [...this.#peers.values()].filter((peer) => peer.watching)
-    if (watchers.length === 0 || nowMs - this.#summaryMs < SUMMARY_INTERVAL_MS) return
-    this.#summaryMs = nowMs
-    const summary = this.summary(nowMs)
-    const text = JSON.stringify(summary)
-    if (text === this.#summaryText) return
-    this.#summaryText = text
-    for (const { peerId } of watchers) this.#send(peerId, { type: 'network', summary })
+    const summary = watchers.length === 0 ? null : this.#bulletin.next(nowMs, () => this.summary(nowMs))
+    if (summary !== null) for (const { peerId } of watchers) this.#send(peerId, { type: 'network', summary })
   }
 
   /** Brings the plan up to date, then turns what differs from it into orders. */
@@ -463,6 +456,11 @@ export class CoordinatorCore {
     peer.order = { assignmentId, modelId: model.modelId, span, kvPositions, progress: 0, heardMs: nowMs }
     const { modelId, manifestHash } = model
     this.#send(peer.peerId, { type: 'assign', assignmentId, modelId, manifestHash, span, kvPositions, memoryBytesMax: peer.memoryBytes })
+  }
+
+  #refuse(peerId: PeerId, requestId: string, refusal: { reason: string; message: string; retryAfterMs?: number | null }): void {
+    const { reason, message, retryAfterMs = null } = refusal
+    this.#send(peerId, { type: 'refused', requestId, reason, message, retryAfterMs })
   }
 
   #close(peerId: PeerId, reason: string, message: string): void {

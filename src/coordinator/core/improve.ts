@@ -54,7 +54,6 @@ export function bestJoin(swarms: readonly Swarm[], newcomer: Newcomer, stagesMin
 export function bestMove(swarms: readonly Swarm[], newcomer: (peerId: PeerId) => Newcomer, stagesMin: number): Move | null {
   const whole = swarms.filter((swarm) => swarm.isWhole())
   const scarcity = whole.reduce((sum, swarm) => sum + swarm.scarcity(), 0)
-  const speed = swarms.reduce((sum, swarm) => sum + swarm.macsPerSecond, 0)
   // Many are alike, and what one can gain the others can.
   const joinsOf = new Map<string, readonly Join[]>()
   let best: Move | null = null
@@ -63,14 +62,20 @@ export function bestMove(swarms: readonly Swarm[], newcomer: (peerId: PeerId) =>
     const kind = JSON.stringify([swarms.indexOf(from), from.places().get(peerId), mover.region, { ...mover.capacity, peerId: null }])
     const joins = joinsOf.get(kind) ?? joinsAfterMove(peerId, from, whole, mover, stagesMin)
     joinsOf.set(kind, joins)
-    const least = (MOVE_GAIN * SCARCITY_EXPONENT * scarcity * mover.capacity.macsPerSecond) / speed
+    const least = leastGain(swarms, scarcity, mover.capacity.macsPerSecond)
     for (const join of joins) if (join.gain >= least && (best === null || isBetter(join, best))) best = { peerId, ...join }
   }
   return best
 }
 
+/** What makes a move of a peer of that speed worth it. `scarcity`: of all swarms together. */
+export function leastGain(swarms: readonly Swarm[], scarcity: number, macsPerSecond: number): number {
+  const speed = swarms.reduce((sum, swarm) => sum + swarm.macsPerSecond, 0)
+  return (MOVE_GAIN * SCARCITY_EXPONENT * scarcity * macsPerSecond) / speed
+}
+
 /** Wherever the peer could go, and what all swarms together gain by it. */
-function joinsAfterMove(peerId: PeerId, from: Swarm, swarms: readonly Swarm[], mover: Newcomer, stagesMin: number): Join[] {
+export function joinsAfterMove(peerId: PeerId, from: Swarm, swarms: readonly Swarm[], mover: Newcomer, stagesMin: number): Join[] {
   const loss = -from.gainOf({ without: peerId })
   return swarms.flatMap((swarm) =>
     placesIn(swarm, mover, stagesMin).map((joining) => {
@@ -84,7 +89,7 @@ function joinsAfterMove(peerId: PeerId, from: Swarm, swarms: readonly Swarm[], m
  * Where the template of peers like it says, so that borders are few and chains short; also with more layers on both sides, which
  * takes room from KV; anywhere, where the template is too large for it. Better ones first, where they help alike.
  */
-function placesIn(swarm: Swarm, { capacity, region }: Newcomer, stagesMin: number): Place[] {
+export function placesIn(swarm: Swarm, { capacity, region }: Newcomer, stagesMin: number): Place[] {
   const { costs } = swarm.model
   const template = swarm.template(capacity, stagesMin).filter((span) => spanFits(costs, span, capacity))
   const wide = stagesMin > 1 ? [] : [KV_POSITIONS_WANTED / 2, 0].flatMap((kv) => template.map((span) => widened(costs, span, capacity, kv)))
@@ -94,7 +99,7 @@ function placesIn(swarm: Swarm, { capacity, region }: Newcomer, stagesMin: numbe
 }
 
 /** Peers that leave no hole, those first whose layers are best off without them. */
-function dispensable(swarms: readonly Swarm[]): { peerId: PeerId; from: Swarm }[] {
+export function dispensable(swarms: readonly Swarm[]): { peerId: PeerId; from: Swarm }[] {
   const all = swarms.flatMap((from) =>
     from.peerIds().flatMap((peerId) => {
       if (!from.isRedundant(peerId)) return []

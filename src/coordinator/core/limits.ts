@@ -1,5 +1,7 @@
 /** Bounds and periods of the coordinator's core, each with its reason. */
 
+import { SESSION_IDLE_MS } from '../../protocol/index.ts'
+
 /** Sockets that one coordinator keeps: its summary and its plans are computed over all of them. */
 export const PEERS_MAX = 1_000
 
@@ -11,6 +13,15 @@ export const PING_INTERVAL_MS = 2_000
 export const AWAY_AFTER_MS = 6_000
 /** Who was reported lost by a session and answers no ping for this long is gone: it must not be chosen again, and its layers are needed. */
 export const GHOST_MS = 3_000
+/**
+ * Suspicions by one driver's word: at once, or in vain and not yet forgotten. As many as a chain usually has stages, so that who sees one
+ * fall apart is believed, and too few to hold a swarm away from others.
+ */
+export const SUSPICION_RATE = { perSecond: 1 / 15, burst: 4 } as const
+/** Who has cleared itself is suspected no sooner than this: however many accuse it, it can be chosen most of the time. */
+export const PROVEN_MS = 3_000
+/** Repairs of one driver: all its sessions may break at once, each four times in a row (rule R10). */
+export const REPAIR_RATE = { perSecond: 1, burst: 16 } as const
 /** How long a broken session waits while nobody is loading anything: a reloaded tab is back by then, and neighbors have begun (GROWTH_GRACE_MS). */
 export const CHAIN_HOPELESS_MS = 12_000
 /** A page that sleeps longer has lost its links too. */
@@ -40,6 +51,12 @@ export const KV_POSITIONS_WANTED = 8_192
 export const KV_POSITIONS_MIN = 2_048
 /** Engines reserve KV in blocks of this many positions. */
 export const KV_BLOCK_POSITIONS = 32
+
+/**
+ * A session that no stage of its chain may hold for so long is over. Who was granted one opens it within 20 s, or gives up; stages free what
+ * nothing is heard of after 60 s, and report that within seconds.
+ */
+export const UNHELD_MS = SESSION_IDLE_MS + 30_000
 
 /** Life of a grant: 2,048 tokens at a third of a token a second. */
 export const GRANT_LIFE_MS = 2 * 3_600_000

@@ -55,11 +55,11 @@ export interface PeerRecord {
   blockedUntilMs: number
   pingSequence: number
   pingSentMs: number
-  /** Not chosen before it has answered a ping of at least this sequence. */
-  suspectSequence: number | null
-  /** When that ping was sent. */
-  suspectSinceMs: number
-  report: { readonly kvPositionsFree: number; readonly atMs: number } | null
+  /** A driver said that it is lost: not chosen before it has answered a ping of at least this sequence, which was sent at `sinceMs`. */
+  suspicion: { readonly sequence: number; readonly sinceMs: number; readonly driver: PeerId } | null
+  /** It has cleared itself: no driver's word counts against it until then. */
+  provenUntilMs: number
+  report: { readonly sessions: number; readonly kvPositionsFree: number; readonly atMs: number } | null
   /** Last grant, end of a session or change of span that touched this peer. */
   touchedMs: number
   watching: boolean
@@ -85,8 +85,8 @@ export function newPeer(peerId: PeerId, nowMs: number): PeerRecord {
     blockedUntilMs: 0,
     pingSequence: 0,
     pingSentMs: nowMs,
-    suspectSequence: null,
-    suspectSinceMs: nowMs,
+    suspicion: null,
+    provenUntilMs: 0,
     report: null,
     touchedMs: nowMs,
     watching: false,
@@ -134,7 +134,7 @@ export function isPlaceable(peer: PeerRecord, nowMs: number): boolean {
 
 /** Goes on with the sessions that it has, also while it is told to load other layers. */
 export function isThere(peer: PeerRecord, nowMs: number): boolean {
-  return peer.pledge !== null && peer.suspectSequence === null && nowMs - peer.heardMs < AWAY_AFTER_MS
+  return peer.pledge !== null && peer.suspicion === null && nowMs - peer.heardMs < AWAY_AFTER_MS
 }
 
 /** May be chosen for a new session. */

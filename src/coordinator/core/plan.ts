@@ -11,6 +11,7 @@ import { bestJoin, bestMove } from './improve.ts'
 import { GROWTH_GRACE_MS, HOP_ASSUMED_MS, MOVE_INTERVAL_MS, PEERS_PER_MOVER } from './limits.ts'
 import { capacityOf, countedSpeed, covers, isPlaceable, type PeerRecord } from './peers.ts'
 import { type Capacity, joinSpans, type PlacedStage, placeChain } from './placement.ts'
+import { bestRelief } from './relief.ts'
 import { repair, splitLargest } from './repair.ts'
 import { type Place, Swarm, type SwarmModel } from './swarm.ts'
 
@@ -53,6 +54,8 @@ export class Plan {
   /** Since when a move may be worth it: somebody came, went or changed, or somebody moved. */
   #unsettledMs: number | null = null
   #nextMoveMs = 0
+  /** Until peers or the demand change. */
+  #reliefsLeft = RELIEFS_MAX
   /** Who was told to move, until they serve. */
   #movers: PeerId[] = []
   #version = 0
@@ -104,6 +107,7 @@ export class Plan {
     if (!others) return false
     this.#hopeless.clear()
     this.#unsettledMs ??= nowMs
+    this.#reliefsLeft = RELIEFS_MAX
     return true
   }
 
@@ -149,6 +153,7 @@ export class Plan {
       if (ratio < 1 + DEMAND_CHANGE && ratio > 1 / (1 + DEMAND_CHANGE)) continue
       this.#settledDemands.set(swarm, wanted)
       this.#unsettledMs ??= nowMs
+      this.#reliefsLeft = RELIEFS_MAX
     }
   }
 
@@ -242,7 +247,7 @@ export class Plan {
     }
   }
 
-  /** One peer after the other, few at a time; a look that finds nothing to improve is not repeated soon. */
+  /** One peer after the other, or two that make room for each other, few at a time; a look that finds nothing to improve is not repeated soon. */
   #move(input: PlanInput): void {
     const { peers, nowMs } = input
     const moversMax = 1 + Math.floor(this.#known.size / PEERS_PER_MOVER)
@@ -254,11 +259,15 @@ export class Plan {
       return { capacity: capacityOf(peer), region: peer.region }
     }
     const move = bestMove(this.#swarms, newcomer, this.#stagesMin)
-    this.#nextMoveMs = nowMs + MOVE_INTERVAL_MS / (move === null ? 1 : moversMax)
-    this.#unsettledMs = move === null ? null : nowMs
-    if (move === null) return
-    this.#put(move.swarm, [{ peerId: move.peerId, span: move.place.span }], input)
-    this.#movers.push(move.peerId)
+    const relief = move === null && this.#reliefsLeft > 0 ? bestRelief(this.#swarms, newcomer, this.#stagesMin) : null
+    if (relief !== null) this.#reliefsLeft--
+    const moves = move === null ? (relief ?? []) : [move]
+    this.#nextMoveMs = nowMs + MOVE_INTERVAL_MS / (moves.length === 0 ? 1 : moversMax)
+    this.#unsettledMs = moves.length === 0 ? null : nowMs
+    for (const { swarm, peerId, place } of moves) {
+      this.#put(swarm, [{ peerId, span: place.span }], input)
+      this.#movers.push(peerId)
+    }
   }
 
   #serves(peerId: PeerId, peers: ReadonlyMap<PeerId, PeerRecord>): boolean {
@@ -303,6 +312,8 @@ export class Plan {
   }
 }
 
+/** Pairs of moves that follow a change: gains are estimates, and an endless exchange of places would help nobody. */
+const RELIEFS_MAX = 4
 /** Demand differs by this much before peers move for it. */
 const DEMAND_CHANGE = 0.1
 

@@ -2,7 +2,8 @@
 
 import type { Grant } from '../../protocol/index.ts'
 import type { PeerId, SessionId } from '../../shared/index.ts'
-import { KV_BLOCK_POSITIONS } from './limits.ts'
+import { UNHELD_MS } from './limits.ts'
+import { type Reserved, reservedBy } from './room.ts'
 
 interface OpenSession {
   /** The last one. */
@@ -11,6 +12,8 @@ interface OpenSession {
   readonly numericClasses: readonly string[]
   /** Freed at this time, unless its requester comes back; null while the requester is connected. */
   orphanEndsMs: number | null
+  /** When some stage may have held it last. */
+  heldMs: number
 }
 
 export class OpenSessions {
@@ -23,7 +26,7 @@ export class OpenSessions {
   /** A new session, or another chain of one that is open. */
   grant(grant: Grant, numericClasses: readonly string[]): void {
     const known = this.#open.get(grant.sessionId)
-    this.#open.set(grant.sessionId, { grant, numericClasses, orphanEndsMs: known?.orphanEndsMs ?? null })
+    this.#open.set(grant.sessionId, { grant, numericClasses, orphanEndsMs: known?.orphanEndsMs ?? null, heldMs: grant.issuedAtMs })
   }
 
   get(sessionId: SessionId): Grant | null {
@@ -39,11 +42,13 @@ export class OpenSessions {
     this.#open.delete(sessionId)
   }
 
-  /** Ends what has expired, and what nobody has come back for; returns it. */
-  expire(nowMs: number): Grant[] {
-    const over = [...this.#open.values()].filter(
-      ({ grant, orphanEndsMs }) => nowMs >= Math.min(grant.expiresAtMs, orphanEndsMs ?? grant.expiresAtMs),
-    )
+  /** Ends what has expired, what nobody has come back for, and what has not been held for UNHELD_MS; returns it. */
+  expire(nowMs: number, mayBeHeld: (grant: Grant) => boolean): Grant[] {
+    const over = [...this.#open.values()].filter((session) => {
+      const { grant, orphanEndsMs } = session
+      if (mayBeHeld(grant)) session.heldMs = nowMs
+      return nowMs >= Math.min(grant.expiresAtMs, orphanEndsMs ?? grant.expiresAtMs, session.heldMs + UNHELD_MS)
+    })
     for (const { grant } of over) this.#open.delete(grant.sessionId)
     return over.map(({ grant }) => grant)
   }
@@ -89,17 +94,11 @@ export class OpenSessions {
     return [...this.#open.values()].filter(({ grant }) => grant.modelId === modelId).length
   }
 
-  /** Sessions and KV positions (in whole blocks) that are granted at each peer. */
-  reserved(): Map<PeerId, { sessions: number; kvPositions: number }> {
-    const reserved = new Map<PeerId, { sessions: number; kvPositions: number }>()
-    for (const { grant } of this.#open.values()) {
-      for (const { peerId } of grant.stages) {
-        const at = reserved.get(peerId) ?? { sessions: 0, kvPositions: 0 }
-        at.sessions++
-        at.kvPositions += Math.ceil(grant.maxPositions / KV_BLOCK_POSITIONS) * KV_BLOCK_POSITIONS
-        reserved.set(peerId, at)
-      }
-    }
-    return reserved
+  /** What is granted at each peer. */
+  reserved(nowMs: number): ReadonlyMap<PeerId, Reserved> {
+    return reservedBy(
+      [...this.#open.values()].map(({ grant }) => grant),
+      nowMs,
+    )
   }
 }

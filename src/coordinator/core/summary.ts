@@ -1,7 +1,7 @@
 /** What anybody may know of the network, from the records: nothing that leads back to a person, ids cut short. */
 
 import type { NetworkSummary } from '../../protocol/index.ts'
-import { VOLUNTEERS_LISTED_MAX } from './limits.ts'
+import { SUMMARY_INTERVAL_MS, VOLUNTEERS_LISTED_MAX } from './limits.ts'
 import { capacityOf, isChoosable, type PeerRecord } from './peers.ts'
 import { missingBytes } from './placement.ts'
 import type { Plan } from './plan.ts'
@@ -19,6 +19,23 @@ export interface SummaryRequest {
   readonly sessions: OpenSessions
   readonly stagesMin: number
   readonly nowMs: number
+}
+
+/** What watchers are told: only what has changed, and not too often. */
+export class Bulletin {
+  #text = ''
+  #toldMs = Number.NEGATIVE_INFINITY
+
+  /** Null: nothing now. */
+  next(nowMs: number, summaryNow: () => NetworkSummary): NetworkSummary | null {
+    if (nowMs - this.#toldMs < SUMMARY_INTERVAL_MS) return null
+    this.#toldMs = nowMs
+    const summary = summaryNow()
+    const text = JSON.stringify(summary)
+    if (text === this.#text) return null
+    this.#text = text
+    return summary
+  }
 }
 
 export function summarize(request: SummaryRequest): NetworkSummary {

@@ -45,6 +45,8 @@ const SPEED_CHANGE = 0.1
 /** One peer hardly moves the balance of more spans than this: the others' shares are left as they are in a trial. */
 const SETTLED_SPANS_MAX = 32
 const SETTLE_SWEEPS = 4
+/** Of a swarm of few peers, after which shares hardly change. */
+const COPY_SWEEPS = 32
 /** A region with the layers of so many chains is balanced by itself too. */
 const STANDS_ALONE = 1.5
 
@@ -121,6 +123,29 @@ export class Swarm {
     const { span } = required(this.#places.get(peerId), `the place of ${peerId}`)
     for (let layer = span.firstLayer; layer < span.endLayer; layer++) if ((this.#holders[layer] ?? 0) < 2) return false
     return true
+  }
+
+  /** From the first to the last layer that nobody else holds; null: others hold all of its layers too. */
+  heldAloneBy(peerId: PeerId): Span | null {
+    const { span } = required(this.#places.get(peerId), `the place of ${peerId}`)
+    const isAlone = (_: number, index: number) => this.#holders[span.firstLayer + index] === 1
+    const alone = Array.from({ length: span.endLayer - span.firstLayer }, (_, index) => index).filter(isAlone)
+    const [first, last] = [alone[0], alone.at(-1)]
+    return first === undefined || last === undefined ? null : { firstLayer: span.firstLayer + first, endLayer: span.firstLayer + last + 1 }
+  }
+
+  /** Shares out speeds as if nobody had come after the others. */
+  settle(): void {
+    for (const balance of [this.#everywhere, ...[...this.#regions.values()].map((region) => region.balance)]) balance.settle(COPY_SWEEPS)
+  }
+
+  /** The same places, to try things with. */
+  copy(): Swarm {
+    const copy = new Swarm(this.model)
+    copy.demand = this.demand
+    for (const [peerId, place] of this.#places) copy.put(peerId, place)
+    copy.settle()
+    return copy
   }
 
   put(peerId: PeerId, place: Place): void {

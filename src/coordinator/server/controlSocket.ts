@@ -27,8 +27,8 @@ import {
   utf8Encode,
   type VerifySignature,
 } from '../../shared/index.ts'
+import { TokenBucket } from '../core/index.ts'
 import { CLOSE_GRACE_MS, CONTROL_RATE, IDENTIFY_DEADLINE_MS, SEND_BUFFER_BYTES_MAX } from './limits.ts'
-import { TokenBucket } from './tokenBucket.ts'
 
 export interface ControlSocketOptions {
   readonly socket: WebSocket
@@ -61,7 +61,7 @@ export class ControlSocket {
   constructor(options: ControlSocketOptions) {
     this.#options = options
     const { socket, clock, coordinatorKey, randomBytes } = options
-    this.#bucket = new TokenBucket(CONTROL_RATE, clock)
+    this.#bucket = new TokenBucket(CONTROL_RATE, clock.nowMs())
     this.#nonce = randomBytes(NONCE_BYTES)
     socket.on('error', () => socket.terminate())
     socket.on('close', () => {
@@ -102,7 +102,7 @@ export class ControlSocket {
 
   #receive(data: RawData, isBinary: boolean): void {
     if (this.#phase === 'closing') return
-    if (!this.#bucket.take())
+    if (!this.#bucket.take(this.#options.clock.nowMs()))
       return this.fail({ reason: 'too-many-messages', message: `more than ${CONTROL_RATE.perSecond} messages a second` })
     const bytes = Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as ArrayBuffer)
     if (isBinary || bytes.byteLength > CONTROL_MESSAGE_BYTES_MAX)

@@ -9,8 +9,8 @@ import type { Duplex } from 'node:stream'
 import * as v from 'valibot'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { type CancelTimer, type Clock, isPeerId, type PeerId } from '../../shared/index.ts'
+import { TokenBucket } from '../core/index.ts'
 import { SEND_BUFFER_BYTES_MAX, SIGNAL_BYTES_MAX, SIGNAL_HOLD_MS, SIGNAL_RATE, SIGNALS_HELD_MAX } from './limits.ts'
-import { TokenBucket } from './tokenBucket.ts'
 
 /** PeerJS's client adds its own name to the path that it is given. */
 export const SIGNAL_PATH = '/signal'
@@ -83,13 +83,14 @@ export class SignalServer {
   #opened(peerId: PeerId, socket: WebSocket): void {
     this.#sockets.get(peerId)?.close(1008, 'replaced by a newer socket')
     this.#sockets.set(peerId, socket)
-    const bucket = new TokenBucket(SIGNAL_RATE, this.#clock)
+    const bucket = new TokenBucket(SIGNAL_RATE, this.#clock.nowMs())
     socket.on('error', () => socket.terminate())
     socket.on('close', () => {
       if (this.#sockets.get(peerId) === socket) this.#sockets.delete(peerId)
     })
     socket.on('message', (data, isBinary) => {
-      if (isBinary || !bucket.take() || !this.#receive(peerId, data.toString())) socket.close(1008, 'not a signalling message, or too many')
+      if (isBinary || !bucket.take(this.#clock.nowMs()) || !this.#receive(peerId, data.toString()))
+        socket.close(1008, 'not a signalling message, or too many')
     })
     send(socket, JSON.stringify({ type: 'OPEN' }))
     const held = this.#held.get(peerId)

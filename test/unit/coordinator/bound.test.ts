@@ -63,6 +63,19 @@ describe('placement', { timeout: 120_000 }, () => {
     expect(gap).toBeLessThanOrEqual(GAP_ANYWHERE_MAX)
   })
 
+  // What strangers to the standard scenarios found: see docs/benchmarks/placement-5.md.
+  it.each([
+    ['weak-middle', GAP_MAX],
+    ['four-models', 0.35],
+  ])('%s with few peers is at most %f below the optimum', (name, gapMax) => {
+    const scenario = loadScenario(`test/sim/placements/${name}.json`, 'few')
+    const flows = { scenario, sessions: later(scenario) }
+    const { held, moves } = placeScenario(scenario)
+    const gap = 1 - servedBy(flows, held) / boundOf(flows, true)
+    console.log(`${name}, few peers: gap ${(100 * gap).toFixed(1)} %, ${moves} moves`)
+    expect(gap).toBeLessThanOrEqual(gapMax)
+  })
+
   it('moves peers to a crowd, and not all of them', () => {
     const scenario = loadScenario('flash-crowd', 'few')
     const before = placeScenario({ ...scenario, models: scenario.models.map((model) => ({ ...model, sessionsLater: model.sessions })) })

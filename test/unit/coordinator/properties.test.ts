@@ -206,6 +206,34 @@ describe('any history', () => {
     )
   })
 
+  it('never stops a swarm that is served while tabs move for a better balance, one load after the other', () => {
+    const pledge = fc.record({
+      memoryBytes: fc.integer({ min: 400, max: WHOLE_BYTES + 500 }),
+      macsPerSecond: fc.constantFrom(20, 60, 180, 1_000),
+    })
+    let moves = 0
+    fc.assert(
+      fc.property(fc.array(pledge, { minLength: 3, maxLength: TABS }), fc.integer({ min: 1, max: 2 }), (pledges, stagesMin) => {
+        const world = new World({ stagesMin })
+        pledges.forEach(({ memoryBytes, macsPerSecond }, at) => {
+          world.pledge(at + 1, memoryBytes, macsPerSecond)
+          world.serveAll()
+        })
+        if (!isCovered(world.tabs.values())) return
+        const before = world.assignments.length
+        for (let round = 0; round < 24; round++) {
+          world.wait(5_000)
+          expect(isCovered(world.tabs.values())).toBe(true)
+          world.serve(1 + (round % pledges.length))
+          expect(isCovered(world.tabs.values())).toBe(true)
+        }
+        moves += world.assignments.length - before
+      }),
+      { numRuns: 150 },
+    )
+    expect(moves).toBeGreaterThan(0)
+  })
+
   it('moves at most one healthy tab when another goes, and only one that nobody needs where it is', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 0, max: 6 }), fc.nat(6), (stagesMin, more, lost) => {

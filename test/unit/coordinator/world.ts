@@ -71,6 +71,8 @@ export class World {
   readonly assignments: { peerId: PeerId; assignment: Assignment; atMs: number }[] = []
   readonly releases: PeerId[] = []
   readonly grants = new Map<SessionId, Grant>()
+  /** Sessions that no stage holds: their drivers have never opened them, or have closed them. */
+  readonly unheld = new Set<SessionId>()
   readonly refusals: Refused[] = []
   readonly summaries: PeerId[] = []
   /** Who was told that whom is gone. */
@@ -175,15 +177,21 @@ export class World {
         this.#pings.delete(peer)
         if (silent.some((index) => peerId(index) === peer) || !this.tabs.has(peer)) continue
         const kvPositionsFree = (this.tabs.get(peer)?.served?.kvPositions ?? 0) - this.reserved(peer)
-        this.feed({ kind: 'message', peerId: peer, message: { type: 'pong', sequence, sessions: 0, kvPositionsFree } })
+        const sessions = this.held(peer).length
+        this.feed({ kind: 'message', peerId: peer, message: { type: 'pong', sequence, sessions, kvPositionsFree } })
       }
     }
   }
 
-  /** Positions granted at this peer. */
+  /** Sessions that are open at this peer. */
+  held(peer: PeerId): Grant[] {
+    const isHeld = ({ sessionId, stages }: Grant) => !this.unheld.has(sessionId) && stages.some((stage) => stage.peerId === peer)
+    return [...this.grants.values()].filter(isHeld)
+  }
+
+  /** Positions that those take. */
   reserved(peer: PeerId): number {
-    const grants = [...this.grants.values()].filter(({ stages }) => stages.some((stage) => stage.peerId === peer))
-    return grants.reduce((sum, { maxPositions }) => sum + 32 * Math.ceil(maxPositions / 32), 0)
+    return this.held(peer).reduce((sum, { maxPositions }) => sum + 32 * Math.ceil(maxPositions / 32), 0)
   }
 
   admit(index: number, promptTokens = 10, maxTokens = 20): Grant | Refused {

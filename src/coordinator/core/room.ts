@@ -1,0 +1,75 @@
+/**
+ * Room: what a peer has left for another session. By what was granted there, and by what the peer itself reports: what was granted long ago
+ * and takes no part of its KV was never opened, or has ended, and is not waited for.
+ */
+
+import type { Grant } from '../../protocol/index.ts'
+import type { PeerId } from '../../shared/index.ts'
+import { AWAY_AFTER_MS, KV_BLOCK_POSITIONS, REPORT_SETTLES_MS, UNHELD_MS } from './limits.ts'
+import type { PeerRecord } from './peers.ts'
+
+interface Amount {
+  sessions: number
+  /** In whole blocks. */
+  kvPositions: number
+}
+
+/** Granted at one peer. */
+export interface Reserved {
+  /** By all grants that may still be used. */
+  readonly all: Amount
+  /** By those that need not be open yet, though they will be: a report may have come before they were. */
+  readonly fresh: Amount
+}
+
+/** Of these grants at each of their stages. */
+export function reservedBy(grants: Iterable<Grant>, nowMs: number): Map<PeerId, Reserved> {
+  const reserved = new Map<PeerId, Reserved>()
+  for (const { stages, maxPositions, issuedAtMs } of grants) {
+    const kvPositions = wholeBlocks(maxPositions)
+    for (const { peerId } of stages) {
+      const at = reserved.get(peerId) ?? { all: { sessions: 0, kvPositions: 0 }, fresh: { sessions: 0, kvPositions: 0 } }
+      reserved.set(peerId, at)
+      add(at.all, kvPositions)
+      if (nowMs - issuedAtMs < UNHELD_MS + AWAY_AFTER_MS) add(at.fresh, kvPositions)
+    }
+  }
+  return reserved
+}
+
+function add(amount: Amount, kvPositions: number): void {
+  amount.sessions++
+  amount.kvPositions += kvPositions
+}
+
+/** Positions that are free for one more session, and sessions that are open or about to be, at a peer of `capacity` positions. */
+export function roomAt({ report, touchedMs }: PeerRecord, capacity: number, reserved: Reserved | undefined, nowMs: number) {
+  const { all, fresh } = reserved ?? NOTHING
+  const kept = wholeBlocks(capacity) - all.kvPositions
+  if (report === null || !isRecent(report, nowMs)) return { kvPositions: kept, sessions: all.sessions }
+  const reportedFree = Math.min(report.kvPositionsFree, wholeBlocks(capacity))
+  // Neither takes anything for free that somebody holds: the first counts what nobody uses, the second counts new sessions twice.
+  const free = Math.max(kept, reportedFree - fresh.kvPositions)
+  const isSettled = report.atMs - touchedMs >= REPORT_SETTLES_MS
+  return {
+    kvPositions: isSettled ? Math.min(free, reportedFree) : free,
+    sessions: Math.min(all.sessions, report.sessions + fresh.sessions),
+  }
+}
+
+/** Whether a stage may hold a session: not where it is gone, nor where it says that it holds none at all. */
+export function mayHold(peer: PeerRecord | undefined, nowMs: number): boolean {
+  if (peer === undefined || peer.pledge === null) return false
+  const { report } = peer
+  return report === null || !isRecent(report, nowMs) || report.sessions > 0
+}
+
+export function wholeBlocks(positions: number): number {
+  return Math.ceil(positions / KV_BLOCK_POSITIONS) * KV_BLOCK_POSITIONS
+}
+
+function isRecent({ atMs }: { readonly atMs: number }, nowMs: number): boolean {
+  return nowMs - atMs < AWAY_AFTER_MS
+}
+
+const NOTHING: Reserved = { all: { sessions: 0, kvPositions: 0 }, fresh: { sessions: 0, kvPositions: 0 } }

@@ -1,0 +1,92 @@
+/** What was granted and is used by nobody takes nothing from others for long; what is used stays. */
+
+import { describe, expect, it } from 'vitest'
+import type { Grant } from '../../../src/protocol/index.ts'
+import { required } from '../../../src/shared/index.ts'
+import { peerId, servedWorld, type World } from './world.ts'
+
+const BOUND_MS = 120_000
+/** All but one block of what a stage of `servedWorld` keeps. */
+const NEARLY_ALL = 900
+
+function grantOf(world: World, driver: number, positions: number): Grant {
+  const grant = world.admit(driver, positions, 0)
+  if (!('stages' in grant)) throw new Error(grant.message)
+  return grant
+}
+
+const sessionsOf = (world: World) => world.core.summary(world.nowMs).swarms[0]?.sessions
+
+describe('a session that no stage holds', () => {
+  it('[C24] is over within two minutes when it was never opened, and the room that it took is given to others', () => {
+    const world = servedWorld()
+    world.unheld.add(grantOf(world, 9, NEARLY_ALL).sessionId)
+    expect(world.admit(8, NEARLY_ALL, 0)).toMatchObject({ reason: 'busy' })
+    world.wait(80_000)
+    expect(world.admit(8, NEARLY_ALL, 0)).toMatchObject({ reason: 'busy' })
+    world.wait(BOUND_MS - 80_000)
+    expect(sessionsOf(world)).toBe(0)
+    expect(world.admit(8, NEARLY_ALL, 0)).toHaveProperty('stages')
+  })
+
+  it('[C24] is over when its driver has closed it and never said so', () => {
+    const world = servedWorld()
+    const grant = grantOf(world, 9, NEARLY_ALL)
+    world.wait(300_000)
+    expect(sessionsOf(world)).toBe(1)
+    world.unheld.add(grant.sessionId)
+    world.wait(BOUND_MS)
+    expect(sessionsOf(world)).toBe(0)
+  })
+
+  it('[C24] keeps no room from others where another session is open too, though which of the two is held is not known', () => {
+    const world = servedWorld()
+    grantOf(world, 7, 64)
+    world.unheld.add(grantOf(world, 9, NEARLY_ALL).sessionId)
+    world.wait(80_000)
+    expect(world.admit(8, NEARLY_ALL, 0)).toMatchObject({ reason: 'busy' })
+    world.wait(BOUND_MS - 80_000)
+    const next = grantOf(world, 8, NEARLY_ALL)
+    expect(world.reserved(required(next.stages[0], 'stage 0').peerId)).toBeLessThanOrEqual(1_024)
+    expect(world.admit(6, 64, 0)).toMatchObject({ reason: 'busy' })
+  })
+
+  it('[C24] gives no room twice: what is held for long stays taken, and what was granted a moment ago too', () => {
+    const world = servedWorld()
+    grantOf(world, 9, 480)
+    world.wait(10 * 60_000)
+    world.unheld.add(grantOf(world, 8, 480).sessionId)
+    for (let ms = 0; ms < 80_000; ms += 10_000) {
+      expect(world.admit(7, 128, 0)).toMatchObject({ reason: 'busy' })
+      world.wait(10_000)
+    }
+  })
+
+  it('[C24] goes on on the word of one stage of two that holds it', () => {
+    const world = servedWorld()
+    const { stages } = grantOf(world, 9, 64)
+    const liar = required(stages[0], 'stage 0').peerId
+    for (let ms = 0; ms < 2 * BOUND_MS; ms += 250) {
+      world.wait(250)
+      world.say(Number.parseInt(liar, 16), { type: 'pong', sequence: 0, sessions: 0, kvPositionsFree: 1_024 })
+    }
+    expect(sessionsOf(world)).toBe(1)
+  })
+
+  it('[C13][C24] is kept while its driver waits for another chain', () => {
+    const world = servedWorld()
+    const grant = grantOf(world, 9, 64)
+    const [lost, left] = [required(grant.stages[0], 'stage 0').peerId, required(grant.stages[1], 'stage 1').peerId]
+    world.wait(10_000)
+    world.disconnect(Number.parseInt(lost, 16))
+    world.repair(grant, Number.parseInt(lost, 16))
+    world.unheld.add(grant.sessionId)
+    // Somebody loads the lost layers, for long.
+    world.pledge(3)
+    world.wait(150_000)
+    expect(world.refusals).toEqual([])
+    world.unheld.clear()
+    world.serveAll()
+    expect(world.grants.get(grant.sessionId)).toMatchObject({ revision: 1, stages: [{ peerId: peerId(3) }, { peerId: left }] })
+  })
+})
