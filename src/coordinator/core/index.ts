@@ -5,6 +5,6 @@ export { costsOf, endsOf, kvPositionsMin, layersThatFit, type ModelCosts, type W
 export { CoordinatorError } from './errors.ts'
 export type { CoreEffect, CoreEvent } from './events.ts'
 export { KV_BLOCK_POSITIONS, SESSIONS_PER_REQUESTER_MAX } from './limits.ts'
-export { type Capacity, placeChain, smallestPledgeBytes } from './placement.ts'
+export { type Capacity, joinSpans, placeChain, smallestPledgeBytes } from './placement.ts'
 export { uncovered } from './route.ts'
 export type { SwarmModel } from './swarm.ts'
