@@ -62,10 +62,10 @@ async function simOften({ seed: firstSeed, json }: SimOptions, runs: number): Pr
   const sums = { runs: 0, sessions: 0, laps: 0, events: 0, joins: 0, leaves: 0, faults: 0, answered: 0, repairs: 0 }
   let broken: (Broken & { readonly seed: number }) | null = null
   for (let seed = firstSeed; seed < firstSeed + runs && broken === null; seed++) {
-    const options: SimulationOptions = shortRun(seed, drain)
+    const options: SimulationOptions = shortRun({ seed, scenario: null, stagesMin: 2, drain })
     const measures = await simulate(options)
     const { sessions, laps, events, joins, leaves, answered, repairs } = measures.summary()
-    const one = { runs: 1, sessions, laps, events, joins, leaves, answered, faults: measures.faultCount, repairs: repairs.count }
+    const one = { runs: 1, sessions, laps, events, joins, leaves, answered, faults: measures.counts.faults, repairs: repairs.count }
     for (const [name, count] of Object.entries(one) as [keyof typeof sums, number][]) sums[name] += count
     if (sums.runs % RUNS_A_NOTE === 0) printNote(`${sums.runs} of ${runs} runs`)
     if (measures.broken === null) continue

@@ -3,5 +3,6 @@
 export type { Broken } from './invariants.ts'
 export { Measures } from './measures.ts'
 export { longRun, shortRun } from './presets.ts'
+export { loadScenario, scenarioNames } from './scenario.ts'
 export { type SimulationOptions, simulate } from './simulate.ts'
 export { throughputOf } from './throughput.ts'

@@ -133,7 +133,8 @@ export class FakeEngine implements Engine {
 
   #position(state: FakeSlot, input: readonly number[]): number[] {
     const row = [...input]
-    for (const [index, sums] of state.sums.entries()) sums.push(passLayer(row, sums.at(-1) ?? 0, state.span.firstLayer + index))
+    // Both kinds take one numeric path here: a draft model may read again as a prompt what it had as drafts.
+    for (const [index, sums] of state.sums.entries()) sums.push(passLayer(row, sums.at(-1) ?? 0, state.span.firstLayer + index, 'prompt'))
     state.length++
     return row
   }
