@@ -83,7 +83,7 @@ async function simOnce({ peers, hours, seed, scenario = SCENARIO, stages, json }
     fail(broken, measures, `tabswarm sim --peers ${peers} --hours ${hours} --seed ${seed} --scenario ${scenario} --stages ${stages}`)
 }
 
-async function simOften({ seed: firstSeed, scenario = null, stages, json }: SimOptions, runs: number): Promise<void> {
+async function simOften({ seed: firstSeed, scenario, stages, json }: SimOptions, runs: number): Promise<void> {
   const { simulate, shortRun } = await import('../sim/index.ts')
   const startMs = performance.now()
   const sums = { runs: 0, sessions: 0, laps: 0, events: 0, joins: 0, leaves: 0, faults: 0, answered: 0, repairs: 0 }
@@ -91,7 +91,7 @@ async function simOften({ seed: firstSeed, scenario = null, stages, json }: SimO
   const least = { peers: Number.POSITIVE_INFINITY, sessions: Number.POSITIVE_INFINITY, faults: Number.POSITIVE_INFINITY }
   let broken: (Broken & { readonly seed: number }) | null = null
   for (let seed = firstSeed; seed < firstSeed + runs && broken === null; seed++) {
-    const options: SimulationOptions = shortRun({ seed, scenario, stagesMin: stages, drain })
+    const options: SimulationOptions = shortRun({ seed, scenario: scenario ?? null, stagesMin: stages, drain })
     const measures = await simulate(options)
     const { counts } = measures
     for (const name of ['peers', 'sessions', 'faults'] as const) least[name] = Math.min(least[name], counts[name])
@@ -101,7 +101,7 @@ async function simOften({ seed: firstSeed, scenario = null, stages, json }: SimO
     if (sums.runs % RUNS_A_NOTE === 0) printNote(`${sums.runs} of ${runs} runs`)
     if (measures.broken === null) continue
     broken = { ...measures.broken, seed }
-    const of = scenario === null ? '' : ` --scenario ${scenario}`
+    const of = scenario === undefined ? '' : ` --scenario ${scenario}`
     fail(measures.broken, measures, `tabswarm sim --runs 1 --seed ${seed}${of} --stages ${stages}`)
   }
   const wallSeconds = Math.round((performance.now() - startMs) / 100) / 10
