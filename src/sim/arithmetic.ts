@@ -1,13 +1,13 @@
 /**
  * The arithmetic that stands for a model: a deterministic function of a few lines with a transformer's shape. Each layer adds what
- * all earlier positions had, so a wrong, missing or doubled row changes every token after it. Values are whole numbers below
+ * all earlier positions had, so a wrong, missing or doubled row, or one of the other kind, changes every token after it. Values are whole numbers below
  * 2,039, exact in f32 and in f16e: any split into spans must give equal tokens.
  */
 
-import type { PositionCandidates } from '../protocol/index.ts'
+import type { PositionCandidates, RowKind } from '../protocol/index.ts'
 
 /** Values are below it. */
-export const ARITHMETIC_MODULUS = 2_039
+const MODULUS = 2_039
 /** So many different rankings there are. */
 const LOGIT_MODULUS = 1_009
 
@@ -16,16 +16,18 @@ export const ARITHMETIC_WIDTH = 4
 
 /** The row of a token, [ARITHMETIC_WIDTH]. */
 export function embed(id: number): number[] {
-  return [0, 1, 2, 3].map((column) => (id * 17 + column * 5 + 1) % ARITHMETIC_MODULUS)
+  return [0, 1, 2, 3].map((column) => (id * 17 + column * 5 + 1) % MODULUS)
 }
 
-/** Passes `row` through a layer, in place; `before` is the layer's sum at the position before. Returns the sum at this one: the KV. */
-export function passLayer(row: number[], before: number, layer: number): number {
-  let total = 0
+/**
+ * Passes `row` through a layer, in place; `before` is the layer's sum at the position before. Returns the sum at this one: the KV.
+ * Kinds differ more than the numeric paths of a real engine, so that no rounding hides a row that was replayed as the other.
+ */
+export function passLayer(row: number[], before: number, layer: number, kind: RowKind): number {
+  let total = kind === 'prompt' ? 0 : 1
   for (let column = 0; column < row.length; column++) total += row[column] ?? 0
-  const sum = (before * 3 + total) % ARITHMETIC_MODULUS
-  for (let column = 0; column < row.length; column++)
-    row[column] = ((row[column] ?? 0) * 31 + sum * (column + 1) + layer) % ARITHMETIC_MODULUS
+  const sum = (before * 3 + total) % MODULUS
+  for (let column = 0; column < row.length; column++) row[column] = ((row[column] ?? 0) * 31 + sum * (column + 1) + layer) % MODULUS
   return sum
 }
 

@@ -10,9 +10,10 @@
  */
 
 import loadHighs from 'highs'
-import { endsOf, kvPositionsMin, layersThatFit, type ModelCosts } from '../coordinator/core/index.ts'
+import { type Capacity, joinSpans, type ModelCosts } from '../coordinator/core/index.ts'
 import type { Span } from '../model/index.ts'
-import type { PeerGroup, Scenario } from './scenario.ts'
+import type { PeerId } from '../shared/index.ts'
+import type { Scenario } from './scenario.ts'
 
 /** Peers of a group that hold a span of a model. */
 export interface Holding {
@@ -38,9 +39,9 @@ const MIP_GAP = 1e-3
 
 const highs = await loadHighs()
 
-/** What no placement exceeds; exact: what one reaches. */
-export function boundOf(flows: Flows, exact: boolean): number {
-  const holdings = possibleHoldings(flows.scenario)
+/** What no placement for chains of at least `stagesMin` stages exceeds; exact: what one reaches. */
+export function boundOf(flows: Flows, { exact, stagesMin }: { readonly exact: boolean; readonly stagesMin: number }): number {
+  const holdings = possibleHoldings(flows.scenario, stagesMin)
   return solve(flows, holdings, { peers: null, exact })
 }
 
@@ -61,25 +62,12 @@ function unitOf({ layerCount, macsPerLayer, headMacs }: ModelCosts, meanSpeed: n
   return 1 / ((layerCount * macsPerLayer + headMacs) / meanSpeed + HOP_SECONDS + rttMs / 1_000)
 }
 
-/** All spans that fit with the least KV, none inside another. */
-function possibleHoldings({ groups, models }: Scenario): Holding[] {
-  return groups.flatMap((peer, group) =>
-    models.flatMap(({ swarm }, model) => largestSpans(swarm.costs, peer).map((span) => ({ group, model, span }))),
-  )
-}
-
-function largestSpans(costs: ModelCosts, { memoryBytes }: PeerGroup): Span[] {
-  const fits = (span: Span) =>
-    layersThatFit(costs, { memoryBytes, weightForm: 'blocks' }, endsOf(costs, span), kvPositionsMin(costs)) >=
-    span.endLayer - span.firstLayer
-  const spans: Span[] = []
-  for (let firstLayer = 0; firstLayer < costs.layerCount; firstLayer++) {
-    let endLayer = costs.layerCount
-    while (endLayer > firstLayer && !fits({ firstLayer, endLayer })) endLayer--
-    const inside = spans.some((span) => span.firstLayer <= firstLayer && endLayer <= span.endLayer)
-    if (endLayer > firstLayer && !inside) spans.push({ firstLayer, endLayer })
-  }
-  return spans
+/** What the core may have peers hold: the largest spans that fit with the least KV, none above a chain's share of work. */
+function possibleHoldings({ groups, models }: Scenario, stagesMin: number): Holding[] {
+  return groups.flatMap(({ memoryBytes, macsPerSecond }, group) => {
+    const peer: Capacity = { peerId: '' as PeerId, memoryBytes, macsPerSecond, weightForm: 'blocks' }
+    return models.flatMap(({ swarm }, model) => joinSpans(swarm.costs, peer, stagesMin).map((span) => ({ group, model, span })))
+  })
 }
 
 interface Peers {

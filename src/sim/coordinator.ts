@@ -5,7 +5,7 @@
 
 import { CoordinatorCore, type CoreEffect, type CoreEvent, type CoreOptions } from '../coordinator/core/index.ts'
 import { type ClientMessage, type Grant, type ServerMessage, type SignedGrant, signGrant } from '../protocol/index.ts'
-import type { PeerId, Signer } from '../shared/index.ts'
+import type { PeerId, SessionId, Signer } from '../shared/index.ts'
 import type { Host, Network } from './network.ts'
 import type { VirtualTime } from './virtualTime.ts'
 
@@ -31,6 +31,9 @@ export interface CoordinatorOptions {
   /** In place of CoordinatorCore, by tests of the invariants. */
   readonly makeCore?: (options: CoreOptions) => Pick<CoordinatorCore, 'handle' | 'summary'>
   readonly onGrant: (grant: Grant) => void
+  /** Heard of a driver. */
+  readonly onEnded: (sessionId: SessionId) => void
+  readonly onDisconnected: (peerId: PeerId) => void
 }
 
 /** One way between a tab and the coordinator. */
@@ -75,12 +78,15 @@ export class Coordinator {
   disconnect(client: Client): void {
     if (this.#sockets.get(client.peerId) !== client) return
     this.#sockets.delete(client.peerId)
+    this.#options.onDisconnected(client.peerId)
     this.#feed({ kind: 'disconnected', peerId: client.peerId })
   }
 
   say(client: Client, message: Said): void {
     this.#time.at(this.#reachesMs(client), null, () => {
-      if (this.#sockets.get(client.peerId) === client) this.#feed({ kind: 'message', peerId: client.peerId, message })
+      if (this.#sockets.get(client.peerId) !== client) return
+      if (message.type === 'ended') this.#options.onEnded(message.sessionId)
+      this.#feed({ kind: 'message', peerId: client.peerId, message })
     })
   }
 
@@ -127,6 +133,7 @@ export class Coordinator {
       }
       case 'close':
         this.#sockets.delete(client.peerId)
+        this.#options.onDisconnected(client.peerId)
         this.#time.at(this.#reachesMs(client), client, () => client.disconnected())
         break
     }

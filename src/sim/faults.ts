@@ -4,6 +4,7 @@
  */
 
 import type { Chance } from './chance.ts'
+import type { Disturbance } from './disturbances.ts'
 import type { Network } from './network.ts'
 import type { RequesterTab } from './requesterTab.ts'
 import type { VolunteerTab } from './volunteerTab.ts'
@@ -22,8 +23,8 @@ export interface FaultsOptions {
   /** Asks `count` questions within a moment. */
   readonly crowd: (count: number) => void
   readonly crowdSize: number
-  /** Something happens to the tab, which has effects until then. */
-  readonly disturb: (tab: VolunteerTab | RequesterTab, untilMs: number, what: string) => void
+  /** Something happens to the tab. */
+  readonly disturb: (tab: VolunteerTab | RequesterTab, disturbance: Omit<Disturbance, 'fromMs'>, what: string) => void
 }
 
 /** Half of what happens happens to who serves. */
@@ -45,22 +46,25 @@ export class Faults {
     this.#options = options
   }
 
-  /** One of a kind by chance; where it has no subject nothing happens and nothing is counted. */
-  strike(): void {
+  /** One of a kind by chance; false where it has no subject: then nothing happens and nothing is counted. */
+  strike(): boolean {
     const { chance } = this.#options
     const kind = FAULT_KINDS[chance.upTo(FAULT_KINDS.length - 1)] ?? 'stall'
-    if (this.#strike(kind)) this.counts[kind]++
+    const isDone = this.#strike(kind)
+    if (isDone) this.counts[kind]++
+    return isDone
   }
 
   /** A volunteer goes; null where there is none. */
   leave(): VolunteerTab | null {
-    const { chance, disturb, network } = this.#options
+    const { chance, disturb } = this.#options
     const tab = this.#victim()
     if (tab === undefined) return null
     const draw = chance.unit()
     if (draw < SAID_SHARE) tab.leave()
     else tab.crash(draw < SAID_SHARE + CLOSED_SHARE)
-    disturb(tab, network.time.nowMs, draw < SAID_SHARE ? 'leaves' : draw < SAID_SHARE + CLOSED_SHARE ? 'crashes' : 'vanishes')
+    const what = draw < SAID_SHARE ? 'leaves' : draw < SAID_SHARE + CLOSED_SHARE ? 'crashes' : 'vanishes'
+    disturb(tab, { untilMs: Number.POSITIVE_INFINITY, isSilent: true }, what)
     return tab
   }
 
@@ -75,15 +79,16 @@ export class Faults {
     if (tab === undefined) return false
     const { nowMs } = network.time
     if (kind === 'stall') {
-      tab.frozenUntilMs = nowMs + chance.logBetween(STALL_MS.least, STALL_MS.most)
-      this.#options.disturb(tab, tab.frozenUntilMs, `is frozen until ${tab.frozenUntilMs}`)
+      tab.frozenUntilMs = Math.max(tab.frozenUntilMs, nowMs + chance.logBetween(STALL_MS.least, STALL_MS.most))
+      this.#options.disturb(tab, { untilMs: tab.frozenUntilMs, isSilent: true }, `is frozen until ${tab.frozenUntilMs}`)
     } else if (kind === 'slow') this.#slow(tab)
     else if (kind === 'link') {
       if (!network.breakOne(tab)) return false
-      this.#options.disturb(tab, nowMs, 'loses a link')
+      this.#options.disturb(tab, { untilMs: nowMs, isSilent: false }, 'loses a link')
     } else if (kind === 'device' && 'loseDevice' in tab) {
-      tab.loseDevice()
-      this.#options.disturb(tab, nowMs, 'loses its GPU')
+      // Who is frozen notices when it thaws.
+      network.time.after(0, tab, () => tab.loseDevice())
+      this.#options.disturb(tab, { untilMs: nowMs, isSilent: false }, 'loses its GPU')
     }
     return true
   }
@@ -91,10 +96,12 @@ export class Faults {
   #slow(tab: VolunteerTab | RequesterTab): void {
     const { chance, network, disturb } = this.#options
     const forMs = chance.logBetween(SLOW_MS.least, SLOW_MS.most)
-    tab.slowness = chance.between(SLOWNESS.least, SLOWNESS.most)
-    disturb(tab, network.time.nowMs + forMs, `has a slow line for ${forMs} ms`)
+    const slowness = chance.between(SLOWNESS.least, SLOWNESS.most)
+    tab.slowness = slowness
+    disturb(tab, { untilMs: network.time.nowMs + forMs, isSilent: false }, `has a slow line for ${forMs} ms`)
     network.time.after(forMs, null, () => {
-      tab.slowness = 1
+      // Unless its line was made slow again meanwhile.
+      if (tab.slowness === slowness) tab.slowness = 1
     })
   }
 
@@ -109,7 +116,7 @@ export class Faults {
     network.divide(nowMs + forMs)
     for (const tab of tabs) {
       tab.island = 1
-      disturb(tab, nowMs + forMs, `is on an island for ${forMs} ms`)
+      disturb(tab, { untilMs: nowMs + forMs, isSilent: true }, `is on an island for ${forMs} ms`)
     }
     network.time.after(forMs, null, () => {
       for (const tab of tabs) tab.island = 0

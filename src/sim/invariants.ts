@@ -3,10 +3,14 @@
  * grant over somebody who is gone); the others are looked at with every tick. The first that breaks ends the run.
  */
 
-import { type Capacity, type CoreOptions, KV_BLOCK_POSITIONS, placeChain, uncovered } from '../coordinator/core/index.ts'
+import { AWAY_AFTER_MS, type Capacity, type CoreOptions, KV_BLOCK_POSITIONS, placeChain, uncovered } from '../coordinator/core/index.ts'
 import type { Span } from '../model/index.ts'
-import type { Grant } from '../protocol/index.ts'
+import { type Grant, REPAIR_WAIT_MS } from '../protocol/index.ts'
+import type { ChainRepair } from '../session/index.ts'
 import type { ModelId, PeerId, SessionId } from '../shared/index.ts'
+import type { Disturbances } from './disturbances.ts'
+import type { Counts } from './measures.ts'
+import type { Accusation } from './network.ts'
 import type { Asking, Outcome } from './requesterTab.ts'
 import type { Trace } from './trace.ts'
 import type { VolunteerTab } from './volunteerTab.ts'
@@ -16,18 +20,24 @@ export type InvariantKind =
   | 'wrong-answer'
   /** A session got on with nothing for WAIT_MS_MAX. */
   | 'left-waiting'
-  /** A session ended with an error though nothing had happened to any of its tabs, or with one that nothing explains. */
+  /** A session ended with an error though nothing had happened to a tab of its chain, and the coordinator lacked nothing. */
   | 'unjustified-error'
+  /** A chain was lost though nothing had happened to its tabs, or more often than what had happened to them explains. */
+  | 'unjustified-repair'
+  /** A tab says that another broke the protocol, or that it is broken itself: all are honest here, whatever happens to them. */
+  | 'accused'
   /** Layers were nobody's for COVER_MS_MAX though the tabs that were there all the time could hold them. */
   | 'uncovered'
   /** Rows came to a KV cache at another position, or slots were used against the engine's contract. */
   | 'positions'
   /** More KV was granted at a peer than it has, or its log passed its budget. */
   | 'memory'
-  /** A grant names somebody whose socket is gone, or a stage without layers. */
+  /** A grant names somebody whose socket is gone or who has been silent for too long, or a stage without layers. */
   | 'bad-grant'
-  /** After the end somebody still holds something of a session. */
+  /** Somebody still holds something of a session long after it has ended, or gone on without him. */
   | 'left-behind'
+  /** The run had too few tabs, sessions or faults to prove anything. */
+  | 'too-little'
 
 export interface Broken {
   readonly kind: InvariantKind
@@ -52,8 +62,21 @@ const LOAD_MS_MAX = 60_000
  */
 const COVER_MS_MAX = 35_000 + 2 * (DRAIN_MS_MAX + LOAD_MS_MAX)
 
-/** Something that happened to a tab explains errors of sessions for so long: links are given up 15 s, grants 30 s after. */
-const EFFECT_MS = 60_000
+/**
+ * What happened to a tab of a chain explains the chain's loss for so long: links are given up after 15 s, a repaired chain that does not
+ * open after 8, one that opens for the first time after 20.
+ */
+const LOSS_EFFECT_MS = 30_000
+/** Its own tab's disturbance explains a question without a grant for so long: a socket is dropped after 30 s of silence. */
+const REFUSAL_EFFECT_MS = 60_000
+/** Losses of one session that one disturbance explains: at both ends of a link, and while the tab is slow or comes back. */
+const LOSSES_A_DISTURBANCE = 3
+/** Who was told to load other layers, or frees a session late, refuses so what was granted meanwhile. */
+const EXPECTED_LOSSES: readonly Loss['reason'][] = ['not-serving', 'no-room']
+/** Said after the last word of somebody who is silent: what was under way, and a socket's delay. */
+const SILENCE_SLACK_MS = 200
+/** A link that nobody closes is lost after 15 s; then stages wait for a repair, and their timers may be late for a pass. */
+const FREED_MS_MAX = 15_000 + REPAIR_WAIT_MS + 3_000
 
 /** Refusals that say that capacity is missing. */
 const LACKS: readonly string[] = ['busy', 'incomplete', 'no-volunteers', 'too-large', 'too-many-sessions']
@@ -66,13 +89,23 @@ export interface InvariantsOptions {
   readonly volunteers: ReadonlyMap<PeerId, VolunteerTab>
   readonly hasSocket: (peerId: PeerId) => boolean
   readonly askings: () => Iterable<Asking>
-  /** When something was last done to a tab, also one that is gone. */
-  readonly disturbedMs: (peerId: PeerId) => number
+  readonly disturbances: Disturbances
 }
 
+type Loss = Extract<ChainRepair, { phase: 'lost' }>
+
 interface Reserved {
+  readonly driver: PeerId
   readonly peerIds: readonly PeerId[]
   readonly positions: number
+}
+
+/** A stage that has to be free of a session by now, or soon. */
+interface Leaving {
+  readonly sessionId: SessionId
+  readonly peerId: PeerId
+  readonly driver: PeerId
+  readonly sinceMs: number
 }
 
 export class Invariants {
@@ -84,6 +117,9 @@ export class Invariants {
   readonly #granted = new Map<SessionId, Reserved>()
   /** Positions granted at each peer. */
   readonly #kvGranted = new Map<PeerId, number>()
+  readonly #ended = new Set<SessionId>()
+  /** By session and peer, in the order of their times. */
+  readonly #leaving = new Map<string, Leaving>()
 
   constructor(options: InvariantsOptions) {
     this.#options = options
@@ -99,11 +135,15 @@ export class Invariants {
     this.#release(grant.sessionId)
     const positions = Math.ceil(grant.maxPositions / KV_BLOCK_POSITIONS) * KV_BLOCK_POSITIONS
     const peerIds = grant.stages.map(({ peerId }) => peerId)
-    this.#granted.set(grant.sessionId, { peerIds, positions })
+    // The answer to a repair that was asked for before the session ended: its end is under way to the coordinator.
+    if (this.#ended.has(grant.sessionId)) return
+    this.#granted.set(grant.sessionId, { driver: grant.driver, peerIds, positions })
     for (const { peerId, firstLayer, endLayer } of grant.stages) {
+      this.#leaving.delete(`${grant.sessionId} ${peerId}`)
       const tab = this.#options.volunteers.get(peerId)
       if (!this.#options.hasSocket(peerId))
         this.break('bad-grant', `session ${grant.sessionId} is granted over ${peerId}, whose socket is gone`, [grant.sessionId, peerId])
+      this.#checkPresent(grant.sessionId, peerId)
       const granted = (this.#kvGranted.get(peerId) ?? 0) + positions
       this.#kvGranted.set(peerId, granted)
       if (tab === undefined || tab.isRecovering) continue
@@ -115,13 +155,56 @@ export class Invariants {
     }
   }
 
+  /** The coordinator hears that a session is over, also one that nobody waited for any more. */
+  onEnded(sessionId: SessionId): void {
+    this.#release(sessionId)
+    this.#ended.add(sessionId)
+  }
+
+  /** A driver's socket is gone: the coordinator counts his sessions no more, at once or after a while, unless he comes back. */
+  onDisconnected(peerId: PeerId): void {
+    for (const [sessionId, reserved] of this.#granted) {
+      if (reserved.driver !== peerId) continue
+      this.#free(reserved)
+      this.#granted.set(sessionId, { ...reserved, positions: 0 })
+    }
+  }
+
   onOutcome(asking: Asking, outcome: Outcome): void {
-    if (asking.sessionId !== null) this.#release(asking.sessionId)
+    if (asking.sessionId !== null) this.onEnded(asking.sessionId)
     if (outcome.kind === 'answered' || outcome.kind === 'left') return
-    if (outcome.kind === 'refused' && LACKS.includes(outcome.reason)) return
-    const since = asking.askedMs - EFFECT_MS
-    const explained = [asking.driver, ...asking.peerIds].some((peerId) => this.#options.disturbedMs(peerId) >= since)
-    if (!explained) this.break('unjustified-error', `${outcome.reason}: ${outcome.message}`, aboutOf(asking))
+    const lack = outcome.kind === 'refused' ? outcome.reason : asking.repairRefusal
+    if (lack !== null && LACKS.includes(lack)) return
+    const { driver, stages, askedMs, lostMs } = asking
+    const { disturbances, nowMs } = this.#options
+    const isExplained =
+      outcome.kind === 'refused'
+        ? disturbances.countSince([driver], askedMs - REFUSAL_EFFECT_MS) > 0
+        : disturbances.countSince([driver, ...stages], (lostMs ?? nowMs()) - LOSS_EFFECT_MS) > 0
+    if (!isExplained) this.break('unjustified-error', `${outcome.reason}: ${outcome.message}`, aboutOf(asking))
+  }
+
+  /** A session's chain is lost, and another is asked for. */
+  onLoss(asking: Asking, { reason, message }: Loss): void {
+    if (EXPECTED_LOSSES.includes(reason)) return
+    const { driver, stages, peerIds, losses, askedMs } = asking
+    const { disturbances, nowMs } = this.#options
+    if (reason === 'protocol' || reason === 'internal') this.break('accused', message, aboutOf(asking))
+    if (disturbances.countSince([driver, ...stages], nowMs() - LOSS_EFFECT_MS) === 0)
+      this.break('unjustified-repair', `nothing had happened to the chain: ${message}`, aboutOf(asking))
+    const causes = disturbances.countSince([driver, ...peerIds], askedMs - LOSS_EFFECT_MS)
+    if (losses > LOSSES_A_DISTURBANCE * causes)
+      this.break('unjustified-repair', `${losses} chains are lost for ${causes} disturbances: ${message}`, aboutOf(asking))
+  }
+
+  onAccusation({ by, to, sessionId, what }: Accusation): void {
+    this.break('accused', `${by} to ${to}: ${what}`, sessionId === null ? [by, to] : [sessionId, by, to])
+  }
+
+  /** With every pass, and every session that begins or ends. */
+  onWork(peerId: PeerId, logBytes: number): void {
+    const { logBytesMax } = this.#options
+    if (logBytes > logBytesMax) this.break('memory', `${peerId} logs ${logBytes} bytes of ${logBytesMax}`, [peerId])
   }
 
   onWrong(asking: Asking, what: string): void {
@@ -134,7 +217,7 @@ export class Invariants {
     for (const asking of this.#options.askings())
       if (nowMs - asking.progressMs > WAIT_MS_MAX)
         this.break('left-waiting', `session ${asking.sessionId} waits since ${asking.progressMs}`, aboutOf(asking))
-    this.#checkLogs()
+    this.#checkLeaving(nowMs)
     this.#checkCover(nowMs)
   }
 
@@ -148,19 +231,48 @@ export class Invariants {
     }
   }
 
+  /** At the end of a run that nothing broke. */
+  checkEnough(counts: Counts, least: Counts): void {
+    const { peers, sessions, faults } = counts
+    if (peers < least.peers || sessions < least.sessions || faults < least.faults)
+      this.break('too-little', `${JSON.stringify(counts)} of at least ${JSON.stringify(least)}`, [])
+  }
+
   #release(sessionId: SessionId): void {
     const known = this.#granted.get(sessionId)
     if (known === undefined) return
     this.#granted.delete(sessionId)
-    for (const peerId of known.peerIds) this.#kvGranted.set(peerId, (this.#kvGranted.get(peerId) ?? 0) - known.positions)
+    const { driver } = known
+    const sinceMs = this.#options.nowMs()
+    for (const peerId of known.peerIds) this.#leaving.set(`${sessionId} ${peerId}`, { sessionId, peerId, driver, sinceMs })
+    this.#free(known)
   }
 
-  #checkLogs(): void {
-    for (const peerId of this.#kvGranted.keys()) {
-      const tab = this.#options.volunteers.get(peerId)
-      if (tab === undefined) this.#kvGranted.delete(peerId)
-      else if (tab.host.logBytes > this.#options.logBytesMax)
-        this.break('memory', `${peerId} logs ${tab.host.logBytes} bytes of ${this.#options.logBytesMax}`, [peerId])
+  #free({ peerIds, positions }: Reserved): void {
+    for (const peerId of peerIds) this.#kvGranted.set(peerId, (this.#kvGranted.get(peerId) ?? 0) - positions)
+  }
+
+  /** The core chooses nobody who was silent for longer than three pings. */
+  #checkPresent(sessionId: SessionId, peerId: PeerId): void {
+    const nowMs = this.#options.nowMs()
+    const silentSinceMs = this.#options.disturbances.silentSinceMs(peerId, nowMs)
+    if (silentSinceMs !== null && nowMs - silentSinceMs > AWAY_AFTER_MS + SILENCE_SLACK_MS)
+      this.break('bad-grant', `session ${sessionId} is granted over ${peerId}, silent for ${nowMs - silentSinceMs} ms`, [sessionId, peerId])
+  }
+
+  /** Whether stages have freed what they no longer serve, unless they were disturbed, or their driver, who should have told them. */
+  #checkLeaving(nowMs: number): void {
+    const { volunteers, disturbances } = this.#options
+    for (const [key, { sessionId, peerId, driver, sinceMs }] of this.#leaving) {
+      if (nowMs - sinceMs <= FREED_MS_MAX) return
+      if (volunteers.get(peerId)?.host.logOf(sessionId) == null) {
+        this.#leaving.delete(key)
+        continue
+      }
+      const driverMs = disturbances.lastMs(driver)
+      const quietMs = Math.max(sinceMs, disturbances.lastMs(peerId), Number.isFinite(driverMs) ? driverMs : sinceMs)
+      if (nowMs - quietMs > FREED_MS_MAX)
+        this.break('left-behind', `${peerId} keeps session ${sessionId}, which it serves no more since ${sinceMs}`, [sessionId, peerId])
     }
   }
 
@@ -183,7 +295,7 @@ export class Invariants {
   /** Whether tabs that nothing has happened to since then can hold all models side by side. */
   #couldCover(sinceMs: number): boolean {
     let steady: Capacity[] = [...this.#options.volunteers.values()]
-      .filter(({ peerId, joinedMs }) => joinedMs <= sinceMs && this.#options.disturbedMs(peerId) < sinceMs)
+      .filter(({ peerId, joinedMs }) => joinedMs <= sinceMs && this.#options.disturbances.lastMs(peerId) < sinceMs)
       .map(({ peerId, group }) => ({ peerId, memoryBytes: group.memoryBytes, weightForm: 'blocks', macsPerSecond: group.macsPerSecond }))
     for (const { costs } of this.#options.models) {
       const chain = placeChain(costs, steady, 1)

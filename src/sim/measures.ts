@@ -1,6 +1,7 @@
 /** Measures: what a simulation counts and times, and what it says in the end. Times are milliseconds of virtual time. */
 
 import type { Span } from '../model/index.ts'
+import { required } from '../shared/index.ts'
 import type { FaultKind } from './faults.ts'
 import type { Broken } from './invariants.ts'
 import type { Asking, Outcome } from './requesterTab.ts'
@@ -16,6 +17,12 @@ export interface HeldSpan {
   readonly group: number
   readonly model: number
   readonly span: Span
+}
+
+export interface Counts {
+  readonly peers: number
+  readonly sessions: number
+  readonly faults: number
 }
 
 interface End {
@@ -43,6 +50,8 @@ export class Measures {
   decodeLaps = 0
   /** Of all questions that were granted a chain. */
   sessions = 0
+  /** Tabs that were there, at the worst moment. */
+  peersLeast = Number.POSITIVE_INFINITY
   readonly refused: Record<string, number> = {}
   readonly failed: Record<string, number> = {}
   readonly admissionMs: number[] = []
@@ -79,6 +88,16 @@ export class Measures {
     }
   }
 
+  present(peers: number): void {
+    this.peersLeast = Math.min(this.peersLeast, peers)
+  }
+
+  /** What a run must have enough of: a session is served to an end when it was answered, or failed; leaves are faults too. */
+  countsWith(faults: Readonly<Record<FaultKind, number>>): Counts {
+    const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((total, count) => total + count, 0)
+    return { peers: this.peersLeast, sessions: this.answered + sum(this.failed), faults: this.leaves + sum(faults) }
+  }
+
   end(end: End): this {
     this.#end = end
     return this
@@ -92,9 +111,9 @@ export class Measures {
     return this.#end?.held ?? []
   }
 
-  /** Leaves and the others. */
-  get faultCount(): number {
-    return Object.values(this.#end?.faults ?? {}).reduce((sum, count) => sum + count, this.leaves)
+  /** After the end. */
+  get counts(): Counts {
+    return this.countsWith(required(this.#end, 'the end of the simulation').faults)
   }
 
   summary() {

@@ -5,7 +5,7 @@
 
 import { KV_BLOCK_POSITIONS, type ModelCosts } from '../coordinator/core/index.ts'
 import type { Span } from '../model/index.ts'
-import { decodeRows, encodeRows } from '../protocol/index.ts'
+import { decodeRows, encodeRows, type RowKind } from '../protocol/index.ts'
 import { err, ok, type Result, required, TabswarmError } from '../shared/index.ts'
 import type { Engine, EngineUsage, ForwardResult, Segment, SegmentOutput, Slot } from '../worker/engine.ts'
 import { ARITHMETIC_WIDTH, candidatesOf, embed, passLayer } from './arithmetic.ts'
@@ -152,14 +152,14 @@ export class ModelEngine implements Engine {
     return PASS_FIXED_MS + (1_000 * macs) / this.#options.macsPerSecond
   }
 
-  #run({ slot, firstPosition, input, output }: Segment): SegmentOutput {
+  #run({ slot, kind, firstPosition, input, output }: Segment): SegmentOutput {
     const state = required(this.#slots.get(slot), `slot ${slot}`)
     if (state.length !== firstPosition) {
       this.#options.onBroken('positions', `rows from position ${firstPosition} come to a KV cache of ${state.length}`)
       throw new TabswarmError('bad-batch', `slot ${slot} is at ${state.length}, not ${firstPosition}`)
     }
     const rows = rowsOf(input)
-    for (const row of rows) pass(state, row)
+    for (const row of rows) pass(state, row, kind)
     if (output.kind === 'rows') {
       const values = new Float32Array(rows.length * ARITHMETIC_WIDTH)
       for (let index = 0; index < rows.length; index++) values.set(rows[index] ?? [], index * ARITHMETIC_WIDTH)
@@ -174,12 +174,12 @@ export class ModelEngine implements Engine {
 }
 
 /** One position through all layers of the slot, in place. */
-function pass(state: ModelSlot, row: number[]): void {
+function pass(state: ModelSlot, row: number[], kind: RowKind): void {
   const { sums, layers, span } = state
   const at = layers * state.length++
   for (let index = 0; index < layers; index++) {
     const before = at === 0 ? 0 : (sums[at - layers + index] ?? 0)
-    sums[at + index] = passLayer(row, before, span.firstLayer + index)
+    sums[at + index] = passLayer(row, before, span.firstLayer + index, kind)
   }
 }
 

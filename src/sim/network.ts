@@ -4,8 +4,16 @@
  * may be slow, links may break; what is sent to somebody who is gone is lost.
  */
 
-import type { Link, LinkClosed, LinkHandlers, LinkStats } from '../protocol/index.ts'
-import { type PeerId, required, TabswarmError } from '../shared/index.ts'
+import {
+  decodeFrame,
+  encodeFrame,
+  type FailedFrame,
+  type Link,
+  type LinkClosed,
+  type LinkHandlers,
+  type LinkStats,
+} from '../protocol/index.ts'
+import { type PeerId, required, type SessionId, TabswarmError } from '../shared/index.ts'
 import type { Chance } from './chance.ts'
 import type { Actor, VirtualTime } from './virtualTime.ts'
 
@@ -34,9 +42,26 @@ const LINKS_MEASURED_MAX = 16
 /** Queues on the way: up to this share of it, each frame. */
 const JITTER_SHARE = 0.1
 
+/** Of the header: a `failed` frame's type. */
+const TYPE_AT = 3
+const NO_SESSION = '0'.repeat(32) as SessionId
+const FAILED_TYPE = encodeFrame({ type: 'failed', sessionId: NO_SESSION, reason: 'internal', message: '' })[TYPE_AT]
+/** Reasons of `failed` that honest tabs give each other no cause for; a late copy of an `open` may find its grant used. */
+const ACCUSATIONS: readonly FailedFrame['reason'][] = ['protocol', 'not-finite', 'internal']
+
+/** One tab says that another broke a rule, or that it is broken itself. */
+export interface Accusation {
+  readonly by: PeerId
+  /** The other end of the link on which it was said; not always who is blamed. */
+  readonly to: PeerId
+  readonly sessionId: SessionId | null
+  readonly what: string
+}
+
 export interface NetworkOptions {
   readonly time: VirtualTime
   readonly chance: Chance
+  readonly onAccusation: (accusation: Accusation) => void
   /** Round trip, milliseconds. */
   readonly rttMs: (a: Host, b: Host) => number
 }
@@ -134,6 +159,19 @@ export class Network {
     return this.#reunitedMs
   }
 
+  /** Looks at what is sent: a type's byte of each frame, and all of those that end a session. */
+  watch(by: Host, to: Host, bytes: Uint8Array): void {
+    if (bytes[TYPE_AT] !== FAILED_TYPE) return
+    const frame = decodeFrame(bytes)
+    if (!frame.ok || frame.value.type !== 'failed' || !ACCUSATIONS.includes(frame.value.reason)) return
+    const { sessionId, reason, message } = frame.value
+    this.#options.onAccusation({ by: by.peerId, to: to.peerId, sessionId, what: `${reason}: ${message}` })
+  }
+
+  accused(accusation: Accusation): void {
+    this.#options.onAccusation(accusation)
+  }
+
   opened(link: SimulatedLink): void {
     this.#links.add(link)
   }
@@ -192,6 +230,7 @@ class SimulatedLink implements Link {
     if (this.#isClosed) return
     const { time } = this.#network
     const network = this.#network
+    network.watch(this.host, this.remote, bytes)
     this.#bytesSent += bytes.byteLength
     const lineMs = network.bytesMs(this.host, this.remote, bytes.byteLength)
     const startMs = priority === 'urgent' ? time.nowMs : Math.max(time.nowMs, this.#busyMs)
@@ -207,6 +246,8 @@ class SimulatedLink implements Link {
   close(closed: LinkClosed = { reason: 'local', detail: 'closed' }): void {
     if (this.#isClosed) return
     const { time } = this.#network
+    if (closed.reason === 'garbage')
+      this.#network.accused({ by: this.host.peerId, to: this.peerId, sessionId: null, what: `the link is closed: ${closed.detail}` })
     const reason = closed.reason === 'local' ? 'remote' : closed.reason
     const atMs = Math.max(this.#busyMs, time.nowMs) + this.#network.wayMs(this.host, this.remote)
     time.at(Math.max(atMs, this.#arrivesMs.data), this.remote, () => this.other.end({ ...closed, reason }))

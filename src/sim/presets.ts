@@ -41,6 +41,7 @@ export function longRun({ scenario, peers, hours, seed, stagesMin, drain }: Long
     // The core pings at ticks, and takes who was silent for 6 s for away: as seldom as that allows.
     tickMs: 5_000,
     logBytesMax: 64 * 1024 * 1024,
+    least: { peers: 0, sessions: 0, faults: 0 },
     settleMs: 120_000,
     returnMs: 30_000,
     drain,
@@ -52,13 +53,26 @@ function sizeFor(peers: number): Size {
   return peers <= 20 ? 'few' : 'many'
 }
 
-/** At least 8 tabs, 50 sessions and 20 faults each; scenarios in turn. Short answers, little room for logs. */
-export function shortRun(seed: number, drain: SimulationOptions['drain']): SimulationOptions {
-  const name = scenarioNames[seed % scenarioNames.length] ?? ''
+const SHORT = { peers: 15, settleMs: 40_000, durationMs: 150_000 }
+/** Where memory is scarce: so many tabs that the model has a home while some are away, and time for loads of 700 MB, 56 s each. */
+const SHORT_SCARCE = { peers: 30, settleMs: 120_000, durationMs: 300_000 }
+/** Positions of the models' context in short runs: two sessions fill a stage's KV. */
+const SHORT_CONTEXT = 128
+
+export interface ShortRun {
+  readonly seed: number
+  /** Null: the standard ones in turn. */
+  readonly scenario: string | null
+  readonly stagesMin: number
+  readonly drain: SimulationOptions['drain']
+}
+
+/** At least 8 tabs, 50 sessions and 20 faults each. Short answers, little room for logs and KV. */
+export function shortRun({ seed, scenario, stagesMin, drain }: ShortRun): SimulationOptions {
+  const name = scenario ?? scenarioNames[seed % scenarioNames.length] ?? ''
   return {
     scenario: loadScenarioOnce(name),
-    peers: 15,
-    durationMs: 150_000,
+    ...(name === 'scarce-memory' ? SHORT_SCARCE : SHORT),
     seed,
     sessions: 52,
     leaves: 10,
@@ -66,10 +80,10 @@ export function shortRun(seed: number, drain: SimulationOptions['drain']): Simul
     crowdSize: 3,
     prompt: { least: 4, most: 40 },
     answer: { least: 4, most: 16 },
-    stagesMin: 2,
+    stagesMin,
     tickMs: 2_000,
     logBytesMax: 4_000,
-    settleMs: 40_000,
+    least: { peers: 8, sessions: 50, faults: 20 },
     returnMs: 15_000,
     drain,
   }
@@ -78,7 +92,14 @@ export function shortRun(seed: number, drain: SimulationOptions['drain']): Simul
 const loaded = new Map<string, Scenario>()
 
 function loadScenarioOnce(name: string): Scenario {
-  const scenario = loaded.get(name) ?? loadScenario(name, 'few')
-  loaded.set(name, scenario)
-  return scenario
+  const known = loaded.get(name)
+  if (known !== undefined) return known
+  const scenario = loadScenario(name, 'few')
+  const models = scenario.models.map(({ swarm, ...model }) => ({
+    ...model,
+    swarm: { ...swarm, costs: { ...swarm.costs, contextLength: SHORT_CONTEXT } },
+  }))
+  const short = { ...scenario, models }
+  loaded.set(name, short)
+  return short
 }

@@ -1,6 +1,7 @@
 /** Question: what a session is asked for, and what the answer must be: the tokens of one engine with the whole model, undisturbed. */
 
 import type { CoreOptions } from '../coordinator/core/index.ts'
+import type { RowKind } from '../protocol/index.ts'
 import { type Drafter, GREEDY, type Sampling, sample } from '../session/index.ts'
 import { ARITHMETIC_WIDTH, candidatesOf, embed, passLayer } from './arithmetic.ts'
 import type { Chance } from './chance.ts'
@@ -49,16 +50,16 @@ export function answerOf({ model, promptTokenIds, maxTokens, sampling }: Questio
   const sums = new Uint16Array(layerCount)
   const answer: number[] = []
   let row = new Array<number>(ARITHMETIC_WIDTH).fill(0)
-  const read = (id: number) => {
+  const read = (id: number, kind: RowKind) => {
     row = embed(id)
-    for (let layer = 0; layer < layerCount; layer++) sums[layer] = passLayer(row, sums[layer] ?? 0, layer)
+    for (let layer = 0; layer < layerCount; layer++) sums[layer] = passLayer(row, sums[layer] ?? 0, layer, kind)
   }
-  for (const id of promptTokenIds) read(id)
+  for (const id of promptTokenIds) read(id, 'prompt')
   while (answer.length < maxTokens) {
     const position = promptTokenIds.length + answer.length
     const id = sample(candidatesOf(row, position - 1, VOCABULARY, VOCABULARY), sampling, position)
     answer.push(id)
-    read(id)
+    read(id, 'decode')
   }
   return answer
 }

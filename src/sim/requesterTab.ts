@@ -29,6 +29,13 @@ export interface Asking {
   /** From the loss of a stage to the first results over the repaired chain. */
   readonly repairsMs: number[]
   repairStartedMs: number | null
+  /** Of the present grant. */
+  stages: readonly PeerId[]
+  /** How often the chain was lost, and when last. */
+  losses: number
+  lostMs: number | null
+  /** Why the coordinator gave no other chain, in its word. */
+  repairRefusal: string | null
 }
 
 export type Outcome =
@@ -92,7 +99,6 @@ export class RequesterTab implements Client {
   frozenUntilMs = 0
   island = 0
   slowness = 1
-  disturbedMs = Number.NEGATIVE_INFINITY
   readonly accept = null
   readonly askings = new Set<Asking>()
   readonly #options: RequesterOptions
@@ -165,6 +171,10 @@ export class RequesterTab implements Client {
       peerIds: new Set(),
       repairsMs: [],
       repairStartedMs: null,
+      stages: [],
+      losses: 0,
+      lostMs: null,
+      repairRefusal: null,
     }
     this.askings.add(asking)
     void this.#run(asking).then((outcome) => {
@@ -224,7 +234,10 @@ export class RequesterTab implements Client {
         signedGrant,
         repair: async ({ revision, lostPeerIds }) => {
           const request = { type: 'repair' as const, sessionId, revision, lostPeerIds: [...lostPeerIds] }
-          const repaired = await this.#request((requestId) => ({ ...request, requestId }), REPAIR_DEADLINE_MS)
+          const repaired = await this.#request((requestId) => ({ ...request, requestId }), REPAIR_DEADLINE_MS).catch((error: unknown) => {
+            if (error instanceof Refusal) asking.repairRefusal = error.reason
+            throw error
+          })
           present = repaired.grant
           this.#note(asking, present)
           return repaired
@@ -272,6 +285,7 @@ export class RequesterTab implements Client {
 
   #note(asking: Asking, { sessionId, stages }: Grant): void {
     asking.sessionId = sessionId
+    asking.stages = stages.map(({ peerId }) => peerId)
     for (const { peerId } of stages) asking.peerIds.add(peerId)
   }
 
@@ -285,7 +299,11 @@ export class RequesterTab implements Client {
 
   #onRepair(asking: Asking, repair: ChainRepair): void {
     const { nowMs } = this.#options.network.time
-    if (repair.phase === 'lost') asking.repairStartedMs ??= nowMs
+    if (repair.phase === 'lost') {
+      asking.repairStartedMs ??= nowMs
+      asking.lostMs = nowMs
+      asking.losses++
+    }
     if (repair.phase === 'done' && asking.repairStartedMs !== null) {
       asking.repairsMs.push(nowMs - asking.repairStartedMs)
       asking.repairStartedMs = null

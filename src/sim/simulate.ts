@@ -7,9 +7,10 @@ import type { CoreOptions } from '../coordinator/core/index.ts'
 import type { ManifestHash, PeerId, SessionId, Signer } from '../shared/index.ts'
 import { Chance } from './chance.ts'
 import { Coordinator, type CoordinatorOptions } from './coordinator.ts'
+import { type Disturbance, Disturbances } from './disturbances.ts'
 import { Faults } from './faults.ts'
 import { Invariants } from './invariants.ts'
-import { Measures } from './measures.ts'
+import { type Counts, Measures } from './measures.ts'
 import { Network } from './network.ts'
 import { drawQuestion, type Lengths } from './question.ts'
 import { type Asking, type Outcome, RequesterTab } from './requesterTab.ts'
@@ -38,6 +39,8 @@ export interface SimulationOptions {
   readonly tickMs: number
   /** Of each stage's activation log. */
   readonly logBytesMax: number
+  /** A run that has fewer of something proves nothing: it breaks as `too-little`. Tabs at a time, sessions served to an end, faults. */
+  readonly least: Counts
   /** Everybody has come, and loaded, by then. */
   readonly settleMs: number
   /** Until one who left is replaced, on average. */
@@ -57,6 +60,11 @@ const REQUESTER_LEAVES_SHARE = 0.05
 const LIAR_AMONG = 100
 /** Time of the beginning: any date will do. */
 const START_MS = 1_700_000_000_000
+/** Who was refused, for lack of capacity or because his tab slept, asks something else after this, so many times for each planned question. */
+const ASK_AGAIN_MS = 5_000
+const ASKED_MAX_FACTOR = 4
+/** A fault that finds no subject is tried again after this. */
+const STRIKE_AGAIN_MS = 1_000
 /** After the last session everything must have been freed: idle sessions after 60 s, missed drivers after 15 and 30. */
 const QUIET_MS = 150_000
 const COORDINATOR_KEY = new Uint8Array(65).fill(4)
@@ -80,10 +88,12 @@ class Simulation {
   readonly #faults: Faults
   readonly #measures: Measures
   readonly #models: CoreOptions['models']
-  readonly #disturbedMs = new Map<PeerId, number>()
+  readonly #disturbances = new Disturbances()
   readonly #endMs: number
   #peerNumber = 1
   #sessionNumber = 1
+  /** Questions of people who ask again, to come. */
+  #questionsDue = 0
 
   constructor(options: SimulationOptions) {
     const { scenario, seed, stagesMin, tickMs, logBytesMax, crowdSize, durationMs } = options
@@ -95,7 +105,12 @@ class Simulation {
     this.#models = scenario.models.map(({ swarm }, index) => ({ ...swarm, manifestHash: hash(index) }))
     const { within, between } = scenario.rttMs
     const rttMs = (a: { readonly region: string }, b: { readonly region: string }) => (a.region === b.region ? within : between)
-    this.#network = new Network({ time: this.#time, chance: new Chance(seed, 4), rttMs })
+    this.#network = new Network({
+      time: this.#time,
+      chance: new Chance(seed, 4),
+      rttMs,
+      onAccusation: (accusation) => this.#invariants.onAccusation(accusation),
+    })
     this.#invariants = new Invariants({
       models: this.#models,
       trace: this.#trace,
@@ -104,7 +119,7 @@ class Simulation {
       volunteers: this.#volunteers,
       hasSocket: (peerId) => this.#coordinator.hasSocket(peerId),
       askings: () => this.#askings(),
-      disturbedMs: (peerId) => this.#disturbedMs.get(peerId) ?? Number.NEGATIVE_INFINITY,
+      disturbances: this.#disturbances,
     })
     this.#measures = new Measures(START_MS)
     this.#coordinator = new Coordinator({
@@ -118,6 +133,8 @@ class Simulation {
         this.#trace.add(`session ${grant.sessionId} revision ${grant.revision} over ${grant.stages.map(describeStage).join(', ')}`)
         this.#invariants.onGrant(grant)
       },
+      onEnded: (sessionId) => this.#invariants.onEnded(sessionId),
+      onDisconnected: (peerId) => this.#invariants.onDisconnected(peerId),
     })
     this.#faults = new Faults({
       chance: this.#faulting,
@@ -127,7 +144,7 @@ class Simulation {
       busy: () => this.#busy(),
       crowd: (count) => this.#crowd(count),
       crowdSize,
-      disturb: (tab, untilMs, what) => this.#disturb(tab.peerId, untilMs, what),
+      disturb: (tab, disturbance, what) => this.#disturb(tab.peerId, disturbance, what),
     })
   }
 
@@ -135,9 +152,10 @@ class Simulation {
     this.#begin()
     await this.#until(this.#endMs, () => false)
     // What is open may end; nothing more is done to anybody.
-    await this.#until(Number.POSITIVE_INFINITY, () => [...this.#askings()].length === 0)
+    await this.#until(Number.POSITIVE_INFINITY, () => this.#questionsDue === 0 && [...this.#askings()].length === 0)
     await this.#until(this.#time.nowMs + QUIET_MS, () => false)
-    if (this.#invariants.broken === null) this.#invariants.checkEnd(this.#coordinator.openSessions)
+    this.#invariants.checkEnd(this.#coordinator.openSessions)
+    this.#invariants.checkEnough(this.#measures.countsWith(this.#faults.counts), this.#options.least)
     return this.#measures.end({
       broken: this.#invariants.broken,
       holesMs: this.#invariants.holesMs,
@@ -174,10 +192,11 @@ class Simulation {
       for (let index = 0; index < count; index++) this.#time.after(chance.between(settleMs, durationMs), null, happen)
     }
     often(sessions, this.#arrivals, () => this.#ask())
-    often(leaves, this.#comings, () => this.#leave())
-    often(faults, this.#faulting, () => this.#faults.strike())
+    often(leaves, this.#comings, () => this.#tryUntilDone(() => this.#leave()))
+    often(faults, this.#faulting, () => this.#tryUntilDone(() => this.#faults.strike()))
     const tick = () => {
       this.#invariants.check()
+      if (this.#time.nowMs >= START_MS + settleMs) this.#measures.present(this.#volunteers.size + this.#requesters.size)
       this.#time.after(tickMs, null, tick)
     }
     tick()
@@ -203,6 +222,7 @@ class Simulation {
       ...sabotage,
       events: {
         onMove: () => this.#measures.moves++,
+        onWork: ({ host, peerId }) => this.#invariants.onWork(peerId, host.logBytes),
         onBroken: ({ peerId }, kind, what) => this.#invariants.break(kind, `${peerId}: ${what}`, [peerId]),
       },
     })
@@ -221,10 +241,11 @@ class Simulation {
       coordinator: this.#coordinator,
       events: {
         onOutcome: (asking, outcome) => this.#onOutcome(asking, outcome),
-        onRepair: (asking, repair) =>
-          this.#trace.add(
-            `session ${asking.sessionId} ${repair.phase}${repair.phase === 'lost' ? ` at ${asking.tokens}: ${repair.message}` : ''}`,
-          ),
+        onRepair: (asking, repair) => {
+          const isLoss = repair.phase === 'lost'
+          this.#trace.add(`session ${asking.sessionId} ${repair.phase}${isLoss ? ` at ${asking.tokens}: ${repair.message}` : ''}`)
+          if (isLoss) this.#invariants.onLoss(asking, repair)
+        },
         onWrong: (asking, what) => this.#invariants.onWrong(asking, what),
       },
     })
@@ -232,23 +253,28 @@ class Simulation {
     this.#measures.joins++
   }
 
-  /** Somebody goes; another comes a while after. */
-  #leave(): void {
+  #tryUntilDone(happen: () => boolean): void {
+    if (!happen() && this.#time.nowMs < this.#endMs) this.#time.after(STRIKE_AGAIN_MS, null, () => this.#tryUntilDone(happen))
+  }
+
+  /** Somebody goes, and another comes a while after; false where there is nobody. */
+  #leave(): boolean {
     const { returnMs } = this.#options
     const backMs = this.#comings.wait(returnMs)
     const requester = this.#comings.happens(REQUESTER_LEAVES_SHARE) ? this.#comings.pick([...this.#requesters.values()]) : undefined
     if (requester !== undefined) {
       requester.leave(this.#comings.happens(0.5))
       this.#requesters.delete(requester.peerId)
-      this.#disturb(requester.peerId, this.#time.nowMs, 'stops asking')
+      this.#disturb(requester.peerId, { untilMs: Number.POSITIVE_INFINITY, isSilent: true }, 'stops asking')
       this.#time.after(backMs, null, () => this.#comeToAsk())
     } else {
       const gone = this.#faults.leave()
-      if (gone === null) return
+      if (gone === null) return false
       this.#volunteers.delete(gone.peerId)
       this.#time.after(backMs, null, () => this.#join())
     }
     this.#measures.leaves++
+    return true
   }
 
   #crowd(count: number): void {
@@ -272,10 +298,16 @@ class Simulation {
     this.#measures.count(asking, outcome, this.#time.nowMs)
     if (outcome.kind === 'failed') this.#trace.add(`session ${asking.sessionId} fails at ${asking.tokens}: ${outcome.message}`)
     this.#invariants.onOutcome(asking, outcome)
+    if (outcome.kind !== 'refused' || this.#measures.asked + this.#questionsDue >= ASKED_MAX_FACTOR * this.#options.sessions) return
+    this.#questionsDue++
+    this.#time.after(ASK_AGAIN_MS, null, () => {
+      this.#questionsDue--
+      this.#ask()
+    })
   }
 
-  #disturb(peerId: PeerId, untilMs: number, what: string): void {
-    this.#disturbedMs.set(peerId, Math.max(untilMs, this.#disturbedMs.get(peerId) ?? untilMs))
+  #disturb(peerId: PeerId, disturbance: Omit<Disturbance, 'fromMs'>, what: string): void {
+    this.#disturbances.add(peerId, { fromMs: this.#time.nowMs, ...disturbance })
     this.#trace.add(`${peerId} ${what}`)
   }
 

@@ -7,7 +7,7 @@ import type { SimulationOptions } from './simulate.ts'
 export interface Throughput {
   /** Laps a second of one session, as simulated; null where nobody was answered. */
   readonly lapsPerSecond: number | null
-  /** The same under the relaxed optimum. */
+  /** The same under the relaxed optimum for chains of as many stages. */
   readonly boundLapsPerSecond: number
   /** Of the optimum: what the spans that were served at the end would give with the best routing. */
   readonly placementShare: number
@@ -15,14 +15,14 @@ export interface Throughput {
   readonly sessionShare: number | null
 }
 
-export function throughputOf(measures: Measures, { scenario, peers, durationMs }: SimulationOptions): Throughput {
+export function throughputOf(measures: Measures, { scenario, peers, durationMs, stagesMin }: SimulationOptions): Throughput {
   const open = measures.decodeMs / durationMs
   const wanted = scenario.models.reduce((sum, { sessionsLater }) => sum + sessionsLater, 0)
   const sessions = scenario.models.map(({ sessionsLater }) => (open * sessionsLater) / wanted)
   const there = scenario.groups.reduce((sum, { count }) => sum + count, 0)
   const groups = scenario.groups.map((group) => ({ ...group, count: (group.count * peers) / there }))
   const flows: Flows = { scenario: { ...scenario, groups }, sessions }
-  const bound = boundOf(flows, false)
+  const bound = boundOf(flows, { exact: false, stagesMin })
   const boundLapsPerSecond = lapsPerSecondAt(flows, bound) / open
   const { lapsPerSecond } = measures.summary()
   return {

@@ -35,6 +35,8 @@ export interface VolunteerOptions {
 export interface VolunteerEvents {
   /** It has to load layers, though it held others. */
   onMove(tab: VolunteerTab): void
+  /** A pass is done, or a session begun or ended. */
+  onWork(tab: VolunteerTab): void
   readonly onBroken: (tab: VolunteerTab, ...broken: Parameters<ModelEngineOptions['onBroken']>) => void
 }
 
@@ -69,8 +71,6 @@ export class VolunteerTab implements Client {
   frozenUntilMs = 0
   island = 0
   slowness = 1
-  /** Something was done to it then, see faults.ts. */
-  disturbedMs = Number.NEGATIVE_INFINITY
   readonly joinedMs: number
   readonly host: StageHost
   readonly accept: (link: Link) => void
@@ -103,7 +103,10 @@ export class VolunteerTab implements Client {
       verify,
       sha256,
       logBytesMax,
-      onWork: () => this.#tellMeasured(),
+      onWork: () => {
+        options.events.onWork(this)
+        this.#tellMeasured()
+      },
     })
     this.accept = (link) => this.host.addLink(link)
     network.add(this)

@@ -6,7 +6,7 @@
 import type { ModelConfig, Span } from '../../../src/model/index.ts'
 import { decodeRows, encodeRows } from '../../../src/protocol/index.ts'
 import { err, ok, type Result, required, TabswarmError } from '../../../src/shared/index.ts'
-import { ARITHMETIC_MODULUS, ARITHMETIC_WIDTH, candidatesOf, embed, passLayer } from '../../../src/sim/arithmetic.ts'
+import { ARITHMETIC_WIDTH, candidatesOf, embed, passLayer } from '../../../src/sim/arithmetic.ts'
 import { modelConfig } from '../../../src/sim/modelConfig.ts'
 import type { Engine, EngineUsage, ForwardResult, LoadRequest, Segment, SegmentOutput, Slot } from '../../../src/worker/index.ts'
 
@@ -135,10 +135,9 @@ export class FakeEngine implements Engine {
 
   #position(state: FakeSlot, input: readonly number[], kind: Segment['kind']): number[] {
     const row = [...input]
-    for (const [index, sums] of state.sums.entries()) {
-      if (this.kindsDiffer && kind === 'prompt') row[0] = ((row[0] ?? 0) + 1) % ARITHMETIC_MODULUS
-      sums.push(passLayer(row, sums.at(-1) ?? 0, state.span.firstLayer + index))
-    }
+    // Unless told, both kinds take one numeric path: a draft model may read again as a prompt what it had as drafts.
+    const path = this.kindsDiffer ? kind : 'prompt'
+    for (const [index, sums] of state.sums.entries()) sums.push(passLayer(row, sums.at(-1) ?? 0, state.span.firstLayer + index, path))
     state.length++
     return row
   }

@@ -15,10 +15,12 @@ const drain = (callback: () => void) => {
 /** Each takes a tenth of a second on a quiet machine. */
 const RUNS = process.env.TABSWARM_LONG === '1' ? 600 : scenarioNames.length
 
+const short = (seed: number) => shortRun({ seed, scenario: null, stagesMin: 2, drain })
+
 /** The first broken invariant of so many seeds, with some sabotage. */
 async function firstBroken(sabotage: SimulationOptions['sabotage'] & object, seeds: number): Promise<string | null> {
   for (let seed = 0; seed < seeds; seed++) {
-    const { broken } = await simulate({ ...shortRun(seed, drain), sabotage })
+    const { broken } = await simulate({ ...short(seed), sabotage })
     if (broken !== null) return broken.kind
   }
   return null
@@ -67,17 +69,18 @@ function losingCore(lost: (effect: CoreEffect) => boolean): typeof CoordinatorCo
 }
 
 describe('a simulated swarm', { timeout: 600_000 }, () => {
-  it(`keeps its invariants in ${RUNS} runs of at least 8 tabs, 50 sessions and 20 faults`, async () => {
+  it(`keeps its invariants in ${RUNS} runs of at least 8 tabs, 50 sessions served to an end, and 20 faults`, async () => {
     for (let seed = 1; seed <= RUNS; seed++) {
-      const measures = await simulate(shortRun(seed, drain))
+      const measures = await simulate(short(seed))
       expect(measures.broken, `tabswarm sim --runs 1 --seed ${seed}`).toBeNull()
-      expect(measures.asked).toBeGreaterThanOrEqual(50)
-      expect(measures.faultCount).toBeGreaterThanOrEqual(20)
+      expect(measures.counts.sessions).toBeGreaterThanOrEqual(50)
+      expect(measures.counts.faults).toBeGreaterThanOrEqual(20)
+      expect(measures.counts.peers).toBeGreaterThanOrEqual(8)
     }
   })
 
   it('answers what is asked, though tabs go in mid-answer', async () => {
-    const measures = await simulate(shortRun(scenarioNames.indexOf('uniform') + scenarioNames.length, drain))
+    const measures = await simulate(short(scenarioNames.indexOf('uniform') + scenarioNames.length))
     const { answered, asked, repairs } = measures.summary()
     expect(answered).toBeGreaterThan(0.9 * asked)
     expect(repairs.count).toBeGreaterThan(0)
@@ -117,13 +120,19 @@ describe('an invariant breaks', { timeout: 600_000 }, () => {
 
   it('when requests are not answered, though nothing has happened', async () => {
     const lost = losingCore(({ kind }) => kind === 'admit')
-    const { broken } = await simulate({ ...shortRun(0, drain), sessions: 1, leaves: 0, faults: 0, sabotage: core(lost) })
+    const { broken } = await simulate({ ...short(0), sessions: 1, leaves: 0, faults: 0, sabotage: core(lost) })
     expect(broken?.kind).toBe('unjustified-error')
+  })
+
+  it('when a run has too few sessions, faults or tabs to prove anything', async () => {
+    const { broken } = await simulate({ ...short(0), sessions: 40, crowdSize: 0 })
+    expect(broken?.kind).toBe('too-little')
+    expect(broken?.what).toContain('"sessions":50')
   })
 
   it('when nobody is told to load what is missing', async () => {
     const lost = losingCore((effect) => effect.kind === 'send' && effect.message.type === 'assign')
-    const quiet = { ...shortRun(0, drain), durationMs: 900_000, sessions: 0, leaves: 0, faults: 0 }
+    const quiet = { ...short(0), durationMs: 900_000, sessions: 0, leaves: 0, faults: 0 }
     const { broken } = await simulate({ ...quiet, sabotage: core(lost) })
     expect(broken?.kind).toBe('uncovered')
   })
