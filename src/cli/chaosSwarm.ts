@@ -260,9 +260,9 @@ async function harm(kind: Exclude<KillKind, 'gpu'>, tab: VolunteerTab): Promise<
       const session = await page.context().newCDPSession(page)
       await session.send('Debugger.enable')
       await session.send('Debugger.pause')
-      // Never answers.
+      // Never answers, and takes no processor from those that live.
       engineWorkerOf(tab)
-        ?.evaluate('for (;;);')
+        ?.evaluate('Atomics.wait(new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer), 0, 0)')
         .catch(() => undefined)
       return
     }

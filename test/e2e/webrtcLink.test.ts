@@ -116,7 +116,8 @@ describe('peers in pages of their own', () => {
     await b.context().close()
   })
 
-  it('[F19] [H12] do so between their workers too, and hear there how it ends', async () => {
+  // A quarter of a minute: with the longer proofs. The same over connections in memory: carriedLink.test.ts.
+  it.runIf(process.env.TABSWARM_LONG === '1')('[F19] [H12] do so between their workers too, and hear there how it ends', async () => {
     const [a, b] = [await pages.openPage(), await pages.openPage()]
     const startInWorker = (page: Page) => page.evaluate((server) => globalThis.linkTest?.start(server, 'worker'), pages.signalling)
     await startInWorker(a)

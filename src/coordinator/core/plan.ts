@@ -24,6 +24,8 @@ export interface PlanInput {
   readonly left?: PeerId | null
   /** Sessions wanted of a model, at least a little; 1 unless told. */
   readonly demand?: (modelId: ModelId) => number
+  /** Sessions open over each peer: it loads other layers only when they have ended. None unless told. */
+  readonly sessionsOver?: () => ReadonlyMap<PeerId, { readonly sessions: number }>
 }
 
 /** What the plan wants of a peer. */
@@ -166,7 +168,7 @@ export class Plan {
         stages: swarm.stages(),
         hole,
         spares: this.#spares(input),
-        redundant: this.#redundant(peers),
+        redundant: this.#redundant(input),
         capacity: (peerId) => capacity(peers, peerId),
         loaded(peerId) {
           const loaded = peers.get(peerId)?.loaded
@@ -214,7 +216,7 @@ export class Plan {
     const drafted: { readonly from: Swarm; readonly stage: PlacedStage }[] = []
     const tryChain = () => this.#firstChain(swarm.model.costs, [...pool, ...drafted.map((one) => capacity(input.peers, one.stage.peerId))])
     let stages: PlacedStage[] | null = null
-    for (const { peerId } of this.#redundant(input.peers)) {
+    for (const { peerId } of this.#redundant(input)) {
       const { swarm: from, span } = required(this.#homes.get(peerId), `the place of ${peerId}`)
       if (from === swarm || !from.isRedundant(peerId)) continue
       drafted.push({ from, stage: { peerId, span } })
@@ -300,15 +302,21 @@ export class Plan {
     return [...peers.values()].filter((peer) => isPlaceable(peer, nowMs) && !this.#homes.has(peer.peerId)).map(capacityOf)
   }
 
-  /** Peers that leave no hole: those first that are missed least, of equals who came last. */
-  #redundant(peers: ReadonlyMap<PeerId, PeerRecord>): Capacity[] {
+  /**
+   * Peers that leave no hole: those first that have the fewest sessions, since a session may wait for the very layers that are to be loaded;
+   * then those that are missed least, of equals who came last.
+   */
+  #redundant({ peers, sessionsOver }: PlanInput): Capacity[] {
+    const over = sessionsOver?.()
     const all = this.#swarms.flatMap((swarm) => {
       const latest = swarm.peerIds().reverse()
       return latest.flatMap((peerId) =>
-        swarm.isRedundant(peerId) ? [{ peer: capacity(peers, peerId), surplus: swarm.surplusWithout(peerId) }] : [],
+        swarm.isRedundant(peerId)
+          ? [{ peer: capacity(peers, peerId), sessions: over?.get(peerId)?.sessions ?? 0, surplus: swarm.surplusWithout(peerId) }]
+          : [],
       )
     })
-    return all.sort((a, b) => b.surplus - a.surplus).map(({ peer }) => peer)
+    return all.sort((a, b) => a.sessions - b.sessions || b.surplus - a.surplus).map(({ peer }) => peer)
   }
 }
 

@@ -128,6 +128,31 @@ describe('the repair of a chain', () => {
     expect(now(world, grant).revision).toBe(1)
   })
 
+  for (const stage of [0, 1])
+    it(`[C13] has the lost layers loaded by who is idle when all have gone that held stage ${stage}, whoever is in the chain`, () => {
+      for (const chosen of [0, 1]) {
+        const { world, grant } = open(4, [], HALF_BYTES)
+        const spans = world.spans()
+        const holders = (of: number) =>
+          Object.keys(spans)
+            .map(Number)
+            .filter((index) => spans[index]?.[0] === grant.stages[of]?.firstLayer)
+        const kept = required(holders(1 - stage)[chosen], 'who is left of the chain')
+        const idle = required(holders(1 - stage)[1 - chosen], 'who is idle')
+        // The chain leads over that one of the two.
+        if (indexOf(grant, 1 - stage) !== kept) world.repair(grant, idle)
+        world.wait(500)
+        expect(indexOf(now(world, grant), 1 - stage)).toBe(kept)
+        const gone = holders(stage)
+        for (const index of gone) world.disconnect(index)
+        world.repair(now(world, grant), ...gone)
+        world.wait(6_000)
+        world.serveAll()
+        const repaired = now(world, grant)
+        expect([indexOf(repaired, 1 - stage), indexOf(repaired, stage)]).toEqual([kept, idle])
+      }
+    })
+
   it('[C13] waits longer while somebody is loading, but not for ever', () => {
     const { world, grant } = open(2)
     const lost = indexOf(grant, 1)
