@@ -423,7 +423,7 @@ export class CoordinatorCore {
       changed,
       left,
       demand: (modelId) => this.#demand.of(modelId, this.#sessions.ofModel(modelId), nowMs),
-      sessionsOver: () => this.#sessions.reserved(),
+      sessionsOver: () => this.#sessions.reserved(nowMs),
     })
     if (changed.size === 0 && this.#plan.version === this.#orderedVersion) return
     this.#orderedVersion = this.#plan.version

@@ -13,6 +13,7 @@ import { capacityOf, countedSpeed, covers, isPlaceable, type PeerRecord } from '
 import { type Capacity, joinSpans, type PlacedStage, placeChain } from './placement.ts'
 import { bestRelief } from './relief.ts'
 import { repair, splitLargest } from './repair.ts'
+import type { Reserved } from './room.ts'
 import { type Place, Swarm, type SwarmModel } from './swarm.ts'
 
 export interface PlanInput {
@@ -25,7 +26,7 @@ export interface PlanInput {
   /** Sessions wanted of a model, at least a little; 1 unless told. */
   readonly demand?: (modelId: ModelId) => number
   /** Sessions open over each peer: it loads other layers only when they have ended. None unless told. */
-  readonly sessionsOver?: () => ReadonlyMap<PeerId, { readonly sessions: number }>
+  readonly sessionsOver?: () => ReadonlyMap<PeerId, Reserved>
 }
 
 /** What the plan wants of a peer. */
@@ -312,7 +313,7 @@ export class Plan {
       const latest = swarm.peerIds().reverse()
       return latest.flatMap((peerId) =>
         swarm.isRedundant(peerId)
-          ? [{ peer: capacity(peers, peerId), sessions: over?.get(peerId)?.sessions ?? 0, surplus: swarm.surplusWithout(peerId) }]
+          ? [{ peer: capacity(peers, peerId), sessions: over?.get(peerId)?.all.sessions ?? 0, surplus: swarm.surplusWithout(peerId) }]
           : [],
       )
     })
