@@ -8,6 +8,7 @@ import type { Span } from '../model/index.ts'
 import { type Grant, REPAIR_WAIT_MS } from '../protocol/index.ts'
 import type { ChainRepair } from '../session/index.ts'
 import type { ModelId, PeerId, SessionId } from '../shared/index.ts'
+import type { StageHost } from '../stage/index.ts'
 import type { Disturbances } from './disturbances.ts'
 import type { Counts } from './measures.ts'
 import type { Accusation } from './network.ts'
@@ -73,6 +74,8 @@ const REFUSAL_EFFECT_MS = 60_000
 const LOSSES_A_DISTURBANCE = 3
 /** Who was told to load other layers, or frees a session late, refuses so what was granted meanwhile. */
 const EXPECTED_LOSSES: readonly Loss['reason'][] = ['not-serving', 'no-room']
+/** Of a log's hashes, for each position of KV memory. */
+const HASH_BYTES_MAX = 64
 /** Said after the last word of somebody who is silent: what was under way, and a socket's delay. */
 const SILENCE_SLACK_MS = 200
 /** A link that nobody closes is lost after 15 s; then stages wait for a repair, and their timers may be late for a pass. */
@@ -202,9 +205,10 @@ export class Invariants {
   }
 
   /** With every pass, and every session that begins or ends. */
-  onWork(peerId: PeerId, logBytes: number): void {
+  onWork(peerId: PeerId, { rows, hashes }: StageHost['logBytes'], kvPositions: number): void {
     const { logBytesMax } = this.#options
-    if (logBytes > logBytesMax) this.break('memory', `${peerId} logs ${logBytes} bytes of ${logBytesMax}`, [peerId])
+    if (rows > logBytesMax) this.break('memory', `${peerId} logs ${rows} bytes of ${logBytesMax}`, [peerId])
+    if (hashes > HASH_BYTES_MAX * kvPositions) this.break('memory', `${peerId} keeps ${hashes} bytes of hashes`, [peerId])
   }
 
   onWrong(asking: Asking, what: string): void {
@@ -226,7 +230,8 @@ export class Invariants {
     if (openSessions > 0) this.break('left-behind', `the coordinator counts ${openSessions} sessions as open`, [])
     for (const { peerId, host, engine } of this.#options.volunteers.values()) {
       const { openSlots } = engine.usage()
-      const left = { openSlots, sessions: host.sessionsOpen, logBytes: host.logBytes, kv: engine.kvPositions - engine.kvPositionsFree }
+      const { rows, hashes } = host.logBytes
+      const left = { openSlots, sessions: host.sessionsOpen, logBytes: rows + hashes, kv: engine.kvPositions - engine.kvPositionsFree }
       if (Object.values(left).some((count) => count !== 0)) this.break('left-behind', `${peerId} holds ${JSON.stringify(left)}`, [peerId])
     }
   }

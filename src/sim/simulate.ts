@@ -222,7 +222,7 @@ class Simulation {
       ...sabotage,
       events: {
         onMove: () => this.#measures.moves++,
-        onWork: ({ host, peerId }) => this.#invariants.onWork(peerId, host.logBytes),
+        onWork: ({ host, engine, peerId }) => this.#invariants.onWork(peerId, host.logBytes, engine.kvPositions),
         onBroken: ({ peerId }, kind, what) => this.#invariants.break(kind, `${peerId}: ${what}`, [peerId]),
       },
     })

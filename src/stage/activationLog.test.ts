@@ -57,13 +57,14 @@ describe('ActivationLog', () => {
         expect(await log.hash(model.length)).toBeNull()
         expect(budget.bytesUsed).toBe(model.reduce((sum, { bytes }) => sum + bytes.byteLength, 0))
         log.drop()
-        expect(budget.bytesUsed).toBe(0)
+        expect([budget.bytesUsed, budget.hashBytes]).toEqual([0, 0])
       }),
     )
   })
 
   it('keeps hashes but no rows beyond the bound, and has no holes', async () => {
-    const log = new ActivationLog(sha256, new LogBudget(25))
+    const budget = new LogBudget(25)
+    const log = new ActivationLog(sha256, budget)
     const rows = [10, 10, 10, 5].map((length, index) => ({
       kind: 'decode' as const,
       wanted: true,
@@ -74,6 +75,18 @@ describe('ActivationLog', () => {
     expect(log.rows(0, 2)).toEqual(rows.slice(0, 2))
     expect(() => log.rows(0, 3)).toThrow(/kept/)
     expect(await log.hash(3)).toEqual(expectedHash(rows))
+    expect([budget.bytesUsed, budget.hashBytes]).toEqual([20, 16 * 32])
+  })
+
+  it('accounts for the hashes of all positions: 32 to 64 bytes each', async () => {
+    const budget = new LogBudget(0)
+    const log = new ActivationLog(sha256, budget)
+    const rows = Array.from({ length: 100 }, (_, index) => ({ kind: 'decode' as const, wanted: true, bytes: Uint8Array.of(index) }))
+    for (const added of rows) log.append(added)
+    expect(await log.hash(99)).toEqual(expectedHash(rows))
+    expect(await log.hash(40)).toEqual(expectedHash(rows.slice(0, 41)))
+    expect(budget.hashBytes).toBeGreaterThanOrEqual(32 * 100)
+    expect(budget.hashBytes).toBeLessThanOrEqual(64 * 100)
   })
 
   it('keeps rows again once truncation has made room', () => {

@@ -14,17 +14,29 @@ import { assert, type Sha256 } from '../shared/index.ts'
 /** Rows that all sessions of one stage may keep together: 58,000 positions of a 576-wide model in f16. */
 const LOG_BYTES_MAX = 64 * 1024 * 1024
 
-/** Bytes of logged rows, shared by a stage's sessions. */
+const HASH_BYTES = 32
+/** Hashes that a log has room for when it begins to keep some. */
+const HASHES_LEAST = 16
+
+/** What a stage's sessions keep together: rows, which are bounded here, and hashes, which the positions of its KV memory bound. */
 export class LogBudget {
+  /** Of rows. */
   readonly bytesMax: number
   #bytesUsed = 0
+  #hashBytes = 0
 
   constructor(bytesMax: number = LOG_BYTES_MAX) {
     this.bytesMax = bytesMax
   }
 
+  /** By rows. */
   get bytesUsed(): number {
     return this.#bytesUsed
+  }
+
+  /** By hashes: at most 64 a position. */
+  get hashBytes(): number {
+    return this.#hashBytes
   }
 
   /** False, and nothing taken, when it would pass the bound. */
@@ -36,6 +48,10 @@ export class LogBudget {
 
   give(bytes: number): void {
     this.#bytesUsed -= bytes
+  }
+
+  resizeHashes(fromBytes: number, toBytes: number): void {
+    this.#hashBytes += toBytes - fromBytes
   }
 }
 
@@ -51,7 +67,9 @@ export class ActivationLog {
   readonly #budget: LogBudget
   /** Index = position; null: the row came after the bound was reached and is not kept. */
   readonly #rows: (LoggedRow | null)[] = []
-  readonly #hashes: Uint8Array[] = []
+  /** Of the first positions, one behind the other; room is doubled. */
+  #hashes = new Uint8Array(0)
+  #hashed = 0
   /** Rows of the positions after those, also ones that are not kept. */
   readonly #unhashed: LoggedRow[] = []
   #hashing: Promise<void> | null = null
@@ -87,8 +105,8 @@ export class ActivationLog {
     assert(length >= 0 && length <= this.#rows.length, `truncate a log of ${this.#rows.length} positions to ${length}`)
     for (const row of this.#rows.splice(length)) this.#budget.give(row?.bytes.byteLength ?? 0)
     if (this.#full && !this.#rows.includes(null)) this.#full = false
-    this.#unhashed.splice(Math.max(0, length - this.#hashes.length))
-    this.#hashes.splice(length)
+    this.#unhashed.splice(Math.max(0, length - this.#hashed))
+    this.#hashed = Math.min(this.#hashed, length)
   }
 
   /** The rows of [first, end) as they were sent; all of them must be kept. */
@@ -100,12 +118,14 @@ export class ActivationLog {
   /** The hash over positions 0 … `position`, once it is computed; null when the log is shorter. Rejects if hashing failed. */
   async hash(position: number): Promise<Uint8Array | null> {
     await this.#hash()
-    return this.#hashes[position] ?? null
+    return position < this.#hashed ? this.#hashAt(position).slice() : null
   }
 
   /** Gives the memory back. */
   drop(): void {
     this.truncate(0)
+    this.#budget.resizeHashes(this.#hashes.length, 0)
+    this.#hashes = new Uint8Array(0)
   }
 
   #hash(): Promise<void> {
@@ -120,14 +140,30 @@ export class ActivationLog {
     for (;;) {
       const [row] = this.#unhashed
       if (row === undefined) return
-      const position = this.#hashes.length
-      const before = this.#hashes[position - 1] ?? new Uint8Array(32)
+      const position = this.#hashed
+      const before = position === 0 ? new Uint8Array(HASH_BYTES) : this.#hashAt(position - 1)
       const hash = await this.#sha256(rowHashInput(before, position, row.kind, row.bytes))
       // Else it was truncated meanwhile.
       if (this.#unhashed[0] === row) {
         this.#unhashed.shift()
-        this.#hashes.push(hash)
+        this.#keepHash(hash)
       }
     }
+  }
+
+  #keepHash(hash: Uint8Array): void {
+    const end = HASH_BYTES * (this.#hashed + 1)
+    if (end > this.#hashes.length) {
+      const larger = new Uint8Array(Math.max(HASH_BYTES * HASHES_LEAST, 2 * this.#hashes.length))
+      larger.set(this.#hashes)
+      this.#budget.resizeHashes(this.#hashes.length, larger.length)
+      this.#hashes = larger
+    }
+    this.#hashes.set(hash, end - HASH_BYTES)
+    this.#hashed++
+  }
+
+  #hashAt(position: number): Uint8Array {
+    return this.#hashes.subarray(HASH_BYTES * position, HASH_BYTES * (position + 1))
   }
 }

@@ -105,9 +105,10 @@ export class StageHost {
     return this.#sessions.size
   }
 
-  /** Bytes of rows that all sessions keep for repairs. */
-  get logBytes(): number {
-    return this.#logBudget.bytesUsed
+  /** Bytes that all sessions keep for repairs: of rows, and of hashes. */
+  get logBytes(): { readonly rows: number; readonly hashes: number } {
+    const { bytesUsed, hashBytes } = this.#logBudget
+    return { rows: bytesUsed, hashes: hashBytes }
   }
 
   /** From now on sessions over this span are accepted, null: none. Those that are open go on. */
