@@ -34,7 +34,8 @@ const PARTITION_MS = { least: 2_000, most: 60_000 }
 const PARTITION_SHARE = { least: 0.1, most: 0.5 }
 const SLOW_MS = { least: 10_000, most: 120_000 }
 const SLOWNESS = { least: 3, most: 30 }
-/** Of those who go: with a word; without one, their sockets closed by their computer; the others just stop. */
+/** Of those who go: with a word, half of them when their sessions have ended; without one, their sockets closed by their computer; the others just stop. */
+const DRAIN_SHARE = 0.2
 const SAID_SHARE = 0.4
 const CLOSED_SHARE = 0.4
 
@@ -60,11 +61,16 @@ export class Faults {
     const { chance, disturb } = this.#options
     const tab = this.#victim()
     if (tab === undefined) return null
+    const goes = (what: string, isSilent = true) => disturb(tab, { untilMs: Number.POSITIVE_INFINITY, isSilent }, what)
     const draw = chance.unit()
+    if (draw < DRAIN_SHARE) {
+      goes('drains', false)
+      tab.drain(() => goes('leaves'))
+      return tab
+    }
     if (draw < SAID_SHARE) tab.leave()
     else tab.crash(draw < SAID_SHARE + CLOSED_SHARE)
-    const what = draw < SAID_SHARE ? 'leaves' : draw < SAID_SHARE + CLOSED_SHARE ? 'crashes' : 'vanishes'
-    disturb(tab, { untilMs: Number.POSITIVE_INFINITY, isSilent: true }, what)
+    goes(draw < SAID_SHARE ? 'leaves' : draw < SAID_SHARE + CLOSED_SHARE ? 'crashes' : 'vanishes')
     return tab
   }
 

@@ -193,7 +193,9 @@ export class Invariants {
     const { driver, stages, peerIds, losses, askedMs } = asking
     const { disturbances, nowMs } = this.#options
     if (reason === 'protocol' || reason === 'internal') this.break('accused', message, aboutOf(asking))
-    if (disturbances.countSince([driver, ...stages], nowMs() - LOSS_EFFECT_MS) === 0)
+    // Who drains has been replaced already when that is told.
+    const chain = reason === 'draining' ? peerIds : stages
+    if (disturbances.countSince([driver, ...chain], nowMs() - LOSS_EFFECT_MS) === 0)
       this.break('unjustified-repair', `nothing had happened to the chain: ${message}`, aboutOf(asking))
     const causes = disturbances.countSince([driver, ...peerIds], askedMs - LOSS_EFFECT_MS)
     if (losses > LOSSES_A_DISTURBANCE * causes)

@@ -104,7 +104,7 @@ export class RequesterTab implements Client {
   readonly #options: RequesterOptions
   readonly #router: LinkRouter
   readonly #pending = new Map<string, Pending>()
-  readonly #goneListeners = new Set<(peerId: PeerId) => void>()
+  readonly #listeners = { gone: new Set<(peerId: PeerId) => void>(), draining: new Set<(peerId: PeerId) => void>() }
   #lastEnded: readonly Ended[] = []
   #requests = 0
 
@@ -119,7 +119,8 @@ export class RequesterTab implements Client {
   }
 
   receive(message: ServerMessage): void {
-    if (message.type === 'gone') for (const listener of [...this.#goneListeners]) listener(message.peerId)
+    if (message.type === 'gone' || message.type === 'draining')
+      for (const listener of [...this.#listeners[message.type]]) listener(message.peerId)
     if (message.type === 'refused') this.#take(message.requestId)?.reject(new Refusal(message))
   }
 
@@ -242,10 +243,8 @@ export class RequesterTab implements Client {
           this.#note(asking, present)
           return repaired
         },
-        onGone: (listener) => {
-          this.#goneListeners.add(listener)
-          return () => this.#goneListeners.delete(listener)
-        },
+        onGone: (listener) => this.#listen('gone', listener),
+        onDraining: (listener) => this.#listen('draining', listener),
         vocabularySize: VOCABULARY,
         clock,
       })
@@ -287,6 +286,11 @@ export class RequesterTab implements Client {
     asking.sessionId = sessionId
     asking.stages = stages.map(({ peerId }) => peerId)
     for (const { peerId } of stages) asking.peerIds.add(peerId)
+  }
+
+  #listen(event: 'gone' | 'draining', listener: (peerId: PeerId) => void): () => void {
+    this.#listeners[event].add(listener)
+    return () => this.#listeners[event].delete(listener)
   }
 
   #onToken(asking: Asking, id: number, answer: readonly number[]): void {

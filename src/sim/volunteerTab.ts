@@ -56,6 +56,8 @@ const PREPARE_MS = 1_000
 /** Weights come with 100 Mbit/s, from this tab's cache with 1 GB/s. */
 const DOWNLOAD_BYTES_PER_MS = 12_500
 const CACHE_BYTES_PER_MS = 1_000_000
+/** A tab that drains waits for its sessions so long: as Volunteer does. */
+const DRAIN_MS = 30_000
 /** A lost GPU is there again after this. */
 const DEVICE_BACK_MS = 3_000
 /** Until a broken control socket is tried again. */
@@ -85,6 +87,7 @@ export class VolunteerTab implements Client {
   #loads = 0
   #measuredMs = 0
   #passesTold = NO_PASSES
+  #leaveWhenIdle: (() => void) | null = null
 
   constructor(options: VolunteerOptions) {
     const { peerId, group, network, coordinatorKey, verify, sha256, logBytesMax } = options
@@ -106,6 +109,7 @@ export class VolunteerTab implements Client {
       onWork: () => {
         options.events.onWork(this)
         this.#tellMeasured()
+        if (this.host.sessionsOpen === 0) this.#leaveWhenIdle?.()
       },
     })
     this.accept = (link) => this.host.addLink(link)
@@ -159,6 +163,21 @@ export class VolunteerTab implements Client {
       network.remove(this, true)
       coordinator.disconnect(this)
     })
+  }
+
+  /** Its owner wants the machine: what is open goes on until others have taken over, or for DRAIN_MS; then `leave`, and `onLeft`. */
+  drain(onLeft: () => void): void {
+    const { coordinator, network } = this.#options
+    const leave = () => {
+      if (this.#leaveWhenIdle === null) return
+      this.#leaveWhenIdle = null
+      this.leave()
+      onLeft()
+    }
+    this.#leaveWhenIdle = leave
+    if (this.host.sessionsOpen === 0) return leave()
+    coordinator.say(this, { type: 'drain', reason: 'busy' })
+    network.time.after(DRAIN_MS, this, leave)
   }
 
   /** Gone without a word; its sockets are closed by its computer, or by nobody. */
