@@ -31,10 +31,16 @@ export class Disturbances {
     return count
   }
 
-  /** Since when nothing can have been heard of the tab, without a break; null: it is there. */
+  /**
+   * Since when nothing can have been heard of the tab, without a break; null: it is there. What it said on an island is heard when that
+   * ends, also of a tab that is frozen by then.
+   */
   silentSinceMs(peerId: PeerId, nowMs: number): number | null {
-    const silent = this.#of(peerId).filter(({ isSilent, fromMs, untilMs }) => isSilent && fromMs <= nowMs && nowMs < untilMs)
-    return silent.length === 0 ? null : Math.min(...silent.map(({ fromMs }) => fromMs))
+    const begun = this.#of(peerId).filter(({ isSilent, fromMs }) => isSilent && fromMs <= nowMs)
+    const silent = begun.filter(({ untilMs }) => nowMs < untilMs)
+    if (silent.length === 0) return null
+    const over = begun.filter(({ untilMs }) => untilMs <= nowMs)
+    return Math.max(Math.min(...silent.map(({ fromMs }) => fromMs)), ...over.map(({ untilMs }) => untilMs))
   }
 
   #of(peerId: PeerId): readonly Disturbance[] {

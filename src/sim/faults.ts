@@ -58,14 +58,15 @@ export class Faults {
 
   /** A volunteer goes; null where there is none. */
   leave(): VolunteerTab | null {
-    const { chance, disturb } = this.#options
+    const { chance, disturb, network } = this.#options
     const tab = this.#victim()
     if (tab === undefined) return null
     const goes = (what: string, isSilent = true) => disturb(tab, { untilMs: Number.POSITIVE_INFINITY, isSilent }, what)
     const draw = chance.unit()
     if (draw < DRAIN_SHARE) {
       goes('drains', false)
-      tab.drain(() => goes('leaves'))
+      // Who is frozen says so when it thaws.
+      network.time.after(0, tab, () => tab.drain(() => goes('leaves')))
       return tab
     }
     if (draw < SAID_SHARE) tab.leave()
