@@ -89,7 +89,6 @@ export function decodeFrame(bytes: Uint8Array): Result<Frame, string> {
 
 /** Why the frame of so many bytes would be refused; it is not read back for it. */
 function findFault(frame: Frame, header: FrameHeader, fields: object | null, byteLength: number): string | null {
-  const faultOf = (result: Result<Frame, string>) => (result.ok ? null : result.error)
   if (byteLength > FRAME_BYTES_MAX) return `${byteLength} bytes; the limit is ${FRAME_BYTES_MAX}`
   switch (frame.type) {
     case 'rows':
@@ -103,6 +102,10 @@ function findFault(frame: Frame, header: FrameHeader, fields: object | null, byt
       return faultOf(buildControlFrame({ ...header, type }, fields, byteLength - HEADER_BYTES))
     }
   }
+}
+
+function faultOf(result: Result<Frame, string>): string | null {
+  return result.ok ? null : result.error
 }
 
 const NO_BYTES = new Uint8Array(0)

@@ -6,9 +6,11 @@ export interface Deferred<Value> {
   readonly reject: (error: unknown) => void
 }
 
+const nothing = () => undefined
+
 export function deferred<Value>(): Deferred<Value> {
-  let resolve: (value: Value) => void = () => undefined
-  let reject: (error: unknown) => void = () => undefined
+  let resolve: (value: Value) => void = nothing
+  let reject: (error: unknown) => void = nothing
   const promise = new Promise<Value>((onValue, onError) => {
     resolve = onValue
     reject = onError

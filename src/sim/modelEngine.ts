@@ -147,7 +147,6 @@ export class ModelEngine implements Engine {
       rowLayers += layers * (input.kind === 'tokens' ? input.ids.length : input.rowCount)
       if (output.kind === 'candidates') results += output.resultCount
     }
-    const withFurther = (first: number, all: number) => first + FURTHER_ROW_SHARE * (all - first)
     const macs = macsPerLayer * withFurther(layersMost, rowLayers) + headMacs * withFurther(Math.min(1, results), results)
     return PASS_FIXED_MS + (1_000 * macs) / this.#options.macsPerSecond
   }
@@ -171,6 +170,11 @@ export class ModelEngine implements Engine {
     const positions = wanted.map((row, index) => candidatesOf(row, state.length - resultCount + index, VOCABULARY, topK))
     return { kind: 'candidates', positions }
   }
+}
+
+/** Rows behind the first of a pass cost less. */
+function withFurther(first: number, all: number): number {
+  return first + FURTHER_ROW_SHARE * (all - first)
 }
 
 /** One position through all layers of the slot, in place. */

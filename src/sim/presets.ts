@@ -19,8 +19,8 @@ export interface LongRun {
  * Of 1,000 tabs and 24 hours: sessions, with those of crowds more than twice as many; leaves, with the arrivals more than twice as many; other
  * faults.
  */
-const SESSIONS_A_DAY = 5_500
-const LEAVES_A_DAY = 10_200
+const SESSIONS_A_DAY = 4_700
+const LEAVES_A_DAY = 9_700
 const FAULTS_A_DAY = 1_500
 
 /** Tabs stay 2.3 hours on average, sessions ask for 50 to 500 tokens. */
