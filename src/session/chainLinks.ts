@@ -3,7 +3,7 @@
  * links to peers that stay are kept, those that are not named any more are told to close.
  */
 
-import { type Frame, type Grant, type SignedGrant, stageName } from '../protocol/index.ts'
+import { type Frame, type Grant, SESSION_IDLE_MS, type SignedGrant, stageName } from '../protocol/index.ts'
 import { type CancelTimer, type Clock, type PeerId, TabswarmError } from '../shared/index.ts'
 import { SessionError } from './errors.ts'
 import type { LinkRouter, Route } from './linkRouter.ts'
@@ -37,6 +37,7 @@ export class ChainLinks {
   #signedGrant: SignedGrant
   #fields: () => OpenFields
   #cancelDeadline: CancelTimer = () => undefined
+  #cancelKeepAlive: CancelTimer = () => undefined
   #closed = false
 
   constructor(grant: Grant, signedGrant: SignedGrant, fields: () => OpenFields, options: ChainLinksOptions) {
@@ -93,9 +94,18 @@ export class ChainLinks {
     this.#linkOf(index)?.route?.send(frame, priority)
   }
 
-  /** To every stage that is connected: a repeated `open` only says that the driver lives. */
+  /** From now on: stages close what is idle, and a chain that waits for a slow stage is not. */
   keepAlive(): void {
-    for (const { route } of this.#links.values()) if (route !== null) this.#sendOpen(route)
+    this.stopKeepAlive()
+    this.#cancelKeepAlive = this.#options.clock.after(SESSION_IDLE_MS / 3, () => {
+      // A repeated `open` only says that the driver lives.
+      for (const { route } of this.#links.values()) if (route !== null) this.#sendOpen(route)
+      this.keepAlive()
+    })
+  }
+
+  stopKeepAlive(): void {
+    this.#cancelKeepAlive()
   }
 
   /** The stage broke a rule: its link is closed for every session on it. */
@@ -115,6 +125,7 @@ export class ChainLinks {
   close(): void {
     this.#closed = true
     this.#cancelDeadline()
+    this.stopKeepAlive()
     for (const [peerId, link] of this.#links) this.#giveUp(peerId, link)
   }
 

@@ -12,15 +12,13 @@ import {
   type LapFrame,
   type OpenedFrame,
   type OpenFrame,
-  ReceiveWindow,
   type ResultsFrame,
-  SESSION_IDLE_MS,
   type SeveredFrame,
   type SignedGrant,
   stageName,
 } from '../protocol/index.ts'
-import { type CancelTimer, type Clock, err, type PeerId, type Result, SerialQueue, unreachable } from '../shared/index.ts'
-import type { Chain, ChainEvents, Lap, LapResults, RepairedGrant, RepairRequest } from './chain.ts'
+import { type Clock, type PeerId, unreachable } from '../shared/index.ts'
+import type { Chain, ChainEvents, Lap, RepairedGrant, RepairRequest } from './chain.ts'
 import { ChainLinks } from './chainLinks.ts'
 import { ChainRepair } from './chainRepair.ts'
 import { type Deferred, deferred } from './deferred.ts'
@@ -29,6 +27,9 @@ import { HandOver } from './handOver.ts'
 import { LapLedger } from './lapLedger.ts'
 import type { LinkRouter } from './linkRouter.ts'
 import { Liveness } from './liveness.ts'
+import { ResultsInbox } from './resultsInbox.ts'
+import { StageWatch } from './stageWatch.ts'
+import { TokenOutbox } from './tokenOutbox.ts'
 
 /** From the first dial until every stage has answered: a WebRTC connection across continents takes 3 s, relays 10. */
 export const OPEN_DEADLINE_MS = 20_000
@@ -71,57 +72,45 @@ export async function openLinkChain(options: LinkChainOptions): Promise<Chain> {
 class LinkChain implements Chain {
   readonly maxPositions: number
   readonly opened: Promise<void>
-  readonly #options: LinkChainOptions
   readonly #links: ChainLinks
   readonly #opening: Deferred<void> = deferred()
   readonly #ledger: LapLedger
+  readonly #outbox: TokenOutbox
+  readonly #inbox: ResultsInbox
   readonly #liveness: Liveness
   readonly #repair: ChainRepair
   readonly #handOver: HandOver
-  readonly #submitting = new SerialQueue()
-  #window = new ReceiveWindow()
   #events: ChainEvents | null = null
   #ended: SessionError | null = null
   #wasOpen = false
-  /** The next position that stage 0 is sent. */
-  #position = 0
-  #sendableRows = 0
-  #sentRows = 0
-  #roomWanted: Deferred<void> | null = null
-  /** Positions that every stage may keep, whatever truncations it has missed since results last came. */
-  #keptLength: number
-  /** The same when the present chain was opened. */
-  #openedLength: number
-  #cancelTimer: CancelTimer = () => undefined
   readonly #unsubscribe: readonly (() => void)[]
 
   constructor(options: LinkChainOptions) {
     const { grant, signedGrant, router, vocabularySize, clock } = options
     const stageCount = grant.stages.length
-    this.#options = options
     this.maxPositions = grant.maxPositions
-    this.#keptLength = grant.maxPositions
-    this.#openedLength = grant.maxPositions
     this.opened = this.#opening.promise
     this.#ledger = new LapLedger({ vocabularySize, topK: grant.topK, stageCount })
-    this.#liveness = new Liveness(clock, stageCount, {
-      ping: (sequence) => this.#ping(sequence),
-      onSilent: (indexes, silentMs) => this.#onSilent(indexes, silentMs),
-      onCut: (index) => this.#lose(new SessionError('stage-lost', `nothing gets through to ${this.#nameOf(index)}`, { stageIndex: index })),
-      onStuck: (silentMs) => this.#onStuck(silentMs),
-    })
-    this.#repair = new ChainRepair({
-      repair: options.repair,
-      clock,
-      onGranted: (chain) => this.#reopen(chain),
-      onGivenUp: (error) => this.fail(error),
-    })
-    this.#links = new ChainLinks(grant, signedGrant, () => ({ epoch: this.#ledger.epoch, length: this.#keptLength }), {
+    this.#inbox = new ResultsInbox(this.#ledger, grant.maxPositions)
+    this.#links = new ChainLinks(grant, signedGrant, () => ({ epoch: this.#ledger.epoch, length: this.#inbox.keptLength }), {
       router,
       clock,
       onFrame: (index, frame) => this.#onFrame(index, frame),
       onOpen: () => this.#onOpen(),
       onLost: (error) => this.#lose(error),
+    })
+    this.#outbox = new TokenOutbox({
+      links: this.#links,
+      ledger: this.#ledger,
+      works: () => this.#works,
+      onSubmitted: () => this.#liveness.expect(),
+    })
+    this.#liveness = new Liveness(clock, stageCount, new StageWatch(this.#links, this.#ledger, (error) => this.#lose(error)))
+    this.#repair = new ChainRepair({
+      repair: options.repair,
+      clock,
+      onGranted: (chain) => this.#reopen(chain),
+      onGivenUp: (error) => this.fail(error),
     })
     this.#handOver = new HandOver({
       repair: options.repair,
@@ -141,22 +130,15 @@ class LinkChain implements Chain {
   }
 
   submit(lap: Lap): Promise<void> {
-    return this.#submitting.run(() => this.#submit(lap))
+    return this.#outbox.submit(lap)
   }
 
   truncate(length: number): void {
     if (this.#ended !== null) return
     const epoch = this.#ledger.truncate(length)
-    if (!this.#links.isOpen) this.#ledger.expectRepeats(Math.min(this.#openedLength, length))
-    this.#keptLength = Math.min(this.#keptLength, length)
-    this.#position = Math.min(this.#position, length)
+    this.#inbox.truncate(length, this.#links.isOpen)
     this.#liveness.rest()
-    // Before stage 0 has answered, it must not overtake the `open` that is on its way; one to come says it itself.
-    this.#links.send(
-      0,
-      { type: 'truncate', sessionId: this.#grant.sessionId, epoch, length },
-      this.#links.hasAnswered(0) ? 'urgent' : 'data',
-    )
+    this.#outbox.truncate(epoch, length)
   }
 
   close(): void {
@@ -177,45 +159,6 @@ class LinkChain implements Chain {
     return this.#links.grant
   }
 
-  async #submit(lap: Lap): Promise<void> {
-    while (this.#ended === null && !this.#hasRoom(lap.ids.length)) {
-      this.#roomWanted ??= deferred()
-      await this.#roomWanted.promise
-    }
-    if (this.#ended !== null) throw this.#ended
-    this.#ledger.submit(lap)
-    this.#liveness.expect()
-    this.#pump()
-  }
-
-  /** Whether everything submitted before is sent, and `rowCount` rows more may be. */
-  #hasRoom(rowCount: number): boolean {
-    return this.#works && this.#position === this.#ledger.submitted && this.#sentRows + rowCount <= this.#sendableRows
-  }
-
-  /** Sends stage 0 what it has not got. */
-  #pump(): void {
-    if (!this.#works) return
-    while (this.#position < this.#ledger.submitted && this.#sentRows < this.#sendableRows) {
-      const { firstPosition, ids, kind, resultCount } = this.#ledger.lapFrom(this.#position, this.#sendableRows - this.#sentRows)
-      this.#sentRows += ids.length
-      this.#position += ids.length
-      this.#links.send(0, {
-        type: 'rows',
-        sessionId: this.#grant.sessionId,
-        epoch: this.#ledger.epoch,
-        firstPosition,
-        rowCount: ids.length,
-        kind,
-        resultCount,
-        encoding: 'tokens',
-        payload: tokenBytes(ids),
-      })
-    }
-    this.#roomWanted?.resolve()
-    this.#roomWanted = null
-  }
-
   #onFrame(index: number, frame: Frame): void {
     if (this.#ended !== null) return
     switch (frame.type) {
@@ -228,7 +171,7 @@ class LinkChain implements Chain {
       case 'severed':
         return this.#onSevered(index, frame)
       case 'window':
-        return index === 0 ? this.#raiseWindow(frame.windowRows) : this.#refuse(index, 'only the first stage grants the driver rows')
+        return index === 0 ? this.#outbox.raise(frame.windowRows) : this.#refuse(index, 'only the first stage grants the driver rows')
       case 'lap':
         return this.#onLap(index, frame)
       case 'results':
@@ -265,8 +208,7 @@ class LinkChain implements Chain {
     // One of an earlier chain was on its way when that broke.
     if (!this.#links.isPresent(frame.grant)) return
     if (index !== stages.length - 1) return this.#refuse(index, 'only the last stage opens its driver')
-    this.#window = new ReceiveWindow()
-    this.#links.send(index, { type: 'opened', sessionId, revision, nextPosition: this.#ledger.answered, windowRows: this.#window.rows })
+    this.#links.send(index, { type: 'opened', sessionId, revision, ...this.#inbox.open() })
   }
 
   #onLap(index: number, { epoch, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind }: LapFrame): void {
@@ -276,37 +218,29 @@ class LinkChain implements Chain {
   }
 
   #onResults(index: number, frame: ResultsFrame): void {
-    const results = this.#acceptResults(index, frame)
-    if (!results.ok) return this.#refuse(index, results.error)
-    const raised = this.#window.consume(frame.rowCount)
-    if (raised !== null) this.#links.send(index, { type: 'window', sessionId: this.#grant.sessionId, windowRows: raised })
+    if (index !== this.#grant.stages.length - 1) return this.#refuse(index, 'only the last stage sends results')
+    const received = this.#inbox.receive(frame)
+    if (!received.ok) return this.#refuse(index, received.error)
+    const { results, windowRows } = received.value
+    if (windowRows !== null) this.#links.send(index, { type: 'window', sessionId: this.#grant.sessionId, windowRows })
     this.#liveness.progress(this.#ledger.outstanding)
-    if (results.value === null) return
-    this.#keptLength = this.maxPositions
+    if (results === null) return
     if (this.#repair.resultsCame()) this.#events?.onRepair({ phase: 'done' })
-    this.#events?.onResults(results.value)
+    this.#events?.onResults(results)
   }
 
-  #acceptResults(index: number, frame: ResultsFrame): Result<LapResults | null, string> {
-    if (index !== this.#grant.stages.length - 1) return err('only the last stage sends results')
-    if (!this.#window.receive(frame.rowCount)) return err('results beyond the window')
-    return this.#ledger.accept(frame)
-  }
-
-  #onOpened(index: number, { revision, nextPosition, windowRows }: OpenedFrame): void {
+  #onOpened(index: number, frame: OpenedFrame): void {
+    const { revision } = frame
     if (index === 0 && revision === this.#grant.revision && !this.#links.hasAnswered(0)) {
-      if (nextPosition > this.#ledger.submittedMax) return this.#refuse(index, `it asks for position ${nextPosition}, which was never sent`)
-      // A truncation that is behind the `open` takes back what it has counted.
-      this.#position = Math.min(nextPosition, this.#ledger.submitted)
-      this.#sentRows = 0
-      this.#sendableRows = windowRows
+      const fault = this.#outbox.opened(frame)
+      if (fault !== null) return this.#refuse(index, fault)
     }
     this.#links.answered(index, revision)
   }
 
   #onOpen(): void {
     if (this.#repair.isBroken) return
-    this.#keepAlive()
+    this.#links.keepAlive()
     if (this.#wasOpen) {
       this.#repair.opened()
       this.#events?.onRepair({ phase: 'opened' })
@@ -315,43 +249,8 @@ class LinkChain implements Chain {
     this.#opening.resolve()
     this.#liveness.measure()
     if (this.#ledger.outstanding > 0) this.#liveness.expect()
-    this.#pump()
+    this.#outbox.pump()
     this.#handOver.consider()
-  }
-
-  /** Stages close what is idle; a chain that waits for a slow stage is not. */
-  #keepAlive(): void {
-    this.#cancelTimer()
-    this.#cancelTimer = this.#options.clock.after(SESSION_IDLE_MS / 3, () => {
-      this.#links.keepAlive()
-      this.#keepAlive()
-    })
-  }
-
-  #raiseWindow(rows: number): void {
-    // One that was sent before its `opened` counts from another beginning.
-    if (!this.#links.hasAnswered(0)) return
-    this.#sendableRows = Math.max(this.#sendableRows, rows)
-    this.#pump()
-  }
-
-  #ping(sequence: number): void {
-    const { sessionId, stages } = this.#grant
-    for (const index of stages.keys()) this.#links.send(index, { type: 'ping', sessionId, sequence, through: false }, 'urgent')
-    this.#links.send(0, { type: 'ping', sessionId, sequence, through: true })
-  }
-
-  #onSilent(indexes: readonly number[], silentMs: number): void {
-    for (const stageIndex of indexes) {
-      const message = `${this.#nameOf(stageIndex)} was silent for ${(silentMs / 1000).toFixed(1)} s`
-      this.#lose(new SessionError('timeout', message, { stageIndex }))
-    }
-  }
-
-  #onStuck(silentMs: number): void {
-    const stageIndex = this.#ledger.slowestStage()
-    const message = `${this.#nameOf(stageIndex)} has computed nothing for ${Math.round(silentMs / 1000)} s`
-    this.#lose(new SessionError('timeout', message, { stageIndex }))
   }
 
   #refuse(index: number, rule: string): void {
@@ -371,7 +270,7 @@ class LinkChain implements Chain {
     if (wasBroken) return
     this.#liveness.rest()
     // Somebody may have to load for it: that takes longer than the others keep an idle session.
-    this.#keepAlive()
+    this.#links.keepAlive()
     const positions = this.#ledger.answered
     const stageIndexes = stageIndex === null ? [] : [stageIndex]
     this.#events?.onRepair({ phase: 'lost', stageIndexes, reason: error.reason, message: error.message, positions })
@@ -382,14 +281,14 @@ class LinkChain implements Chain {
     const { stages } = this.#grant
     const stageIndexes = stages.flatMap(({ peerId }, index) => (leaving.includes(peerId) ? [index] : []))
     const message = `${stageIndexes.map((index) => this.#nameOf(index)).join(', ')}: about to stop`
-    this.#cancelTimer()
+    this.#links.stopKeepAlive()
     this.#events?.onRepair({ phase: 'lost', stageIndexes, reason: 'draining', message, positions: this.#ledger.answered })
     this.#reopen(granted)
   }
 
   #reopen({ grant, signedGrant }: RepairedGrant): void {
     this.#events?.onRepair({ phase: 'granted', grant })
-    this.#openedLength = Math.min(this.#keptLength, this.#ledger.answered)
+    this.#inbox.reopen()
     this.#ledger.restart(grant.stages.length)
     this.#liveness.restart(grant.stages.length)
     this.#links.open(grant, signedGrant, REOPEN_DEADLINE_MS)
@@ -401,9 +300,8 @@ class LinkChain implements Chain {
     for (const unsubscribe of this.#unsubscribe) unsubscribe()
     this.#liveness.rest()
     this.#repair.stop()
-    this.#cancelTimer()
     this.#links.close()
-    this.#roomWanted?.resolve()
+    this.#outbox.end(error)
     this.#opening.reject(error)
     // Nobody may be waiting for it any more.
     this.opened.catch(() => undefined)
@@ -416,12 +314,4 @@ class LinkChain implements Chain {
 
 function withAdvice({ reason, message, stageIndex }: SessionError): SessionError {
   return new SessionError(reason, `${message}; ask again to get another chain`, stageIndex === null ? {} : { stageIndex })
-}
-
-/** u32 little-endian, whatever the host's order. */
-function tokenBytes(ids: Uint32Array): Uint8Array {
-  const bytes = new Uint8Array(4 * ids.length)
-  const view = new DataView(bytes.buffer)
-  for (let index = 0; index < ids.length; index++) view.setUint32(4 * index, ids[index] ?? 0, true)
-  return bytes
 }

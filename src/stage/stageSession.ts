@@ -1,37 +1,30 @@
 /**
- * StageSession: one session at one stage, from `open` to its end: who takes part, which rows may come, what was computed,
- * what was sent on, and how it goes on in a repaired chain. It decides and sends; passes are run by the host. Rules [S], [R] and [W]
- * of protocol/SPEC.md.
+ * StageSession: one session at one stage, from `open` to its end: which rows may come, what was computed, what was sent on, and how it goes
+ * on in a repaired chain. It decides and sends; passes are run by the host, who takes part is kept by Participants. Rules [S], [R] and [W] of
+ * protocol/SPEC.md.
  */
 
 import {
-  FAILURE_MESSAGE_CHARACTERS_MAX,
-  type FailedFrame,
   type FailureReason,
   type Frame,
   type Grant,
   type LinkClosed,
   type OpenedFrame,
   type OpenFrame,
-  REPAIR_WAIT_MS,
   type RowsFrame,
-  type SeveredFrame,
   type SignedGrant,
   stageName,
 } from '../protocol/index.ts'
-import type { CancelTimer, Clock, Sha256 } from '../shared/index.ts'
+import type { Clock, Sha256 } from '../shared/index.ts'
 import type { Engine, Segment, SegmentOutput, Slot } from '../worker/engine.ts'
 import { ActivationLog, type LogBudget } from './activationLog.ts'
 import { Inbox, type RowLimits } from './inbox.ts'
 import type { Opening } from './opening.ts'
 import { Outbox } from './outbox.ts'
 import type { PassRows } from './outputFrames.ts'
+import { Participants } from './participants.ts'
 import type { PeerLink } from './peerLinks.ts'
 import type { Place, ServedSpan } from './place.ts'
-import { SessionTimers } from './sessionTimers.ts'
-
-/** How long the word of who failed goes before the word of its neighbor, so that the driver blames the right one. */
-const PASS_ON_AFTER_MS = 1_000
 
 export interface SessionSetup {
   readonly opening: Opening
@@ -59,47 +52,39 @@ export class StageSession {
   readonly #setup: SessionSetup
   readonly #outbox: Outbox
   readonly #inbox: Inbox
-  readonly #timers: SessionTimers
-  #opening: Opening
-  #driver: PeerLink | null = null
-  #upstream: PeerLink | null = null
-  #upstreamAnswered = false
-  #driverAnswered = false
+  readonly #participants: Participants
   #ended = false
-  #cancelPassOn: CancelTimer | null = null
 
   constructor(setup: SessionSetup) {
     this.#setup = setup
-    const { opening, sha256, logBudget, clock, served } = setup
-    this.#opening = opening
-    const { engine, slot } = setup
+    const { opening, served, engine, slot, clock, sha256, logBudget } = setup
     this.#inbox = new Inbox({
       epoch: opening.epoch,
       length: opening.length,
-      onRoom: (windowRows) => this.#raise(windowRows),
+      onRoom: (windowRows) => this.#participants.raise(windowRows),
       truncateCache: (length) => engine.truncate(slot, length),
     })
     this.log = new ActivationLog(sha256, logBudget)
     this.#outbox = new Outbox(opening.grant, opening.place.isLast, { log: this.log, width: served.config.width })
-    this.#timers = new SessionTimers(clock, {
-      expiresAtMs: () => this.grant.expiresAtMs,
+    this.#participants = new Participants({
+      opening,
+      outbox: this.#outbox,
+      clock,
       isBusy: () => this.#inbox.passing,
-      onMissing: () => this.#onMissing(),
-      onExpired: (message) => this.fail('expired', message),
+      onOver: (reason, message) => this.fail(reason, message),
     })
-    this.#timers.start()
   }
 
   get grant(): Grant {
-    return this.#opening.grant
+    return this.#participants.grant
   }
 
   get signedGrant(): SignedGrant {
-    return this.#opening.signedGrant
+    return this.#participants.signedGrant
   }
 
   get place(): Place {
-    return this.#opening.place
+    return this.#participants.place
   }
 
   /** The layers of the session's opening. */
@@ -123,106 +108,74 @@ export class StageSession {
 
   /** A verified `open` from the driver, from the upstream, or again from one of them, which only says that it lives. */
   join(link: PeerLink, { epoch, length }: Pick<OpenFrame, 'epoch' | 'length'>): void {
-    this.#timers.heard()
-    const { driver, upstream, isLast } = this.place
-    if (link.peerId === upstream && this.#upstream === null) {
-      this.#upstream = this.#use(link)
+    const { asUpstream, asDriver } = this.#participants.join(link)
+    if (asUpstream) {
       // The driver may have opened this stage, and then taken positions back, before the upstream had a link to say so.
       this.#truncate(epoch, length)
       this.#answerUpstream()
     }
-    if (link.peerId === driver && this.#driver === null) {
-      this.#driver = this.#use(link)
-      if (isLast) this.connected(link)
-      this.#answerDriver()
+    if (asDriver) {
+      if (this.place.isLast) this.connected(link)
+      this.#participants.answerDriver(this.#goesOn)
     }
-    this.#stopWaiting()
+    this.#participants.stopWaiting()
   }
 
   /** A verified `open` with a grant of a higher revision, over the same span: everybody connects anew, what was computed stays. */
   reopen(opening: Opening): void {
-    const links = [this.#driver, this.#upstream, this.#outbox.link]
-    this.#opening = opening
-    this.#driver = null
-    this.#upstream = null
-    this.#upstreamAnswered = false
-    this.#driverAnswered = false
-    this.#cancelPassOn?.()
-    this.#cancelPassOn = null
+    this.#participants.reopen(opening)
     this.#outbox.reset(opening.grant, opening.place.isLast)
-    for (const link of new Set(links)) link?.release(this)
     this.#inbox.reopen(opening.length)
     if (this.#inbox.enter(opening.epoch, opening.length)) this.#forget(opening.length)
-    this.#timers.waitAnew()
   }
 
   /** The link to who takes the outputs: the next stage, or the driver. */
   connected(link: PeerLink): void {
     if (this.#ended) return
-    const { grant, signedGrant } = this.#opening
     const { epoch, keptLength } = this.#inbox
-    this.#outbox.connect(this.#use(link), { type: 'open', sessionId: grant.sessionId, epoch, length: keptLength, grant: signedGrant })
+    this.#participants.connect(link, { epoch, length: keptLength })
   }
 
   /** Any frame of this session but `open`. Frames of others than those who take part change nothing. */
   handle(link: PeerLink, frame: Exclude<Frame, OpenFrame>): void {
-    const downstream = this.#outbox.link
-    const known = link === this.#driver || link === this.#upstream || link === downstream
-    if (!known || this.#ended) return
-    this.#timers.heard()
+    if (this.#ended || !this.#participants.hears(link)) return
+    const fault = this.#participants.faultOf(link, frame)
+    if (fault !== null) return this.#break(link, fault)
     switch (frame.type) {
       case 'rows':
-        if (link === this.#upstream) this.#onRows(link, frame)
-        else this.#break(link, 'rows come from the upstream only')
-        break
+        return this.#onRows(link, frame)
       case 'truncate':
-        if (link === this.#upstream) this.#truncate(frame.epoch, frame.length)
-        else this.#break(link, 'truncate comes from the upstream only')
-        break
+        return this.#truncate(frame.epoch, frame.length)
       case 'close':
-        this.#onClose(link)
-        break
+        return this.#onClose(link)
       case 'opened':
-        if (link === downstream) this.#onOpened(frame)
-        else this.#break(link, 'opened comes from the downstream only')
-        break
+        return this.#onOpened(frame)
       case 'window':
-        if (link === downstream) this.#onWindow(frame.windowRows)
-        else this.#break(link, 'window comes from the downstream only')
-        break
+        return this.#onWindow(frame.windowRows)
       case 'failed':
-        if (link === downstream && link !== this.#driver) this.#passOn(frame, this.#nameOf(link))
-        else this.#break(link, 'failed comes from the downstream only')
-        break
+        return this.#participants.refusedBy(link, frame)
       case 'ping':
-        this.#onPing(link, frame)
-        break
+        return this.#participants.pinged(link, frame)
       default:
-        this.#break(link, `a stage takes no ${frame.type}`)
+        return this.#break(link, `a stage takes no ${frame.type}`)
     }
   }
 
   /** One of the links has ended: the session waits for a repair, unless the driver says that we broke a rule. */
   lost(link: PeerLink, { reason, detail }: LinkClosed): void {
-    const { driver, upstream, downstream } = { driver: this.#driver, upstream: this.#upstream, downstream: this.#outbox.link }
-    if (link !== driver && link !== upstream && link !== downstream) return
-    if (link === driver && reason === 'garbage') return this.end()
-    const message = `the link to ${this.#nameOf(link)} ended (${detail})`
-    if (link === driver) this.#driver = null
-    if (link === upstream) this.#upstream = null
-    if (link === downstream) this.#outbox.unlink()
-    this.#sever(link === upstream ? 'upstream' : 'downstream', 'stage-lost', message)
+    if (reason === 'garbage' && this.#participants.isDriver(link)) this.end()
+    else this.#participants.lost(link, detail)
   }
 
   /** The next stage cannot be reached. */
   unreachable(message: string): void {
-    if (!this.#ended) this.#sever('downstream', 'unreachable', message)
+    if (!this.#ended) this.#participants.sever('downstream', 'unreachable', message)
   }
 
   /** Takes up to `rowsMax` rows into a pass; `nextKind` must not be null. */
   take(rowsMax: number): Work {
     const { slot, served } = this.#setup
-    const { place, grant } = this.#opening
+    const { place, grant } = this
     const { input, ...taken } = this.#inbox.take(Math.min(rowsMax, this.#outbox.rowsMax(this.#inbox.computed)))
     const rows = { ...taken, resultCount: this.#outbox.resultCountOf(taken) }
     const topK = Math.min(grant.topK, served.config.vocabularySize)
@@ -237,8 +190,10 @@ export class StageSession {
     if (this.#freeAfterPass()) return
     const rowCount = this.#inbox.passEnded(rows.rowCount)
     if (rowCount > 0) {
-      this.#outbox.add({ ...rows, epoch: this.#inbox.epoch }, output, rowCount)
-      void this.#sendLap({ ...rows, rowCount }, computeMs)
+      const { epoch } = this.#inbox
+      const { firstPosition, kind } = rows
+      this.#outbox.add({ ...rows, epoch }, output, rowCount)
+      void this.#participants.tellLap({ epoch, firstPosition, rowCount, kind, computeMs })
     }
     this.#forgetWhatIsLost()
     this.#answerUpstream()
@@ -255,9 +210,7 @@ export class StageSession {
   /** Ends the session and tells the driver, or who asked for it when the driver has not joined. The other stages wait for a repair. */
   fail(reason: FailureReason, message: string): void {
     if (this.#ended) return
-    const text = message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX)
-    const told = this.#driver ?? this.#upstream
-    told?.send({ type: 'failed', sessionId: this.grant.sessionId, reason, message: text }, 'urgent')
+    this.#participants.tellFailure(reason, message)
     this.end()
   }
 
@@ -265,18 +218,11 @@ export class StageSession {
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#timers.stop()
-    this.#cancelPassOn?.()
+    this.#participants.end()
     this.#inbox.drop()
     this.log.drop()
-    for (const link of new Set([this.#driver, this.#upstream, this.#outbox.link])) link?.release(this)
     if (!this.#inbox.passing) this.#setup.engine.close(this.#setup.slot)
     this.#setup.onEnded(this)
-  }
-
-  #use(link: PeerLink): PeerLink {
-    link.use(this)
-    return link
   }
 
   #onRows(link: PeerLink, frame: RowsFrame): void {
@@ -317,9 +263,8 @@ export class StageSession {
     if (this.#outbox.lacksRows) this.#forget(Math.max(this.#outbox.position, this.log.keptLength))
   }
 
-  /** From the driver always; from the upstream only while the driver, who speaks for itself, has not come. */
   #onClose(link: PeerLink): void {
-    if (link !== this.#driver && (link !== this.#upstream || this.#driver !== null)) return
+    if (!this.#participants.mayClose(link)) return
     // It must not overtake the `open` of a stage that has not answered yet.
     const priority = this.#outbox.isOpen ? 'urgent' : 'data'
     if (!this.place.isLast) this.#outbox.link?.send({ type: 'close', sessionId: this.grant.sessionId }, priority)
@@ -335,8 +280,8 @@ export class StageSession {
     this.#outbox.opened(frame, this.#inbox.epoch)
     this.#forgetWhatIsLost()
     this.#answerUpstream()
-    this.#answerDriver()
-    this.#stopWaiting()
+    this.#participants.answerDriver(this.#goesOn)
+    this.#participants.stopWaiting()
     this.#setup.onReady()
   }
 
@@ -347,38 +292,19 @@ export class StageSession {
     this.#setup.onReady()
   }
 
-  #onPing(link: PeerLink, { sequence, through }: Extract<Frame, { type: 'ping' }>): void {
-    const { sessionId } = this.grant
-    if (link !== (through ? this.#upstream : this.#driver)) return
-    this.#driver?.send({ type: 'pong', sessionId, sequence, through }, 'urgent')
-    if (through && !this.place.isLast) this.#outbox.link?.send({ type: 'ping', sessionId, sequence, through })
-  }
-
   /** A log with gaps waits for the downstream's word: it may mean that rows have to come again. So does a pass that may bring gaps. */
   #answerUpstream(): void {
     const isLogWhole = this.log.keptLength === this.log.length
-    if (this.#upstream === null || this.#upstreamAnswered || this.#inbox.passing) return
+    if (!this.#participants.isUpstreamUnanswered || this.#inbox.passing) return
     // The driver is told once the rest of the chain has answered.
     if (!this.#outbox.isOpen && (this.place.isFirst || !isLogWhole)) return
-    this.#upstreamAnswered = true
-    const { sessionId, revision } = this.grant
     this.#inbox.openWindow()
-    const { expectedPosition, windowRows } = this.#inbox
-    this.#upstream.send({ type: 'opened', sessionId, revision, nextPosition: expectedPosition, windowRows })
+    this.#participants.answerUpstream(this.#goesOn)
   }
 
-  #answerDriver(): void {
-    if (this.#driver === null || !this.#outbox.isOpen || this.#driverAnswered) return
-    this.#driverAnswered = true
-    if (!this.place.isFirst) {
-      const { sessionId, revision } = this.grant
-      const { expectedPosition, windowRows } = this.#inbox
-      this.#driver.send({ type: 'opened', sessionId, revision, nextPosition: expectedPosition, windowRows })
-    }
-  }
-
-  #raise(windowRows: number): void {
-    if (this.#upstreamAnswered) this.#upstream?.send({ type: 'window', sessionId: this.grant.sessionId, windowRows })
+  /** Where this stage goes on, for who sends it rows. */
+  get #goesOn(): Pick<OpenedFrame, 'nextPosition' | 'windowRows'> {
+    return { nextPosition: this.#inbox.expectedPosition, windowRows: this.#inbox.windowRows }
   }
 
   /** True when the session has ended meanwhile: its slot was kept for the pass. */
@@ -387,53 +313,7 @@ export class StageSession {
     return this.#ended
   }
 
-  /** Statistics take a moment; nothing waits for them, and a lap that is lost with its link does no harm. */
-  async #sendLap({ firstPosition, rowCount, kind }: PassRows, computeMs: number): Promise<void> {
-    const downstream = this.#outbox.link
-    if (downstream === null) return
-    try {
-      const { bytesSent } = this.#outbox
-      const { epoch } = this.#inbox
-      const stats = await downstream.stats()
-      if (this.#ended) return
-      const { sessionId } = this.grant
-      this.#driver?.send({ type: 'lap', sessionId, epoch, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind: stats.kind })
-    } catch {
-      // The link ended while it was asked: its end is told by `lost`.
-    }
-  }
-
-  /** The next stage has refused: the driver hears so from itself, unless it cannot reach it. */
-  #passOn({ message }: FailedFrame, name: string): void {
-    this.#cancelPassOn ??= this.#setup.clock.after(PASS_ON_AFTER_MS, () => this.#sever('downstream', 'unreachable', `${name}: ${message}`))
-  }
-
-  #sever(neighbor: SeveredFrame['neighbor'], reason: SeveredFrame['reason'], message: string): void {
-    const { sessionId, revision } = this.grant
-    const text = message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX)
-    this.#driver?.send({ type: 'severed', sessionId, revision, neighbor, reason, message: text }, 'urgent')
-    this.#timers.wait()
-  }
-
   #break(link: PeerLink, rule: string): void {
-    this.fail('protocol', `${this.#nameOf(link)} broke the protocol: ${rule}`)
-  }
-
-  #nameOf(link: PeerLink): string {
-    if (link === this.#driver) return 'the driver'
-    return stageName(this.grant, link === this.#upstream ? this.place.index - 1 : this.place.index + 1)
-  }
-
-  #onMissing(): void {
-    const { index } = this.place
-    let missing = 'nobody'
-    if (!this.#outbox.isOpen) missing = stageName(this.grant, index + 1)
-    if (this.#upstream === null) missing = stageName(this.grant, index - 1)
-    if (this.#driver === null) missing = 'the driver'
-    this.fail('unreachable', `${missing} did not answer within ${REPAIR_WAIT_MS / 1000} s`)
-  }
-
-  #stopWaiting(): void {
-    if (this.#driver !== null && this.#upstream !== null && this.#outbox.isOpen) this.#timers.stopWaiting()
+    this.fail('protocol', `${this.#participants.nameOf(link)} broke the protocol: ${rule}`)
   }
 }

@@ -1,0 +1,209 @@
+/**
+ * SessionLifecycle: requesters' sessions from their admission over repairs to their end, which comes by the driver's word, by time, or
+ * because nobody came back. Each grant, of a new session or of another chain, is issued in `#grant`, and each session passes `#close` at its
+ * end. Who is chosen is decided in admission.ts and chainRepair.ts; what sessions reserve is counted by OpenSessions.
+ */
+
+import { type Grant, type RowEncoding, TOP_K_DEFAULT } from '../../protocol/index.ts'
+import { type ModelId, type PeerId, required, type SessionId } from '../../shared/index.ts'
+import { type AdmitMessage, decideAdmission } from './admission.ts'
+import { decideRepair, type PendingRepair } from './chainRepair.ts'
+import type { Demand } from './demand.ts'
+import type { Effects } from './effects.ts'
+import type { PeerMessage } from './events.ts'
+import type { Heartbeats } from './heartbeats.ts'
+import { GRANT_LIFE_MS, ORPHAN_MS } from './limits.ts'
+import type { PeerRecord } from './peers.ts'
+import { PendingRepairs } from './pendingRepairs.ts'
+import type { PlacedStage } from './placement.ts'
+import { mayHold } from './room.ts'
+import type { RoundTrips } from './roundTrips.ts'
+import type { OpenSessions } from './sessions.ts'
+import type { SwarmModel } from './swarm.ts'
+
+/** What grants are made of. */
+export interface GrantOptions {
+  /** At least one; the first is the default. */
+  readonly models: readonly SwarmModel[]
+  /** Stages that a chain has at least, where there are enough peers. */
+  readonly stagesMin: number
+  readonly rowEncoding: RowEncoding
+  /** 16 random bytes in hex. */
+  readonly newSessionId: () => SessionId
+}
+
+export interface SessionPorts {
+  readonly peers: ReadonlyMap<PeerId, PeerRecord>
+  /** Changed here alone. */
+  readonly open: OpenSessions
+  readonly demand: Demand
+  readonly roundTrips: RoundTrips
+  readonly heartbeats: Heartbeats
+  readonly effects: Effects
+}
+
+export class SessionLifecycle {
+  readonly #options: GrantOptions
+  readonly #ports: SessionPorts
+  readonly #repairs = new PendingRepairs()
+
+  constructor(options: GrantOptions, ports: SessionPorts) {
+    this.#options = options
+    this.#ports = ports
+  }
+
+  admit(requester: PeerId, message: AdmitMessage, nowMs: number): void {
+    const { demand, effects } = this.#ports
+    const { rowEncoding, newSessionId } = this.#options
+    const model = this.#modelOf(message.modelId)
+    const decision = decideAdmission({ ...this.#swarm(nowMs), message, requester, model })
+    const { requestId } = message
+    if (decision.kind === 'refused') {
+      if (model !== undefined && decision.refusal.isForLack) demand.refused(model.modelId, nowMs)
+      return effects.refuse(requester, requestId, decision.refusal)
+    }
+    const { modelId, manifestHash } = required(model, `model ${message.modelId}`)
+    const grant: Grant = {
+      version: 1,
+      sessionId: newSessionId(),
+      revision: 0,
+      modelId,
+      manifestHash,
+      driver: requester,
+      stages: decision.stages.map(({ peerId, span }) => ({ peerId, firstLayer: span.firstLayer, endLayer: span.endLayer })),
+      maxPositions: message.promptTokens + message.maxTokens,
+      topK: TOP_K_DEFAULT,
+      rowEncoding,
+      issuedAtMs: nowMs,
+      expiresAtMs: nowMs + GRANT_LIFE_MS,
+    }
+    this.#grant(grant, requestId, nowMs)
+  }
+
+  /** Answered by `tryRepairs`, as soon as there are stages for every layer. */
+  repair(driver: PeerId, { requestId, sessionId, lostPeerIds }: Extract<PeerMessage, { type: 'repair' }>, nowMs: number): void {
+    const { peers, open, effects } = this.#ports
+    const grant = open.get(sessionId)
+    if (grant === null || grant.driver !== driver) {
+      const message = 'the coordinator does not know this session any more; ask again'
+      return effects.refuse(driver, requestId, { reason: 'unknown-session', message })
+    }
+    const retryAfterMs = this.#repairs.ask(driver, nowMs)
+    if (retryAfterMs > 0) {
+      const message = 'this tab asks for other chains all the time; look at its connection, then ask again'
+      return effects.refuse(driver, requestId, { reason: 'too-many-repairs', message, retryAfterMs })
+    }
+    const lost = new Set(lostPeerIds.filter((peerId) => grant.stages.some((stage) => stage.peerId === peerId)))
+    for (const peerId of lost) if (peers.get(peerId)?.draining !== true) this.#suspect(peerId, driver, nowMs)
+    const older = this.#repairs.add({ driver, requestId, sessionId, lost, sinceMs: nowMs })
+    const message = 'this session has asked for another chain since'
+    if (older !== null) effects.refuse(driver, older.requestId, { reason: 'superseded', message })
+  }
+
+  /** Something may have changed that broken sessions wait for. */
+  tryRepairs(nowMs: number): void {
+    this.#repairs.settle((pending) => this.#tryRepair(pending, nowMs))
+  }
+
+  /** The driver says that its session is over. */
+  ended(driver: PeerId, { sessionId, failedPeerId }: Extract<PeerMessage, { type: 'ended' }>, nowMs: number): void {
+    const { open } = this.#ports
+    const grant = open.get(sessionId)
+    if (grant === null || grant.driver !== driver) return
+    open.end(sessionId)
+    this.#close([grant], nowMs)
+    const accused = grant.stages.find((stage) => stage.peerId === failedPeerId)
+    if (accused !== undefined) this.#suspect(accused.peerId, driver, nowMs)
+  }
+
+  /** Ends what has expired, what nobody has come back for, and what no stage holds. */
+  tick(nowMs: number): void {
+    const { peers, open } = this.#ports
+    this.#repairs.forgetSettled(nowMs)
+    const mayBeHeld = ({ sessionId, stages }: Grant) =>
+      this.#repairs.has(sessionId) || stages.some(({ peerId }) => mayHold(peers.get(peerId), nowMs))
+    this.#close(open.expire(nowMs, mayBeHeld), nowMs)
+  }
+
+  /** A peer is connected (again). */
+  came(peerId: PeerId): void {
+    this.#ports.open.adopt(peerId)
+  }
+
+  /** A peer is gone: as a driver it may come back for its sessions, as a stage it is lost to others'. */
+  left({ peerId, heardMs }: PeerRecord, nowMs: number): void {
+    this.#repairs.dropOf(peerId)
+    this.#tellDriversOver(peerId, 'gone')
+    this.#close(this.#ports.open.orphan(peerId, nowMs + ORPHAN_MS, heardMs), nowMs)
+  }
+
+  /** A peer will leave, and serves what is open until then. */
+  drains(peerId: PeerId): void {
+    this.#tellDriversOver(peerId, 'draining')
+  }
+
+  /** Accounts for the grant, and has it signed and sent. */
+  #grant(grant: Grant, requestId: string, nowMs: number): void {
+    const { peers, open, effects } = this.#ports
+    const stages = grant.stages.map(({ peerId, firstLayer, endLayer }) => ({ peerId, span: { firstLayer, endLayer } }))
+    const classes = stages.map(({ peerId }) => peers.get(peerId)?.pledge?.numericClass ?? '')
+    open.grant(grant, classes)
+    this.#touch(grant, nowMs)
+    effects.add({ kind: 'admit', peerId: grant.driver, requestId, grant, chain: stages.map((stage) => this.#describe(stage)) })
+  }
+
+  /** These sessions have ended, however they did, and are not open any more. */
+  #close(grants: readonly Grant[], nowMs: number): void {
+    for (const grant of grants) this.#touch(grant, nowMs)
+  }
+
+  /** True when nothing is left to do for it. */
+  #tryRepair(pending: PendingRepair, nowMs: number): boolean {
+    const { driver, requestId, sessionId } = pending
+    const grant = this.#ports.open.get(sessionId)
+    if (grant === null) return true
+    const model = required(this.#modelOf(grant.modelId), `model ${grant.modelId}`)
+    const decision = decideRepair(pending, { ...this.#swarm(nowMs), grant, model })
+    if (decision.kind === 'granted') {
+      this.#touch(grant, nowMs)
+      this.#grant(decision.grant, requestId, nowMs)
+    } else if (decision.kind === 'refused')
+      this.#ports.effects.refuse(driver, requestId, { reason: 'incomplete', message: decision.message })
+    return decision.kind !== 'waiting'
+  }
+
+  #suspect(peerId: PeerId, driver: PeerId, nowMs: number): void {
+    const { peers, heartbeats } = this.#ports
+    const peer = peers.get(peerId)
+    if (peer !== undefined) heartbeats.suspect(peer, driver, nowMs)
+  }
+
+  #tellDriversOver(peerId: PeerId, type: 'gone' | 'draining'): void {
+    const { peers, open, effects } = this.#ports
+    for (const driver of open.driversOver(peerId)) if (peers.has(driver)) effects.send(driver, { type, peerId })
+  }
+
+  /** Sessions came or went at these peers: their earlier reports say nothing any more. */
+  #touch(grant: Grant, nowMs: number): void {
+    for (const { peerId } of grant.stages) {
+      const peer = this.#ports.peers.get(peerId)
+      if (peer !== undefined) peer.touchedMs = nowMs
+    }
+  }
+
+  #describe({ peerId, span }: PlacedStage) {
+    const { engine, adapter } = required(this.#ports.peers.get(peerId)?.pledge, `the pledge of ${peerId}`)
+    return { peerId, ...span, engine, adapter }
+  }
+
+  #modelOf(modelId: ModelId): SwarmModel | undefined {
+    return this.#options.models.find((model) => model.modelId === modelId)
+  }
+
+  /** What chains are chosen from. */
+  #swarm(nowMs: number) {
+    const { peers, open, roundTrips } = this.#ports
+    const rttMs = (a: PeerId, b: PeerId) => roundTrips.between(a, b)
+    return { peers: [...peers.values()], sessions: open, stagesMin: this.#options.stagesMin, rttMs, nowMs }
+  }
+}

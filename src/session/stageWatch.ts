@@ -1,0 +1,49 @@
+/**
+ * StageWatch: what a chain does when its stages fall silent: pings them, directly and through the chain, and says which one is lost. When
+ * they are silent for too long: Liveness.
+ */
+
+import { stageName } from '../protocol/index.ts'
+import type { ChainLinks } from './chainLinks.ts'
+import { SessionError } from './errors.ts'
+import type { LapLedger } from './lapLedger.ts'
+import type { LivenessEvents } from './liveness.ts'
+
+export class StageWatch implements LivenessEvents {
+  readonly #links: ChainLinks
+  readonly #ledger: LapLedger
+  readonly #onLost: (error: SessionError) => void
+
+  constructor(links: ChainLinks, ledger: LapLedger, onLost: (error: SessionError) => void) {
+    this.#links = links
+    this.#ledger = ledger
+    this.#onLost = onLost
+  }
+
+  ping(sequence: number): void {
+    const { sessionId, stages } = this.#links.grant
+    for (const index of stages.keys()) this.#links.send(index, { type: 'ping', sessionId, sequence, through: false }, 'urgent')
+    this.#links.send(0, { type: 'ping', sessionId, sequence, through: true })
+  }
+
+  onSilent(stageIndexes: readonly number[], silentMs: number): void {
+    for (const stageIndex of stageIndexes) {
+      const message = `${this.#nameOf(stageIndex)} was silent for ${(silentMs / 1000).toFixed(1)} s`
+      this.#onLost(new SessionError('timeout', message, { stageIndex }))
+    }
+  }
+
+  onCut(stageIndex: number): void {
+    this.#onLost(new SessionError('stage-lost', `nothing gets through to ${this.#nameOf(stageIndex)}`, { stageIndex }))
+  }
+
+  onStuck(silentMs: number): void {
+    const stageIndex = this.#ledger.slowestStage()
+    const message = `${this.#nameOf(stageIndex)} has computed nothing for ${Math.round(silentMs / 1000)} s`
+    this.#onLost(new SessionError('timeout', message, { stageIndex }))
+  }
+
+  #nameOf(stageIndex: number): string {
+    return stageName(this.#links.grant, stageIndex)
+  }
+}
