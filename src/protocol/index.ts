@@ -36,6 +36,7 @@ export { openGrant, signGrant } from './grantCodec.ts'
 export {
   CHECKPOINT_POSITIONS,
   CONTROL_MESSAGE_BYTES_MAX,
+  DRAIN_IDLE_MS,
   FAILURE_MESSAGE_CHARACTERS_MAX,
   FRAME_BYTES_MAX,
   LINK_QUEUE_BYTES_MAX,

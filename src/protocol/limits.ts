@@ -51,6 +51,12 @@ export const REVISIONS_MAX = 10_000
 /** How long a stage keeps a session whose driver, upstream or downstream is gone: a replacement may have to load its layers first. */
 export const REPAIR_WAIT_MS = 30_000
 
+/**
+ * A stage that is to load other layers ends a session that has computed nothing for so long: it waits for somebody, perhaps for who loads these
+ * very layers. In software a prompt's chunk takes a stage 10 s.
+ */
+export const DRAIN_IDLE_MS = 15_000
+
 /** How long a grant may live, from its issue: stages remember a grant's session until then. */
 export const GRANT_LIFE_MS_MAX = 24 * 3_600_000
 

@@ -10,7 +10,6 @@ import type { ChainRepair } from '../session/index.ts'
 import type { ModelId, PeerId, SessionId } from '../shared/index.ts'
 import type { StageHost } from '../stage/index.ts'
 import type { Disturbances } from './disturbances.ts'
-import type { Counts } from './measures.ts'
 import type { Accusation } from './network.ts'
 import type { Asking, Outcome } from './requesterTab.ts'
 import type { Trace } from './trace.ts'
@@ -39,6 +38,13 @@ export type InvariantKind =
   | 'left-behind'
   /** The run had too few tabs, sessions or faults to prove anything. */
   | 'too-little'
+
+/** What a run had: tabs at any time at least, sessions that were served to an end, and faults. */
+export interface Counts {
+  readonly peers: number
+  readonly sessions: number
+  readonly faults: number
+}
 
 export interface Broken {
   readonly kind: InvariantKind

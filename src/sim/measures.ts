@@ -3,7 +3,7 @@
 import type { Span } from '../model/index.ts'
 import { required } from '../shared/index.ts'
 import type { FaultKind } from './faults.ts'
-import type { Broken } from './invariants.ts'
+import type { Broken, Counts } from './invariants.ts'
 import type { Asking, Outcome } from './requesterTab.ts'
 
 export interface Quantiles {
@@ -17,12 +17,6 @@ export interface HeldSpan {
   readonly group: number
   readonly model: number
   readonly span: Span
-}
-
-export interface Counts {
-  readonly peers: number
-  readonly sessions: number
-  readonly faults: number
 }
 
 interface End {

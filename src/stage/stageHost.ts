@@ -8,6 +8,7 @@
 import { sameSpan } from '../model/index.ts'
 import {
   type Dial,
+  DRAIN_IDLE_MS,
   decodeFrame,
   type FailureReason,
   type Frame,
@@ -126,14 +127,30 @@ export class StageHost {
     return this.#sessions.get(sessionId)?.log ?? null
   }
 
-  /** Accepts nothing new; resolves when the last session has ended and the engine holds none of its memory. */
+  /** Accepts nothing new, and ends what stands still; resolves when the last session has ended and the engine holds none of its memory. */
   async drain(): Promise<void> {
     this.#served = null
+    const cancel = this.#endIdle()
     while (this.#sessions.size > 0) {
       this.#idle ??= withResolver()
       await this.#idle.promise
     }
+    cancel()
     await this.#running
+  }
+
+  /** Rule S22, until cancelled. */
+  #endIdle(): () => void {
+    const { clock } = this.#options
+    let cancel: () => void = () => undefined
+    const look = () => {
+      const idleMs = clock.nowMs() - DRAIN_IDLE_MS
+      for (const session of [...this.#sessions.values()])
+        if (session.idleSinceMs <= idleMs) session.fail('stopped', 'this peer has to load other layers, and the session stood still')
+      cancel = clock.after(DRAIN_IDLE_MS / 3, look)
+    }
+    look()
+    return () => cancel()
   }
 
   /**

@@ -54,9 +54,11 @@ export class StageSession {
   readonly #inbox: Inbox
   readonly #participants: Participants
   #ended = false
+  #workedMs: number
 
   constructor(setup: SessionSetup) {
     this.#setup = setup
+    this.#workedMs = setup.clock.nowMs()
     const { opening, served, engine, slot, clock, sha256, logBudget } = setup
     this.#inbox = new Inbox({
       epoch: opening.epoch,
@@ -98,6 +100,11 @@ export class StageSession {
 
   get passing(): boolean {
     return this.#inbox.passing
+  }
+
+  /** Coordinator time since when it has computed nothing, nor could have. */
+  get idleSinceMs(): number {
+    return this.passing || this.nextKind !== null ? this.#setup.clock.nowMs() : this.#workedMs
   }
 
   /** Kind of the row that could be computed now: it waits, and there is room for its output. */
@@ -188,6 +195,7 @@ export class StageSession {
   /** The pass is done: sends its outputs on, but for those that were truncated meanwhile. */
   complete(rows: PassRows, output: SegmentOutput, computeMs: number): void {
     if (this.#freeAfterPass()) return
+    this.#workedMs = this.#setup.clock.nowMs()
     const rowCount = this.#inbox.passEnded(rows.rowCount)
     if (rowCount > 0) {
       const { epoch } = this.#inbox

@@ -1,7 +1,7 @@
 /** What one stage does when its session is opened again: played by hand against a chain of one, whose driver is on both sides. */
 
 import { describe, expect, it } from 'vitest'
-import { encodeRows, type Frame, type Grant, REPAIR_WAIT_MS, WINDOW_ROWS } from '../../../src/protocol/index.ts'
+import { DRAIN_IDLE_MS, encodeRows, type Frame, type Grant, REPAIR_WAIT_MS, WINDOW_ROWS } from '../../../src/protocol/index.ts'
 import { required } from '../../../src/shared/index.ts'
 import { fakeConfig } from './fakeEngine.ts'
 import { DRIVER, peerId, type TestLink, World } from './world.ts'
@@ -241,5 +241,63 @@ describe('a session that is opened again', () => {
     await hear()
     link.sendFrame({ type: 'ping', sessionId, sequence: 7, through: false })
     expect(await hear()).toEqual([{ type: 'pong', sessionId, sequence: 7, through: false }])
+  })
+})
+
+describe('a stage that has to load other layers', () => {
+  /** A session that has computed one row, at a stage that is told to drain; `drained` tells when it is empty. */
+  async function draining() {
+    const at = await bench()
+    await at.open(at.grant)
+    at.opened(0, 0)
+    at.rows(0, 1)
+    await at.hear()
+    const { host } = required(at.world.stages[0], 'the stage')
+    const drained = host.drain()
+    const pass = async (ms: number) => {
+      at.world.clock.advance(ms)
+      return at.hear()
+    }
+    return { ...at, host, drained, pass }
+  }
+
+  it('[S22] ends a session that stands still, and says so', async () => {
+    const { host, drained, pass } = await draining()
+    expect(typesOf(await pass(DRAIN_IDLE_MS - 1))).not.toContain('failed')
+    expect(host.sessionsOpen).toBe(1)
+    const said = await pass(DRAIN_IDLE_MS / 3 + 1)
+    expect(said.findLast((frame) => frame.type === 'failed')).toMatchObject({ reason: 'stopped' })
+    await drained
+    expect(host.sessionsOpen).toBe(0)
+  })
+
+  it('[S22] waits for one that goes on, and for a pass that takes long', async () => {
+    const { world, host, link, grant, drained, pass, rows } = await draining()
+    for (let position = 1; position < 4; position++) {
+      await pass(DRAIN_IDLE_MS - 1_000)
+      rows(position, position)
+      await world.settle()
+    }
+    const release = hold(world, 0)
+    rows(4, 4)
+    await world.settle()
+    expect(typesOf(await pass(4 * DRAIN_IDLE_MS))).not.toContain('failed')
+    release()
+    await world.settle()
+    expect(host.sessionsOpen).toBe(1)
+    link.sendFrame({ type: 'close', sessionId: grant.sessionId })
+    await world.settle()
+    await drained
+  })
+
+  it('[S22] ends one whose rows wait for a downstream that is gone', async () => {
+    const { host, drained, pass, rows, open, grant } = await draining()
+    await open({ ...grant, revision: 1 })
+    rows(1, 2)
+    await pass(DRAIN_IDLE_MS - 1)
+    expect(host.sessionsOpen).toBe(1)
+    await pass(DRAIN_IDLE_MS / 3 + 1)
+    await drained
+    expect(host.sessionsOpen).toBe(0)
   })
 })
