@@ -21,6 +21,10 @@ export interface Move extends Join {
   readonly peerId: PeerId
 }
 
+interface BusyMove extends Move {
+  readonly sessions: number
+}
+
 /** Gains closer than this are equal: then the place that was found first counts, or of spans of one length the one held by fewer. */
 const GAIN_RESOLUTION = 0.03
 /** A move interrupts a peer for the time of a load: it must help by this part of what a peer of its speed contributes on average. */
@@ -35,6 +39,8 @@ const FEW = 24
 export interface Newcomer {
   readonly capacity: Capacity
   readonly region: number
+  /** Open over it: they have to end before it loads other layers. */
+  readonly sessions: number
 }
 
 /** The place where a peer helps most among swarms that are whole; null where it fits into none. */
@@ -56,14 +62,17 @@ export function bestMove(swarms: readonly Swarm[], newcomer: (peerId: PeerId) =>
   const scarcity = whole.reduce((sum, swarm) => sum + swarm.scarcity(), 0)
   // Many are alike, and what one can gain the others can.
   const joinsOf = new Map<string, readonly Join[]>()
-  let best: Move | null = null
+  let best: BusyMove | null = null
   for (const { peerId, from } of dispensable(swarms)) {
     const mover = newcomer(peerId)
     const kind = JSON.stringify([swarms.indexOf(from), from.places().get(peerId), mover.region, { ...mover.capacity, peerId: null }])
     const joins = joinsOf.get(kind) ?? joinsAfterMove(peerId, from, whole, mover, stagesMin)
     joinsOf.set(kind, joins)
     const least = leastGain(swarms, scarcity, mover.capacity.macsPerSecond)
-    for (const join of joins) if (join.gain >= least && (best === null || isBetter(join, best))) best = { peerId, ...join }
+    for (const join of joins) {
+      const move = { peerId, sessions: mover.sessions, ...join }
+      if (join.gain >= least && (best === null || isBetterMove(move, best))) best = move
+    }
   }
   return best
 }
@@ -109,9 +118,18 @@ export function dispensable(swarms: readonly Swarm[]): { peerId: PeerId; from: S
   return all.sort((a, b) => b.surplus - a.surplus).slice(0, MOVES_TRIED_MAX)
 }
 
+/** Of like moves that of who has fewer sessions. */
+function isBetterMove(a: BusyMove, b: BusyMove): boolean {
+  return areAlike(a, b) && a.sessions !== b.sessions ? a.sessions < b.sessions : isBetter(a, b)
+}
+
+function areAlike(a: Join, b: Join): boolean {
+  return Math.abs(a.gain - b.gain) <= GAIN_RESOLUTION * Math.max(Math.abs(a.gain), Math.abs(b.gain))
+}
+
 /** `b` was found first. */
 function isBetter(a: Join, b: Join): boolean {
-  if (Math.abs(a.gain - b.gain) > GAIN_RESOLUTION * Math.max(Math.abs(a.gain), Math.abs(b.gain))) return a.gain > b.gain
+  if (!areAlike(a, b)) return a.gain > b.gain
   return (
     a.place.span.endLayer - a.place.span.firstLayer === b.place.span.endLayer - b.place.span.firstLayer &&
     a.swarm.holdersOf(a.place.span) < b.swarm.holdersOf(b.place.span)

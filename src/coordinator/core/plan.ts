@@ -245,7 +245,7 @@ export class Plan {
   #placeSpares(input: PlanInput): void {
     for (const spare of this.#spares(input).sort((a, b) => b.macsPerSecond - a.macsPerSecond)) {
       const region = required(input.peers.get(spare.peerId), `peer ${spare.peerId}`).region
-      const join = bestJoin(this.#swarms, { capacity: spare, region }, this.#stagesMin)
+      const join = bestJoin(this.#swarms, { capacity: spare, region, sessions: 0 }, this.#stagesMin)
       if (join !== null) this.#put(join.swarm, [{ peerId: spare.peerId, span: join.place.span }], input)
     }
   }
@@ -257,9 +257,10 @@ export class Plan {
     this.#movers = this.#movers.filter((peerId) => this.#homes.has(peerId) && !this.#serves(peerId, peers))
     if (this.#unsettledMs === null || this.#movers.length >= moversMax || nowMs < this.#nextMoveMs) return
     if (nowMs - this.#unsettledMs < MOVE_INTERVAL_MS / moversMax) return
+    const over = input.sessionsOver?.()
     const newcomer = (peerId: PeerId) => {
       const peer = required(peers.get(peerId), `peer ${peerId}`)
-      return { capacity: capacityOf(peer), region: peer.region }
+      return { capacity: capacityOf(peer), region: peer.region, sessions: sessionsAt(over, peerId) }
     }
     const move = bestMove(this.#swarms, newcomer, this.#stagesMin)
     const relief = move === null && this.#reliefsLeft > 0 ? bestRelief(this.#swarms, newcomer, this.#stagesMin) : null
@@ -313,7 +314,7 @@ export class Plan {
       const latest = swarm.peerIds().reverse()
       return latest.flatMap((peerId) =>
         swarm.isRedundant(peerId)
-          ? [{ peer: capacity(peers, peerId), sessions: over?.get(peerId)?.all.sessions ?? 0, surplus: swarm.surplusWithout(peerId) }]
+          ? [{ peer: capacity(peers, peerId), sessions: sessionsAt(over, peerId), surplus: swarm.surplusWithout(peerId) }]
           : [],
       )
     })
@@ -325,6 +326,10 @@ export class Plan {
 const RELIEFS_MAX = 4
 /** Demand differs by this much before peers move for it. */
 const DEMAND_CHANGE = 0.1
+
+function sessionsAt(over: ReadonlyMap<PeerId, Reserved> | undefined, peerId: PeerId): number {
+  return over?.get(peerId)?.all.sessions ?? 0
+}
 
 function capacity(peers: ReadonlyMap<PeerId, PeerRecord>, peerId: PeerId): Capacity {
   return capacityOf(required(peers.get(peerId), `peer ${peerId}`))

@@ -153,6 +153,30 @@ describe('the repair of a chain', () => {
       }
     })
 
+  it('moves who is idle, not who has the session, when one half has three holders and the other one', () => {
+    let tried = 0
+    for (const chosen of [0, 1, 2]) {
+      const { world, grant } = open(6, [], HALF_BYTES)
+      const spans = world.spans()
+      const many = Object.keys(spans)
+        .map(Number)
+        .filter((index) => spans[index]?.[0] === grant.stages[1]?.firstLayer)
+      expect(many).toHaveLength(3)
+      // The chain leads over that one of the three.
+      const busy = required(many[chosen], 'who is to have the session')
+      for (const other of many) if (indexOf(now(world, grant), 1) === other && other !== busy) world.repair(now(world, grant), other)
+      world.wait(500)
+      if (indexOf(now(world, grant), 1) !== busy) continue
+      tried++
+      for (const index of [1, 2, 3, 4, 5, 6]) if (!many.includes(index) && index !== indexOf(grant, 0)) world.disconnect(index)
+      world.wait(60_000)
+      const moved = many.filter((index) => world.spans()[index]?.[0] !== grant.stages[1]?.firstLayer)
+      expect(moved).toHaveLength(1)
+      expect(moved).not.toContain(busy)
+    }
+    expect(tried).toBeGreaterThan(1)
+  })
+
   it('[C13] waits longer while somebody is loading, but not for ever', () => {
     const { world, grant } = open(2)
     const lost = indexOf(grant, 1)
