@@ -60,9 +60,9 @@ const REQUESTER_LEAVES_SHARE = 0.05
 const LIAR_AMONG = 100
 /** Time of the beginning: any date will do. */
 const START_MS = 1_700_000_000_000
-/** Who was refused, for lack of capacity or because his tab slept, asks something else after this, so many times for each planned question. */
+/** Who was refused, for lack of capacity or because his tab slept, asks something else after this, as somebody does whose tab was closed; for so long after everything else has happened. */
 const ASK_AGAIN_MS = 5_000
-const ASKED_MAX_FACTOR = 4
+const ASK_LONGER_MS = 600_000
 /** A fault that finds no subject is tried again after this. */
 const STRIKE_AGAIN_MS = 1_000
 /** After the last session everything must have been freed: idle sessions after 60 s, missed drivers after 15 and 30. */
@@ -205,7 +205,7 @@ class Simulation {
   #join(): void {
     const { network, coordinator } = { network: this.#network, coordinator: this.#coordinator }
     const { logBytesMax, scenario, sabotage } = this.#options
-    const group = scenario.groups[this.#comings.weighted(scenario.groups.map(({ count }) => count))]
+    const group = scenario.groups[this.#comings.weighted(this.#missing())]
     if (group === undefined) throw new Error(`the scenario ${scenario.name} has no peers`)
     const isLiar = this.#measures.joins % LIAR_AMONG === LIAR_AMONG / 2
     const tab = new VolunteerTab({
@@ -230,6 +230,17 @@ class Simulation {
     this.#measures.joins++
     if (isLiar) this.#measures.liars++
     this.#trace.add(`${tab.peerId} joins`)
+  }
+
+  /** How many tabs of each group there are too few, with the one that comes, for the scenario's mix. */
+  #missing(): number[] {
+    const { groups } = this.#options.scenario
+    const present = [...this.#volunteers.values()]
+    const all = groups.reduce((sum, { count }) => sum + count, 0)
+    return groups.map((group) => {
+      const wanted = (group.count / all) * (present.length + 1)
+      return Math.max(0, wanted - present.filter((tab) => tab.group === group).length)
+    })
   }
 
   #comeToAsk(): void {
@@ -298,7 +309,7 @@ class Simulation {
     this.#measures.count(asking, outcome, this.#time.nowMs)
     if (outcome.kind === 'failed') this.#trace.add(`session ${asking.sessionId} fails at ${asking.tokens}: ${outcome.message}`)
     this.#invariants.onOutcome(asking, outcome)
-    if (outcome.kind !== 'refused' || this.#measures.asked + this.#questionsDue >= ASKED_MAX_FACTOR * this.#options.sessions) return
+    if ((outcome.kind !== 'refused' && outcome.kind !== 'left') || this.#time.nowMs > this.#endMs + ASK_LONGER_MS) return
     this.#questionsDue++
     this.#time.after(ASK_AGAIN_MS, null, () => {
       this.#questionsDue--
