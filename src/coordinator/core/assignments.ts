@@ -78,7 +78,9 @@ export class Assignments {
     if (!isLoaded(peer, modelId, span)) peer.loaded = peer.served
     order.progress = 1
     peer.failures = 0
-    peer.touchedMs = nowMs
+    // It was about other layers.
+    peer.report = null
+    peer.freed = []
     this.update(nowMs)
   }
 

@@ -67,7 +67,7 @@ export const ORPHAN_MS = 30_000
 export const RETRY_BUSY_MS = 2_000
 export const RETRY_LOADING_MS = 5_000
 
-/** A report of free KV is believed from this long after the last grant or end: stages tell it with a delay. */
+/** A report of free KV may lack what has ended in so long before it: stages tell it with a delay. */
 export const REPORT_SETTLES_MS = 1_000
 
 /** Watchers get at most two summaries a second. */

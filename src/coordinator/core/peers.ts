@@ -29,6 +29,11 @@ interface Held {
   readonly kvPositions: number
 }
 
+interface Freed {
+  readonly atMs: number
+  readonly kvPositions: number
+}
+
 export interface PeerRecord {
   readonly peerId: PeerId
   heardMs: number
@@ -60,8 +65,8 @@ export interface PeerRecord {
   /** It has cleared itself: no driver's word counts against it until then. */
   provenUntilMs: number
   report: { readonly sessions: number; readonly kvPositionsFree: number; readonly atMs: number } | null
-  /** Last grant, end of a session or change of span that touched this peer. */
-  touchedMs: number
+  /** What ended sessions had reserved here: reports up to REPORT_SETTLES_MS later may still count it. */
+  freed: readonly Freed[]
   watching: boolean
   /** It said that it will leave, and serves what is open until then. */
   draining: boolean
@@ -88,7 +93,7 @@ export function newPeer(peerId: PeerId, nowMs: number): PeerRecord {
     suspicion: null,
     provenUntilMs: 0,
     report: null,
-    touchedMs: nowMs,
+    freed: [],
     watching: false,
     draining: false,
   }

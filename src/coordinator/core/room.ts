@@ -43,17 +43,35 @@ function add(amount: Amount, kvPositions: number): void {
 }
 
 /** Positions that are free for one more session, and sessions that are open or about to be, at a peer of `capacity` positions. */
-export function roomAt({ report, touchedMs }: PeerRecord, capacity: number, reserved: Reserved | undefined, nowMs: number) {
+export function roomAt({ report, freed }: PeerRecord, capacity: number, reserved: Reserved | undefined, nowMs: number) {
   const { all, fresh } = reserved ?? NOTHING
   const kept = wholeBlocks(capacity) - all.kvPositions
   if (report === null || !isRecent(report, nowMs)) return { kvPositions: kept, sessions: all.sessions }
   const reportedFree = Math.min(report.kvPositionsFree, wholeBlocks(capacity))
   // Neither takes anything for free that somebody holds: the first counts what nobody uses, the second counts new sessions twice.
   const free = Math.max(kept, reportedFree - fresh.kvPositions)
-  const isSettled = report.atMs - touchedMs >= REPORT_SETTLES_MS
+  // A stage may hold what nobody here knows of any more, as that of a driver that vanished: so no more than it said, and what has ended since.
+  const freedSince = freed.reduce((sum, { atMs, kvPositions }) => sum + (atMs > report.atMs - REPORT_SETTLES_MS ? kvPositions : 0), 0)
   return {
-    kvPositions: isSettled ? Math.min(free, reportedFree) : free,
+    kvPositions: Math.min(free, reportedFree + freedSince),
     sessions: Math.min(all.sessions, report.sessions + fresh.sessions),
+  }
+}
+
+/** What the grant reserved is free again at its stages, but for those that `next`, which replaces it, has in the same place. */
+export function noteFreed(
+  { stages, maxPositions }: Grant,
+  next: Grant | null,
+  peers: ReadonlyMap<PeerId, PeerRecord>,
+  nowMs: number,
+): void {
+  const kvPositions = wholeBlocks(maxPositions)
+  for (const { peerId, firstLayer, endLayer } of stages) {
+    const stays = next?.stages.some((stage) => stage.peerId === peerId && stage.firstLayer === firstLayer && stage.endLayer === endLayer)
+    const peer = peers.get(peerId)
+    if (stays === true || peer === undefined) continue
+    const recent = peer.freed.filter(({ atMs }) => nowMs - atMs < AWAY_AFTER_MS + REPORT_SETTLES_MS)
+    peer.freed = [...recent, { atMs: nowMs, kvPositions }]
   }
 }
 

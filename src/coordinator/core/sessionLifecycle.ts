@@ -16,7 +16,7 @@ import { GRANT_LIFE_MS, ORPHAN_MS } from './limits.ts'
 import type { PeerRecord } from './peers.ts'
 import { PendingRepairs } from './pendingRepairs.ts'
 import type { PlacedStage } from './placement.ts'
-import { mayHold } from './room.ts'
+import { mayHold, noteFreed } from './room.ts'
 import type { RoundTrips } from './roundTrips.ts'
 import type { OpenSessions } from './sessions.ts'
 import type { SwarmModel } from './swarm.ts'
@@ -77,7 +77,7 @@ export class SessionLifecycle {
       issuedAtMs: nowMs,
       expiresAtMs: nowMs + GRANT_LIFE_MS,
     }
-    this.#grant(grant, requestId, nowMs)
+    this.#grant(grant, requestId)
   }
 
   /** Answered by `tryRepairs`, as soon as there are stages for every layer. */
@@ -143,18 +143,17 @@ export class SessionLifecycle {
   }
 
   /** Accounts for the grant, and has it signed and sent. */
-  #grant(grant: Grant, requestId: string, nowMs: number): void {
+  #grant(grant: Grant, requestId: string): void {
     const { peers, open, effects } = this.#ports
     const stages = grant.stages.map(({ peerId, firstLayer, endLayer }) => ({ peerId, span: { firstLayer, endLayer } }))
     const classes = stages.map(({ peerId }) => peers.get(peerId)?.pledge?.numericClass ?? '')
     open.grant(grant, classes)
-    this.#touch(grant, nowMs)
     effects.add({ kind: 'admit', peerId: grant.driver, requestId, grant, chain: stages.map((stage) => this.#describe(stage)) })
   }
 
   /** These sessions have ended, however they did, and are not open any more. */
   #close(grants: readonly Grant[], nowMs: number): void {
-    for (const grant of grants) this.#touch(grant, nowMs)
+    for (const grant of grants) noteFreed(grant, null, this.#ports.peers, nowMs)
   }
 
   /** True when nothing is left to do for it. */
@@ -165,8 +164,8 @@ export class SessionLifecycle {
     const model = required(this.#modelOf(grant.modelId), `model ${grant.modelId}`)
     const decision = decideRepair(pending, { ...this.#swarm(nowMs), grant, model })
     if (decision.kind === 'granted') {
-      this.#touch(grant, nowMs)
-      this.#grant(decision.grant, requestId, nowMs)
+      noteFreed(grant, decision.grant, this.#ports.peers, nowMs)
+      this.#grant(decision.grant, requestId)
     } else if (decision.kind === 'refused')
       this.#ports.effects.refuse(driver, requestId, { reason: 'incomplete', message: decision.message })
     return decision.kind !== 'waiting'
@@ -181,14 +180,6 @@ export class SessionLifecycle {
   #tellDriversOver(peerId: PeerId, type: 'gone' | 'draining'): void {
     const { peers, open, effects } = this.#ports
     for (const driver of open.driversOver(peerId)) if (peers.has(driver)) effects.send(driver, { type, peerId })
-  }
-
-  /** Sessions came or went at these peers: their earlier reports say nothing any more. */
-  #touch(grant: Grant, nowMs: number): void {
-    for (const { peerId } of grant.stages) {
-      const peer = this.#ports.peers.get(peerId)
-      if (peer !== undefined) peer.touchedMs = nowMs
-    }
   }
 
   #describe({ peerId, span }: PlacedStage) {

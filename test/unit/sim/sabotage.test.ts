@@ -183,7 +183,7 @@ describe('an invariant breaks', { timeout: 600_000 }, () => {
       },
       { changes: { faults: 120 }, scenario: 'uniform', firstSeed: 115 },
     )
-    expect(kind).toBe('left-behind')
+    expect(['left-behind', 'unjustified-error']).toContain(kind)
   })
 
   it('when the driver does not tell which positions count after truncations that were missed', async () => {
