@@ -74,7 +74,7 @@ export function shortRun({ seed, scenario, stagesMin, drain }: ShortRun): Simula
     scenario: loadScenarioOnce(name),
     ...(name === 'scarce-memory' ? SHORT_SCARCE : SHORT),
     seed,
-    sessions: 52,
+    sessions: 60,
     leaves: 10,
     faults: 16,
     crowdSize: 3,
