@@ -74,7 +74,7 @@ async function show(id: string, { json, ...flags }: JsonFlags): Promise<void> {
   for (const { kind, subject } of details.identities) printLine(`  ${kind} ${subject}`)
   for (const team of details.teams) printLine(`  team ${team}`)
   for (const { kind, session, purse, credits: text } of credits) printLine(`  ${text} credits: ${kind} ${purse} ${session}`.trimEnd())
-  printLine(`  ${keys.filter(({ revokedAtMs }) => revokedAtMs === null).length} API keys; tabswarm key list ${id}`)
+  printLine(`  API keys: ${keys.filter(({ revokedAtMs }) => revokedAtMs === null).length}; tabswarm key list ${id}`)
 }
 
 async function change(id: string, { name, roles, json, ...flags }: ChangeFlags): Promise<void> {
