@@ -40,6 +40,11 @@ export function registerAccountCommands(program: Command): void {
     .option('--yes', 'really: its credits and its way in are lost', false)
     .option('--json', JSON_HELP, false)
     .action(erase)
+  addStoreOption(
+    account.command('tidy').description('what a day brings: ended grants go back, left accounts are emptied, old address blocks forgotten'),
+  )
+    .option('--json', JSON_HELP, false)
+    .action(tidy)
 }
 
 async function list({ json, ...flags }: JsonFlags): Promise<void> {
@@ -108,6 +113,16 @@ async function erase(id: string, { yes, json, ...flags }: JsonFlags & { readonly
   await withAccounts(flags, false, ({ accounts }) => accounts.erase(id))
   if (json) printJson({ id, erased: true })
   else printLine(`${id} is erased; its lines in the ledger stay under this id, and nothing says whose they were`)
+}
+
+async function tidy({ json, ...flags }: JsonFlags): Promise<void> {
+  const expired = await withAccounts(flags, false, async ({ accounts, pairing, starters }) => {
+    await pairing.forward()
+    await accounts.forgetBlocks()
+    return starters.expire()
+  })
+  if (json) printJson({ expired })
+  else printLine(`${expired} accounts had grants that have ended; what was not spent went back to issuance`)
 }
 
 /** Every posting to one of the account's own. */

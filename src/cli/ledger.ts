@@ -7,7 +7,7 @@ import { TabswarmError } from '../shared/index.ts'
 import { oneOf } from './listOptions.ts'
 import { printJson, printLine, UsageError, wholeNumber } from './output.ts'
 import { registerStatementCommand } from './statement.ts'
-import { addStoreOption, type StoreFlags, withDatabase, withLedger } from './storePlace.ts'
+import { addStoreOption, type StoreFlags, withLedger } from './storePlace.ts'
 import { textLines } from './textLines.ts'
 
 interface JsonFlags extends StoreFlags {
@@ -46,9 +46,6 @@ export function registerLedgerCommands(program: Command): void {
     .option('--json', JSON_HELP, false)
     .action(grant)
   registerStatementCommand(ledger)
-  addStoreOption(ledger.command('expire').description('take back what was not spent of grants that have ended; once a day'))
-    .option('--json', JSON_HELP, false)
-    .action(expire)
   addStoreOption(ledger.command('rebuild').description('make all balances again from the postings')).action(rebuild)
 }
 
@@ -116,23 +113,6 @@ async function grant(account: string, text: string, options: GrantFlags): Promis
   const credits = formatCredits(amount)
   if (json) printJson({ event: `issue/${reference}`, sequence: event.sequence, account, purse, credits, repeated })
   else printLine(`${repeated ? 'was granted before' : 'granted'}: ${credits} credits to ${account} (${purse}), event issue/${reference}`)
-}
-
-async function expire({ json, ...flags }: JsonFlags): Promise<void> {
-  const accounts = await withDatabase(flags, false, async (database) => {
-    const [{ LedgerStore, StarterStore }, { nodeClock }] = await Promise.all([
-      import('../coordinator/store/index.ts'),
-      import('../node/index.ts'),
-    ])
-    const ledger = await LedgerStore.open(database, { clock: nodeClock })
-    try {
-      return await new StarterStore(database, ledger, { clock: nodeClock }).expire()
-    } finally {
-      await ledger.close()
-    }
-  })
-  if (json) printJson({ accounts })
-  else printLine(`${accounts} accounts had grants that have ended; what was not spent went back to issuance`)
 }
 
 async function rebuild(flags: StoreFlags): Promise<void> {

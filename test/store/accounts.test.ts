@@ -3,7 +3,15 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { areLinked, type Identity, type KeyScope, keyIdentity, type StarterPolicy } from '../../src/coordinator/accounts/index.ts'
 import { type Command, DEFAULT_PRICES, EARNED, grantedUntil, type StatementLine } from '../../src/coordinator/ledger/index.ts'
-import { AccountStore, KeyStore, LedgerStore, StarterStore, TeamStore, writeBackup } from '../../src/coordinator/store/index.ts'
+import {
+  AccountStore,
+  KeyStore,
+  LedgerStore,
+  PairingStore,
+  StarterStore,
+  TeamStore,
+  writeBackup,
+} from '../../src/coordinator/store/index.ts'
 import { nodeClock } from '../../src/node/modelFile.ts'
 import { required } from '../../src/shared/index.ts'
 import { NOON_MS } from '../support/ledger/commands.ts'
@@ -26,6 +34,7 @@ describe.each(storeKinds)('accounts on %s', (kind) => {
   let keys: KeyStore
   let teams: TeamStore
   let starters: StarterStore
+  let pairing: PairingStore
 
   beforeAll(async () => {
     shared = await shareDatabase(kind)
@@ -34,6 +43,7 @@ describe.each(storeKinds)('accounts on %s', (kind) => {
     keys = new KeyStore(shared.database, tools)
     teams = new TeamStore(shared.database, accounts)
     starters = new StarterStore(shared.database, ledger, tools)
+    pairing = new PairingStore(shared.database, ledger, tools)
     await ledger.post({ kind: 'price', version: 0, table: DEFAULT_PRICES })
   })
   afterAll(async () => {
@@ -267,6 +277,75 @@ describe.each(storeKinds)('accounts on %s', (kind) => {
     const ties = await accounts.ties(sybils)
     const [first, second] = [ties.get(required(sybils[0], 'one')), ties.get(required(sybils[50], 'another'))]
     expect(areLinked(required(first, 'ties'), required(second, 'ties'))).toBe(true)
+  })
+
+  it('a pairing code joins one device to the account, once, even if two come at once', async () => {
+    const ann = await contact()
+    const { text } = await pairing.create(ann)
+    const devices = [newIdentity(), newIdentity()]
+    const joined = await Promise.allSettled(devices.map((device) => pairing.join(text.toLowerCase(), device, null)))
+    expect(joined.filter(({ status }) => status === 'fulfilled')).toEqual([{ status: 'fulfilled', value: ann }])
+    expect(joined.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { reason: 'bad-code' } })
+    expect((await accounts.details(ann)).identities).toHaveLength(2)
+    expect(await everything()).not.toContain(text.slice(-9))
+  })
+
+  it('a pairing code ends: after five wrong tries, after five minutes, with the next one; tries are limited by address', async () => {
+    const ann = await contact()
+    const join = (code: string, address: string) => pairing.join(code, newIdentity(), address)
+    const wrong = (code: string) => `${code.slice(0, -1)}${code.endsWith('0') ? '1' : '0'}`
+    const first = (await pairing.create(ann)).text
+    for (let left = 5; left > 0; left--) await expect(join(wrong(first), '192.0.2.1')).rejects.toMatchObject({ reason: 'bad-code' })
+    await expect(join(first, '192.0.2.1')).rejects.toMatchObject({ reason: 'bad-code' })
+    const second = (await pairing.create(ann)).text
+    const third = await pairing.create(ann)
+    await expect(join(second, '192.0.2.1')).rejects.toMatchObject({ reason: 'bad-code' })
+    for (let left = 3; left > 0; left--) await expect(join('x', '192.0.2.2')).rejects.toMatchObject({ reason: 'bad-code' })
+    await expect(join(third.text, '192.0.2.3')).rejects.toMatchObject({ reason: 'too-many-requests' })
+    nowMs = third.expiresAtMs - 1
+    const late = newIdentity()
+    expect(await pairing.join(third.text, late, '192.0.2.3')).toBe(ann)
+    const fourth = await pairing.create(ann)
+    nowMs = fourth.expiresAtMs
+    await expect(join(fourth.text, '192.0.2.3')).rejects.toMatchObject({ reason: 'bad-code' })
+  })
+
+  it('a device that joins hands over keys, teams and earned credits of the account that it leaves empty, later pay too, grants never', async () => {
+    const device = newIdentity()
+    const { id: old } = await accounts.contact(device, nowhere)
+    const ann = await contact()
+    const { key, text } = await keys.create(old, 'laptop', ALL)
+    const team = await teams.create('Both', ALL)
+    for (const member of [old, ann]) await teams.add(team.id, member)
+    await issue(old, 70n)
+    await starters.grant(old, null, policy)
+    expect(await pairing.join((await pairing.create(ann)).text, device, null)).toBe(ann)
+    expect((await accounts.contact(device, nowhere)).id).toBe(ann)
+    expect((await accounts.details(old)).identities).toEqual([])
+    expect((await keys.authorize(text, null)).account).toBe(ann)
+    expect((await keys.list(ann)).map(({ id }) => id)).toEqual([key.id])
+    expect((await teams.list()).find(({ id }) => id === team.id)?.members).toEqual([ann])
+    const earned = async (id: string) => (await ledger.balances(id)).find(({ account }) => account.purse === EARNED)?.amount ?? 0n
+    expect([await earned(old), await earned(ann)]).toEqual([0n, 70n])
+    expect((await ledger.balances(old)).map(({ amount }) => amount)).toEqual([policy.amount])
+    await issue(old, 5n)
+    nowMs += 1
+    await Promise.all([pairing.forward(), pairing.forward()])
+    expect([await earned(old), await earned(ann)]).toEqual([0n, 75n])
+    expect(await linked(old, ann)).toBe(true)
+  })
+
+  it('a device that leaves others behind takes nothing from them', async () => {
+    const [stays, goes] = [newIdentity(), newIdentity()]
+    const { id: old } = await accounts.contact(stays, nowhere)
+    await pairing.join((await pairing.create(old)).text, goes, null)
+    await issue(old, 70n)
+    const ann = await contact()
+    await pairing.join((await pairing.create(ann)).text, goes, null)
+    expect((await accounts.details(old)).identities).toEqual([stays])
+    expect((await ledger.balances(old)).map(({ amount }) => amount)).toEqual([70n])
+    expect((await accounts.contact(goes, nowhere)).id).toBe(ann)
+    expect(await linked(old, ann)).toBe(true)
   })
 
   it('a month’s statement begins with what was there, and ends with what the next begins with', async () => {

@@ -2,6 +2,7 @@
 
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { keyIdentity } from '../../src/coordinator/accounts/index.ts'
 import {
   type Command,
   DEFAULT_PRICES,
@@ -13,7 +14,7 @@ import {
   verifyHead,
   verifyInclusion,
 } from '../../src/coordinator/ledger/index.ts'
-import { LedgerStore, openDatabase, restoreBackup, writeBackup } from '../../src/coordinator/store/index.ts'
+import { AccountStore, KeyStore, LedgerStore, openDatabase, restoreBackup, writeBackup } from '../../src/coordinator/store/index.ts'
 import { sha256Of, signatureVerifier } from '../../src/network/index.ts'
 import { nodeClock } from '../../src/node/modelFile.ts'
 import { ManualClock, required } from '../../src/shared/index.ts'
@@ -148,6 +149,10 @@ describe('backup', () => {
       await source.store.post({ kind: 'price', version: 0, table: DEFAULT_PRICES })
       await source.store.post(gift('large', 2n ** 53n + 1n))
       await runClients([source.store], 200, 9)
+      const tools = { clock: nodeClock, randomBytes: (count: number) => crypto.getRandomValues(new Uint8Array(count)) }
+      const { id } = await new AccountStore(source.database, tools).contact(keyIdentity(tools.randomBytes(65)), { address: '192.0.2.1' })
+      const scope = { models: ['m', 'n'], pools: null, budget: 2n ** 53n + 1n, requestsAMinute: 60 }
+      const { key } = await new KeyStore(source.database, tools).create(id, 'laptop, "mine"', scope)
       const saved: string[] = []
       await writeBackup(source.database, (line) => void saved.push(line))
       const database = await openDatabase(await freshPlace(to))
@@ -162,6 +167,8 @@ describe('backup', () => {
       const restored = await LedgerStore.open(database, { clock: nodeClock })
       expect(await restored.balances()).toEqual(await source.store.balances())
       expect((await restored.post(gift('next'))).head.publicKey).toBe((await source.store.head())?.publicKey)
+      expect(await new KeyStore(database, tools).list(id)).toEqual([key])
+      expect(await new AccountStore(database, tools).details(id)).toEqual(await new AccountStore(source.database, tools).details(id))
       await expect(restore(saved)).rejects.toMatchObject({ reason: 'not-empty' })
     },
   )

@@ -15,6 +15,8 @@ export const accounts = pgTable('accounts', {
   family: text().notNull(),
   createdAtMs: whole('created_at_ms'),
   erasedAtMs: maybeWhole('erased_at_ms'),
+  /** The account that its last device joined. */
+  successor: text(),
 })
 
 const account = () =>
@@ -34,6 +36,17 @@ export const accountTies = pgTable(
   { account: account(), kind: text().notNull(), value: text().notNull(), seenAtMs: whole('seen_at_ms') },
   (table) => [primaryKey({ columns: [table.account, table.kind, table.value] }), index().on(table.kind, table.seenAtMs)],
 )
+
+/** Codes that are alive, or were not cleared away yet. */
+export const pairings = pgTable('pairings', {
+  handle: text().primaryKey(),
+  account: account(),
+  /** SHA-256 of the whole code, hex. */
+  hash: text().notNull(),
+  expiresAtMs: whole('expires_at_ms'),
+  /** Wrong tries. */
+  attempts: integer().notNull(),
+})
 
 /** A list of null: no limit. */
 const scopeColumns = { models: text().array(), pools: text().array() }
@@ -116,6 +129,7 @@ export const accountTables = [
   accounts,
   accountIdentities,
   accountTies,
+  pairings,
   teams,
   teamMembers,
   apiKeys,

@@ -21,7 +21,7 @@ import {
   roles,
   TIE_DAYS,
 } from '../accounts/index.ts'
-import { accountIdentities, accounts, accountTies, apiKeys, starterGrants, teamMembers } from './accountSchema.ts'
+import { accountIdentities, accounts, accountTies, apiKeys, pairings, starterGrants, teamMembers } from './accountSchema.ts'
 import type { Database, Queries } from './database.ts'
 import { isAnyOf } from './rows.ts'
 
@@ -117,7 +117,7 @@ export class AccountStore {
     return this.#queries.transaction(async (tx) => {
       await findAccount(tx, id)
       const nowMs = this.#nowMs()
-      await tx.update(accounts).set({ name: '', roles: [], erasedAtMs: nowMs }).where(eq(accounts.id, id))
+      await tx.update(accounts).set({ name: '', roles: [], family: id, successor: null, erasedAtMs: nowMs }).where(eq(accounts.id, id))
       await tx
         .update(apiKeys)
         .set({ revokedAtMs: nowMs })
@@ -125,6 +125,7 @@ export class AccountStore {
       await tx.update(apiKeys).set({ name: '' }).where(eq(apiKeys.account, id))
       await tx.delete(accountIdentities).where(eq(accountIdentities.account, id))
       await tx.delete(accountTies).where(eq(accountTies.account, id))
+      await tx.delete(pairings).where(eq(pairings.account, id))
       await tx.delete(teamMembers).where(eq(teamMembers.account, id))
     })
   }
@@ -181,7 +182,7 @@ export class AccountStore {
   }
 
   async #insert(queries: Queries, row: Omit<AccountRecord, 'createdAtMs' | 'erasedAtMs'> & { family: string }): Promise<AccountRecord> {
-    const whole = { ...row, roles: [...row.roles], createdAtMs: this.#nowMs(), erasedAtMs: null }
+    const whole = { ...row, roles: [...row.roles], createdAtMs: this.#nowMs(), erasedAtMs: null, successor: null }
     await queries.insert(accounts).values(whole)
     return recordOf(whole)
   }
