@@ -21,7 +21,11 @@ module.exports = {
       from: { path: '^src/([^/]+(?:/(?:core|verification|server|accounts|ledger|store|browser|suite|locks))?)/' },
       to: {
         path: '^src/[^/]+/',
-        pathNot: ['^src/$1/', '^src/[^/]+/(?:(?:core|verification|server|accounts|ledger|store|browser|suite|locks)/)?index\\.ts$', '^src/worker/engine\\.ts$'],
+        pathNot: [
+          '^src/$1/',
+          '^src/[^/]+/(?:(?:core|verification|server|accounts|ledger|store|browser|suite|locks)/)?index\\.ts$',
+          '^src/worker/engine\\.ts$',
+        ],
       },
     },
     {
@@ -31,7 +35,11 @@ module.exports = {
       from: { path: '^src/[^/]+\\.tsx?$' },
       to: {
         path: '^src/[^/]+/',
-        pathNot: ['^src/[^/]+/(?:(?:core|verification|server|accounts|ledger|store|browser|suite|locks)/)?index\\.tsx?$', '^src/ui/app\\.tsx$', '^src/cli/'],
+        pathNot: [
+          '^src/[^/]+/(?:(?:core|verification|server|accounts|ledger|store|browser|suite|locks)/)?index\\.tsx?$',
+          '^src/ui/app\\.tsx$',
+          '^src/cli/',
+        ],
       },
     },
     only('shared', []),
@@ -57,7 +65,10 @@ module.exports = {
       name: 'pure-rooms',
       comment: 'no host in the pure rooms',
       severity: 'error',
-      from: { path: '^src/(shared|model|protocol|session|stage|coordinator/core|coordinator/accounts|coordinator/ledger|coordinator/verification)/', pathNot: '\\.test\\.ts$' },
+      from: {
+        path: '^src/(shared|model|protocol|session|stage|coordinator/core|coordinator/accounts|coordinator/ledger|coordinator/verification)/',
+        pathNot: '\\.test\\.ts$',
+      },
       to: { dependencyTypes: ['core'] },
     },
     { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/', pathNot: ['\\.d\\.ts$', '\\.test\\.ts$'] }, to: {} },
