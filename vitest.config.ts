@@ -32,8 +32,9 @@ export default defineConfig({
           include: ['test/store/**/*.test.ts'],
           exclude,
           globalSetup: 'test/store/databases.ts',
-          // Databases share the cores with their clients: a file after the other.
+          // Databases share the cores with their clients: a file after the other, and PGlite's code is read and compiled for all of them once.
           fileParallelism: false,
+          isolate: false,
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

@@ -2,16 +2,19 @@
 
 import { Command } from 'commander'
 import packageJson from '../package.json' with { type: 'json' }
+import { registerAccountCommands } from './cli/account.ts'
 import { registerBackupCommands } from './cli/backup.ts'
 import { registerBenchCommands } from './cli/bench.ts'
 import { registerChaosCommand } from './cli/chaos.ts'
 import { registerDemoCommand } from './cli/demo.ts'
+import { registerKeyCommands } from './cli/key.ts'
 import { registerLedgerCommands } from './cli/ledger.ts'
 import { registerModelCommands } from './cli/model.ts'
 import { registerModelRunCommand } from './cli/modelRun.ts'
 import { runProgram } from './cli/output.ts'
 import { registerServeCommand } from './cli/serve.ts'
 import { registerSimCommand } from './cli/sim.ts'
+import { registerTeamCommands } from './cli/team.ts'
 
 const program = new Command('tabswarm')
   .description('An LLM cloud made of idle GPUs in browser tabs.')
@@ -24,6 +27,9 @@ registerDemoCommand(program)
 registerChaosCommand(program)
 registerSimCommand(program)
 registerModelRunCommand(registerModelCommands(program))
+registerAccountCommands(program)
+registerKeyCommands(program)
+registerTeamCommands(program)
 registerLedgerCommands(program)
 registerBackupCommands(program)
 registerBenchCommands(program)

@@ -6,6 +6,7 @@ import type { AuditSummary, LedgerLine, Purse } from '../coordinator/ledger/inde
 import { TabswarmError } from '../shared/index.ts'
 import { oneOf } from './listOptions.ts'
 import { printJson, printLine, UsageError, wholeNumber } from './output.ts'
+import { registerStatementCommand } from './statement.ts'
 import { addStoreOption, type StoreFlags, withLedger } from './storePlace.ts'
 import { textLines } from './textLines.ts'
 
@@ -44,6 +45,7 @@ export function registerLedgerCommands(program: Command): void {
     .option('--note <text>', 'why, for the record', '')
     .option('--json', JSON_HELP, false)
     .action(grant)
+  registerStatementCommand(ledger)
   addStoreOption(ledger.command('rebuild').description('make all balances again from the postings')).action(rebuild)
 }
 

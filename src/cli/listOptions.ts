@@ -16,6 +16,11 @@ export function listOf<Name extends string>(option: string, names: readonly Name
   return (text) => [...new Set(text.split(',').map((part) => parse(part.trim())))]
 }
 
+/** Names as they are, with commas between; whoever uses them checks them. */
+export function someNames(text: string): readonly string[] {
+  return [...new Set(text.split(',').map((part) => part.trim()))].filter((name) => name !== '')
+}
+
 export function parseFormats(text: string): readonly SuiteFormat[] {
   return text.split(',').map((part) => {
     const name = part.trim().toLowerCase()

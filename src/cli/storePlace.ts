@@ -1,8 +1,18 @@
 /** Where commands find the store: the database that DATABASE_URL names, else PGlite in a folder. */
 
+import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
-import type { Database, LedgerStore, StorePlace } from '../coordinator/store/index.ts'
+import type {
+  AccountStore,
+  Database,
+  KeyStore,
+  LedgerStore,
+  PairingStore,
+  StarterStore,
+  StorePlace,
+  TeamStore,
+} from '../coordinator/store/index.ts'
 import { TabswarmError } from '../shared/index.ts'
 import { UsageError } from './output.ts'
 
@@ -40,6 +50,41 @@ export async function withDatabase<Value>(
   } finally {
     await database.close()
   }
+}
+
+/** What commands about accounts ask. */
+export interface OpenedAccounts {
+  readonly accounts: AccountStore
+  readonly keys: KeyStore
+  readonly teams: TeamStore
+  readonly pairing: PairingStore
+  readonly starters: StarterStore
+  readonly ledger: LedgerStore
+}
+
+/** As withDatabase, for accounts, their keys, teams and ledger. */
+export function withAccounts<Value>(flags: StoreFlags, create: boolean, work: (opened: OpenedAccounts) => Promise<Value>): Promise<Value> {
+  return withDatabase(flags, create, async (database) => {
+    const [{ AccountStore, KeyStore, LedgerStore, PairingStore, StarterStore, TeamStore }, { nodeClock }] = await Promise.all([
+      import('../coordinator/store/index.ts'),
+      import('../node/index.ts'),
+    ])
+    const tools = { clock: nodeClock, randomBytes }
+    const accounts = new AccountStore(database, tools)
+    const ledger = await LedgerStore.open(database, tools)
+    try {
+      return await work({
+        accounts,
+        keys: new KeyStore(database, tools),
+        teams: new TeamStore(database, accounts),
+        pairing: new PairingStore(database, ledger, tools),
+        starters: new StarterStore(database, ledger, tools),
+        ledger,
+      })
+    } finally {
+      await ledger.close()
+    }
+  })
 }
 
 /** As withDatabase, for what the ledger itself is asked. */

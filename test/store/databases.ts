@@ -18,9 +18,9 @@ declare module 'vitest' {
 }
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const server = await startPostgres()
   const folder = mkdtempSync(path.join(tmpdir(), 'tabswarm-pglite-'))
-  await openDatabase({ kind: 'folder', folder }).then((database) => database.close())
+  const made = openDatabase({ kind: 'folder', folder }).then((database) => database.close())
+  const [server] = await Promise.all([startPostgres(), made])
   project.provide('postgresUrl', server.url)
   project.provide('pgliteFolder', folder)
   return async () => {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { businessId } from '../../src/coordinator/ledger/index.ts'
 import type { StorePlace } from '../../src/coordinator/store/index.ts'
-import { freshPlace, openStore, storeKinds } from '../support/ledger/stores.ts'
+import { freshPlace, openStore } from '../support/ledger/stores.ts'
 import { startPostgres } from '../support/postgres.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -59,35 +59,44 @@ async function auditedIds(place: StorePlace): Promise<ReadonlySet<string>> {
 
 const ACKNOWLEDGED_MIN = 400
 
-describe.each(storeKinds)('on %s', (kind) => {
-  it('the coordinator killed under load, twice: all that it acknowledged is there, and the next one goes on', async () => {
-    const place = await freshPlace(kind)
-    const all: string[] = []
-    for (const run of ['one', 'two']) {
-      const load = startLoad(place, run)
-      await load.reached(ACKNOWLEDGED_MIN)
-      load.process.kill('SIGKILL')
-      await load.ended
-      all.push(...load.acknowledged)
-      const ids = await auditedIds(place)
-      expect(all.filter((id) => !ids.has(id))).toEqual([])
-    }
-    expect(all.length).toBeGreaterThanOrEqual(2 * ACKNOWLEDGED_MIN)
-  })
-})
+/** Loads the store of `place`, ends the load by `kill`, and checks that all that it acknowledged is there, beside what was before. */
+async function loadAndKill(
+  place: StorePlace,
+  run: string,
+  before: readonly string[],
+  kill: (load: Load) => Promise<void>,
+): Promise<string[]> {
+  const load = startLoad(place, run)
+  await load.reached(ACKNOWLEDGED_MIN)
+  await kill(load)
+  expect(load.acknowledged.length).toBeGreaterThanOrEqual(ACKNOWLEDGED_MIN)
+  const all = [...before, ...load.acknowledged]
+  const ids = await auditedIds(place)
+  expect(all.filter((id) => !ids.has(id))).toEqual([])
+  return all
+}
 
-describe('the Postgres server killed under load', () => {
-  it('comes back with all that was acknowledged', async () => {
+async function killCoordinator(load: Load): Promise<void> {
+  load.process.kill('SIGKILL')
+  await load.ended
+}
+
+describe('killed under load: all that was acknowledged is there, and the next one goes on', () => {
+  it('the coordinator on PGlite, twice', async () => {
+    const place = await freshPlace('pglite')
+    const first = await loadAndKill(place, 'one', [], killCoordinator)
+    await loadAndKill(place, 'two', first, killCoordinator)
+  })
+
+  it('the coordinator on Postgres, then the Postgres server', async () => {
     const server = await startPostgres()
     onTestFinished(() => server.stop())
     const place: StorePlace = { kind: 'server', url: server.url }
-    const load = startLoad(place, 'one')
-    await load.reached(ACKNOWLEDGED_MIN)
-    await server.kill()
-    await load.ended
-    await server.start()
-    const ids = await auditedIds(place)
-    expect(load.acknowledged.length).toBeGreaterThanOrEqual(ACKNOWLEDGED_MIN)
-    expect(load.acknowledged.filter((id) => !ids.has(id))).toEqual([])
+    const first = await loadAndKill(place, 'one', [], killCoordinator)
+    await loadAndKill(place, 'two', first, async ({ ended }) => {
+      await server.kill()
+      await ended
+      await server.start()
+    })
   })
 })

@@ -1,6 +1,8 @@
 /** What both databases must do alike: PGlite in a folder, and Postgres. */
 
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { sql } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { keyIdentity } from '../../src/coordinator/accounts/index.ts'
 import {
   type Command,
   DEFAULT_PRICES,
@@ -12,13 +14,13 @@ import {
   verifyHead,
   verifyInclusion,
 } from '../../src/coordinator/ledger/index.ts'
-import { LedgerStore, openDatabase, restoreBackup, writeBackup } from '../../src/coordinator/store/index.ts'
+import { AccountStore, KeyStore, LedgerStore, openDatabase, restoreBackup, writeBackup } from '../../src/coordinator/store/index.ts'
 import { sha256Of, signatureVerifier } from '../../src/network/index.ts'
 import { nodeClock } from '../../src/node/modelFile.ts'
 import { ManualClock, required } from '../../src/shared/index.ts'
 import { runClients } from '../support/ledger/clients.ts'
 import { priceCommands } from '../support/ledger/commands.ts'
-import { freshPlace, openStore, runSql, storeKinds } from '../support/ledger/stores.ts'
+import { freshPlace, openStore, runSql, type SharedDatabase, shareDatabase, storeKinds } from '../support/ledger/stores.ts'
 
 const isLong = process.env.TABSWARM_LONG === '1'
 const sha256 = sha256Of(crypto.subtle)
@@ -34,40 +36,38 @@ const gift = (reference: string, amount = 5n, account = 'ann'): Command => ({
 })
 
 describe.each(storeKinds)('store on %s', (kind) => {
-  it('random operations of concurrent clients keep every invariant', { timeout: isLong ? 3_600_000 : 300_000 }, async () => {
-    const { store } = await openStore(await freshPlace(kind))
+  // A new PGlite takes longer than most of these tests: those that only add to a ledger share one, and count from what is there.
+  let shared: SharedDatabase
+  let store: LedgerStore
+  beforeAll(async () => {
+    shared = await shareDatabase(kind)
+    store = await LedgerStore.open(shared.database, { clock: nodeClock })
     for (const command of priceCommands) await store.post(command)
+  })
+  afterAll(async () => {
+    await store.close()
+    await shared.close()
+  })
+
+  it('random operations of concurrent clients keep every invariant', { timeout: isLong ? 3_600_000 : 300_000 }, async () => {
+    const before = (await store.audit()).events
     const count = isLong ? 100_000 : 2_000
     const { posted, refused } = await runClients([store], count, 7)
     const { events } = await store.audit()
-    expect(events).toBe(posted.size + priceCommands.length)
+    expect(events).toBe(before + posted.size)
     expect(posted.size).toBeGreaterThan(count / 20)
     expect(refused).toBeGreaterThan(0)
-    const before = await store.balances()
+    const balances = await store.balances()
     await store.rebuild()
-    expect(await store.balances()).toEqual(before)
-  })
-
-  it('is as it was after it was closed and opened again, key and heads too', async () => {
-    const place = await freshPlace(kind)
-    const first = await openStore(place)
-    const { event, head } = await first.store.post(gift('r'))
-    await first.close()
-    const { store: second } = await openStore(place)
-    expect(await second.head()).toEqual(head)
-    const again = await second.post(gift('r'))
-    expect(again).toEqual({ event, repeated: true, head })
-    await expect(second.post(gift('r', 6n))).rejects.toMatchObject({ reason: 'conflict' })
-    expect((await second.post(gift('s'))).head.publicKey).toBe(head.publicKey)
+    expect(await store.balances()).toEqual(balances)
   })
 
   it('an account verifies the inclusion of its lines, and that each head extends the last it saw', async () => {
-    const { store } = await openStore(await freshPlace(kind))
-    let seen = (await store.post(gift('first'))).head
+    let seen = (await store.post(gift('first', 1n, 'eve'))).head
     for (let round = 0; round < 4; round++) {
       // More than one kept subtree of 256 leaves.
       await Promise.all(
-        Array.from({ length: 90 }, (_, index) => store.post(gift(`r${round}-${index}`, 1n, index % 9 === 0 ? 'ann' : 'bob'))),
+        Array.from({ length: 90 }, (_, index) => store.post(gift(`eve-${round}-${index}`, 1n, index % 9 === 0 ? 'eve' : 'bob'))),
       )
       const head = required(await store.head(), 'a head')
       expect(await verifyHead(head, verify)).toBe(true)
@@ -75,7 +75,7 @@ describe.each(storeKinds)('store on %s', (kind) => {
       expect(await verifyConsistency(claim, await store.consistency(seen.size, head.size), sha256)).toBe(true)
       seen = head
     }
-    const own = await store.events('ann', 0, 100)
+    const own = await store.events('eve', 0, 100)
     expect(own).toHaveLength(41)
     for (const { event, hash } of own) {
       const path = await store.inclusion(event.sequence, seen.size)
@@ -83,11 +83,19 @@ describe.each(storeKinds)('store on %s', (kind) => {
     }
   })
 
-  it('its export passes an audit, and lines changed behind its back are named', async () => {
-    const opened = await openStore(await freshPlace(kind))
+  it('is as it was after it was closed and opened again; its export passes an audit, and lines changed behind its back are named', async () => {
+    const place = await freshPlace(kind)
+    const first = await openStore(place)
+    for (const command of priceCommands) await first.store.post(command)
+    await runClients([first.store], 300, 3)
+    const { event, head } = await first.store.post(gift('r'))
+    await first.close()
+    const opened = await openStore(place)
     const { store } = opened
-    for (const command of priceCommands) await store.post(command)
-    await runClients([store], 300, 3)
+    expect(await store.head()).toEqual(head)
+    expect(await store.post(gift('r'))).toEqual({ event, repeated: true, head })
+    await expect(store.post(gift('r', 6n))).rejects.toMatchObject({ reason: 'conflict' })
+    expect((await store.post(gift('s'))).head.publicKey).toBe(head.publicKey)
     const texts: string[] = []
     await store.forEachLine((line) => void texts.push(encodeLine(line)))
     const audit = new LedgerAudit(sha256, verify)
@@ -108,15 +116,25 @@ describe.each(storeKinds)('store on %s', (kind) => {
   })
 
   it('the database itself refuses a negative balance of anybody but issuance', async () => {
-    const opened = await openStore(await freshPlace(kind))
-    await expect(runSql(opened, `insert into ledger_balances values ('user', 'ann', '', 'earned', -1)`)).rejects.toThrow()
-    await runSql(opened, `insert into ledger_balances values ('issuance', '', '', 'earned', -1)`)
+    const insert = (account: string) => sql.raw(`insert into ledger_balances values (${account}, '', 'nobody', -1)`)
+    await expect(shared.database.queries.execute(insert(`'user', 'ann'`))).rejects.toThrow()
+    const kept = shared.database.queries.transaction(async (tx) => {
+      await tx.execute(insert(`'issuance', ''`))
+      throw new Error('it took that')
+    })
+    await expect(kept).rejects.toThrow('it took that')
   })
+
+  if (kind === 'pglite')
+    it('a second process on its folder is refused by name', async () => {
+      await expect(openStore(shared.place)).rejects.toMatchObject({
+        reason: 'in-use',
+        message: expect.stringContaining(`process ${process.pid}`),
+      })
+    })
 })
 
 describe('backup', () => {
-  const saved: string[] = []
-
   async function* lines(texts: readonly string[]) {
     yield* texts
   }
@@ -124,38 +142,42 @@ describe('backup', () => {
   it.each([
     ['pglite', 'postgres'],
     ['postgres', 'pglite'],
-  ] as const)('of %s is restored into %s, with its key, and goes on there', async (from, to) => {
-    const source = await openStore(await freshPlace(from))
-    await source.store.post({ kind: 'price', version: 0, table: DEFAULT_PRICES })
-    await source.store.post(gift('large', 2n ** 53n + 1n))
-    await runClients([source.store], 200, 9)
-    saved.length = 0
-    await writeBackup(source.database, (line) => void saved.push(line))
-    const database = await openDatabase(await freshPlace(to))
-    onTestFinished(() => database.close())
-    expect(await restoreBackup(database, lines(saved), { sha256, verify })).toEqual(await source.store.audit())
-    const restored = await LedgerStore.open(database, { clock: nodeClock })
-    expect(await restored.balances()).toEqual(await source.store.balances())
-    expect((await restored.post(gift('next'))).head.publicKey).toBe((await source.store.head())?.publicKey)
-    await expect(restoreBackup(database, lines(saved), { sha256, verify })).rejects.toMatchObject({ reason: 'not-empty' })
-  })
-
-  it('that is cut or changed restores nothing', async () => {
-    const database = await openDatabase(await freshPlace('pglite'))
-    onTestFinished(() => database.close())
-    const restore = (texts: readonly string[]) => restoreBackup(database, lines(texts), { sha256, verify })
-    await expect(restore(saved.slice(0, -1))).rejects.toMatchObject({ reason: 'bad-backup' })
-    await expect(restore(['{}'])).rejects.toMatchObject({ reason: 'bad-backup' })
-    const forged = saved.map((line) => line.replace('9007199254740993', '9007199254740994'))
-    await expect(restore(forged)).rejects.toMatchObject({ reason: 'broken' })
-    expect((await restore(saved)).events).toBeGreaterThan(2)
-  })
+  ] as const)(
+    'of %s is restored into %s, with its key, and goes on there; one that is cut or changed restores nothing',
+    async (from, to) => {
+      const source = await openStore(await freshPlace(from))
+      await source.store.post({ kind: 'price', version: 0, table: DEFAULT_PRICES })
+      await source.store.post(gift('large', 2n ** 53n + 1n))
+      await runClients([source.store], 200, 9)
+      const tools = { clock: nodeClock, randomBytes: (count: number) => crypto.getRandomValues(new Uint8Array(count)) }
+      const { id } = await new AccountStore(source.database, tools).contact(keyIdentity(tools.randomBytes(65)), { address: '192.0.2.1' })
+      const scope = { models: ['m', 'n'], pools: null, budget: 2n ** 53n + 1n, requestsAMinute: 60 }
+      const { key } = await new KeyStore(source.database, tools).create(id, 'laptop, "mine"', scope)
+      const saved: string[] = []
+      await writeBackup(source.database, (line) => void saved.push(line))
+      const database = await openDatabase(await freshPlace(to))
+      onTestFinished(() => database.close())
+      const restore = (texts: readonly string[]) => restoreBackup(database, lines(texts), { sha256, verify })
+      await expect(restore(saved.slice(0, -1))).rejects.toMatchObject({ reason: 'bad-backup' })
+      await expect(restore(['{}'])).rejects.toMatchObject({ reason: 'bad-backup' })
+      const forged = saved.map((line) => line.replace('9007199254740993', '9007199254740994'))
+      await expect(restore(forged)).rejects.toMatchObject({ reason: 'broken' })
+      // Only an empty store takes one: so nothing of these was left.
+      expect(await restore(saved)).toEqual(await source.store.audit())
+      const restored = await LedgerStore.open(database, { clock: nodeClock })
+      expect(await restored.balances()).toEqual(await source.store.balances())
+      expect((await restored.post(gift('next'))).head.publicKey).toBe((await source.store.head())?.publicKey)
+      expect(await new KeyStore(database, tools).list(id)).toEqual([key])
+      expect(await new AccountStore(database, tools).details(id)).toEqual(await new AccountStore(source.database, tools).details(id))
+      await expect(restore(saved)).rejects.toMatchObject({ reason: 'not-empty' })
+    },
+  )
 })
 
 describe('store', () => {
   it('what arrives within 20 ms shares a transaction, and is answered after it; a hold takes it along at once', async () => {
     const clock = new ManualClock()
-    const { store } = await openStore(await freshPlace('pglite'), clock)
+    const { store } = await openStore(await freshPlace('postgres'), clock)
     const answered: string[] = []
     const post = (command: Command, name: string) => store.post(command).then(({ head }) => answered.push(`${name}:${head.size}`))
     const first = [post(gift('a'), 'a')]
@@ -170,15 +192,6 @@ describe('store', () => {
     second.push(post({ kind: 'hold', session: 's', account: 'ann', amount: 7n, priceVersion: 0, tier: 'spot' }, 'hold'))
     await Promise.all(second)
     expect(answered.slice(2)).toEqual(['b:4', 'hold:4'])
-  })
-
-  it('a second process on one PGlite folder is refused by name', async () => {
-    const place = await freshPlace('pglite')
-    await openStore(place)
-    await expect(openStore(place)).rejects.toMatchObject({
-      reason: 'in-use',
-      message: expect.stringContaining(`process ${process.pid}`),
-    })
   })
 
   it('several coordinators on one Postgres: one order of events, nothing twice, nobody below zero', async () => {

@@ -4,12 +4,14 @@
  * clone may lie in a folder that only root can enter. (The package's own class would create a user on the machine instead.)
  */
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { cp } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { arch, platform, tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { Client } from 'pg'
 
 export interface PostgresServer {
@@ -26,6 +28,7 @@ export interface PostgresServer {
 const PORT = 5432
 const START_TIMEOUT_MS = 60_000
 const POLL_MS = 50
+const execute = promisify(execFile)
 
 /** Rejects when Postgres cannot be started: tests that need it must fail then, not skip. */
 export async function startPostgres(): Promise<PostgresServer> {
@@ -33,14 +36,14 @@ export async function startPostgres(): Promise<PostgresServer> {
   const user = process.getuid?.() === 0 ? nobody() : null
   let binaries = nativeFolder()
   if (user !== null) {
-    cpSync(binaries, path.join(folder, 'native'), { recursive: true, verbatimSymlinks: true })
+    await cp(binaries, path.join(folder, 'native'), { recursive: true, verbatimSymlinks: true })
     binaries = path.join(folder, 'native')
-    execFileSync('chown', ['-R', `${user.uid}:${user.gid}`, folder])
+    await execute('chown', ['-R', `${user.uid}:${user.gid}`, folder])
   }
   const data = path.join(folder, 'data')
   const as = { ...user, cwd: '/', env: { ...process.env, LC_ALL: 'C' } }
   const cluster = ['-D', data, '--auth=trust', '--username=tabswarm', '--encoding=UTF8', '--locale=C', '--no-sync']
-  execFileSync(path.join(binaries, 'bin', 'initdb'), cluster, { ...as, stdio: ['ignore', 'ignore', 'pipe'] })
+  await execute(path.join(binaries, 'bin', 'initdb'), cluster, as)
 
   const url = `postgres://tabswarm@localhost:${PORT}/postgres?host=${encodeURIComponent(folder)}`
   // Tests kill processes, never the machine: nothing needs to reach the disk.

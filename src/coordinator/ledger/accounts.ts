@@ -14,8 +14,8 @@ const ownedKinds: readonly AccountKind[] = ['user', 'hold', 'escrow']
 const sessionKinds: readonly AccountKind[] = ['hold', 'escrow']
 
 /**
- * `granted/2027-01-31`: a starter grant, to be spent on that day (UTC) at the latest. `granted/never`: earned from such grants, or returned
- * to one that has ended. `earned`: all else.
+ * `granted/2027-01-31`: a starter grant, to be spent on that day (UTC) at the latest. `granted/never`: earned from such grants.
+ * `earned`: all else.
  */
 export type Purse = 'earned' | `granted/${string}`
 

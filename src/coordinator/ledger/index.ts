@@ -24,6 +24,17 @@ export { type SignedHead, signHead, type TreeHead, verifyHead } from './head.ts'
 export { DEFAULT_PRICES, type PriceTable, type Tier, tiers, type Work } from './prices.ts'
 export { type AccountGroup, accountsTouched, eventsAsked } from './rules/reach.ts'
 export {
+  monthSpan,
+  type OpeningBalance,
+  STATEMENT_CSV_HEADER,
+  Statement,
+  type StatementAmounts,
+  type StatementLine,
+  type StatementSummary,
+  statementCsvBalance,
+  statementCsvLine,
+} from './statement.ts'
+export {
   consistencyProof,
   inclusionProof,
   NODE_LEVELS,

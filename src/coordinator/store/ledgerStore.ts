@@ -3,31 +3,42 @@
  * the ledger's; its transactions are batch.ts.
  */
 
-import { createHash } from 'node:crypto'
 import { signatureVerifier } from '../../network/index.ts'
-import type { Clock, Sha256 } from '../../shared/index.ts'
+import type { Clock } from '../../shared/index.ts'
 import {
   type AuditSummary,
   type Command,
   checkedCommand,
   consistencyProof,
   inclusionProof,
+  LedgerError,
   type LedgerLine,
+  monthSpan,
   type SignedHead,
+  Statement,
+  type StatementAmounts,
+  type StatementLine,
+  type StatementSummary,
 } from '../ledger/index.ts'
 import { type Answer, type BatchTools, lastHead, postBatch, type Receipt } from './batch.ts'
 import type { Database } from './database.ts'
 import { GroupCommit } from './groupCommit.ts'
 import { openKey } from './key.ts'
 import { auditStore, rebuildBalances, snapshot } from './projections.ts'
-import { type Balance, readBalances, readLines, readNodesFrom, readOwnEvents } from './reading.ts'
+import { type Balance, readBalances, readBalancesBefore, readLines, readNodesFrom, readOwnEvents, readOwnEventsWithin } from './reading.ts'
 import type { RecordedEvent } from './rows.ts'
+import { sha256 } from './sha256.ts'
 
 export interface LedgerStoreOptions {
   /** Coordinator time: milliseconds since the epoch. */
   readonly clock: Clock
   /** False: every command gets a transaction of its own, to measure what sharing is worth. */
   readonly sharing?: boolean
+}
+
+export interface StatementTaker {
+  opening(opening: StatementAmounts): Promise<void> | void
+  line(line: StatementLine): Promise<void> | void
 }
 
 /** The longest that a command waits for others to share its transaction. */
@@ -83,6 +94,22 @@ export class LedgerStore {
     return readOwnEvents(this.#tools.queries, owner, from, limit)
   }
 
+  /**
+   * Hands the lines of an account's month (UTC, `2027-01`) to `take`, in order, after what it opened with; resolves to what they come to. Rejects with a
+   * LedgerError `not-allowed` on a text that is no month.
+   */
+  async statement(owner: string, month: string, take: StatementTaker): Promise<StatementSummary> {
+    const span = monthSpan(month)
+    if (span === null) throw new LedgerError('not-allowed', `"${month}" is no month; write it as 2027-01`)
+    return snapshot(this.#tools.queries, async (view) => {
+      const statement = new Statement(owner, month, await readBalancesBefore(view, owner, span.startMs))
+      await take.opening(statement.opening)
+      for await (const { event } of readOwnEventsWithin(view, owner, span.startMs, span.endMs))
+        for (const line of statement.take(event)) await take.line(line)
+      return statement.summary()
+    })
+  }
+
   /** Shows that event `sequence` is in the ledger of `size` events: see verifyInclusion. */
   inclusion(sequence: number, size: number): Promise<readonly string[]> {
     return inclusionProof(sequence, size, readNodesFrom(this.#tools.queries), sha256)
@@ -114,5 +141,3 @@ export class LedgerStore {
     return this.#group.close()
   }
 }
-
-const sha256: Sha256 = async (bytes) => createHash('sha256').update(bytes).digest()

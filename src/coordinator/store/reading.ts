@@ -1,10 +1,10 @@
 /** What is read from the ledger outside of batches: its lines, balances, one owner's events, and nodes of the tree. */
 
-import { and, asc, eq, gt, gte, inArray, lt, lte } from 'drizzle-orm'
+import { and, asc, eq, gt, gte, inArray, lt, lte, sql } from 'drizzle-orm'
 import { toBase64Url } from '../../shared/index.ts'
-import type { Account, LedgerLine, ReadNodes } from '../ledger/index.ts'
+import type { Account, LedgerLine, OpeningBalance, ReadNodes } from '../ledger/index.ts'
 import type { Queries } from './database.ts'
-import { accountOf, type RecordedEvent, readEvents } from './rows.ts'
+import { accountOf, isAnyOf, type RecordedEvent, readEvents } from './rows.ts'
 import { ledgerBalances, ledgerEvents, ledgerHeads, ledgerNodes, ledgerPostings } from './schema.ts'
 
 /** Events that are in memory at a time. */
@@ -61,6 +61,51 @@ export async function readOwnEvents(queries: Queries, owner: string, from: numbe
       own.map(({ sequence }) => sequence),
     ),
   )
+}
+
+/** What the owner had before `atMs`, by kind and purse. */
+export async function readBalancesBefore(queries: Queries, owner: string, atMs: number): Promise<OpeningBalance[]> {
+  const { kind, purse, amount, sequence } = ledgerPostings
+  // Of all its sessions together: any of them makes the account's id whole.
+  const session = sql<string>`max(${ledgerPostings.session})`
+  const rows = await queries
+    .select({ kind, purse, amount: sql<string>`sum(${amount})`, owner: ledgerPostings.owner, session })
+    .from(ledgerPostings)
+    .innerJoin(ledgerEvents, eq(ledgerEvents.sequence, sequence))
+    .where(and(eq(ledgerPostings.owner, owner), lt(ledgerEvents.atMs, atMs)))
+    .groupBy(kind, purse, ledgerPostings.owner)
+  return rows.map((row) => ({ ...accountOf(row), amount: BigInt(row.amount) }))
+}
+
+/** The owner's events of [startMs, endMs), in order. */
+export async function* readOwnEventsWithin(queries: Queries, owner: string, startMs: number, endMs: number): AsyncGenerator<RecordedEvent> {
+  for (let from = 0; ; ) {
+    const own = await queries
+      .selectDistinct({ sequence: ledgerPostings.sequence })
+      .from(ledgerPostings)
+      .innerJoin(ledgerEvents, eq(ledgerEvents.sequence, ledgerPostings.sequence))
+      .where(
+        and(
+          eq(ledgerPostings.owner, owner),
+          gte(ledgerPostings.sequence, from),
+          gte(ledgerEvents.atMs, startMs),
+          lt(ledgerEvents.atMs, endMs),
+        ),
+      )
+      .orderBy(asc(ledgerPostings.sequence))
+      .limit(PAGE_EVENTS)
+    const last = own.at(-1)
+    if (last === undefined) return
+    yield* await readEvents(
+      queries,
+      isAnyOf(
+        ledgerEvents.sequence,
+        own.map(({ sequence }) => sequence),
+        'bigint',
+      ),
+    )
+    from = last.sequence + 1
+  }
 }
 
 /** Nodes of the tree as they are kept: level 0 are the events' own hashes. */

@@ -1,14 +1,12 @@
 /**
- * The tables of the store, one description for PGlite and Postgres. After a change: `npx drizzle-kit generate --name WHAT`, and commit the
+ * The tables of the ledger (those of accounts: accountSchema.ts), one description for PGlite and Postgres. After a change: `npx drizzle-kit generate --name WHAT`, and commit the
  * migration that it writes. What no table definition can say stands in a migration of its own (`--custom`).
  */
 
 import { sql } from 'drizzle-orm'
-import { bigint, check, index, integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
-
-/** Whole numbers up to 2⁵³: sequences, sizes, milliseconds since the epoch. */
-const whole = (name?: string) => (name === undefined ? bigint({ mode: 'number' }) : bigint(name, { mode: 'number' })).notNull()
-const microCredits = () => bigint({ mode: 'bigint' }).notNull()
+import { check, index, integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
+import { accountTables } from './accountSchema.ts'
+import { microCredits, whole } from './columns.ts'
 
 /** The parts of an account's id, as the ledger has them. */
 const accountColumns = {
@@ -79,4 +77,4 @@ export const ledgerState = pgTable(
 )
 
 /** All tables in an order in which rows can be put back: what a row refers to comes first. */
-export const tables = [ledgerEvents, ledgerPostings, ledgerBalances, ledgerNodes, ledgerHeads, ledgerState]
+export const tables = [ledgerEvents, ledgerPostings, ledgerBalances, ledgerNodes, ledgerHeads, ledgerState, ...accountTables]

@@ -3,7 +3,6 @@
  * that was acknowledged to stdout, a line each, before it goes on. Its second argument tells its sessions from those of other runs.
  */
 
-import { writeSync } from 'node:fs'
 import { businessId, type Command, DEFAULT_PRICES, EARNED, type Work } from '../../../src/coordinator/ledger/index.ts'
 import { LedgerStore, openDatabase } from '../../../src/coordinator/store/index.ts'
 import { nodeClock } from '../../../src/node/modelFile.ts'
@@ -15,7 +14,8 @@ const work = (decode: bigint): Work => ({ decode, prompt: 0n, cachedPrompt: 0n }
 const store = await LedgerStore.open(await openDatabase(JSON.parse(place)), { clock: nodeClock })
 const post = async (command: Command) => {
   await store.post(command)
-  writeSync(1, `${businessId(command)}\n`)
+  // A reader that is busy makes the pipe full: that is to wait for.
+  await new Promise((written) => process.stdout.write(`${businessId(command)}\n`, written))
 }
 
 await post({ kind: 'price', version: 0, table: DEFAULT_PRICES })

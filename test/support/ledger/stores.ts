@@ -14,12 +14,32 @@ export type StoreKind = (typeof storeKinds)[number]
 
 /** An empty place, which is gone after the test. */
 export async function freshPlace(kind: StoreKind): Promise<StorePlace> {
-  if (kind === 'postgres') return { kind: 'server', url: await createDatabase(inject('postgresUrl')) }
+  const { place, remove } = await newPlace(kind)
+  onTestFinished(remove)
+  return place
+}
+
+async function newPlace(kind: StoreKind): Promise<{ readonly place: StorePlace; readonly remove: () => void }> {
+  // The server's databases go with the server.
+  if (kind === 'postgres') return { place: { kind: 'server', url: await createDatabase(inject('postgresUrl')) }, remove: () => undefined }
   const folder = mkdtempSync(path.join(tmpdir(), 'tabswarm-store-'))
   // A new one takes seconds.
   cpSync(inject('pgliteFolder'), folder, { recursive: true })
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  return { kind: 'folder', folder }
+  return { place: { kind: 'folder', folder }, remove: () => rmSync(folder, { recursive: true, force: true }) }
+}
+
+export interface SharedDatabase {
+  readonly place: StorePlace
+  readonly database: Database
+  /** Closes it, and what it lay in is gone. */
+  close(): Promise<void>
+}
+
+/** A database for the tests of one describe: for beforeAll, where nothing can be left to the end of a test. */
+export async function shareDatabase(kind: StoreKind): Promise<SharedDatabase> {
+  const { place, remove } = await newPlace(kind)
+  const database = await openDatabase(place)
+  return { place, database, close: () => database.close().then(remove) }
 }
 
 export interface OpenedStore {

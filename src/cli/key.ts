@@ -1,0 +1,73 @@
+/** `tabswarm key …`: API keys of accounts and teams. A key is printed once, when it is made. */
+
+import type { Command } from 'commander'
+import { REQUESTS_A_MINUTE_MAX } from '../coordinator/accounts/index.ts'
+import { formatCredits } from '../coordinator/ledger/index.ts'
+import { keyForPeople } from './account.ts'
+import { parseBudget } from './budget.ts'
+import { someNames } from './listOptions.ts'
+import { printJson, printLine, printNote, wholeNumber } from './output.ts'
+import { addStoreOption, type StoreFlags, withAccounts } from './storePlace.ts'
+
+interface JsonFlags extends StoreFlags {
+  readonly json: boolean
+}
+
+interface CreateFlags extends JsonFlags {
+  readonly models?: readonly string[]
+  readonly pools?: readonly string[]
+  readonly budget?: bigint | null
+  readonly rate?: number
+}
+
+const JSON_HELP = 'one JSON value on stdout'
+
+export function registerKeyCommands(program: Command): void {
+  const key = program.command('key').description('API keys: make, list, revoke')
+  addStoreOption(
+    key
+      .command('create')
+      .description('make a key, and print it for the only time')
+      .argument('<account>', 'an account’s id, or a team’s')
+      .argument('<name>', 'what it is for'),
+  )
+    .option('--models <list>', 'the only models that it may use', someNames)
+    .option('--pools <list>', 'the only pools that it may use', someNames)
+    .option('--budget <credits>', 'what it may spend in all', parseBudget('--budget'))
+    .option('--rate <n>', 'requests a minute', wholeNumber('--rate', 1, REQUESTS_A_MINUTE_MAX))
+    .option('--json', JSON_HELP, false)
+    .action(create)
+  addStoreOption(key.command('list').description('the keys of an account or a team; their secrets are not kept').argument('<account>'))
+    .option('--json', JSON_HELP, false)
+    .action(list)
+  addStoreOption(key.command('revoke').description('end a key, now and for good').argument('<key>', 'its id'))
+    .option('--json', JSON_HELP, false)
+    .action(revoke)
+}
+
+async function create(account: string, name: string, { models, pools, budget, rate, json, ...flags }: CreateFlags): Promise<void> {
+  const scope = { models: models ?? null, pools: pools ?? null, budget: budget ?? null, requestsAMinute: rate ?? null }
+  const { key, text } = await withAccounts(flags, false, ({ keys }) => keys.create(account, name, scope))
+  if (json) return printJson({ ...keyForPeople(key), text })
+  printLine(text)
+  printNote('keep it now: it is not shown again, and cannot be found out')
+}
+
+async function list(account: string, { json, ...flags }: JsonFlags): Promise<void> {
+  const keys = await withAccounts(flags, false, async ({ accounts, keys }) => {
+    await accounts.details(account)
+    return keys.list(account)
+  })
+  if (json) return printJson({ keys: keys.map(keyForPeople) })
+  if (keys.length === 0) printLine(`${account} has no API key`)
+  for (const { id, name, budget, spent, revokedAtMs } of keys) {
+    const of = budget === null ? '' : ` of ${formatCredits(budget)}`
+    printLine(`${id}  ${revokedAtMs === null ? '' : 'revoked, '}${formatCredits(spent)}${of} credits spent  ${name}`.trimEnd())
+  }
+}
+
+async function revoke(id: string, { json, ...flags }: JsonFlags): Promise<void> {
+  await withAccounts(flags, false, ({ keys }) => keys.revoke(id))
+  if (json) printJson({ id, revoked: true })
+  else printLine(`${id} opens nothing any more; what it has open ends as usual`)
+}

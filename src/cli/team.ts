@@ -1,0 +1,75 @@
+/** `tabswarm team …`: several keys, one balance. A team is an account: credits are granted to it, and keys made for it, under its id. */
+
+import type { Command } from 'commander'
+import { formatCredits } from '../coordinator/ledger/index.ts'
+import { parseBudget } from './budget.ts'
+import { someNames } from './listOptions.ts'
+import { printJson, printLine } from './output.ts'
+import { addStoreOption, type StoreFlags, withAccounts } from './storePlace.ts'
+
+interface JsonFlags extends StoreFlags {
+  readonly json: boolean
+}
+
+interface CreateFlags extends JsonFlags {
+  readonly models?: readonly string[]
+  readonly pools?: readonly string[]
+}
+
+const JSON_HELP = 'one JSON value on stdout'
+
+export function registerTeamCommands(program: Command): void {
+  const team = program.command('team').description('teams: several API keys, one balance')
+  addStoreOption(team.command('create').description('make a team').argument('<name>'))
+    .option('--models <list>', 'the only models that its keys may use', someNames)
+    .option('--pools <list>', 'the only pools that its keys may use', someNames)
+    .option('--json', JSON_HELP, false)
+    .action(create)
+  addStoreOption(team.command('add').description('make an account a member').argument('<team>').argument('<account>'))
+    .option('--json', JSON_HELP, false)
+    .action(add)
+  addStoreOption(
+    team
+      .command('budget')
+      .description('say what one of its keys may spend in all')
+      .argument('<team>')
+      .argument('<key>', 'the key’s id')
+      .argument('<credits>', 'or none: as much as the team has', parseBudget('<credits>')),
+  )
+    .option('--json', JSON_HELP, false)
+    .action(budget)
+  addStoreOption(team.command('list').description('all teams, their balances and members')).option('--json', JSON_HELP, false).action(list)
+}
+
+async function create(name: string, { models, pools, json, ...flags }: CreateFlags): Promise<void> {
+  const team = await withAccounts(flags, true, ({ teams }) => teams.create(name, { models: models ?? null, pools: pools ?? null }))
+  if (json) printJson(team)
+  else printLine(`${team.id}  ${name}; make its keys with: tabswarm key create ${team.id} NAME --budget CREDITS`)
+}
+
+async function add(team: string, account: string, { json, ...flags }: JsonFlags): Promise<void> {
+  await withAccounts(flags, false, ({ teams }) => teams.add(team, account))
+  if (json) printJson({ team, account })
+  else printLine(`${account} is a member of team ${team}`)
+}
+
+async function budget(team: string, key: string, amount: bigint | null, { json, ...flags }: JsonFlags): Promise<void> {
+  await withAccounts(flags, false, ({ teams }) => teams.setBudget(team, key, amount))
+  const credits = amount === null ? null : formatCredits(amount)
+  if (json) printJson({ team, key, budgetCredits: credits })
+  else printLine(`key ${key} of team ${team} may spend ${credits === null ? 'what the team has' : `${credits} credits in all`}`)
+}
+
+async function list({ json, ...flags }: JsonFlags): Promise<void> {
+  const rows = await withAccounts(flags, false, async ({ teams, ledger }) =>
+    Promise.all(
+      (await teams.list()).map(async (team) => {
+        const own = (await ledger.balances(team.id)).filter(({ account }) => account.kind === 'user')
+        return { ...team, credits: formatCredits(own.reduce((sum, { amount }) => sum + amount, 0n)) }
+      }),
+    ),
+  )
+  if (json) return printJson({ teams: rows })
+  if (rows.length === 0) printLine('there are no teams; tabswarm team create NAME makes one')
+  for (const { id, name, credits, members } of rows) printLine(`${id}  ${name}: ${credits} credits, ${members.length} members`)
+}

@@ -1,0 +1,32 @@
+/** coordinator/accounts: who earns and pays, what API keys may do, who gets a starter grant, who counts as one party. Pure. */
+
+export {
+  type AccountRecord,
+  checkName,
+  FIRST_ROLES,
+  type Identity,
+  identityKinds,
+  keyIdentity,
+  newAccountId,
+  type Role,
+  roles,
+} from './account.ts'
+export { addressBlock } from './addressBlock.ts'
+export {
+  type ApiKey,
+  apiKeyId,
+  checkRequest,
+  checkScope,
+  isApiKey,
+  type KeyRequest,
+  type KeyScope,
+  type NewKey,
+  newApiKey,
+  REQUESTS_A_MINUTE_MAX,
+  USE_MS,
+} from './apiKey.ts'
+export { AccountError, type AccountErrorReason } from './errors.ts'
+export { badCode, newPairing, PAIRINGS_A_MINUTE, parsePairingCode, tryPairing } from './pairing.ts'
+export { RateLimits } from './rateLimits.ts'
+export { DEFAULT_STARTER_POLICY, decideStarterGrant, GRANT_DAYS, type StarterPolicy, type StarterState } from './starterGrants.ts'
+export { type AccountTies, areLinked, BLOCKS_MAX, TIE_DAYS } from './ties.ts'
