@@ -3,7 +3,15 @@
  * grant over somebody who is gone); the others are looked at with every tick. The first that breaks ends the run.
  */
 
-import { AWAY_AFTER_MS, type Capacity, type CoreOptions, KV_BLOCK_POSITIONS, placeChain, uncovered } from '../coordinator/core/index.ts'
+import {
+  AWAY_AFTER_MS,
+  type Capacity,
+  type CoreOptions,
+  KV_BLOCK_POSITIONS,
+  placeChain,
+  UNHELD_MS,
+  uncovered,
+} from '../coordinator/core/index.ts'
 import type { Span } from '../model/index.ts'
 import { type Grant, REPAIR_WAIT_MS } from '../protocol/index.ts'
 import type { ChainRepair } from '../session/index.ts'
@@ -107,6 +115,7 @@ interface Reserved {
   readonly driver: PeerId
   readonly peerIds: readonly PeerId[]
   readonly positions: number
+  readonly sinceMs: number
 }
 
 /** A stage that has to be free of a session by now, or soon. */
@@ -124,8 +133,6 @@ export class Invariants {
   readonly #options: InvariantsOptions
   readonly #holes = new Map<ModelId, number>()
   readonly #granted = new Map<SessionId, Reserved>()
-  /** Positions granted at each peer. */
-  readonly #kvGranted = new Map<PeerId, number>()
   readonly #ended = new Set<SessionId>()
   /** By session and peer, in the order of their times. */
   readonly #leaving = new Map<string, Leaving>()
@@ -146,18 +153,17 @@ export class Invariants {
     const peerIds = grant.stages.map(({ peerId }) => peerId)
     // The answer to a repair that was asked for before the session ended: its end is under way to the coordinator.
     if (this.#ended.has(grant.sessionId)) return
-    this.#granted.set(grant.sessionId, { driver: grant.driver, peerIds, positions })
+    this.#granted.set(grant.sessionId, { driver: grant.driver, peerIds, positions, sinceMs: this.#options.nowMs() })
     for (const { peerId, firstLayer, endLayer } of grant.stages) {
       this.#leaving.delete(`${grant.sessionId} ${peerId}`)
       const tab = this.#options.volunteers.get(peerId)
       if (!this.#options.hasSocket(peerId))
         this.break('bad-grant', `session ${grant.sessionId} is granted over ${peerId}, whose socket is gone`, [grant.sessionId, peerId])
       this.#checkPresent(grant.sessionId, peerId)
-      const granted = (this.#kvGranted.get(peerId) ?? 0) + positions
-      this.#kvGranted.set(peerId, granted)
       if (tab === undefined || tab.isRecovering) continue
       // Who loads anew has none, and says so; the coordinator may not have heard it.
       const { served } = tab
+      const granted = this.#kvGrantedAt(tab)
       if (served !== null && granted > Math.ceil(served.kvPositions / KV_BLOCK_POSITIONS) * KV_BLOCK_POSITIONS)
         this.break('memory', `${granted} positions are granted at ${peerId}, which has ${served.kvPositions}`, [peerId])
       if (endLayer <= firstLayer) this.break('bad-grant', `an empty stage at ${peerId}`, [grant.sessionId])
@@ -174,7 +180,6 @@ export class Invariants {
   onDisconnected(peerId: PeerId): void {
     for (const [sessionId, reserved] of this.#granted) {
       if (reserved.driver !== peerId) continue
-      this.#free(reserved)
       this.#granted.set(sessionId, { ...reserved, positions: 0 })
     }
   }
@@ -258,11 +263,15 @@ export class Invariants {
     const { driver } = known
     const sinceMs = this.#options.nowMs()
     for (const peerId of known.peerIds) this.#leaving.set(`${sessionId} ${peerId}`, { sessionId, peerId, driver, sinceMs })
-    this.#free(known)
   }
 
-  #free({ peerIds, positions }: Reserved): void {
-    for (const peerId of peerIds) this.#kvGranted.set(peerId, (this.#kvGranted.get(peerId) ?? 0) - positions)
+  /** Positions of sessions that may be opened at the tab, or that it holds: the core counts no longer what nobody opened. */
+  #kvGrantedAt({ peerId, host }: VolunteerTab): number {
+    const openableMs = this.#options.nowMs() - UNHELD_MS - AWAY_AFTER_MS
+    let granted = 0
+    for (const [sessionId, { peerIds, positions, sinceMs }] of this.#granted)
+      if (peerIds.includes(peerId) && (sinceMs > openableMs || host.logOf(sessionId) !== null)) granted += positions
+    return granted
   }
 
   /** The core chooses nobody who was silent for longer than three pings. */
