@@ -21,7 +21,11 @@ module.exports = {
       from: { path: '^src/([^/]+(?:/(?:core|verification|server|ledger|store|browser|suite|locks))?)/' },
       to: {
         path: '^src/[^/]+/',
-        pathNot: ['^src/$1/', '^src/[^/]+/(?:(?:core|verification|server|ledger|store|browser|suite|locks)/)?index\\.ts$', '^src/worker/engine\\.ts$'],
+        pathNot: [
+          '^src/$1/',
+          '^src/[^/]+/(?:(?:core|verification|server|ledger|store|browser|suite|locks)/)?index\\.ts$',
+          '^src/worker/engine\\.ts$',
+        ],
       },
     },
     {
@@ -31,7 +35,11 @@ module.exports = {
       from: { path: '^src/[^/]+\\.tsx?$' },
       to: {
         path: '^src/[^/]+/',
-        pathNot: ['^src/[^/]+/(?:(?:core|verification|server|ledger|store|browser|suite|locks)/)?index\\.tsx?$', '^src/ui/app\\.tsx$', '^src/cli/'],
+        pathNot: [
+          '^src/[^/]+/(?:(?:core|verification|server|ledger|store|browser|suite|locks)/)?index\\.tsx?$',
+          '^src/ui/app\\.tsx$',
+          '^src/cli/',
+        ],
       },
     },
     only('shared', []),
@@ -43,6 +51,15 @@ module.exports = {
     only('network', ['protocol', 'shared']),
     only('account', ['protocol', 'shared']),
     only('session', ['model', 'protocol', 'shared']),
+    only('cheats', ['model', 'protocol', 'shared', 'worker']),
+    only('tolerance', ['cheats', 'coordinator/verification', 'kernels', 'model', 'protocol', 'shared', 'worker']),
+    {
+      name: 'cheats-stay-out',
+      comment: 'engines that cheat are for benchmarks and tests: nothing that is built for a browser may reach them (decision 0263)',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/(cheats|tolerance|cli)/', '\\.test\\.tsx?$'] },
+      to: { path: '^src/(cheats|tolerance)/' },
+    },
     only('stage', ['model', 'protocol', 'shared', 'worker']),
     only('peer', ['model', 'network', 'protocol', 'session', 'shared', 'stage', 'worker']),
     only('sim', ['coordinator/core', 'coordinator/verification', 'model', 'protocol', 'session', 'shared', 'stage', 'worker']),
@@ -56,7 +73,10 @@ module.exports = {
       name: 'pure-rooms',
       comment: 'no host in the pure rooms',
       severity: 'error',
-      from: { path: '^src/(shared|model|protocol|session|stage|coordinator/core|coordinator/ledger|coordinator/verification)/', pathNot: '\\.test\\.ts$' },
+      from: {
+        path: '^src/(shared|model|protocol|session|stage|coordinator/core|coordinator/ledger|coordinator/verification)/',
+        pathNot: '\\.test\\.ts$',
+      },
       to: { dependencyTypes: ['core'] },
     },
     { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/', pathNot: ['\\.d\\.ts$', '\\.test\\.ts$'] }, to: {} },

@@ -1,0 +1,3 @@
+/** cheats: engines that cheat, for tests, benchmarks and audits. Never part of a volunteer's tab. */
+
+export { type CheatOptions, cheatingEngine, ENGINE_CHEATS, type EngineCheat } from './cheats.ts'
