@@ -16,6 +16,11 @@ import { SkippingEngine } from './skippingEngine.ts'
 export const ENGINE_CHEATS = ['skip-layer', 'coarse-quantization', 'noise', 'other-session', 'repeat-row', 'lazy'] as const
 export type EngineCheat = (typeof ENGINE_CHEATS)[number]
 
+/** It computes what an honest engine computes, and sends something else. */
+export function isOnlySent(cheat: EngineCheat): boolean {
+  return cheat !== 'skip-layer' && cheat !== 'coarse-quantization'
+}
+
 export interface CheatOptions {
   /** Sessions that are computed honestly first. */
   readonly afterSessions?: number

@@ -18,6 +18,8 @@ export interface Places {
 
 /** One span of one session at two engines. */
 export interface Compared {
+  /** Index of the session. */
+  readonly session: number
   /** Index of the span. */
   readonly span: number
   readonly encoding: RecordedSession['encoding']
@@ -43,7 +45,14 @@ export function compareOutputs(
     return spans.map((_, span): Compared => {
       const own = required(outputs[span], `span ${span} of session ${session}`)
       const rows = rowDistances(own, required(others[span], `span ${span} of session ${session}`), encoding, width)
-      return { span, encoding, rows, equalRows: rows.filter((distance) => distance === 0).length, slices: slicesOf(rows, sliceRows) }
+      return {
+        session,
+        span,
+        encoding,
+        rows,
+        equalRows: rows.filter((distance) => distance === 0).length,
+        slices: slicesOf(rows, sliceRows),
+      }
     })
   })
 }

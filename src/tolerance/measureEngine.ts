@@ -3,12 +3,13 @@
  * cheat. The engine holds the whole model; each adapter needs a process of its own, so this is all that such a process does.
  */
 
-import { cheatingEngine, ENGINE_CHEATS, type EngineCheat } from '../cheats/index.ts'
+import { cheatingEngine, ENGINE_CHEATS, type EngineCheat, isOnlySent } from '../cheats/index.ts'
 import type { ModelConfig, Span } from '../model/index.ts'
 import { assert, required } from '../shared/index.ts'
 import { type Engine, KV_BLOCK_POSITIONS, kvBlockCount, type LoadRequest } from '../worker/index.ts'
 import { CHUNK_ROWS, type RecordedSession, type RecordRequest, recordSession } from './recording.ts'
 import { replay, type SpanOutput } from './replay.ts'
+import { SentAgainEngine } from './sentAgain.ts'
 
 /** By session's index in the recording, then by span. */
 export type Outputs = ReadonlyMap<number, readonly SpanOutput[]>
@@ -49,7 +50,7 @@ export interface MeasureRequest {
 }
 
 export async function measureEngine(engine: Engine, load: WholeLoad, request: MeasureRequest): Promise<EngineRows> {
-  const { sessions, honestSessions, cheatSessions, random, onProgress } = request
+  const { spans, sessions, honestSessions, cheatSessions, random, onProgress } = request
   assert(cheatSessions.length !== 1, 'cheats need two sessions, or none')
   const { config } = load.manifest
   const whole = { ...load, kvPositions: roomFor(Math.max(...sessions.map(({ tokenIds }) => tokenIds.length)), 1) }
@@ -60,11 +61,12 @@ export async function measureEngine(engine: Engine, load: WholeLoad, request: Me
   const cheats: EngineRows['cheats'][number][] = []
   for (const cheat of cheatSessions.length === 0 ? [] : ENGINE_CHEATS) {
     onProgress(cheat)
-    const cheater = await cheatingEngine(cheat, engine, { random, openAnother: () => Promise.resolve(engine) })
-    await cheater.load(whole)
     // Something has to come before the first.
-    const before = cheat === 'other-session' ? cheatSessions.slice(-1) : []
-    cheats.push({ cheat, outputs: await replayAll(cheater, config, request, [...before, ...cheatSessions]) })
+    const order = cheat === 'other-session' ? [...cheatSessions.slice(-1), ...cheatSessions] : cheatSessions
+    const inner = isOnlySent(cheat) ? new SentAgainEngine(engine, { spans, width: config.width, outputs: honest, order }) : engine
+    const cheater = await cheatingEngine(cheat, inner, { random, openAnother: () => Promise.resolve(inner) })
+    await cheater.load(whole)
+    cheats.push({ cheat, outputs: await replayAll(cheater, config, request, order) })
   }
   const { adapter, numericClass } = engine.info
   return { engine: adapter, numericClass, honest, again, cheats }

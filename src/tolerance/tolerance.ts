@@ -35,7 +35,7 @@ export interface HonestPair extends HonestSpread {
   readonly boundary: { readonly encoding: RowEncoding; readonly after: string } | null
 }
 
-/** Of slices. */
+/** Of slices that hold a row that was not computed as it should be. */
 export interface CheatSpread {
   readonly cheat: EngineCheat
   readonly slices: number
@@ -116,12 +116,25 @@ export function honestPairs({ places, sessions, engines }: Measured): PairCompar
   )
 }
 
-/** `one` cheats, `other` audits it honestly: each with each, itself too. */
+/**
+ * `one` cheats, `other` audits it honestly: each with each, itself too. Slices in which the cheat has sent what it computed are left out: of eight rows one
+ * is lazy, and sessions that begin with the same words have the same rows there.
+ */
 export function cheatPairs({ places, sessions, engines }: Measured): (PairCompared & { readonly cheat: EngineCheat })[] {
   return engines.flatMap((one) =>
-    engines.flatMap((other) =>
-      one.cheats.map(({ cheat, outputs }) => ({ one, other, cheat, compared: compareOutputs(places, sessions, outputs, other.honest) })),
-    ),
+    one.cheats.flatMap(({ cheat, outputs }) => {
+      const changed = compareOutputs(places, sessions, outputs, one.honest)
+      return engines.map((other) => {
+        const compared = compareOutputs(places, sessions, outputs, other.honest).map((entry) => {
+          const own = required(
+            changed.find(({ session, span }) => session === entry.session && span === entry.span),
+            `span ${entry.span} of session ${entry.session}`,
+          )
+          return { ...entry, slices: entry.slices.filter((_, slice) => (own.slices[slice] ?? 0) > 0) }
+        })
+        return { one, other, cheat, compared }
+      })
+    }),
   )
 }
 
@@ -155,7 +168,7 @@ function countsOf(compared: readonly Compared[]) {
 }
 
 function cheatSpread(cheat: EngineCheat, cheats: ReturnType<typeof cheatPairs>, tolerance: number): CheatSpread {
-  const own = cheats.filter((pair) => pair.cheat === cheat && pair.compared.length > 0)
+  const own = cheats.filter((pair) => pair.cheat === cheat && Number.isFinite(leastOf(pair)))
   const slices = own.flatMap(({ compared }) => compared.flatMap((entry) => entry.slices))
   const nearest = required(own.toSorted((a, b) => leastOf(a) - leastOf(b))[0], `slices of ${cheat}`)
   return {
