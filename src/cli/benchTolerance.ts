@@ -45,7 +45,7 @@ export function registerBenchTolerance(bench: Command): void {
       'cpu',
     ])
     .option('--sessions <n>', 'recorded with each encoding', wholeNumber('--sessions', 2, PROMPTS_MAX), 8)
-    .option('--answer-tokens <n>', 'of each session, at most', wholeNumber('--answer-tokens', 2, 512), 24)
+    .option('--answer-tokens <n>', 'of each session, at most', wholeNumber('--answer-tokens', 2, 512), 16)
     .option('--cheat-sessions <n>', 'of them cheats compute, with each encoding', wholeNumber('--cheat-sessions', 2, PROMPTS_MAX), 2)
     .option('--truth-sessions <n>', 'of them the CPU twin computes, with each encoding', wholeNumber('--truth-sessions', 1, PROMPTS_MAX), 1)
     .option('--spans <n>', 'that the layers are cut into', wholeNumber('--spans', 2, 64), 3)
@@ -58,20 +58,19 @@ export function registerBenchTolerance(bench: Command): void {
 }
 
 async function benchTolerance(options: ToleranceOptions): Promise<void> {
-  const { adapters, sessions, cheatSessions, truthSessions, table, json } = options
+  const { sessions, cheatSessions, truthSessions, table, json } = options
   const most = Math.max(cheatSessions, truthSessions)
   if (most > sessions) throw new UsageError(`--sessions ${sessions} is fewer than the ${most} that cheats or the CPU twin are to compute`)
   const { resolveModel } = await import('../node/index.ts')
-  const { cutSpans, distanceTable, toleranceReport } = await import('../tolerance/index.ts')
+  const { cutSpans, distanceTable, distanceTableText, toleranceReport } = await import('../tolerance/index.ts')
   const model = await resolveModel(options.model, progressPrinter('model'))
   const { config, id } = model.hashedManifest.manifest
   const places: Places = { spans: cutSpans(config, options.spans), width: config.width, sliceRows: options.sliceRows }
   const { recorded, engines, missing } = await measureAll(options, places, await requestsOf(options, model))
   const measured = { places, sessions: recorded, engines }
   const report = toleranceReport(measured)
-  const command = `tabswarm bench tolerance --adapters ${adapters.join(',')} --sessions ${sessions} --seed ${options.seed}`
-  const source = `${command}; ${id}; ${engines.map(({ engine }) => engine).join(', ')}`
-  if (table !== undefined) await writeFile(table, `${JSON.stringify(distanceTable(measured, report, source), null, 1)}\n`)
+  const source = `tabswarm ${process.argv.slice(2).join(' ')}; ${id}; ${engines.map(({ engine }) => engine).join(', ')}`
+  if (table !== undefined) await writeFile(table, distanceTableText(distanceTable(measured, report, source)))
   const classes = engines.map(({ engine, numericClass }) => ({ engine, numericClass }))
   if (json) printJson({ model: id, wire: options.wire, seed: options.seed, ...places, engines: classes, missing, ...report })
   else show(report)

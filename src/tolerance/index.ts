@@ -3,5 +3,5 @@
 export { compareOutputs, type Places } from './distances.ts'
 export { type EngineRows, type MeasureRequest, measureEngine, record, type WholeLoad } from './measureEngine.ts'
 export { cutSpans, type RecordedSession, type RecordRequest } from './recording.ts'
-export { distanceTable } from './table.ts'
+export { distanceTable, distanceTableText } from './table.ts'
 export { type HonestPair, type Measured, type ToleranceReport, toleranceReport } from './tolerance.ts'

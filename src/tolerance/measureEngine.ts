@@ -42,7 +42,7 @@ export interface MeasureRequest {
   readonly sessions: readonly RecordedSession[]
   /** Indices of those that this engine computes. */
   readonly honestSessions: readonly number[]
-  /** Indices of the sessions that cheats compute: none, or two and more, since one cheat sends another session's rows. */
+  /** Indices of the sessions that cheats compute: none, or two and more of each encoding, since one cheat sends another session's rows. */
   readonly cheatSessions: readonly number[]
   /** Of the cheats' noise; 0 ≤ r < 1. */
   readonly random: () => number
@@ -61,8 +61,7 @@ export async function measureEngine(engine: Engine, load: WholeLoad, request: Me
   const cheats: EngineRows['cheats'][number][] = []
   for (const cheat of cheatSessions.length === 0 ? [] : ENGINE_CHEATS) {
     onProgress(cheat)
-    // Something has to come before the first.
-    const order = cheat === 'other-session' ? [...cheatSessions.slice(-1), ...cheatSessions] : cheatSessions
+    const order = cheat === 'other-session' ? afterAnother(sessions, cheatSessions) : cheatSessions
     const inner = isOnlySent(cheat) ? new SentAgainEngine(engine, { spans, width: config.width, outputs: honest, order }) : engine
     const cheater = await cheatingEngine(cheat, inner, { random, openAnother: () => Promise.resolve(inner) })
     await cheater.load(whole)
@@ -70,6 +69,15 @@ export async function measureEngine(engine: Engine, load: WholeLoad, request: Me
   }
   const { adapter, numericClass } = engine.info
   return { engine: adapter, numericClass, honest, again, cheats }
+}
+
+/** Each behind another one whose rows went over the wire as its own do: where both begin with the same words both send the same. */
+function afterAnother(sessions: readonly RecordedSession[], indices: readonly number[]): number[] {
+  const encodings = [...new Set(indices.map((index) => sessions[index]?.encoding))]
+  return encodings.flatMap((encoding) => {
+    const alike = indices.filter((index) => sessions[index]?.encoding === encoding)
+    return [...alike.slice(-1), ...alike]
+  })
 }
 
 /** KV cache for one session at a time, in each of `spans` slots. */

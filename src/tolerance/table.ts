@@ -9,6 +9,8 @@ import { cheatPairs, honestPairs, type Measured, type PairCompared, type Toleran
 
 /** Points of a spread. */
 const SHARES = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1]
+/** Of a distance: another seed changes the second. */
+const DIGITS = 4
 
 export function distanceTable(measured: Measured, report: ToleranceReport, source: string): DistanceTable {
   const engines = measured.engines.filter(({ cheats }) => cheats.length > 0)
@@ -48,6 +50,13 @@ export function distanceTable(measured: Measured, report: ToleranceReport, sourc
   }
 }
 
+/** As JSON, a spread a line. */
+export function distanceTableText({ version, source, tolerance, honest, cheats }: DistanceTable): string {
+  const lines = (entries: readonly object[]) => `[\n${entries.map((entry) => `    ${JSON.stringify(entry)}`).join(',\n')}\n  ]`
+  const parts = Object.entries({ version, source, tolerance }).map(([name, value]) => `  "${name}": ${JSON.stringify(value)},\n`)
+  return `{\n${parts.join('')}  "honest": ${lines(honest)},\n  "cheats": ${lines(cheats)}\n}\n`
+}
+
 function classesOf(one: EngineRows, other: EngineRows): [string, string] {
   return [one.numericClass, other.numericClass]
 }
@@ -61,5 +70,5 @@ function between(pairs: readonly PairCompared[], one: EngineRows, other: EngineR
 
 function spreadOf(compared: readonly Compared[]): [number, number][] {
   const slices = compared.flatMap((entry) => entry.slices)
-  return SHARES.map((share) => [share, quantile(slices, share)])
+  return SHARES.map((share) => [share, Number(quantile(slices, share).toPrecision(DIGITS))])
 }
