@@ -48,7 +48,7 @@ export function registerBenchTolerance(bench: Command): void {
     .option('--answer-tokens <n>', 'of each session, at most', wholeNumber('--answer-tokens', 2, 512), 16)
     .option('--cheat-sessions <n>', 'of them cheats compute, with each encoding', wholeNumber('--cheat-sessions', 2, PROMPTS_MAX), 2)
     .option('--truth-sessions <n>', 'of them the CPU twin computes, with each encoding', wholeNumber('--truth-sessions', 1, PROMPTS_MAX), 1)
-    .option('--spans <n>', 'that the layers are cut into', wholeNumber('--spans', 2, 64), 3)
+    .option('--spans <n>', 'that the layers are cut into', wholeNumber('--spans', 1, 64), 3)
     .option('--slice-rows <n>', 'consecutive rows that one audit compares', wholeNumber('--slice-rows', 1, 2_048), 16)
     .option('--wire <list>', 'encodings: f32, f16, int8', listOf('--wire', ['f32', 'f16', 'int8']), ['f16', 'int8'])
     .option('--seed <n>', 'of prompts and noise', wholeNumber('--seed', 0, 2 ** 31 - 1), 1)
@@ -74,7 +74,7 @@ async function benchTolerance(options: ToleranceOptions): Promise<void> {
   const classes = engines.map(({ engine, numericClass }) => ({ engine, numericClass }))
   if (json) printJson({ model: id, wire: options.wire, seed: options.seed, ...places, engines: classes, missing, ...report })
   else show(report)
-  if (report.tail === null || report.audits.falsePositives > 0) process.exitCode = 1
+  if (report.tails === null || report.audits.falsePositives > 0) process.exitCode = 1
 }
 
 /** Sessions with the first encoding, then the same with the next. */
@@ -132,7 +132,7 @@ function sharesOf({ sessions, cheatSessions, truthSessions, wire }: ToleranceOpt
     : { honestSessions: firstOfEach(sessions), cheatSessions: firstOfEach(cheatSessions) }
 }
 
-function show({ honest, all, audits, again, cheats, margin, tolerance, tail }: ToleranceReport): void {
+function show({ honest, all, audits, again, cheats, margin, tolerance, tails }: ToleranceReport): void {
   const far = (distance: number) => distance.toExponential(2).padStart(10)
   const line = (name: string, { rows, equalRows, median, p99, p999, most }: Omit<HonestPair, 'engines' | 'boundary'>) =>
     printLine(`${name.padEnd(72)}${far(median)}${far(p99)}${far(p999)}${far(most)}${`${rows}`.padStart(8)}${`${equalRows}`.padStart(8)}`)
@@ -154,10 +154,9 @@ function show({ honest, all, audits, again, cheats, margin, tolerance, tail }: T
     `nearest: ${nearestCheat} at ${least.toExponential(2)}, ${overP999.toFixed(1)} × the honest 99.9 %, ${overMost.toFixed(1)} × the most`,
   )
   printLine(`tolerance ${tolerance}: ${audits.falsePositives} of ${audits.slices} honest slices beyond it`)
-  if (tail === null) printLine('no tolerance separates honest rows from these cheats')
-  else
-    printLine(
-      `an honest row is beyond it less often than ${tail.perRowByCount.toExponential(1)} by count, ` +
-        `${tail.perRowByTail.toExponential(1)} by a tail of index ${tail.index.toFixed(1)}`,
-    )
+  if (tails === null) printLine('no tolerance separates honest rows from these cheats')
+  for (const { encoding, perRowByCount, perRowByTail, index } of tails ?? []) {
+    const byTail = `${perRowByTail.toExponential(1)} by a tail of index ${index.toFixed(1)}`
+    printLine(`an honest ${encoding} row is beyond it less often than ${perRowByCount.toExponential(1)} by count, ${byTail}`)
+  }
 }

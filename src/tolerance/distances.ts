@@ -4,9 +4,8 @@ import { candidatesDistance, rowsDistance } from '../coordinator/verification/in
 import type { Span } from '../model/index.ts'
 import { decodeRows, rowBytes } from '../protocol/index.ts'
 import { assert, required } from '../shared/index.ts'
-import type { Outputs } from './measureEngine.ts'
 import type { RecordedSession } from './recording.ts'
-import type { SpanOutput } from './replay.ts'
+import type { Outputs, SpanOutput } from './replay.ts'
 
 export interface Places {
   readonly spans: readonly Span[]

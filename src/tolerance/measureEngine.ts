@@ -8,11 +8,8 @@ import type { ModelConfig, Span } from '../model/index.ts'
 import { assert, required } from '../shared/index.ts'
 import { type Engine, KV_BLOCK_POSITIONS, kvBlockCount, type LoadRequest } from '../worker/index.ts'
 import { CHUNK_ROWS, type RecordedSession, type RecordRequest, recordSession } from './recording.ts'
-import { replay, type SpanOutput } from './replay.ts'
+import { type Outputs, replay, type SpanOutput } from './replay.ts'
 import { SentAgainEngine } from './sentAgain.ts'
-
-/** By session's index in the recording, then by span. */
-export type Outputs = ReadonlyMap<number, readonly SpanOutput[]>
 
 export interface EngineRows {
   readonly engine: string

@@ -13,6 +13,9 @@ export type SpanOutput =
   /** Of the positions that a driver asks for: the prompt's last, and those of the answer. */
   | { readonly kind: 'candidates'; readonly positions: readonly PositionCandidates[] }
 
+/** By session's index in the recording, then by span. */
+export type Outputs = ReadonlyMap<number, readonly SpanOutput[]>
+
 /** Candidates of a row, as grants ask for them. */
 const TOP_K = 128
 

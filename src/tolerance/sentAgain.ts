@@ -8,8 +8,7 @@ import type { Span } from '../model/index.ts'
 import { rowBytes } from '../protocol/index.ts'
 import { ok, type Result, required } from '../shared/index.ts'
 import type { Engine, ForwardResult, Segment, SegmentOutput, Slot } from '../worker/index.ts'
-import type { Outputs } from './measureEngine.ts'
-import type { SpanOutput } from './replay.ts'
+import type { Outputs, SpanOutput } from './replay.ts'
 
 interface SentBefore {
   readonly spans: readonly Span[]

@@ -120,6 +120,7 @@ describe('a report', () => {
   it('has a tolerance between honest rows and every cheat, none of whose slices pass', () => {
     expect(report.all.most).toBeLessThan(report.tolerance)
     expect(report.audits.falsePositives).toBe(0)
+    expect(report.tails?.map(({ encoding }) => encoding)).toEqual(encodings)
     expect(report.margin.least).toBeGreaterThan(report.tolerance)
     expect(report.cheats.map(({ missed }) => missed)).toEqual([0, 0, 0, 0, 0, 0])
     for (const { least, p1, median } of report.cheats) expect([least, p1, median]).toEqual([least, p1, median].toSorted((a, b) => a - b))
@@ -139,8 +140,8 @@ describe('a report', () => {
     const [one, other] = [required(simd, 'simd'), required(cpu, 'cpu')]
     // Who sends another honest engine's rows is as near as can be.
     const near = { ...one, cheats: [{ cheat: 'noise' as const, outputs: other.honest }] }
-    const { tail, margin } = toleranceReport({ ...measured, engines: [near, other] })
-    expect(tail).toBeNull()
+    const { tails, margin } = toleranceReport({ ...measured, engines: [near, other] })
+    expect(tails).toBeNull()
     expect(margin.overMost).toBeLessThan(1)
   })
 

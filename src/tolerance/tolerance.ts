@@ -65,15 +65,14 @@ export interface ToleranceReport {
   }
   /** The geometric middle of the largest honest distance and the nearest cheat's, as what is uncertain about both is a factor. */
   readonly tolerance: number
-  /** null: the tolerance is not above all honest rows, so nothing separates them from cheats. */
-  readonly tail: TailBound | null
+  /** By encoding, whose rows have tails of their own. null: the tolerance is not above all honest rows, so nothing separates them from cheats. */
+  readonly tails: readonly (TailBound & { readonly encoding: RowEncoding })[] | null
 }
 
 export function toleranceReport(measured: Measured): ToleranceReport {
   const { places } = measured
   const pairs = honestPairs(measured)
   const compared = pairs.flatMap((pair) => pair.compared)
-  const rows = compared.flatMap((entry) => entry.rows)
   const slices = compared.flatMap((entry) => entry.slices)
   const again = measured.engines.flatMap((engine) => compareOutputs(places, measured.sessions, engine.honest, engine.again))
   const all = spreadOf(compared)
@@ -99,7 +98,7 @@ export function toleranceReport(measured: Measured): ToleranceReport {
       overMost: nearest.least / all.most,
     },
     tolerance,
-    tail: all.most < tolerance ? tailBound(rows, tolerance) : null,
+    tails: all.most < tolerance ? tailsOf(compared, tolerance) : null,
   }
 }
 
@@ -142,9 +141,19 @@ function namesOf({ one, other }: PairCompared): [string, string] {
   return [one.engine, other.engine]
 }
 
+function tailsOf(compared: readonly Compared[], tolerance: number) {
+  return encodingsOf(compared).map((encoding) => {
+    const rows = compared.flatMap((entry) => (entry.encoding === encoding ? entry.rows : []))
+    return { encoding, ...tailBound(rows, tolerance) }
+  })
+}
+
+function encodingsOf(compared: readonly Compared[]): RowEncoding[] {
+  return [...new Set(compared.map(({ encoding }) => encoding))]
+}
+
 function byBoundary(pair: PairCompared, { spans }: Places): HonestPair[] {
-  const encodings = [...new Set(pair.compared.map(({ encoding }) => encoding))]
-  return encodings.flatMap((encoding) =>
+  return encodingsOf(pair.compared).flatMap((encoding) =>
     spans.map(({ endLayer }, span) => ({
       engines: namesOf(pair),
       boundary: { encoding, after: span === spans.length - 1 ? 'results' : `layer ${endLayer - 1}` },
