@@ -33,7 +33,7 @@ export interface CheatOptions {
 
 /** How much of it: each as little as would still save something, or do harm. */
 export interface CheatStrength {
-  /** Bits of a coarse weight: one less than the smallest files that people use have. */
+  /** Bits of a coarse weight: one less than the default model's have. */
   readonly coarseBits: number
   /** Of a row's root mean square. */
   readonly noiseShare: number
