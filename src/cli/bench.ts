@@ -7,6 +7,8 @@ import { registerBenchLedger } from './benchLedger.ts'
 import { registerBenchPeers } from './benchPeers.ts'
 import { registerBenchSpeculation } from './benchSpeculation.ts'
 import { registerBenchSwarm } from './benchSwarm.ts'
+import { registerBenchTolerance } from './benchTolerance.ts'
+import { registerToleranceEngine } from './toleranceEngine.ts'
 
 export function registerBenchCommands(program: Command): void {
   const bench = program.command('bench').description('measure how fast this machine computes')
@@ -16,4 +18,6 @@ export function registerBenchCommands(program: Command): void {
   registerBenchPeers(bench)
   registerBenchSpeculation(bench)
   registerBenchSwarm(bench)
+  registerBenchTolerance(bench)
+  registerToleranceEngine(bench)
 }

@@ -1,5 +1,6 @@
 /** sim: a swarm in virtual time, from one seed: real core, driver, protocol and stages over modelled compute and links. */
 
+export { Chance } from './chance.ts'
 export type { Cheat } from './detection.ts'
 export { type DetectionSummary, detectOften } from './detectionRuns.ts'
 export type { Broken } from './invariants.ts'

@@ -82,7 +82,7 @@ export function shortRun({ seed, scenario, stagesMin, drain }: ShortRun): Simula
     answer: { least: 4, most: 16 },
     stagesMin,
     tickMs: 2_000,
-    logBytesMax: 4_000,
+    logBytesMax: 1_500,
     least: { peers: 8, sessions: 50, faults: 20 },
     returnMs: 15_000,
     drain,

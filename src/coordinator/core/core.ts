@@ -11,7 +11,8 @@ import { Demand } from './demand.ts'
 import { Effects } from './effects.ts'
 import type { CoreEffect, CoreEvent, PeerMessage } from './events.ts'
 import { Heartbeats } from './heartbeats.ts'
-import { PEERS_MAX, REGROUP_INTERVAL_MS } from './limits.ts'
+import { AWAY_AFTER_MS, PEERS_MAX, REGROUP_INTERVAL_MS } from './limits.ts'
+import { missedPeers } from './orders.ts'
 import { newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
 import { Plan } from './plan.ts'
 import { RoundTrips } from './roundTrips.ts'
@@ -37,6 +38,7 @@ export class CoordinatorCore {
   readonly #sessions: SessionLifecycle
   readonly #bulletin = new Bulletin()
   #regroupedMs = 0
+  #tickMs = 0
 
   constructor(options: CoreOptions) {
     const { models, stagesMin } = options
@@ -197,8 +199,13 @@ export class CoordinatorCore {
   }
 
   #tick(nowMs: number): void {
+    // Else it is the coordinator that was away, and what others said meanwhile is yet to be heard.
+    const wasHere = nowMs - this.#tickMs < AWAY_AFTER_MS
+    this.#tickMs = nowMs
+    const waitedFor = this.#options.models.filter(({ modelId }) => wasHere && this.#sessions.isWaitedFor(modelId, nowMs))
+    const missed = missedPeers(waitedFor, [...this.#peers.values()], nowMs)
     for (const peer of [...this.#peers.values()]) {
-      const limitMs = this.#heartbeats.check(peer, nowMs)
+      const limitMs = this.#heartbeats.check(peer, missed.has(peer), nowMs)
       if (limitMs === null) continue
       this.#effects.close(peer.peerId, 'silent', `nothing was heard of this tab for ${limitMs / 1000} s`)
       this.#forget(peer.peerId, nowMs)

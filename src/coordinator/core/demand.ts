@@ -15,12 +15,19 @@ const LEAST = 1
 const PEAK_HALF_LIFE_MS = 300_000
 /** Who was refused asks again in seconds: counted for longer, one would count as many. */
 const REFUSED_HALF_LIFE_MS = 10_000
+/** What is left of one refusal when nobody waits for it any more. */
+const WAITING = 0.5
 
 export class Demand {
   readonly #wanted = new Map<ModelId, Wanted>()
 
   refused(modelId: ModelId, nowMs: number): void {
     this.#faded(modelId, nowMs).refused++
+  }
+
+  /** Whether somebody was refused some seconds ago, and so may wait. */
+  isRefused(modelId: ModelId, nowMs: number): boolean {
+    return this.#faded(modelId, nowMs).refused >= WAITING
   }
 
   /** Sessions wanted, at least one. `open`: now. */

@@ -7,7 +7,7 @@
 
 import type { PeerId } from '../../shared/index.ts'
 import type { Effects } from './effects.ts'
-import { DROP_AFTER_MS, GHOST_MS, PING_INTERVAL_MS, PROVEN_MS, SUSPICION_RATE } from './limits.ts'
+import { AWAY_AFTER_MS, DROP_AFTER_MS, GHOST_MS, PING_INTERVAL_MS, PROVEN_MS, SUSPICION_RATE } from './limits.ts'
 import type { PeerRecord } from './peers.ts'
 import { TokenBuckets } from './tokenBucket.ts'
 
@@ -20,10 +20,14 @@ export class Heartbeats {
     this.#effects = effects
   }
 
-  /** Pings the peer where one is due. Where it was silent for too long, the limit that it has passed, milliseconds; else null. */
-  check(peer: PeerRecord, nowMs: number): number | null {
+  /**
+   * Pings the peer where one is due. Where it was silent for too long, the limit that it has passed, milliseconds; else null. Less is too long
+   * for one that is missed: somebody waits for layers that nobody else serves.
+   */
+  check(peer: PeerRecord, isMissed: boolean, nowMs: number): number | null {
     const { suspicion } = peer
-    const limitMs = suspicion === null ? DROP_AFTER_MS : GHOST_MS
+    let limitMs = isMissed ? AWAY_AFTER_MS : DROP_AFTER_MS
+    if (suspicion !== null) limitMs = GHOST_MS
     const silentMs = nowMs - (suspicion === null ? peer.heardMs : suspicion.sinceMs)
     if (silentMs >= limitMs) return limitMs
     if (nowMs - peer.pingSentMs >= PING_INTERVAL_MS) this.#ping(peer, nowMs)

@@ -2,6 +2,7 @@
 
 import type { Span } from '../../model/index.ts'
 import { type ModelId, required } from '../../shared/index.ts'
+import { AWAY_AFTER_MS } from './limits.ts'
 import { common, covers, isChoosable, type PeerRecord } from './peers.ts'
 import type { PlannedSpan } from './plan.ts'
 import { uncovered } from './route.ts'
@@ -15,6 +16,23 @@ export interface SwarmState {
 
 export function isLoaded(peer: PeerRecord, modelId: ModelId, span: Span): boolean {
   return peer.loaded !== null && peer.loaded.modelId === modelId && covers(peer.loaded.span, span)
+}
+
+/** Peers that say nothing any more and hold layers that nobody else serves. */
+export function missedPeers(models: readonly SwarmModel[], peers: readonly PeerRecord[], nowMs: number): ReadonlySet<PeerRecord> {
+  const missed = new Set<PeerRecord>()
+  const isSilent = ({ served, heardMs }: PeerRecord) => served !== null && nowMs - heardMs >= AWAY_AFTER_MS
+  if (!peers.some(isSilent)) return missed
+  for (const { modelId, costs } of models) {
+    const holders = peers.filter(({ served }) => served?.modelId === modelId)
+    const present = holders.filter((peer) => !isSilent(peer)).flatMap(({ served }) => served?.span ?? [])
+    for (const gap of uncovered(costs.layerCount, present))
+      for (const peer of holders) {
+        const shared = common(required(peer.served, 'what it serves').span, gap)
+        if (isSilent(peer) && shared.firstLayer < shared.endLayer) missed.add(peer)
+      }
+  }
+  return missed
 }
 
 /** In place of what it serves `target` would leave layers that nobody else serves yet: some of its own, or all while it loads. */

@@ -26,6 +26,10 @@ export class PendingRepairs {
     return this.#waiting.some((pending) => pending.sessionId === sessionId)
   }
 
+  get sessionIds(): readonly SessionId[] {
+    return this.#waiting.map(({ sessionId }) => sessionId)
+  }
+
   /** It asks again when it comes back (rule C13). */
   dropOf(driver: PeerId): void {
     this.#waiting = this.#waiting.filter((pending) => pending.driver !== driver)

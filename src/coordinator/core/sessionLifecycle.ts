@@ -100,6 +100,12 @@ export class SessionLifecycle {
     if (older !== null) effects.refuse(driver, older.requestId, { reason: 'superseded', message })
   }
 
+  /** Whether somebody waits for the model: a broken session, or who was refused for lack of capacity. */
+  isWaitedFor(modelId: ModelId, nowMs: number): boolean {
+    const { open, demand } = this.#ports
+    return demand.isRefused(modelId, nowMs) || this.#repairs.sessionIds.some((sessionId) => open.get(sessionId)?.modelId === modelId)
+  }
+
   /** Something may have changed that broken sessions wait for. */
   tryRepairs(nowMs: number): void {
     this.#repairs.settle((pending) => this.#tryRepair(pending, nowMs))

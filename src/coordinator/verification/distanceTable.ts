@@ -79,7 +79,7 @@ function missingSpread({ honest, cheats }: DistanceTable): string | null {
 }
 
 /** The largest distance that counts as honest between engines of these classes. */
-export function toleranceOf({ tolerance }: DistanceTable, one: string, other: string): number {
+export function toleranceOf({ tolerance }: Pick<DistanceTable, 'tolerance'>, one: string, other: string): number {
   const found = tolerance.pairs.find(({ classes: pair }) => isPair(pair, one, other))
   return found?.distance ?? tolerance.default
 }

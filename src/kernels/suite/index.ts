@@ -10,7 +10,7 @@ export { type AdapterRequest, measureAdapter } from './measureAdapter.ts'
 export { type OrtRuntime, ortBaseline } from './ortBaseline.ts'
 export { casesOf, defaultChoice, projections, type SuiteChoice, type SuitePreset, suitePresets } from './presets.ts'
 export { runSuite, type SuiteRequest } from './runSuite.ts'
-export { median, pairedRatios, quartiles } from './statistics.ts'
+export { median, pairedRatios, quantile, quartiles } from './statistics.ts'
 export type { SuiteTuning } from './subject.ts'
 export {
   type BaselineResult,

@@ -22,9 +22,36 @@ describe('heartbeats', () => {
     world.wait(5_500, [2])
     expect(world.admit(9)).toHaveProperty('stages')
     world.wait(1_000, [2])
-    expect(world.admit(9)).toMatchObject({ reason: 'incomplete', message: expect.stringMatching(/7–11.*does not answer/) })
+    expect(world.core.summary(world.nowMs).swarms[0]?.state).toBe('incomplete')
     world.wait(4_000)
     expect(world.admit(9)).toHaveProperty('stages')
+  })
+
+  it('refuses while the only tab with some layers is silent for 6 s, and drops it then, so that others take over', () => {
+    const world = servedWorld()
+    world.wait(6_500, [2])
+    expect(world.admit(9)).toMatchObject({ reason: 'incomplete', message: expect.stringMatching(/7–11.*does not answer/) })
+    world.wait(500, [2])
+    expect(world.closed).toMatchObject([{ peerId: peerId(2), reason: 'silent' }])
+    world.wait(10_000)
+    world.serveAll()
+    expect(world.admit(9)).toHaveProperty('stages')
+  })
+
+  it('keeps a silent tab for 30 s when others serve its layers too, or the coordinator itself was away', () => {
+    const world = servedWorld()
+    world.pledge(3)
+    world.pledge(4)
+    world.serveAll()
+    world.wait(6_500, [2])
+    expect(world.admit(9)).toHaveProperty('stages')
+    world.wait(500, [2])
+    expect(world.closed).toEqual([])
+    const away = servedWorld()
+    away.nowMs += 8_000
+    away.admit(9)
+    away.feed({ kind: 'tick' })
+    expect(away.closed).toEqual([])
   })
 
   it('drops a tab that was silent for 30 s, and says so', () => {
