@@ -235,7 +235,7 @@ class SimulatedLink implements Link {
     const lineMs = network.bytesMs(this.host, this.remote, bytes.byteLength)
     const startMs = priority === 'urgent' ? time.nowMs : Math.max(time.nowMs, this.#busyMs)
     this.#busyMs = startMs + lineMs
-    this.#deliver(bytes, priority, this.#busyMs + network.wayMs(this.host, this.remote))
+    this.#deliver(bytes, priority, this.#busyMs + network.wayMs(this.host, this.remote), time.takeOrder())
   }
 
   stats(): Promise<LinkStats> {
@@ -267,15 +267,17 @@ class SimulatedLink implements Link {
     this.#handlers?.onClose(closed)
   }
 
-  #deliver(bytes: Uint8Array, priority: 'data' | 'urgent', atMs: number): void {
+  /** `order`: of the sending, kept when all that an island held back arrives at one time. */
+  #deliver(bytes: Uint8Array, priority: 'data' | 'urgent', atMs: number, order: number): void {
     const { time } = this.#network
     // The way keeps the order; urgent frames overtake only what still waits to be sent.
     const arrivesMs = Math.max(atMs, this.#arrivesMs.urgent, priority === 'data' ? this.#arrivesMs.data : 0)
     this.#arrivesMs[priority] = arrivesMs
-    time.at(arrivesMs, this.remote, () => {
+    const arrive = () => {
       if (this.host.island !== this.remote.island && this.#network.reunitedMs > time.nowMs)
-        return this.#deliver(bytes, priority, this.#network.reunitedMs)
+        return this.#deliver(bytes, priority, this.#network.reunitedMs, order)
       if (!this.other.#isClosed) this.other.#handlers?.onFrame(bytes)
-    })
+    }
+    time.at(arrivesMs, this.remote, arrive, order)
   }
 }

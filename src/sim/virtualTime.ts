@@ -34,12 +34,17 @@ export class VirtualTime {
     this.nowMs = startMs
   }
 
-  at(atMs: number, actor: Actor | null, run: () => void): CancelTimer {
-    const event: TimedEvent = { atMs: Math.max(atMs, this.nowMs), order: this.#order++, actor, run }
+  /** `order`: of an earlier `takeOrder`, where the event goes before others of its time that were set since. */
+  at(atMs: number, actor: Actor | null, run: () => void, order = this.#order++): CancelTimer {
+    const event: TimedEvent = { atMs: Math.max(atMs, this.nowMs), order, actor, run }
     this.#push(event)
     return () => {
       event.run = null
     }
+  }
+
+  takeOrder(): number {
+    return this.#order++
   }
 
   after(delayMs: number, actor: Actor | null, run: () => void): CancelTimer {
