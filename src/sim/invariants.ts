@@ -86,8 +86,8 @@ const LOSS_EFFECT_MS = 30_000
 const REFUSAL_EFFECT_MS = 60_000
 /** Losses of one session that one disturbance explains: at both ends of a link, and while the tab is slow or comes back. */
 const LOSSES_A_DISTURBANCE = 3
-/** Who was told to load other layers, or frees a session late, refuses so what was granted meanwhile. */
-const EXPECTED_LOSSES: readonly Loss['reason'][] = ['not-serving', 'no-room']
+/** Who was told to load other layers, or frees a session late, refuses so what was granted meanwhile, or ends what stands still. */
+const EXPECTED_LOSSES: readonly Loss['reason'][] = ['not-serving', 'no-room', 'stopped']
 /** Of a log's hashes, for each position of KV memory. */
 const HASH_BYTES_MAX = 64
 /** Said after the last word of somebody who is silent: what was under way, and a socket's delay. */

@@ -142,11 +142,13 @@ export class StageHost {
   /** Rule S22, until cancelled. */
   #endIdle(): () => void {
     const { clock } = this.#options
+    const sinceMs = clock.nowMs()
     let cancel: () => void = () => undefined
     const look = () => {
       const idleMs = clock.nowMs() - DRAIN_IDLE_MS
       for (const session of [...this.#sessions.values()])
-        if (session.idleSinceMs <= idleMs) session.fail('stopped', 'this peer has to load other layers, and the session stood still')
+        if (Math.max(sinceMs, session.idleSinceMs) <= idleMs)
+          session.fail('stopped', 'this peer has to load other layers, and the session stood still')
       cancel = clock.after(DRAIN_IDLE_MS / 3, look)
     }
     look()

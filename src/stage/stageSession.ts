@@ -102,7 +102,7 @@ export class StageSession {
     return this.#inbox.passing
   }
 
-  /** Coordinator time since when it has computed nothing, nor could have. */
+  /** Coordinator time since when it has computed nothing, nor could have; another chain is a beginning. */
   get idleSinceMs(): number {
     return this.passing || this.nextKind !== null ? this.#setup.clock.nowMs() : this.#workedMs
   }
@@ -130,6 +130,7 @@ export class StageSession {
 
   /** A verified `open` with a grant of a higher revision, over the same span: everybody connects anew, what was computed stays. */
   reopen(opening: Opening): void {
+    this.#workedMs = this.#setup.clock.nowMs()
     this.#participants.reopen(opening)
     this.#outbox.reset(opening.grant, opening.place.isLast)
     this.#inbox.reopen(opening.length)

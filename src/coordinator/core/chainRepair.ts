@@ -3,11 +3,11 @@
  * the same numeric class where there is one. Where that gives no chain, one of other stages altogether is taken.
  */
 
-import type { Grant } from '../../protocol/index.ts'
+import { type Grant, REPAIR_WAIT_MS } from '../../protocol/index.ts'
 import type { PeerId, SessionId } from '../../shared/index.ts'
 import { freeCandidates } from './admission.ts'
 import { CHAIN_HOPELESS_MS, CHAIN_REPAIR_MS } from './limits.ts'
-import { isChoosable, isThere, type PeerRecord } from './peers.ts'
+import { covers, isChoosable, isThere, type PeerRecord } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
 import { chooseChain, type LostStage } from './route.ts'
 import type { OpenSessions } from './sessions.ts'
@@ -40,7 +40,7 @@ type RepairDecision =
 
 export function decideRepair({ lost, sinceMs }: PendingRepair, context: RepairContext): RepairDecision {
   const { grant, model, peers, nowMs } = context
-  const stages = repairedStages(lost, context)
+  const stages = repairedStages(lost, nowMs - sinceMs < REPAIR_WAIT_MS, context)
   if (stages !== null) {
     const placed = stages.map(({ peerId, span }) => ({ peerId, firstLayer: span.firstLayer, endLayer: span.endLayer }))
     return { kind: 'granted', grant: { ...grant, revision: grant.revision + 1, stages: placed, issuedAtMs: nowMs } }
@@ -52,8 +52,8 @@ export function decideRepair({ lost, sinceMs }: PendingRepair, context: RepairCo
   return { kind: 'refused', message: `nobody has taken over the lost layers within ${waitedSeconds} s; more tabs have to contribute` }
 }
 
-/** Stages for the session's next grant; null while layers are missing. */
-function repairedStages(lostPeerIds: ReadonlySet<PeerId>, context: RepairContext): readonly PlacedStage[] | null {
+/** Stages for the session's next grant; null while layers are missing. `isKept`: those that are left still hold the session. */
+function repairedStages(lostPeerIds: ReadonlySet<PeerId>, isKept: boolean, context: RepairContext): readonly PlacedStage[] | null {
   const { grant, model, peers, sessions, stagesMin, rttMs, nowMs } = context
   const { layerCount } = model.costs
   const numericClasses = sessions.numericClasses(grant.sessionId)
@@ -61,13 +61,15 @@ function repairedStages(lostPeerIds: ReadonlySet<PeerId>, context: RepairContext
   const stages = grant.stages.map(({ peerId, firstLayer, endLayer }) => ({ peerId, span: { firstLayer, endLayer } }))
   const there = new Set(peers.filter((peer) => isThere(peer, nowMs)).map(({ peerId }) => peerId))
   const isLeft = ({ peerId }: PlacedStage) => !lostPeerIds.has(peerId) && there.has(peerId)
-  const keep = stages.filter(isLeft)
-  const lost = stages.flatMap((stage, index): LostStage[] =>
-    isLeft(stage) ? [] : [{ span: stage.span, numericClass: numericClasses[index] ?? '' }],
-  )
   const candidatesOf = (peers: readonly PeerRecord[]) =>
     freeCandidates({ model, peers, sessions, positions: grant.maxPositions, requester: grant.driver, nowMs })
   const others = candidatesOf(present.filter(({ peerId }) => !lostPeerIds.has(peerId)))
+  // Who has freed the session meanwhile begins anew, and needs room for it.
+  const hasRoom = ({ peerId, span }: PlacedStage) => others.some((other) => other.peerId === peerId && covers(other.span, span))
+  const keep = stages.filter((stage) => isLeft(stage) && (isKept || hasRoom(stage)))
+  const lost = stages.flatMap((stage, index): LostStage[] =>
+    keep.includes(stage) ? [] : [{ span: stage.span, numericClass: numericClasses[index] ?? '' }],
+  )
   const options = { stagesMin, driver: grant.driver, rttMs }
   // Who was given up for lost and answers again may come back, as long as nobody else is there.
   return (
