@@ -6,7 +6,7 @@
 import { type Grant, REPAIR_WAIT_MS } from '../../protocol/index.ts'
 import type { PeerId, SessionId } from '../../shared/index.ts'
 import { freeCandidates } from './admission.ts'
-import { CHAIN_HOPELESS_MS, CHAIN_REPAIR_MS } from './limits.ts'
+import { CHAIN_HOPELESS_MS, CHAIN_REPAIR_MS, REFUSED_MS } from './limits.ts'
 import { covers, isChoosable, isThere, type PeerRecord } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
 import { chooseChain, type LostStage } from './route.ts'
@@ -61,8 +61,8 @@ function repairedStages(lostPeerIds: ReadonlySet<PeerId>, isKept: boolean, conte
   const stages = grant.stages.map(({ peerId, firstLayer, endLayer }) => ({ peerId, span: { firstLayer, endLayer } }))
   const there = new Set(peers.filter((peer) => isThere(peer, nowMs)).map(({ peerId }) => peerId))
   const isLeft = ({ peerId }: PlacedStage) => !lostPeerIds.has(peerId) && there.has(peerId)
-  const candidatesOf = (peers: readonly PeerRecord[]) =>
-    freeCandidates({ model, peers, sessions, positions: grant.maxPositions, requester: grant.driver, nowMs })
+  const candidatesOf = (peers: readonly PeerRecord[], byReportAlone = false) =>
+    freeCandidates({ model, peers, sessions, positions: grant.maxPositions, requester: grant.driver, nowMs, byReportAlone })
   const others = candidatesOf(present.filter(({ peerId }) => !lostPeerIds.has(peerId)))
   // Who has freed the session meanwhile begins anew, and needs room for it.
   const hasRoom = ({ peerId, span }: PlacedStage) => others.some((other) => other.peerId === peerId && covers(other.span, span))
@@ -71,10 +71,11 @@ function repairedStages(lostPeerIds: ReadonlySet<PeerId>, isKept: boolean, conte
     keep.includes(stage) ? [] : [{ span: stage.span, numericClass: numericClasses[index] ?? '' }],
   )
   const options = { stagesMin, driver: grant.driver, rttMs }
-  // Who was given up for lost and answers again may come back, as long as nobody else is there.
+  // Who was given up for lost and answers again may come back, as long as nobody else is there. Lost so soon it may have refused for lack of room.
+  const hasRefused = nowMs - grant.issuedAtMs < REFUSED_MS
   return (
     chooseChain(layerCount, others, { ...options, keep, lost }) ??
     chooseChain(layerCount, others, { ...options, lost }) ??
-    chooseChain(layerCount, candidatesOf(present), { ...options, keep, lost })
+    chooseChain(layerCount, candidatesOf(present, hasRefused), { ...options, keep, lost })
   )
 }

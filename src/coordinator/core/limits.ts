@@ -36,6 +36,8 @@ export const PEERS_PER_MOVER = 20
 
 /** A load without news for this long has failed: compiling the kernels in software takes a minute on a busy machine. */
 export const LOAD_STALL_MS = 180_000
+/** A stage that is lost so soon after the grant may have refused the session: dialing takes up to 3 s. */
+export const REFUSED_MS = 5_000
 /** How long a broken session waits while somebody loads layers: once a load that failed without a word, and a good one after it. */
 export const CHAIN_REPAIR_MS = LOAD_STALL_MS + 60_000
 

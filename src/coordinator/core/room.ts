@@ -43,7 +43,12 @@ function add(amount: Amount, kvPositions: number): void {
 }
 
 /** Positions that are free for one more session, and sessions that are open or about to be, at a peer of `capacity` positions. */
-export function roomAt({ report, freed }: PeerRecord, capacity: number, reserved: Reserved | undefined, nowMs: number) {
+export function roomAt(
+  { report, freed }: Pick<PeerRecord, 'report' | 'freed'>,
+  capacity: number,
+  reserved: Reserved | undefined,
+  nowMs: number,
+) {
   const { all, fresh } = reserved ?? NOTHING
   const kept = wholeBlocks(capacity) - all.kvPositions
   if (report === null || !isRecent(report, nowMs)) return { kvPositions: kept, sessions: all.sessions }
