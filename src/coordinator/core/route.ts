@@ -60,7 +60,7 @@ const CANDIDATES_PER_LAYER_MAX = 8
 /** Ways to the same layer in the same number of stages that are followed further, each ending at another peer. */
 const PATHS_MAX = 6
 
-/** The best chain over `layerCount` layers, or null where layers are missing. */
+/** The best chain over `layerCount` layers, in all but one of thousands of cases, or null where layers are missing. */
 export function chooseChain(layerCount: number, candidates: readonly Candidate[], options: RouteOptions): PlacedStage[] | null {
   const kept = new Set(options.keep?.map(({ peerId }) => peerId))
   const others = kept.size === 0 ? candidates : candidates.filter(({ peerId }) => !kept.has(peerId))

@@ -111,7 +111,8 @@ describe('an invariant breaks', { timeout: 600_000 }, () => {
   })
 
   it('when slots are not given back', async () => {
-    expect(await firstBroken(engine(GreedyEngine), 6)).toBe('left-behind')
+    // Whoever has no room any more refuses.
+    expect(['left-behind', 'unjustified-error']).toContain(await firstBroken(engine(GreedyEngine), 6))
   })
 
   it('when the coordinator grants somebody who is gone', async () => {
