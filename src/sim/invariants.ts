@@ -134,6 +134,8 @@ export class Invariants {
   readonly #holes = new Map<ModelId, number>()
   readonly #granted = new Map<SessionId, Reserved>()
   readonly #ended = new Set<SessionId>()
+  /** Peers of the chain that each session's driver uses. */
+  readonly #adopted = new Map<SessionId, readonly PeerId[]>()
   /** By session and peer, in the order of their times. */
   readonly #leaving = new Map<string, Leaving>()
 
@@ -148,14 +150,14 @@ export class Invariants {
   }
 
   onGrant(grant: Grant): void {
-    this.#release(grant.sessionId)
+    this.#granted.delete(grant.sessionId)
     const positions = Math.ceil(grant.maxPositions / KV_BLOCK_POSITIONS) * KV_BLOCK_POSITIONS
     const peerIds = grant.stages.map(({ peerId }) => peerId)
     // The answer to a repair that was asked for before the session ended: its end is under way to the coordinator.
     if (this.#ended.has(grant.sessionId)) return
+    if (grant.revision === 0) this.#adopted.set(grant.sessionId, peerIds)
     this.#granted.set(grant.sessionId, { driver: grant.driver, peerIds, positions, sinceMs: this.#options.nowMs() })
     for (const { peerId, firstLayer, endLayer } of grant.stages) {
-      this.#leaving.delete(`${grant.sessionId} ${peerId}`)
       const tab = this.#options.volunteers.get(peerId)
       if (!this.#options.hasSocket(peerId))
         this.break('bad-grant', `session ${grant.sessionId} is granted over ${peerId}, whose socket is gone`, [grant.sessionId, peerId])
@@ -170,9 +172,20 @@ export class Invariants {
     }
   }
 
+  /** The driver goes on over this chain, and says so to who is left out. One that has lost more since takes none, and asks again. */
+  onAdopted({ sessionId, driver, stages }: Grant): void {
+    const peerIds = stages.map(({ peerId }) => peerId)
+    for (const peerId of peerIds) this.#leaving.delete(`${sessionId} ${peerId}`)
+    this.#leave(sessionId, driver, this.#adopted.get(sessionId)?.filter((peerId) => !peerIds.includes(peerId)) ?? [])
+    this.#adopted.set(sessionId, peerIds)
+  }
+
   /** The coordinator hears that a session is over, also one that nobody waited for any more. */
   onEnded(sessionId: SessionId): void {
-    this.#release(sessionId)
+    const known = this.#granted.get(sessionId)
+    if (known !== undefined) this.#leave(sessionId, known.driver, [...known.peerIds, ...(this.#adopted.get(sessionId) ?? [])])
+    this.#granted.delete(sessionId)
+    this.#adopted.delete(sessionId)
     this.#ended.add(sessionId)
   }
 
@@ -256,13 +269,14 @@ export class Invariants {
       this.break('too-little', `${JSON.stringify(counts)} of at least ${JSON.stringify(least)}`, [])
   }
 
-  #release(sessionId: SessionId): void {
-    const known = this.#granted.get(sessionId)
-    if (known === undefined) return
-    this.#granted.delete(sessionId)
-    const { driver } = known
+  #leave(sessionId: SessionId, driver: PeerId, peerIds: readonly PeerId[]): void {
     const sinceMs = this.#options.nowMs()
-    for (const peerId of known.peerIds) this.#leaving.set(`${sessionId} ${peerId}`, { sessionId, peerId, driver, sinceMs })
+    for (const peerId of peerIds) {
+      const key = `${sessionId} ${peerId}`
+      // In the order of their times.
+      this.#leaving.delete(key)
+      this.#leaving.set(key, { sessionId, peerId, driver, sinceMs })
+    }
   }
 
   /** Positions of sessions that may be opened at the tab, or that it holds: the core counts no longer what nobody opened. */

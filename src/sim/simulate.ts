@@ -256,6 +256,7 @@ class Simulation {
           const isLoss = repair.phase === 'lost'
           this.#trace.add(`session ${asking.sessionId} ${repair.phase}${isLoss ? ` at ${asking.tokens}: ${repair.message}` : ''}`)
           if (isLoss) this.#invariants.onLoss(asking, repair)
+          if (repair.phase === 'granted') this.#invariants.onAdopted(repair.grant)
         },
         onWrong: (asking, what) => this.#invariants.onWrong(asking, what),
       },
