@@ -11,10 +11,11 @@ export class Truncations {
   #epoch: number
   #length: number
 
-  /** As the session's `open` says. */
+  /** As the session's `open` says. It may know more than the upstream, whose rows are then of an older epoch. */
   constructor(epoch: number, length: number) {
     this.#epoch = epoch
     this.#length = length
+    if (epoch > 0) this.#known.push({ epoch, length })
   }
 
   get epoch(): number {

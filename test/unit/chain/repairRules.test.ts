@@ -244,6 +244,36 @@ describe('a session that is opened again', () => {
   })
 })
 
+describe('a stage that is new in a chain', () => {
+  it('[S8][R3] takes of what its upstream sends in an older epoch only the positions that the driver’s open keeps', async () => {
+    const world = new World(2)
+    const [upstream, driver] = [world.connect(peerId(1), peerId(2)), world.connect(DRIVER, peerId(2))]
+    for (const link of [upstream, driver]) link.listen({ onFrame: () => undefined, onClose: () => undefined })
+    const heardBy = (link: TestLink) => required(world.links.find(({ atFrom }) => atFrom === link)?.atTo, 'the link').sent
+    const grant = world.grant({ stageCount: 2 })
+    const { sessionId } = grant
+    const signed = await world.sign(grant)
+    const rows = (epoch: number, firstPosition: number, rowCount: number) => {
+      const payload = encodeRows('f32', new Float32Array(4 * rowCount).fill(1), 4)
+      const counts = { firstPosition, rowCount, resultCount: rowCount }
+      upstream.sendFrame({ type: 'rows', sessionId, epoch, ...counts, kind: 'decode', encoding: 'f32', payload })
+    }
+    // The driver has taken positions back while the chain was opened; the upstream has not heard of it yet.
+    driver.sendFrame({ type: 'open', sessionId, epoch: 1, length: 3, grant: signed })
+    await world.settle()
+    upstream.sendFrame({ type: 'open', sessionId, epoch: 0, length: grant.maxPositions, grant: signed })
+    driver.sendFrame({ type: 'opened', sessionId, revision: 0, nextPosition: 0, windowRows: WINDOW_ROWS })
+    rows(0, 0, 5)
+    await world.settle()
+    expect(resultPositions(heardBy(driver))).toEqual([0, 1, 2])
+    upstream.sendFrame({ type: 'truncate', sessionId, epoch: 1, length: 3 })
+    rows(1, 3, 2)
+    await world.settle()
+    expect(resultPositions(heardBy(driver))).toEqual([0, 1, 2, 3, 4])
+    expect([...heardBy(upstream), ...heardBy(driver)].filter(({ type }) => type === 'failed')).toEqual([])
+  })
+})
+
 describe('a stage that has to load other layers', () => {
   /** A session that has computed one row, at a stage that is told to drain; `drained` tells when it is empty. */
   async function draining() {
