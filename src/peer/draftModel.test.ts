@@ -2,6 +2,7 @@
 
 import type { Remote } from 'comlink'
 import { describe, expect, it } from 'vitest'
+import { detectedEngine as detected } from '../../test/support/detectedEngine.ts'
 import { randomModel } from '../../test/support/randomModel.ts'
 import { FakeEngine, fakeConfig } from '../../test/unit/chain/fakeEngine.ts'
 import type { Manifest, Tokenizer } from '../model/index.ts'
@@ -13,16 +14,7 @@ import { DraftModel, type DraftModelPorts } from './draftModel.ts'
 import type { DraftWorkerApi } from './draftWorkerApi.ts'
 import type { ModelText } from './modelLibrary.ts'
 import type { DraftModelState } from './types.ts'
-import type { DetectedEngine } from './workerApi.ts'
 
-const detected: DetectedEngine = {
-  engine: 'webgpu',
-  adapter: 'Test adapter',
-  software: false,
-  numericClass: 'test',
-  kernelVersion: '1',
-  macsPerSecond: 1e9,
-}
 const modelId = 'small' as ModelId
 const offer = { modelId, manifestHash: 'a'.repeat(64) as ManifestHash, name: 'Small', fileBytes: 1_000 }
 

@@ -1,6 +1,7 @@
 /** What the engine worker does when its GPU goes: it comes back with the same span out of the cache, or says why it does not. */
 
 import { describe, expect, it } from 'vitest'
+import { detectedEngine as detected } from '../../test/support/detectedEngine.ts'
 import { randomModel } from '../../test/support/randomModel.ts'
 import { FakeEngine } from '../../test/unit/chain/fakeEngine.ts'
 import { type ManifestHash, ManualClock, type PeerId, required, TabswarmError } from '../shared/index.ts'
@@ -8,15 +9,6 @@ import type { Engine, LoadRequest } from '../worker/index.ts'
 import { EngineHost } from './engineHost.ts'
 import type { Outcome } from './outcome.ts'
 import type { DetectedEngine, ServeRequest, WorkerEvents } from './workerApi.ts'
-
-const detected: DetectedEngine = {
-  engine: 'webgpu',
-  adapter: 'Test adapter',
-  software: false,
-  numericClass: 'test',
-  kernelVersion: '1',
-  macsPerSecond: 1e9,
-}
 
 /** Remembers what it was asked to load. */
 class LoadingEngine extends FakeEngine {

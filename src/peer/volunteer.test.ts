@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { detectedEngine as detected } from '../../test/support/detectedEngine.ts'
 import type { Manifest } from '../model/index.ts'
 import type { Assignment, ClientMessage } from '../protocol/index.ts'
 import { type ManifestHash, ManualClock, type ModelId, type PeerId } from '../shared/index.ts'
@@ -6,15 +7,6 @@ import type { Outcome } from './outcome.ts'
 import type { VolunteerState } from './types.ts'
 import { DRAIN_MS, Volunteer } from './volunteer.ts'
 import type { DetectedEngine, ServeRequest, StageWork } from './workerApi.ts'
-
-const detected: DetectedEngine = {
-  engine: 'webgpu',
-  adapter: 'Test adapter',
-  software: false,
-  numericClass: 'test',
-  kernelVersion: '1',
-  macsPerSecond: 1e9,
-}
 
 function assignment(assignmentId: number, firstLayer: number, endLayer: number): Assignment {
   return {

@@ -12,7 +12,7 @@ export function DraftModelFields() {
   if (offers.length === 0) return null
   return (
     <Stack gap="xs">
-      <Text size="sm" fw={500}>
+      <Text size="sm" fw={600}>
         Draft model
       </Text>
       <Text size="xs" c="dimmed">

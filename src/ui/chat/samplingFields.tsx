@@ -16,7 +16,7 @@ export function SamplingFields() {
   return (
     <Stack gap="md">
       <div>
-        <Text size="sm" fw={500} id="temperature-label">
+        <Text size="sm" fw={600} id="temperature-label">
           Temperature {temperature.toFixed(1)}
         </Text>
         <Slider
