@@ -26,6 +26,8 @@ interface OpenFields {
 
 interface StageLink {
   route: Route | null
+  /** Of the grant that the stage was asked to open last. */
+  asked: number | null
   /** Of the grant that the stage has answered last. */
   answered: number | null
 }
@@ -76,7 +78,7 @@ export class ChainLinks {
     for (const { peerId } of grant.stages) {
       const known = this.#links.get(peerId)
       if (known === undefined) void this.#connect(peerId)
-      else if (known.route !== null) this.#sendOpen(known.route)
+      else this.#sendOpen(known)
     }
   }
 
@@ -99,7 +101,7 @@ export class ChainLinks {
     this.stopKeepAlive()
     this.#cancelKeepAlive = this.#options.clock.after(SESSION_IDLE_MS / 3, () => {
       // A repeated `open` only says that the driver lives.
-      for (const { route } of this.#links.values()) if (route !== null) this.#sendOpen(route)
+      for (const link of this.#links.values()) this.#sendOpen(link)
       this.keepAlive()
     })
   }
@@ -134,12 +136,15 @@ export class ChainLinks {
     return peerId === undefined ? null : (this.#links.get(peerId) ?? null)
   }
 
-  #sendOpen(route: Route): void {
-    route.send({ type: 'open', sessionId: this.#grant.sessionId, ...this.#fields(), grant: this.#signedGrant })
+  /** Once there is a route to it. */
+  #sendOpen(link: StageLink): void {
+    if (link.route === null) return
+    link.asked = this.#grant.revision
+    link.route.send({ type: 'open', sessionId: this.#grant.sessionId, ...this.#fields(), grant: this.#signedGrant })
   }
 
   async #connect(peerId: PeerId): Promise<void> {
-    const link: StageLink = { route: null, answered: null }
+    const link: StageLink = { route: null, asked: null, answered: null }
     this.#links.set(peerId, link)
     const isWanted = () => !this.#closed && this.#links.get(peerId) === link
     try {
@@ -158,7 +163,7 @@ export class ChainLinks {
       // Meanwhile the chain may have ended, or gone on without this peer.
       if (!isWanted()) return route.detach()
       link.route = route
-      this.#sendOpen(route)
+      this.#sendOpen(link)
     } catch (error) {
       const detail = error instanceof TabswarmError ? error.message : String(error)
       if (isWanted()) this.#lose(peerId, 'unreachable', `${this.#nameOf(peerId)} could not be reached: ${detail}`)
@@ -185,9 +190,9 @@ export class ChainLinks {
     this.#links.delete(stage.peerId)
   }
 
-  #giveUp(peerId: PeerId, { route, answered }: StageLink): void {
+  #giveUp(peerId: PeerId, { route, asked, answered }: StageLink): void {
     // It must not overtake an `open` that is still in the queue.
-    route?.send({ type: 'close', sessionId: this.#grant.sessionId }, answered === null ? 'data' : 'urgent')
+    route?.send({ type: 'close', sessionId: this.#grant.sessionId }, answered === asked ? 'urgent' : 'data')
     route?.detach()
     this.#links.delete(peerId)
   }

@@ -8,11 +8,12 @@ import { type CancelTimer, type Clock, type PeerId, toErrorBody } from '../share
 import type { RepairedGrant, RepairRequest } from './chain.ts'
 import { SessionError, type SessionErrorReason } from './errors.ts'
 
-/** After a first loss: who is lost with it is noticed within this time. */
+/** After a first loss: who is lost with it is noticed within this time. Twice as long for each repair in a row that brought no results. */
 export const GATHER_MS = 50
 
-/** Repairs in a row that brought no results. */
-const REPAIRS_MAX = 4
+/** Repairs in a row that brought no results, and how long they have to go on: stages tell within seconds what room they have. */
+const REPAIRS_LEAST = 4
+const REPAIRS_LEAST_MS = 6_000
 
 /** Failures that another chain has not. */
 const FINAL_REASONS: readonly SessionErrorReason[] = ['cancelled', 'expired', 'bad-request', 'prompt-too-long']
@@ -36,6 +37,8 @@ export class ChainRepair {
   /** Null while the chain works, or is being opened and nobody is missing. */
   #loss: Loss | null = null
   #inVain = 0
+  /** When the first of those was asked for. */
+  #inVainSinceMs = 0
   /** A repaired chain is open that has brought no results yet. */
   #isNew = false
   /** Who was said to have lost its neighbor: twice, and the neighbor is to blame. */
@@ -57,15 +60,17 @@ export class ChainRepair {
    */
   lose(error: SessionError, peerId: PeerId | null, broken: Grant): boolean {
     const { repair, clock } = this.#options
-    if (repair === null || FINAL_REASONS.includes(error.reason) || this.#inVain === REPAIRS_MAX) return false
+    if (repair === null || FINAL_REASONS.includes(error.reason)) return false
     if (this.#loss !== null) {
       if (peerId !== null) this.#loss.peerIds.add(peerId)
       return true
     }
+    if (this.#isHopeless) return false
     const loss = { error, peerIds: new Set(peerId === null ? [] : [peerId]) }
     this.#loss = loss
-    this.#inVain++
-    this.#cancelGather = clock.after(GATHER_MS, () => void this.#ask(repair, loss, broken))
+    if (this.#inVain === 0) this.#inVainSinceMs = clock.nowMs()
+    const gatherMs = GATHER_MS * 2 ** this.#inVain++
+    this.#cancelGather = clock.after(gatherMs, () => void this.#ask(repair, loss, broken))
     return true
   }
 
@@ -88,6 +93,10 @@ export class ChainRepair {
     this.#inVain = 0
     this.#severed.clear()
     return isFirst
+  }
+
+  get #isHopeless(): boolean {
+    return this.#inVain >= REPAIRS_LEAST && this.#options.clock.nowMs() - this.#inVainSinceMs >= REPAIRS_LEAST_MS
   }
 
   stop(): void {

@@ -171,7 +171,7 @@ class LinkChain implements Chain {
       case 'severed':
         return this.#onSevered(index, frame)
       case 'window':
-        return index === 0 ? this.#outbox.raise(frame.windowRows) : this.#refuse(index, 'only the first stage grants the driver rows')
+        return index === 0 ? this.#outbox.raise(frame.windowRows) : this.#refuseRole(index, 'only the first stage grants the driver rows')
       case 'lap':
         return this.#onLap(index, frame)
       case 'results':
@@ -218,7 +218,7 @@ class LinkChain implements Chain {
   }
 
   #onResults(index: number, frame: ResultsFrame): void {
-    if (index !== this.#grant.stages.length - 1) return this.#refuse(index, 'only the last stage sends results')
+    if (index !== this.#grant.stages.length - 1) return this.#refuseRole(index, 'only the last stage sends results')
     const received = this.#inbox.receive(frame)
     if (!received.ok) return this.#refuse(index, received.error)
     const { results, windowRows } = received.value
@@ -251,6 +251,11 @@ class LinkChain implements Chain {
     if (this.#ledger.outstanding > 0) this.#liveness.expect()
     this.#outbox.pump()
     this.#handOver.consider()
+  }
+
+  /** Of a stage that has not answered yet it may be from its place in an earlier chain: then it counts for nothing. */
+  #refuseRole(index: number, rule: string): void {
+    if (this.#grant.revision === 0 || this.#links.hasAnswered(index)) this.#refuse(index, rule)
   }
 
   #refuse(index: number, rule: string): void {

@@ -187,6 +187,8 @@ export class StageHost {
   }
 
   async #open(link: PeerLink, frame: OpenFrame, closedBy: ReadonlySet<PeerId>): Promise<void> {
+    // It has ended while another `open` was looked at: a session that it joined now would never hear of that.
+    if (!link.isOpen) return
     const known = this.#sessions.get(frame.sessionId)
     if (known !== undefined && known.signedGrant.body === frame.grant.body) {
       if (takesPart(link.peerId, known.place)) known.join(link, frame)

@@ -54,8 +54,6 @@ export interface CandidatesRequest {
   readonly positions: number
   readonly requester: PeerId
   readonly nowMs: number
-  /** What ended since a peer's report may never have been held there: only the report counts. */
-  readonly byReportAlone?: boolean
 }
 
 export function decideAdmission(request: AdmissionRequest): Decision {
@@ -150,7 +148,7 @@ function* spansOf(peers: readonly PeerRecord[]) {
 
 /** Peers that serve the model and have room, as room.ts reckons it. */
 export function freeCandidates(request: CandidatesRequest): Candidate[] {
-  const { model, peers, sessions, positions, requester, nowMs, byReportAlone = false } = request
+  const { model, peers, sessions, positions, requester, nowMs } = request
   const { modelId, costs } = model
   const reserved = sessions.reserved(nowMs)
   const needed = wholeBlocks(positions)
@@ -158,7 +156,7 @@ export function freeCandidates(request: CandidatesRequest): Candidate[] {
   for (const peer of peers) {
     const { peerId, served, pledge } = peer
     if (served === null || pledge === null || served.modelId !== modelId) continue
-    const room = roomAt(byReportAlone ? { ...peer, freed: [] } : peer, served.kvPositions, reserved.get(peerId), nowMs)
+    const room = roomAt(peer, served.kvPositions, reserved.get(peerId), nowMs)
     if (room.kvPositions < needed) continue
     const macsPerMs = Math.max(1, peer.macsPerSecond) / 1_000
     candidates.push({

@@ -80,7 +80,7 @@ export class Assignments {
     peer.failures = 0
     // It was about other layers.
     peer.report = null
-    peer.freed = []
+    peer.roomChanges = []
     this.update(nowMs)
   }
 

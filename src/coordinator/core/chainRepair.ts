@@ -61,8 +61,8 @@ function repairedStages(lostPeerIds: ReadonlySet<PeerId>, isKept: boolean, conte
   const stages = grant.stages.map(({ peerId, firstLayer, endLayer }) => ({ peerId, span: { firstLayer, endLayer } }))
   const there = new Set(peers.filter((peer) => isThere(peer, nowMs)).map(({ peerId }) => peerId))
   const isLeft = ({ peerId }: PlacedStage) => !lostPeerIds.has(peerId) && there.has(peerId)
-  const candidatesOf = (peers: readonly PeerRecord[], byReportAlone = false) =>
-    freeCandidates({ model, peers, sessions, positions: grant.maxPositions, requester: grant.driver, nowMs, byReportAlone })
+  const candidatesOf = (peers: readonly PeerRecord[]) =>
+    freeCandidates({ model, peers, sessions, positions: grant.maxPositions, requester: grant.driver, nowMs })
   const others = candidatesOf(present.filter(({ peerId }) => !lostPeerIds.has(peerId)))
   // Who has freed the session meanwhile begins anew, and needs room for it.
   const hasRoom = ({ peerId, span }: PlacedStage) => others.some((other) => other.peerId === peerId && covers(other.span, span))
@@ -72,10 +72,11 @@ function repairedStages(lostPeerIds: ReadonlySet<PeerId>, isKept: boolean, conte
   )
   const options = { stagesMin, driver: grant.driver, rttMs }
   // Who was given up for lost and answers again may come back, as long as nobody else is there. Lost so soon it may have refused for lack of room.
-  const hasRefused = nowMs - grant.issuedAtMs < REFUSED_MS
+  const mayHaveRefused = ({ peerId, report }: PeerRecord) =>
+    lostPeerIds.has(peerId) && nowMs - grant.issuedAtMs < REFUSED_MS && (report?.atMs ?? 0) <= grant.issuedAtMs
   return (
     chooseChain(layerCount, others, { ...options, keep, lost }) ??
     chooseChain(layerCount, others, { ...options, lost }) ??
-    chooseChain(layerCount, candidatesOf(present, hasRefused), { ...options, keep, lost })
+    chooseChain(layerCount, candidatesOf(present.filter((peer) => !mayHaveRefused(peer))), { ...options, keep, lost })
   )
 }

@@ -20,8 +20,8 @@ export const GHOST_MS = 3_000
 export const SUSPICION_RATE = { perSecond: 1 / 15, burst: 4 } as const
 /** Who has cleared itself is suspected no sooner than this: however many accuse it, it can be chosen most of the time. */
 export const PROVEN_MS = 3_000
-/** Repairs of one driver: all its sessions may break at once, each four times in a row (rule R10). */
-export const REPAIR_RATE = { perSecond: 1, burst: 16 } as const
+/** Repairs of one driver: all its sessions may break at once, each seven times in 6 s (rule R10). */
+export const REPAIR_RATE = { perSecond: 1, burst: 24 } as const
 /** How long a broken session waits while nobody is loading anything: a reloaded tab is back by then, and neighbors have begun (GROWTH_GRACE_MS). */
 export const CHAIN_HOPELESS_MS = 12_000
 /** A page that sleeps longer has lost its links too. */

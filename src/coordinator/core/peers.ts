@@ -29,7 +29,8 @@ interface Held {
   readonly kvPositions: number
 }
 
-interface Freed {
+/** KV positions that sessions have given back at a peer, or, negative, that were granted there. */
+export interface RoomChange {
   readonly atMs: number
   readonly kvPositions: number
 }
@@ -65,8 +66,8 @@ export interface PeerRecord {
   /** It has cleared itself: no driver's word counts against it until then. */
   provenUntilMs: number
   report: { readonly sessions: number; readonly kvPositionsFree: number; readonly atMs: number } | null
-  /** What ended sessions had reserved here: reports up to REPORT_SETTLES_MS later may still count it. */
-  freed: readonly Freed[]
+  /** The last ones: reports that came before do not know them, and one up to REPORT_SETTLES_MS later may not know that a session has ended. */
+  roomChanges: readonly RoomChange[]
   watching: boolean
   /** It said that it will leave, and serves what is open until then. */
   draining: boolean
@@ -93,7 +94,7 @@ export function newPeer(peerId: PeerId, nowMs: number): PeerRecord {
     suspicion: null,
     provenUntilMs: 0,
     report: null,
-    freed: [],
+    roomChanges: [],
     watching: false,
     draining: false,
   }

@@ -3,10 +3,11 @@
  * and takes no part of its KV was never opened, or has ended, and is not waited for.
  */
 
+import { sameSpan } from '../../model/index.ts'
 import type { Grant } from '../../protocol/index.ts'
 import type { PeerId } from '../../shared/index.ts'
 import { AWAY_AFTER_MS, KV_BLOCK_POSITIONS, REPORT_SETTLES_MS, UNHELD_MS } from './limits.ts'
-import type { PeerRecord } from './peers.ts'
+import type { PeerRecord, RoomChange } from './peers.ts'
 
 interface Amount {
   sessions: number
@@ -44,7 +45,7 @@ function add(amount: Amount, kvPositions: number): void {
 
 /** Positions that are free for one more session, and sessions that are open or about to be, at a peer of `capacity` positions. */
 export function roomAt(
-  { report, freed }: Pick<PeerRecord, 'report' | 'freed'>,
+  { report, roomChanges }: Pick<PeerRecord, 'report' | 'roomChanges'>,
   capacity: number,
   reserved: Reserved | undefined,
   nowMs: number,
@@ -55,29 +56,52 @@ export function roomAt(
   const reportedFree = Math.min(report.kvPositionsFree, wholeBlocks(capacity))
   // Neither takes anything for free that somebody holds: the first counts what nobody uses, the second counts new sessions twice.
   const free = Math.max(kept, reportedFree - fresh.kvPositions)
-  // A stage may hold what nobody here knows of any more, as that of a driver that vanished: so no more than it said, and what has ended since.
-  const freedSince = freed.reduce((sum, { atMs, kvPositions }) => sum + (atMs > report.atMs - REPORT_SETTLES_MS ? kvPositions : 0), 0)
+  // A stage may hold what nobody here knows of any more, as that of a driver that vanished: so no more than it said, with what changed since.
+  const changed = roomChanges.reduce((sum, change) => sum + (isUnreported(change, report.atMs) ? change.kvPositions : 0), 0)
   return {
-    kvPositions: Math.min(free, reportedFree + freedSince),
+    kvPositions: Math.min(free, reportedFree + changed),
     sessions: Math.min(all.sessions, report.sessions + fresh.sessions),
   }
 }
 
-/** What the grant reserved is free again at its stages, but for those that `next`, which replaces it, has in the same place. */
-export function noteFreed(
-  { stages, maxPositions }: Grant,
-  next: Grant | null,
-  peers: ReadonlyMap<PeerId, PeerRecord>,
-  nowMs: number,
-): void {
-  const kvPositions = wholeBlocks(maxPositions)
-  for (const { peerId, firstLayer, endLayer } of stages) {
-    const stays = next?.stages.some((stage) => stage.peerId === peerId && stage.firstLayer === firstLayer && stage.endLayer === endLayer)
-    const peer = peers.get(peerId)
-    if (stays === true || peer === undefined) continue
-    const recent = peer.freed.filter(({ atMs }) => nowMs - atMs < AWAY_AFTER_MS + REPORT_SETTLES_MS)
-    peer.freed = [...recent, { atMs: nowMs, kvPositions }]
+function isUnreported({ atMs, kvPositions }: RoomChange, reportedMs: number): boolean {
+  return atMs >= reportedMs || (kvPositions > 0 && atMs > reportedMs - REPORT_SETTLES_MS)
+}
+
+export interface ChainChange {
+  /** Null: of a new session. */
+  readonly before: Grant | null
+  /** Null: its driver has ended the session, and told its stages. */
+  readonly after: Grant | null
+  /** Stages of `before` that were lost: nobody knows what they hold. */
+  readonly lost: ReadonlySet<PeerId>
+}
+
+/** Notes what reports do not know yet: who is to hold the session from now on, and who was told to free it. */
+export function noteRoom({ before, after, lost }: ChainChange, peers: ReadonlyMap<PeerId, PeerRecord>, nowMs: number): void {
+  const stays = stagesOf(before).filter((stage) => !lost.has(stage.peerId) && stagesOf(after).some((other) => isSameStage(stage, other)))
+  const isStaying = (stage: GrantStage) => stays.some((other) => isSameStage(stage, other))
+  const note = (stages: readonly GrantStage[], kvPositions: number) => {
+    for (const stage of stages) {
+      const peer = peers.get(stage.peerId)
+      if (peer === undefined || isStaying(stage)) continue
+      const recent = peer.roomChanges.filter(({ atMs }) => nowMs - atMs < AWAY_AFTER_MS + REPORT_SETTLES_MS)
+      peer.roomChanges = [...recent, { atMs: nowMs, kvPositions }]
+    }
   }
+  const known = stagesOf(before).filter(({ peerId }) => !lost.has(peerId))
+  note(known, wholeBlocks(before?.maxPositions ?? 0))
+  note(stagesOf(after), -wholeBlocks(after?.maxPositions ?? 0))
+}
+
+type GrantStage = Grant['stages'][number]
+
+function stagesOf(grant: Grant | null): readonly GrantStage[] {
+  return grant?.stages ?? []
+}
+
+function isSameStage(one: GrantStage, other: GrantStage): boolean {
+  return one.peerId === other.peerId && sameSpan(one, other)
 }
 
 /** Whether a stage may hold a session: not where it is gone, nor where it says that it holds none at all. */

@@ -1,7 +1,7 @@
 /**
  * SessionLifecycle: requesters' sessions from their admission over repairs to their end, which comes by the driver's word, by time, or
- * because nobody came back. Each grant, of a new session or of another chain, is issued in `#grant`, and each session passes `#close` at its
- * end. Who is chosen is decided in admission.ts and chainRepair.ts; what sessions reserve is counted by OpenSessions.
+ * because nobody came back. Each grant, of a new session or of another chain, is issued in `#grant`. Who is chosen is decided in admission.ts
+ * and chainRepair.ts; what sessions reserve is counted by OpenSessions.
  */
 
 import { type Grant, type RowEncoding, TOP_K_DEFAULT } from '../../protocol/index.ts'
@@ -16,7 +16,7 @@ import { GRANT_LIFE_MS, ORPHAN_MS } from './limits.ts'
 import type { PeerRecord } from './peers.ts'
 import { PendingRepairs } from './pendingRepairs.ts'
 import type { PlacedStage } from './placement.ts'
-import { mayHold, noteFreed } from './room.ts'
+import { type ChainChange, mayHold, noteRoom } from './room.ts'
 import type { RoundTrips } from './roundTrips.ts'
 import type { OpenSessions } from './sessions.ts'
 import type { SwarmModel } from './swarm.ts'
@@ -41,6 +41,8 @@ export interface SessionPorts {
   readonly heartbeats: Heartbeats
   readonly effects: Effects
 }
+
+const NOBODY: ReadonlySet<PeerId> = new Set()
 
 export class SessionLifecycle {
   readonly #options: GrantOptions
@@ -77,7 +79,7 @@ export class SessionLifecycle {
       issuedAtMs: nowMs,
       expiresAtMs: nowMs + GRANT_LIFE_MS,
     }
-    this.#grant(grant, requestId)
+    this.#grant(grant, requestId, { before: null, lost: NOBODY })
   }
 
   /** Answered by `tryRepairs`, as soon as there are stages for every layer. */
@@ -117,7 +119,8 @@ export class SessionLifecycle {
     const grant = open.get(sessionId)
     if (grant === null || grant.driver !== driver) return
     open.end(sessionId)
-    this.#close([grant], nowMs)
+    const lost = new Set(failedPeerId === null ? [] : [failedPeerId])
+    noteRoom({ before: grant, after: null, lost }, this.#ports.peers, nowMs)
     const accused = grant.stages.find((stage) => stage.peerId === failedPeerId)
     if (accused !== undefined) this.#suspect(accused.peerId, driver, nowMs)
   }
@@ -128,7 +131,7 @@ export class SessionLifecycle {
     this.#repairs.forgetSettled(nowMs)
     const mayBeHeld = ({ sessionId, stages }: Grant) =>
       this.#repairs.has(sessionId) || stages.some(({ peerId }) => mayHold(peers.get(peerId), nowMs))
-    this.#close(open.expire(nowMs, mayBeHeld), nowMs)
+    open.expire(nowMs, mayBeHeld)
   }
 
   /** A peer is connected (again). */
@@ -140,7 +143,7 @@ export class SessionLifecycle {
   left({ peerId, heardMs }: PeerRecord, nowMs: number): void {
     this.#repairs.dropOf(peerId)
     this.#tellDriversOver(peerId, 'gone')
-    this.#close(this.#ports.open.orphan(peerId, nowMs + ORPHAN_MS, heardMs), nowMs)
+    this.#ports.open.orphan(peerId, nowMs + ORPHAN_MS, heardMs)
   }
 
   /** A peer will leave, and serves what is open until then. */
@@ -149,17 +152,13 @@ export class SessionLifecycle {
   }
 
   /** Accounts for the grant, and has it signed and sent. */
-  #grant(grant: Grant, requestId: string): void {
+  #grant(grant: Grant, requestId: string, instead: Pick<ChainChange, 'before' | 'lost'>): void {
     const { peers, open, effects } = this.#ports
+    noteRoom({ ...instead, after: grant }, peers, grant.issuedAtMs)
     const stages = grant.stages.map(({ peerId, firstLayer, endLayer }) => ({ peerId, span: { firstLayer, endLayer } }))
     const classes = stages.map(({ peerId }) => peers.get(peerId)?.pledge?.numericClass ?? '')
     open.grant(grant, classes)
     effects.add({ kind: 'admit', peerId: grant.driver, requestId, grant, chain: stages.map((stage) => this.#describe(stage)) })
-  }
-
-  /** These sessions have ended, however they did, and are not open any more. */
-  #close(grants: readonly Grant[], nowMs: number): void {
-    for (const grant of grants) noteFreed(grant, null, this.#ports.peers, nowMs)
   }
 
   /** True when nothing is left to do for it. */
@@ -169,11 +168,8 @@ export class SessionLifecycle {
     if (grant === null) return true
     const model = required(this.#modelOf(grant.modelId), `model ${grant.modelId}`)
     const decision = decideRepair(pending, { ...this.#swarm(nowMs), grant, model })
-    if (decision.kind === 'granted') {
-      noteFreed(grant, decision.grant, this.#ports.peers, nowMs)
-      this.#grant(decision.grant, requestId)
-    } else if (decision.kind === 'refused')
-      this.#ports.effects.refuse(driver, requestId, { reason: 'incomplete', message: decision.message })
+    if (decision.kind === 'granted') this.#grant(decision.grant, requestId, { before: grant, lost: pending.lost })
+    else if (decision.kind === 'refused') this.#ports.effects.refuse(driver, requestId, { reason: 'incomplete', message: decision.message })
     return decision.kind !== 'waiting'
   }
 

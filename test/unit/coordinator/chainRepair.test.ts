@@ -200,6 +200,14 @@ describe('the repair of a chain', () => {
     expect(now(world, grant)).toMatchObject({ revision: 1, stages: grant.stages })
   })
 
+  it('asks who was lost right after the grant again only when it has told its room since', () => {
+    const { world, grant } = open(2)
+    world.repair(grant, indexOf(grant, 0))
+    expect(now(world, grant).revision).toBe(0)
+    world.wait(2_000)
+    expect(now(world, grant)).toMatchObject({ revision: 1, stages: grant.stages })
+  })
+
   it('[C15] drops within seconds who was reported lost and does not answer', () => {
     const { world, grant } = open(4)
     const lost = indexOf(grant, 1)
