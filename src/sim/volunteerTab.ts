@@ -243,8 +243,8 @@ export class VolunteerTab implements Client {
         type: 'pledge',
         memoryBytes: group.memoryBytes,
         engine: 'webgpu',
-        // No two of one name: else a liar's speed counts for all that say they are alike.
-        adapter: `GPU of ${this.peerId}`,
+        // A liar's is called as its group's are.
+        adapter: `GPU of ${group.macsPerSecond}`,
         numericClass: this.#numericClass,
         kernelVersion: 'one',
         macsPerSecond: group.macsPerSecond * (isLiar ? LIE_FACTOR : 1),

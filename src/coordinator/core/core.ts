@@ -102,7 +102,13 @@ export class CoordinatorCore {
     this.#heartbeats.left(peer)
     this.#roundTrips.forget(peerId)
     this.#sessions.left(peer, nowMs)
+    if (peer.pledge !== null) this.#level(peer.pledge)
     this.#assignments.update(nowMs)
+  }
+
+  /** Another of these adapters came, or left. */
+  #level(pledge: Pledge): void {
+    for (const { peerId } of levelSpeeds(pledge, this.#peers.values())) this.#assignments.changed(peerId)
   }
 
   #message(peer: PeerRecord, message: PeerMessage, nowMs: number): void {
@@ -169,7 +175,7 @@ export class CoordinatorCore {
     peer.pledge = pledge
     peer.memoryBytes = pledge.memoryBytes
     peer.weightForm = weightFormOf(pledge.engine)
-    for (const { peerId } of levelSpeeds(pledge, this.#peers.values())) this.#assignments.changed(peerId)
+    this.#level(pledge)
     peer.failures = 0
     peer.blockedUntilMs = 0
     this.#assignments.update(nowMs)

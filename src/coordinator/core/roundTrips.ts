@@ -15,6 +15,8 @@ interface Node {
   error: number
   samples: number
   region: number
+  /** Whom chains have joined it with: only of these its word counts. The latest last. */
+  readonly met: Set<PeerId>
   /** What it measured, the latest last. */
   readonly measured: Map<PeerId, number>
 }
@@ -35,6 +37,8 @@ const ERROR_GAIN = 0.25
 const MOVE_GAIN = 0.25
 /** Before so many measurements coordinates say nothing. */
 const SAMPLES_MIN = 4
+/** Longer ones say no more about where a peer is than this. */
+const RTT_MAX_MS = 2_000
 /** Peers within this distance of its center belong to a region. */
 const REGION_RADIUS_MS = 30
 /** Peers whose place is not known count as near the first. */
@@ -45,21 +49,38 @@ export class RoundTrips {
   #regions: Region[] = []
   #nextRegion = FIRST_REGION
 
-  /** `from` measured the way to `to` and back. */
-  report(from: PeerId, to: PeerId, rttMs: number): void {
+  /** A chain joins the two. */
+  meet(one: PeerId, other: PeerId): void {
+    if (one === other) return
+    this.#note(one, other)
+    this.#note(other, one)
+  }
+
+  #note(one: PeerId, other: PeerId): void {
+    const { met } = this.#node(one)
+    met.delete(other)
+    met.add(other)
+    if (met.size > PAIRS_MAX) forgetOldest(met)
+  }
+
+  /** `from` measured the way to `to` and back. It moves nobody but itself, and counts only between peers that met. */
+  report(from: PeerId, to: PeerId, toldMs: number): void {
     const [node, other] = [this.#node(from), this.#node(to)]
+    if (!node.met.has(to)) return
+    const rttMs = Math.min(toldMs, RTT_MAX_MS)
     const known = node.measured.get(to)
     node.measured.delete(to)
     node.measured.set(to, known === undefined ? rttMs : known + SMOOTHING * (rttMs - known))
-    const [oldest] = node.measured.keys()
-    if (node.measured.size > PAIRS_MAX && oldest !== undefined) node.measured.delete(oldest)
+    if (node.measured.size > PAIRS_MAX) forgetOldest(node.measured)
     adjust(node, other, rttMs)
-    adjust(other, node, rttMs)
   }
 
   forget(peerId: PeerId): void {
     this.#nodes.delete(peerId)
-    for (const { measured } of this.#nodes.values()) measured.delete(peerId)
+    for (const { measured, met } of this.#nodes.values()) {
+      measured.delete(peerId)
+      met.delete(peerId)
+    }
   }
 
   /** Milliseconds: as measured, the larger where both did, so that nobody looks near by saying so; else as fitted, else as assumed. */
@@ -105,7 +126,12 @@ export class RoundTrips {
 /** Near the origin, in a direction of its own: nodes at one point could not be pushed apart. */
 function newNode(peerId: PeerId): Node {
   const angle = (Number.parseInt(peerId.slice(-8), 16) / 2 ** 32) * 2 * Math.PI
-  return { x: Math.cos(angle), y: Math.sin(angle), error: 1, samples: 0, region: FIRST_REGION, measured: new Map() }
+  return { x: Math.cos(angle), y: Math.sin(angle), error: 1, samples: 0, region: FIRST_REGION, met: new Set(), measured: new Map() }
+}
+
+function forgetOldest(collection: Set<PeerId> | Map<PeerId, unknown>): void {
+  const [oldest] = collection.keys()
+  if (oldest !== undefined) collection.delete(oldest)
 }
 
 /** Moves `node` towards the distance that was measured, the further the less is known of it beside the other. */

@@ -158,7 +158,18 @@ export class SessionLifecycle {
     const stages = grant.stages.map(({ peerId, firstLayer, endLayer }) => ({ peerId, span: { firstLayer, endLayer } }))
     const classes = stages.map(({ peerId }) => peers.get(peerId)?.pledge?.numericClass ?? '')
     open.grant(grant, classes)
+    this.#introduce(grant)
     effects.add({ kind: 'admit', peerId: grant.driver, requestId, grant, chain: stages.map((stage) => this.#describe(stage)) })
+  }
+
+  /** Those who measure the way to each other in this chain. */
+  #introduce({ driver, stages }: Grant): void {
+    const { roundTrips } = this.#ports
+    for (const [index, { peerId }] of stages.entries()) {
+      roundTrips.meet(driver, peerId)
+      const next = stages[index + 1]
+      if (next !== undefined) roundTrips.meet(peerId, next.peerId)
+    }
   }
 
   /** True when nothing is left to do for it. */

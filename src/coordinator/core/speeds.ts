@@ -1,5 +1,5 @@
 /**
- * Speeds: how fast peers decode, in multiply-accumulates a second. At first as equal adapters were probed, then as the passes of
+ * Speeds: how fast peers decode, in multiply-accumulates a second. At first as they and equal adapters were probed, then as the passes of
  * sessions took: the median of the last reports, since a machine is busy with other things at times, and no more than its kind
  * can plausibly do, since reports are claims.
  */
@@ -18,7 +18,7 @@ export interface PassReport {
 const REPORTS_MAX = 9
 /** Fewer than this say too little: shaders are compiled, clocks are raised. */
 const REPORTS_MIN = 3
-/** Times the speed probed at its kind of adapter: a probe beside other work may be that slow, hardly slower. */
+/** Times the speed that was probed: a probe beside other work may be that slow, hardly slower. */
 const PLAUSIBLE_FACTOR = 4
 
 export function learnSpeed(peer: PeerRecord, costs: ModelCosts, { layers, heads, ms }: PassReport): void {
@@ -28,16 +28,21 @@ export function learnSpeed(peer: PeerRecord, costs: ModelCosts, { layers, heads,
   followSpeed(peer)
 }
 
-/** Equal adapters count as equally fast, as fast as the fastest of them: a short probe beside other work says too little. Returns them. */
+/**
+ * A short probe beside other work says too little: who was slower than half of the equal adapters counts as fast as those. Nobody is lowered by
+ * what others claim, and one of them alone raises nobody. Returns those that count as otherwise fast now.
+ */
 export function levelSpeeds({ engine, adapter }: Pledge, peers: Iterable<PeerRecord>): readonly PeerRecord[] {
   const alike: PeerRecord[] = []
   for (const peer of peers) if (peer.pledge?.adapter === adapter && peer.pledge.engine === engine) alike.push(peer)
-  const macsPerSecond = Math.max(...alike.map(({ pledge }) => pledge?.macsPerSecond ?? 0))
-  for (const peer of alike) {
-    peer.probedMacsPerSecond = macsPerSecond
+  const probed = alike.map(({ pledge }) => pledge?.macsPerSecond ?? 0).sort((a, b) => a - b)
+  const usual = probed[(probed.length - 1) >> 1] ?? 0
+  return alike.filter((peer) => {
+    const before = peer.macsPerSecond
+    peer.probedMacsPerSecond = Math.max(peer.pledge?.macsPerSecond ?? 0, usual)
     followSpeed(peer)
-  }
-  return alike
+    return peer.macsPerSecond !== before
+  })
 }
 
 /** Takes what was probed and reported into account. */

@@ -2,7 +2,9 @@
 
 import { describe, expect, it } from 'vitest'
 import { Demand } from '../../../src/coordinator/core/demand.ts'
+import { newPeer } from '../../../src/coordinator/core/peers.ts'
 import { RoundTrips } from '../../../src/coordinator/core/roundTrips.ts'
+import { levelSpeeds } from '../../../src/coordinator/core/speeds.ts'
 import type { ModelId, PeerId } from '../../../src/shared/index.ts'
 import { MODEL, peerId, World } from './world.ts'
 
@@ -65,6 +67,19 @@ describe('speeds', () => {
     expect(shareOfFirst(world)).toBe(5)
   })
 
+  it('are raised to what most equal adapters were probed at, and not changed by one that claims more or less', () => {
+    const pledge = { engine: 'webgpu', adapter: 'GPU', numericClass: 'c', kernelVersion: 'k1', memoryBytes: 1 } as const
+    const levelled = (...speeds: number[]) => {
+      const peers = speeds.map((macsPerSecond, index) => Object.assign(newPeer(peerId(index), 0), { pledge: { ...pledge, macsPerSecond } }))
+      levelSpeeds(peers[0]?.pledge ?? { ...pledge, macsPerSecond: 0 }, peers)
+      return peers.map(({ macsPerSecond }) => macsPerSecond)
+    }
+    expect(levelled(100, 40, 100)).toEqual([100, 100, 100])
+    expect(levelled(100, 1e15)).toEqual([100, 1e15])
+    expect(levelled(100, 1)).toEqual([100, 1])
+    expect(levelled(100, 90, 1e15, 1e15)).toEqual([100, 100, 1e15, 1e15])
+  })
+
   it('[C16] say nothing under an order that does not stand any more, and are forgotten with the pledge', () => {
     const world = twoWhole()
     report(world, 1, 100, 9, orderOf(world, 1) + 100)
@@ -94,6 +109,12 @@ describe('round trips', () => {
       world.end(grant)
       return grant.stages[0]?.peerId
     }
+    // Whom no chain has joined with anybody is not believed.
+    tell(20, 1, 1)
+    tell(20, 2, 900)
+    const both = [world.admit(20, 1, 0), world.admit(20, 1, 0)]
+    expect(new Set(both.map((grant) => ('stages' in grant ? grant.stages[0]?.peerId : null)))).toEqual(new Set([peerId(1), peerId(2)]))
+    for (const grant of both) if ('stages' in grant) world.end(grant)
     tell(20, 1, 300)
     tell(20, 2, 20)
     expect(first()).toBe(peerId(2))
@@ -111,6 +132,7 @@ describe('round trips', () => {
     for (let round = 0; round < 40; round++)
       for (let a = 0; a < 16; a++) {
         const b = (a + 1 + ((round * 3) % 5)) % 16
+        trips.meet(peers[a] as PeerId, peers[b] as PeerId)
         trips.report(peers[a] as PeerId, peers[b] as PeerId, real(a, b))
       }
     trips.regroup()
@@ -139,9 +161,25 @@ describe('round trips', () => {
     expect(regions().slice(1)).toEqual(found.slice(1))
   })
 
+  it('[C17] are not moved by what one peer says of the others', () => {
+    const { trips, peers, real } = ocean()
+    const liar = peerId(99)
+    for (const peer of peers) trips.meet(liar, peer)
+    for (let round = 0; round < 200; round++) for (const peer of peers) trips.report(liar, peer, 60_000)
+    for (const [a, b] of [
+      [0, 8],
+      [3, 11],
+      [0, 9],
+    ] as const)
+      expect(Math.abs(trips.between(peers[a] as PeerId, peers[b] as PeerId) - real(a, b))).toBeLessThan(25)
+  })
+
   it('of strangers are assumed', () => {
     const trips = new RoundTrips()
     expect(trips.between(peerId(1), peerId(2))).toBe(40)
+    trips.report(peerId(1), peerId(2), 5)
+    expect(trips.between(peerId(2), peerId(1))).toBe(40)
+    trips.meet(peerId(2), peerId(1))
     trips.report(peerId(1), peerId(2), 5)
     expect(trips.between(peerId(2), peerId(1))).toBe(5)
     expect(trips.between(peerId(1), peerId(1))).toBe(0)
