@@ -18,6 +18,13 @@ export interface ChainLinksOptions {
   readonly onLost: (error: SessionError) => void
 }
 
+/** While a chain is opened, who has not answered is asked for a sign of life after so long, again and again, */
+const OPEN_QUIET_MS = 1_000
+/** and has so long to give one; twice as long for each stage of the session that had not. Opening may take longer: the next stage has to be dialed. */
+const OPEN_ALIVE_MS = 2_000
+/** Of those pings; Liveness counts from 1. */
+const OPEN_PING = 0
+
 /** What `open` says beside the grant. */
 interface OpenFields {
   readonly epoch: number
@@ -28,6 +35,8 @@ interface StageLink {
   route: Route | null
   /** Of the grant that the stage was asked to open last. */
   asked: number | null
+  /** When the stage was heard of last. */
+  heardMs: number
   /** Of the grant that the stage has answered last. */
   answered: number | null
 }
@@ -39,6 +48,8 @@ export class ChainLinks {
   #signedGrant: SignedGrant
   #fields: () => OpenFields
   #cancelDeadline: CancelTimer = () => undefined
+  #cancelWatch: CancelTimer = () => undefined
+  #aliveMs = OPEN_ALIVE_MS
   #cancelKeepAlive: CancelTimer = () => undefined
   #closed = false
 
@@ -75,6 +86,7 @@ export class ChainLinks {
     }
     this.#cancelDeadline()
     this.#cancelDeadline = this.#options.clock.after(deadlineMs, () => this.#onDeadline(deadlineMs))
+    this.#watch()
     for (const { peerId } of grant.stages) {
       const known = this.#links.get(peerId)
       if (known === undefined) void this.#connect(peerId)
@@ -89,6 +101,7 @@ export class ChainLinks {
     link.answered = revision
     if (!this.isOpen) return
     this.#cancelDeadline()
+    this.#cancelWatch()
     this.#options.onOpen()
   }
 
@@ -127,6 +140,7 @@ export class ChainLinks {
   close(): void {
     this.#closed = true
     this.#cancelDeadline()
+    this.#cancelWatch()
     this.stopKeepAlive()
     for (const [peerId, link] of this.#links) this.#giveUp(peerId, link)
   }
@@ -144,13 +158,14 @@ export class ChainLinks {
   }
 
   async #connect(peerId: PeerId): Promise<void> {
-    const link: StageLink = { route: null, asked: null, answered: null }
+    const link: StageLink = { route: null, asked: null, heardMs: 0, answered: null }
     this.#links.set(peerId, link)
     const isWanted = () => !this.#closed && this.#links.get(peerId) === link
     try {
       const route = await this.#options.router.attach(peerId, this.#grant.sessionId, {
         onFrame: (frame) => {
           const index = this.#indexOf(peerId)
+          link.heardMs = this.#options.clock.nowMs()
           if (index >= 0 && isWanted()) this.#options.onFrame(index, frame)
         },
         onClose: (closed) => {
@@ -174,6 +189,28 @@ export class ChainLinks {
     const stageIndex = this.#indexOf(peerId)
     this.#links.delete(peerId)
     if (stageIndex >= 0) this.#options.onLost(new SessionError(reason, message, { stageIndex }))
+  }
+
+  /** Who is asked and says nothing at all is lost before the deadline; who is still being dialed has the dial's own. */
+  #watch(): void {
+    const { clock, onLost } = this.#options
+    this.#cancelWatch()
+    this.#cancelWatch = clock.after(OPEN_QUIET_MS, () => {
+      const askedMs = clock.nowMs()
+      const { revision, sessionId } = this.#grant
+      const asked = [...this.#links].filter(([, { route, answered }]) => route !== null && answered !== revision)
+      // Behind the `open`: a stage knows nothing of the session before.
+      for (const [, { route }] of asked) route?.send({ type: 'ping', sessionId, sequence: OPEN_PING, through: false })
+      this.#cancelWatch = clock.after(this.#aliveMs, () => {
+        const silent = asked.filter(([peerId, link]) => this.#links.get(peerId) === link && link.heardMs < askedMs)
+        if (silent.length > 0) this.#aliveMs *= 2
+        this.#watch()
+        for (const [peerId] of silent) {
+          const message = `${this.#nameOf(peerId)} says nothing while the chain is opened`
+          onLost(new SessionError('unreachable', message, { stageIndex: this.#indexOf(peerId) }))
+        }
+      })
+    })
   }
 
   #onDeadline(deadlineMs: number): void {

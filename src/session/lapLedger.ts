@@ -104,10 +104,15 @@ export class LapLedger {
     this.#repeatsFrom = Math.min(this.#repeatsFrom, length)
   }
 
-  /** A stage says that it has computed positions < `endPosition`; in an older epoch other rows may have had them. */
-  heard(stageIndex: number, epoch: number, endPosition: number): void {
-    if (epoch !== this.#epoch) return
-    this.#heard[stageIndex] = Math.min(Math.max(this.#heard[stageIndex] ?? 0, endPosition), this.#rows.length)
+  /**
+   * A stage says that it has computed positions < `endPosition`; in an older epoch other rows may have had them. Returns whether it has got on:
+   * who only says the same again has not.
+   */
+  heard(stageIndex: number, epoch: number, endPosition: number): boolean {
+    if (epoch !== this.#epoch) return false
+    const before = this.#heard[stageIndex] ?? 0
+    this.#heard[stageIndex] = Math.min(Math.max(before, endPosition), this.#rows.length)
+    return (this.#heard[stageIndex] ?? 0) > before
   }
 
   /** The first stage that has not reported all rows under way; the last one if all have. */

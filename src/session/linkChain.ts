@@ -117,10 +117,10 @@ class LinkChain implements Chain {
       present: () => (this.#works && this.#ended === null ? this.#grant : null),
       onGranted: (granted, leaving) => this.#changeOver(granted, leaving),
     })
-    const onGone = (peerId: PeerId) => {
-      if (this.#grant.stages.some((stage) => stage.peerId === peerId)) this.#liveness.hurry()
-    }
-    const subscriptions = [options.onGone?.(onGone), options.onDraining?.((peerId) => this.#handOver.leaves(peerId))]
+    const subscriptions = [
+      options.onGone?.((peerId) => this.#onGone(peerId)),
+      options.onDraining?.((peerId) => this.#handOver.leaves(peerId)),
+    ]
     this.#unsubscribe = subscriptions.filter((unsubscribe) => unsubscribe !== undefined)
     this.#links.open(grant, signedGrant, options.openDeadlineMs ?? OPEN_DEADLINE_MS)
   }
@@ -212,8 +212,7 @@ class LinkChain implements Chain {
   }
 
   #onLap(index: number, { epoch, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind }: LapFrame): void {
-    this.#ledger.heard(index, epoch, firstPosition + rowCount)
-    this.#liveness.progress(this.#ledger.outstanding)
+    if (this.#ledger.heard(index, epoch, firstPosition + rowCount)) this.#liveness.progress(this.#ledger.outstanding)
     this.#events?.onLap({ stageIndex: index, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind })
   }
 
@@ -262,6 +261,14 @@ class LinkChain implements Chain {
     const message = `${this.#nameOf(index)} broke the protocol: ${rule}`
     this.#links.closeLink(index, rule)
     this.#lose(new SessionError('protocol', message, { stageIndex: index }))
+  }
+
+  /** The coordinator has lost sight of it. Its link may last; a chain that is still being opened had better do without. */
+  #onGone(peerId: PeerId): void {
+    const stageIndex = this.#grant.stages.findIndex((stage) => stage.peerId === peerId)
+    if (stageIndex < 0) return
+    if (this.#links.hasAnswered(stageIndex)) return this.#liveness.hurry()
+    this.#lose(new SessionError('stage-lost', `${this.#nameOf(stageIndex)} has left before it answered`, { stageIndex }))
   }
 
   /** A stage, or a link between two, takes no part any more: asks for another chain. */

@@ -113,7 +113,7 @@ describe('a chain that cannot be opened', () => {
     })
   }
 
-  it('gives up after the deadline when a stage never answers', async () => {
+  it('[R9] gives up on a stage that says nothing at all, within seconds', async () => {
     const world = new World(2)
     const grant = world.grant()
     const silent = peerId(0x77)
@@ -122,10 +122,46 @@ describe('a chain that cannot be opened', () => {
     const opening = world.open({ ...grant, stages }).catch((error: unknown) => error)
     await world.settle()
     expect(world.openSlots()).toBe(1)
-    world.clock.advance(OPEN_DEADLINE_MS)
-    expect(await opening).toMatchObject({ reason: 'unreachable', stageIndex: 1, message: expect.stringMatching(/within 20 s/) })
+    world.clock.advance(1_000)
+    await world.settle()
+    world.clock.advance(2_000)
+    expect(await opening).toMatchObject({ reason: 'unreachable', stageIndex: 1, message: expect.stringMatching(/says nothing/) })
     await world.settle()
     expect(world.openSlots()).toBe(0)
+  })
+
+  it('[R9] gives up after the deadline when a stage lives and does not open', async () => {
+    const world = new World(2)
+    world.tamper = (frame) => (frame.type === 'opened' ? { ...frame, revision: 9 } : frame)
+    const opening = world.opening(world.grant(), null).catch((error: unknown) => error)
+    let error: unknown = null
+    void opening.then((thrown) => {
+      error = thrown
+    })
+    for (let second = 1; second < OPEN_DEADLINE_MS / 1_000; second++) {
+      world.clock.advance(1_000)
+      await world.settle()
+    }
+    expect(error).toBeNull()
+    world.clock.advance(1_000)
+    expect(await opening).toMatchObject({ reason: 'unreachable', message: expect.stringMatching(/within 20 s/) })
+  })
+
+  it('[R9] does without a stage that has left before it answered', async () => {
+    const world = new World(2)
+    const silent = peerId(0x77)
+    world.addSilent(silent)
+    const grant = world.grant()
+    const stages = [required(grant.stages[0], 'stage'), { ...required(grant.stages[1], 'stage'), peerId: silent }]
+    const opening = world.opening({ ...grant, stages }, async ({ revision }) => {
+      const repaired = { ...grant, revision: revision + 1 }
+      return { grant: repaired, signedGrant: await world.sign(repaired) }
+    })
+    await world.settle()
+    world.tellGone(silent)
+    world.clock.advance(50)
+    const chain = await world.run(opening)
+    chain.close()
   })
 
   it('is given up when the request is cancelled', async () => {

@@ -151,6 +151,7 @@ export class World {
   readonly #silent = new Set<PeerId>()
   readonly #muted = new Set<string>()
   readonly #drainListeners = new Set<(peer: PeerId) => void>()
+  readonly #goneListeners = new Set<(peer: PeerId) => void>()
   /** Turns of the event loop until a link is there. */
   dialTurns: () => number = () => 0
   /** Peers that cannot be reached. */
@@ -261,14 +262,23 @@ export class World {
       this.#drainListeners.add(listener)
       return () => this.#drainListeners.delete(listener)
     }
+    const onGone = (listener: (peer: PeerId) => void) => {
+      this.#goneListeners.add(listener)
+      return () => this.#goneListeners.delete(listener)
+    }
     const { router, clock } = this
-    const options = { router, grant, signedGrant, repair, onDraining, vocabularySize: fakeConfig.vocabularySize, clock }
+    const options = { router, grant, signedGrant, repair, onDraining, onGone, vocabularySize: fakeConfig.vocabularySize, clock }
     return openLinkChain(signal === undefined ? options : { ...options, signal })
   }
 
   /** The coordinator says that a peer is about to stop. */
   tellDraining(peer: PeerId): void {
     for (const listener of this.#drainListeners) listener(peer)
+  }
+
+  /** The coordinator has lost sight of a peer. */
+  tellGone(peer: PeerId): void {
+    for (const listener of this.#goneListeners) listener(peer)
   }
 
   post(to: TestLink, bytes: Uint8Array, urgent: boolean): void {
