@@ -138,6 +138,7 @@ describe('a chain that cannot be opened', () => {
     void opening.then((thrown) => {
       error = thrown
     })
+    await world.settle()
     for (let second = 1; second < OPEN_DEADLINE_MS / 1_000; second++) {
       world.clock.advance(1_000)
       await world.settle()
