@@ -31,4 +31,18 @@ describe('a ledger of laps', () => {
     ledger.heard(1, epoch, 4)
     expect(ledger.slowestStage()).toBe(2)
   })
+
+  it('[R9] knows who only says the same again', () => {
+    const ledger = new LapLedger({ vocabularySize: 10, topK: 4, stageCount: 2 })
+    ledger.submit(lap(0, 6))
+    expect(ledger.heard(0, 0, 4)).toBe(true)
+    for (const [epoch, end] of [
+      [0, 4],
+      [0, 2],
+      [1, 6],
+    ] as const)
+      expect(ledger.heard(0, epoch, end)).toBe(false)
+    expect(ledger.heard(0, 0, 100)).toBe(true)
+    expect(ledger.heard(0, 0, 200)).toBe(false)
+  })
 })

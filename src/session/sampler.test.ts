@@ -123,12 +123,35 @@ describe('choiceMargin', () => {
     const sampling = { ...GREEDY, temperature: 1, seed: 9 }
     for (let position = 0; position < 50; position++) {
       // Of two candidates the first is drawn below its probability: that tells the draw.
-      const halves = candidatesOf([0.5, 0.5])
-      const margin = choiceMargin(halves, sampling, position)
-      const drawn = sample(halves, sampling, position) === 100 ? 0.5 - margin : 0.5 + margin
-      expect(choiceMargin(candidatesOf([0.3, 0.7]), sampling, position)).toBeCloseTo(Math.abs(drawn - 0.3), 5)
-      const thirds = Math.min(Math.abs(drawn - 1 / 3), Math.abs(drawn - 2 / 3))
-      expect(choiceMargin(candidatesOf([1 / 3, 1 / 3, 1 / 3]), sampling, position)).toBeCloseTo(thirds, 5)
+      const two = candidatesOf([0.9, 0.1])
+      const margin = choiceMargin(two, sampling, position)
+      const drawn = sample(two, sampling, position) === 100 ? 0.9 - margin : 0.9 + margin
+      expect(choiceMargin(candidatesOf([0.7, 0.3]), sampling, position)).toBeCloseTo(Math.abs(drawn - 0.7), 5)
+      const ends = Math.min(Math.abs(drawn - 0.5), Math.abs(drawn - 0.8))
+      expect(choiceMargin(candidatesOf([0.5, 0.3, 0.2]), sampling, position)).toBeCloseTo(ends, 5)
     }
+  })
+
+  it('is what lies between the logits of the token and of one that would be in its place', () => {
+    const sampling = { ...GREEDY, temperature: 1, seed: 9 }
+    for (let position = 0; position < 50; position++)
+      expect(choiceMargin(candidatesOf([0.251, 0.25, 0.25, 0.249]), sampling, position)).toBeLessThan(0.01)
+  })
+
+  it('is small where a rounding at a cut changes the token', () => {
+    const cases = [
+      [{ topP: 0.5 }, [0.4999, 0.3001, 0.1, 0.1], [0.5001, 0.2999, 0.1, 0.1]],
+      [{ minP: 0.3 }, [0.6, 0.1801, 0.1], [0.6, 0.1799, 0.1]],
+    ] as const
+    let changes = 0
+    for (const [change, one, other] of cases)
+      for (let seed = 0; seed < 500; seed++) {
+        const sampling = { ...GREEDY, temperature: 1, seed, ...change }
+        const [first, second] = [candidatesOf([...one]), candidatesOf([...other])]
+        if (sample(first, sampling, 5) === sample(second, sampling, 5)) continue
+        changes++
+        expect(Math.min(choiceMargin(first, sampling, 5), choiceMargin(second, sampling, 5))).toBeLessThan(0.01)
+      }
+    expect(changes).toBeGreaterThan(50)
   })
 })

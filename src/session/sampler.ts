@@ -47,27 +47,45 @@ export function sample(candidates: Candidates, sampling: Sampling, position: num
 }
 
 /**
- * How clear the choice was that `sample` made. Greedy: between the two best logits; sampled: between the draw in [0, 1) and the nearer end
- * of what its token would have been drawn for. Infinite where there is one candidate.
+ * How little another engine's rounding would have to change for another token. Greedy: what lies between the two best logits. Sampled: the least of how
+ * far the draw in [0, 1) is from the nearer end of what its token is drawn for, the logits of those beside it, and how far the cuts of top-p and min-p
+ * are from keeping one candidate more or less, where that would change the token. Infinite where there is one candidate.
  */
 export function choiceMargin(candidates: Candidates, sampling: Sampling, position: number): number {
-  const [best = 0, second = Number.NEGATIVE_INFINITY] = candidates.logits
-  return sampling.temperature === 0 ? best - second : draw(candidates, sampling, position).margin
+  const { logits } = candidates
+  const gap = (index: number) => (logits[index] ?? Number.POSITIVE_INFINITY) - (logits[index + 1] ?? Number.NEGATIVE_INFINITY)
+  if (sampling.temperature === 0) return gap(0)
+  const kept = keptCount(candidates, sampling)
+  const { index, margin } = drawOf(kept, candidates, sampling, position)
+  const most = sampling.topK > 0 ? Math.min(sampling.topK, logits.length) : logits.length
+  const cuts = [kept - 1, kept + 1]
+    .filter((count) => count >= 1 && count <= most && drawOf(count, candidates, sampling, position).index !== index)
+    .map((count) => cutMargin(candidates, sampling, Math.min(count, kept)))
+  return Math.min(margin, index === 0 ? Number.POSITIVE_INFINITY : gap(index - 1), gap(index), ...cuts)
 }
 
-function draw(candidates: Candidates, sampling: Sampling, position: number): { readonly index: number; readonly margin: number } {
-  const best = candidates.logits[0]
-  assert(best !== undefined, 'no candidates to sample from')
-  if (sampling.temperature === 0) return { index: 0, margin: Number.POSITIVE_INFINITY }
-  const kept = keptCount(candidates, sampling)
+function draw(candidates: Candidates, sampling: Sampling, position: number): { readonly index: number } {
+  assert(candidates.logits.length > 0, 'no candidates to sample from')
+  if (sampling.temperature === 0) return { index: 0 }
+  return drawOf(keptCount(candidates, sampling), candidates, sampling, position)
+}
+
+/** The draw among the `kept` best. */
+function drawOf(
+  kept: number,
+  candidates: Candidates,
+  { temperature, seed }: Sampling,
+  position: number,
+): { readonly index: number; readonly margin: number } {
+  const best = candidates.logits[0] ?? 0
   const weights = new Float64Array(kept)
   let total = 0
   for (let index = 0; index < kept; index++) {
-    const weight = Math.exp(((candidates.logits[index] ?? 0) - best) / sampling.temperature)
+    const weight = Math.exp(((candidates.logits[index] ?? 0) - best) / temperature)
     weights[index] = weight
     total += weight
   }
-  let left = uniform(sampling.seed, position) * total
+  let left = uniform(seed, position) * total
   for (let index = 0; index < kept; index++) {
     const below = index === 0 ? Number.POSITIVE_INFINITY : left
     left -= weights[index] ?? 0
@@ -77,14 +95,29 @@ function draw(candidates: Candidates, sampling: Sampling, position: number): { r
   return { index: kept - 1, margin: 0 }
 }
 
+/** How far top-p or min-p, whichever is nearer, is from deciding otherwise on candidate `index`. */
+function cutMargin(candidates: Candidates, sampling: Sampling, index: number): number {
+  const { logits, logSumExp } = candidates
+  const probability = (logit: number) => Math.exp(logit - logSumExp)
+  const before = logits.subarray(0, index).reduce((sum, logit) => sum + probability(logit), 0)
+  const byTopP = sampling.topP < 1 ? Math.abs(sampling.topP * massOf(candidates, sampling) - before) : Number.POSITIVE_INFINITY
+  const share = Math.exp((logits[index] ?? 0) - (logits[0] ?? 0))
+  return Math.min(byTopP, sampling.minP > 0 ? Math.abs(share - sampling.minP) : Number.POSITIVE_INFINITY)
+}
+
+/** llama.cpp renormalizes over what top-k kept; without top-k that is the whole vocabulary, which logSumExp stands for. */
+function massOf({ logits, logSumExp }: Candidates, { topK }: Sampling): number {
+  return topK > 0 ? logits.subarray(0, topK).reduce((sum, logit) => sum + Math.exp(logit - logSumExp), 0) : 1
+}
+
 /** How many of the best candidates pass top-k, top-p and min-p; at least one. */
-function keptCount(candidates: Candidates, { topK, topP, minP }: Sampling): number {
+function keptCount(candidates: Candidates, sampling: Sampling): number {
+  const { topK, topP, minP } = sampling
   const { logits, logSumExp } = candidates
   const best = logits[0] ?? 0
   let kept = topK > 0 ? Math.min(topK, logits.length) : logits.length
   if (topP < 1) {
-    // llama.cpp renormalizes over what top-k kept; without top-k that is the whole vocabulary, which logSumExp stands for.
-    const mass = topK > 0 ? logits.subarray(0, kept).reduce((sum, logit) => sum + Math.exp(logit - logSumExp), 0) : 1
+    const mass = massOf(candidates, sampling)
     let sum = 0
     let count = 0
     while (count < kept && sum < topP * mass) sum += Math.exp((logits[count++] ?? 0) - logSumExp)

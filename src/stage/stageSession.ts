@@ -282,7 +282,8 @@ export class StageSession {
 
   #onOpened(frame: OpenedFrame): void {
     if (frame.revision !== this.grant.revision || this.#outbox.isOpen) return
-    if (frame.nextPosition > this.grant.maxPositions) {
+    // In a session's first chain nobody has any rows yet.
+    if (frame.nextPosition > (this.grant.revision === 0 ? 0 : this.grant.maxPositions)) {
       this.fail('protocol', `${stageName(this.grant, this.place.index + 1)} asks for position ${frame.nextPosition}`)
       return
     }

@@ -153,6 +153,13 @@ describe('a session that is opened again', () => {
     expect(typesOf(await hear())).toEqual(['opened', 'results'])
   })
 
+  it('[R2] believes nobody who has rows already in the first chain', async () => {
+    const { grant, hear, open, opened } = await bench()
+    await open(grant)
+    opened(0, 1)
+    expect(await hear()).toContainEqual(expect.objectContaining({ type: 'failed', message: expect.stringMatching(/position 1/) }))
+  })
+
   it('[R4] keeps what it computed, and sends out of its log what is wanted of it', async () => {
     const { world, grant, hear, open, opened, rows } = await bench()
     await open(grant)
