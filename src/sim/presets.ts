@@ -16,10 +16,10 @@ export interface LongRun {
 }
 
 /**
- * Of 1,000 tabs and 24 hours: sessions, with those of crowds more than twice as many; leaves, with the arrivals more than twice as many; other
+ * Of 1,000 tabs and 24 hours: sessions, with those of crowds three times as many; leaves, with the arrivals more than twice as many; other
  * faults.
  */
-const SESSIONS_A_DAY = 4_700
+const SESSIONS_A_DAY = 3_600
 const LEAVES_A_DAY = 9_700
 const FAULTS_A_DAY = 1_500
 
