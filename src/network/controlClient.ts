@@ -44,6 +44,8 @@ interface ControlEvents {
   release: () => void
   gone: (message: Message<'gone'>) => void
   draining: (message: Message<'draining'>) => void
+  'ask-receipt': (message: Message<'ask-receipt'>) => void
+  'release-log': (message: Message<'release-log'>) => void
   network: (message: Message<'network'>) => void
   paths: (message: Message<'paths'>) => void
   relay: (message: Message<'relay'> | Message<'relay-refused'>) => void
@@ -314,6 +316,10 @@ export class ControlClient {
         return this.#events.emit('gone', message)
       case 'draining':
         return this.#events.emit('draining', message)
+      case 'ask-receipt':
+        return this.#events.emit('ask-receipt', message)
+      case 'release-log':
+        return this.#events.emit('release-log', message)
       case 'network':
         return this.#events.emit('network', message)
       case 'paths':

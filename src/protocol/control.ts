@@ -21,6 +21,7 @@ import {
   sessionId,
   signedCertificate,
   signedGrant,
+  signedReceipt,
   text,
 } from './schemas.ts'
 
@@ -143,6 +144,10 @@ export const serverMessageSchema = v.variant('type', [
   v.strictObject({ type: v.literal('gone'), peerId }),
   /** To drivers: a peer of one of their chains is about to stop, and serves on until others have taken over. */
   v.strictObject({ type: v.literal('draining'), peerId }),
+  /** To who takes part: a receipt at this position, once all rows before it have passed. */
+  v.strictObject({ type: v.literal('ask-receipt'), sessionId, revision: count(REVISIONS_MAX), endPosition: count(POSITIONS_MAX) }),
+  /** To a stage whose part has ended: nobody will ask for the session's log any more. */
+  v.strictObject({ type: v.literal('release-log'), sessionId }),
   v.strictObject({ type: v.literal('network'), summary: networkSummarySchema }),
   /** The last message before the coordinator closes the socket. */
   v.strictObject({ type: v.literal('error'), reason: text(64), message: text(1_000) }),
@@ -216,6 +221,8 @@ export const clientMessageSchema = v.variant('type', [
     outcome: v.picklist(['finished', 'cancelled', 'failed']),
     failedPeerId: v.nullable(peerId),
   }),
+  /** What this peer took and sent in a session, signed by its own key. */
+  v.strictObject({ type: v.literal('receipt'), receipt: signedReceipt }),
   /** Asks for a relayed channel to a peer that no direct path leads to. */
   v.strictObject({ type: v.literal('relay'), peerId }),
   v.strictObject({ type: v.literal('watch') }),

@@ -25,6 +25,7 @@ export type {
   OpenFrame,
   PingFrame,
   PongFrame,
+  ReceiptFrame,
   ResultsFrame,
   RowsFrame,
   SeveredFrame,

@@ -137,7 +137,7 @@ export class ControlServer {
 
   #receive(peerId: PeerId, message: PeerMessage): void {
     if (message.type === 'relay') this.#options.relays.request(peerId, message.peerId, this.#relayPorts)
-    else this.#feed({ kind: 'message', peerId, message })
+    else if (message.type !== 'receipt') this.#feed({ kind: 'message', peerId, message })
   }
 
   /** Everybody at once: so each peer's credentials are good for as long again. */
