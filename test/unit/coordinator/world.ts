@@ -126,7 +126,7 @@ export class World {
     return tab
   }
 
-  say(index: number, message: Exclude<ClientMessage, { type: 'identify' | 'relay' }>): void {
+  say(index: number, message: Exclude<ClientMessage, { type: 'identify' | 'relay' | 'receipt' }>): void {
     this.feed({ kind: 'message', peerId: peerId(index), message })
   }
 
