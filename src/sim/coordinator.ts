@@ -118,6 +118,8 @@ export class Coordinator {
   }
 
   #carryOut(effect: CoreEffect): void {
+    // Nobody accounts for sessions here.
+    if (effect.kind === 'session') return
     const client = this.#sockets.get(effect.peerId)
     if (client === undefined) return
     switch (effect.kind) {

@@ -180,6 +180,7 @@ export class ControlServer {
   }
 
   #carryOut(effect: CoreEffect): void {
+    if (effect.kind === 'session') return
     const client = this.#identified.get(effect.peerId)
     if (client === undefined) return
     switch (effect.kind) {
