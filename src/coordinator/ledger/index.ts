@@ -22,7 +22,7 @@ export { FIRST_PREVIOUS, hashEvent, type LedgerEvent } from './event.ts'
 export { CSV_HEADER, csvLines, encodeLine, type LedgerLine, parseLine } from './export.ts'
 export { type SignedHead, signHead, type TreeHead, verifyHead } from './head.ts'
 export { DEFAULT_PRICES, type PriceTable, type Tier, tiers, type Work } from './prices.ts'
-export { type AccountGroup, accountsTouched, eventsAsked } from './rules/reach.ts'
+export { type AccountGroup, accountsTouched, eventsAsked, postingsAsked } from './rules/reach.ts'
 export {
   monthSpan,
   type OpeningBalance,

@@ -19,6 +19,7 @@ import {
   type LedgerEvent,
   NODE_LEVELS,
   type Posted,
+  postingsAsked,
   priceId,
   type SignedHead,
   signHead,
@@ -68,14 +69,14 @@ export async function lastHead(queries: Queries, { publicKey }: Pick<Signer, 'pu
   return row === undefined ? null : { ...row, publicKey: toBase64Url(publicKey) }
 }
 
-/** Events that were posted before and those to be compensated, with their postings; of others that rules look at the command is enough. */
+/** Events that were posted before and those whose postings a rule looks at, with them; of others the command is enough. */
 async function loadEvents(queries: Queries, book: Book, commands: readonly Command[], prices: Map<string, LedgerEvent>): Promise<void> {
   const asked = new Set(commands.flatMap((command) => [businessId(command), ...eventsAsked(command)]))
   const found = await eventsById(
     queries,
     [...asked].filter((id) => !prices.has(id)),
   )
-  const whole = new Set(commands.flatMap((command) => [businessId(command), ...(command.kind === 'compensate' ? [command.event] : [])]))
+  const whole = new Set(commands.flatMap((command) => [businessId(command), ...postingsAsked(command)]))
   const sequences = found.filter(({ command }) => whole.has(businessId(command))).map(({ sequence }) => sequence)
   const named = found.flatMap(({ command }) => (command.kind === 'hold' ? [priceId(command.priceVersion)] : []))
   const missing = [...new Set(named)].filter((id) => !prices.has(id) && !asked.has(id))
