@@ -62,6 +62,6 @@ export async function openStore(place: StorePlace, clock = nodeClock): Promise<O
 }
 
 /** One statement of our own, past all rules. */
-export async function runSql({ database }: OpenedStore, statement: string): Promise<void> {
+export async function runSql({ database }: Pick<OpenedStore, 'database'>, statement: string): Promise<void> {
   await database.queries.execute(sql.raw(statement))
 }
