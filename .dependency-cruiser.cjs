@@ -85,7 +85,17 @@ module.exports = {
       'protocol',
       'shared',
     ]),
-    only('coordinator/server', ['coordinator/core', 'coordinator/economy', 'coordinator/ledger', 'model', 'network', 'protocol', 'shared']),
+    only('coordinator/server', [
+      'coordinator/accounts',
+      'coordinator/core',
+      'coordinator/economy',
+      'coordinator/ledger',
+      'coordinator/verification',
+      'model',
+      'network',
+      'protocol',
+      'shared',
+    ]),
     only('ui', ['peer', 'model', 'protocol', 'shared', 'kernels']),
     {
       name: 'pure-rooms',

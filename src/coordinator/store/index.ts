@@ -3,6 +3,7 @@
 export { type AccountDetails, AccountStore, type AccountTools, type Contact } from './accountStore.ts'
 export { restoreBackup, writeBackup } from './backup.ts'
 export type { Receipt } from './batch.ts'
+export { type CoordinatorStore, openStore } from './coordinatorStore.ts'
 export { type Database, openDatabase, type StorePlace } from './database.ts'
 export type { StoreError, StoreErrorReason } from './errors.ts'
 export { type CreatedKey, KeyStore } from './keyStore.ts'
