@@ -161,7 +161,7 @@ describe('the control client', () => {
     expect(heard).toEqual([9, 'release', 4])
   })
 
-  it('[E4] hands on what its account has', async () => {
+  it('[E7] hands on what its account has', async () => {
     const socket = await goOnline()
     const heard: unknown[] = []
     client.on('account', (message) => heard.push(message))
@@ -276,6 +276,14 @@ describe('the control client', () => {
     next.say({ type: 'error', reason: 'replaced', message: 'another tab has this key' })
     expect(client.state).toMatchObject({ kind: 'closed', error: { reason: 'replaced' } })
     expect(next.closed).toBe(true)
+  })
+
+  it('[E9] does not come back once its account is banned', async () => {
+    const socket = await goOnline()
+    socket.say({ type: 'error', reason: 'banned', message: 'audits have found it' })
+    expect(client.state).toMatchObject({ kind: 'closed', error: { reason: 'banned' } })
+    clock.advance(600_000)
+    expect(sockets).toHaveLength(1)
   })
 
   it.each([

@@ -88,8 +88,8 @@ export class Chores {
   /** Of sessions that ended with their coordinator. On a database of this process alone those are all that there are when it starts. */
   async #releaseLeftHolds(): Promise<void> {
     const { store, clock } = this.#options
-    const beforeMs = clock.nowMs() - (store.isShared ? HOLD_LEFT_MS : 0)
-    const left = (await store.ledger.open('hold')).filter(({ sinceMs }) => sinceMs <= beforeMs)
+    const beforeMs = clock.nowMs() - HOLD_LEFT_MS
+    const left = (await store.ledger.open('hold')).filter(({ sinceMs }) => !store.isShared || sinceMs <= beforeMs)
     await Promise.all(left.map(({ session }) => this.#post({ kind: 'release', session })))
   }
 

@@ -9,6 +9,7 @@ import { signGrant } from '../../protocol/index.ts'
 import {
   type CancelTimer,
   type Clock,
+  type ErrorBody,
   type ModelId,
   type PeerId,
   type Sha256,
@@ -71,7 +72,7 @@ export class ControlServer {
     this.#economy =
       options.economy?.({
         tell: (peerId, message) => this.#identified.get(peerId)?.send(message),
-        fail: (peerId, error) => this.#identified.get(peerId)?.fail(error),
+        fail: (peerId, error) => this.#expel(peerId, error),
       }) ?? null
     this.#tick()
     if (options.paths.turn !== null) this.#renewPaths()
@@ -186,6 +187,13 @@ export class ControlServer {
   #drop(peerId: PeerId): void {
     this.#forget(peerId)
     if (!this.#closing) this.#feed({ kind: 'disconnected', peerId })
+  }
+
+  /** From now on it is nobody's peer. */
+  #expel(peerId: PeerId, error: ErrorBody): void {
+    const client = this.#identified.get(peerId)
+    this.#drop(peerId)
+    client?.fail(error)
   }
 
   #forget(peerId: PeerId): void {

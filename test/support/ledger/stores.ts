@@ -33,13 +33,15 @@ export interface SharedDatabase {
   readonly database: Database
   /** Closes it, and what it lay in is gone. */
   close(): Promise<void>
+  /** What it lay in is gone; somebody else has closed it. */
+  remove(): void
 }
 
 /** A database for the tests of one describe: for beforeAll, where nothing can be left to the end of a test. */
 export async function shareDatabase(kind: StoreKind): Promise<SharedDatabase> {
   const { place, remove } = await newPlace(kind)
   const database = await openDatabase(place)
-  return { place, database, close: () => database.close().then(remove) }
+  return { place, database, close: () => database.close().then(remove), remove }
 }
 
 export interface OpenedStore {

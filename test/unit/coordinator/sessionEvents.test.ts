@@ -73,7 +73,7 @@ describe('what the core tells of sessions', () => {
     expect(world.sessionEvents.at(-1)).toMatchObject({ kind: 'repaired', left: [] })
   })
 
-  it('the network has failed an answer that nobody could go on with, and not one that its driver calls failed', () => {
+  it('[E6] the network has failed an answer that nobody could go on with, and not one that its driver calls failed', () => {
     const accused = open()
     accused.world.end(accused.grant, peerId(indexOf(accused.grant, 0)))
     expect(accused.world.sessionEvents.at(-1)).toEqual(closed(accused.grant, 'failed'))
