@@ -18,12 +18,12 @@ module.exports = {
       // worker/engine.ts is the half of worker's door that knows no GPU type: the pure rooms enter there.
       comment: 'a folder is entered through its index.ts',
       severity: 'error',
-      from: { path: '^src/([^/]+(?:/(?:core|verification|server|accounts|ledger|store|browser|suite|locks))?)/' },
+      from: { path: '^src/([^/]+(?:/(?:core|verification|server|accounts|economy|ledger|store|browser|suite|locks))?)/' },
       to: {
         path: '^src/[^/]+/',
         pathNot: [
           '^src/$1/',
-          '^src/[^/]+/(?:(?:core|verification|server|accounts|ledger|store|browser|suite|locks)/)?index\\.ts$',
+          '^src/[^/]+/(?:(?:core|verification|server|accounts|economy|ledger|store|browser|suite|locks)/)?index\\.ts$',
           '^src/worker/engine\\.ts$',
         ],
       },
@@ -36,7 +36,7 @@ module.exports = {
       to: {
         path: '^src/[^/]+/',
         pathNot: [
-          '^src/[^/]+/(?:(?:core|verification|server|accounts|ledger|store|browser|suite|locks)/)?index\\.tsx?$',
+          '^src/[^/]+/(?:(?:core|verification|server|accounts|economy|ledger|store|browser|suite|locks)/)?index\\.tsx?$',
           '^src/ui/app\\.tsx$',
           '^src/cli/',
         ],
@@ -67,8 +67,35 @@ module.exports = {
     only('coordinator/verification', ['protocol', 'shared']),
     only('coordinator/accounts', ['shared']),
     only('coordinator/ledger', ['model', 'shared']),
-    only('coordinator/store', ['coordinator/accounts', 'coordinator/ledger', 'network', 'node/locks', 'shared']),
-    only('coordinator/server', ['coordinator/core', 'coordinator/ledger', 'model', 'network', 'protocol', 'shared']),
+    only('coordinator/store', [
+      'coordinator/accounts',
+      'coordinator/ledger',
+      'coordinator/verification',
+      'network',
+      'node/locks',
+      'shared',
+    ]),
+    only('coordinator/economy', [
+      'coordinator/accounts',
+      'coordinator/core',
+      'coordinator/ledger',
+      'coordinator/store',
+      'coordinator/verification',
+      'model',
+      'protocol',
+      'shared',
+    ]),
+    only('coordinator/server', [
+      'coordinator/accounts',
+      'coordinator/core',
+      'coordinator/economy',
+      'coordinator/ledger',
+      'coordinator/verification',
+      'model',
+      'network',
+      'protocol',
+      'shared',
+    ]),
     only('ui', ['peer', 'model', 'protocol', 'shared', 'kernels']),
     {
       name: 'pure-rooms',

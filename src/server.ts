@@ -3,7 +3,10 @@
  * memory: grants of an earlier run are void, and so are the sessions that they opened once they end.
  */
 
+import { DEFAULT_STARTER_POLICY, DEMO_STARTER_POLICY } from './coordinator/accounts/index.ts'
+import { NO_AUDITS, RESERVE_A_DAY } from './coordinator/economy/index.ts'
 import { type Coordinator, type PathOptions, type ServedModel, startCoordinator } from './coordinator/server/index.ts'
+import type { CoordinatorStore, StorePlace } from './coordinator/store/index.ts'
 import { createIdentity, sha256Of, signatureVerifier } from './network/index.ts'
 import type { RowEncoding } from './protocol/index.ts'
 import type { Clock } from './shared/index.ts'
@@ -29,10 +32,16 @@ export interface ServerOptions {
   /** What is left out is as in PATHS_DEFAULT. */
   readonly paths?: Partial<PathOptions>
   readonly log?: (line: string) => void
+  /**
+   * Accounts, credits and trust, closed with the server. Left out: in memory, gone with the process, and whoever asks is given credits, as in `demo`.
+   * It may still be opening: nobody is admitted before it is there, and nothing else waits for it.
+   */
+  readonly store?: Promise<CoordinatorStore>
 }
 
 export type Server = Coordinator
 export type { PathOptions, TurnOptions } from './coordinator/server/index.ts'
+export type { CoordinatorStore, StorePlace } from './coordinator/store/index.ts'
 
 /** No STUN and no TURN, so that no tab asks another host; pairs without a direct path go through the coordinator. */
 const PATHS_DEFAULT: PathOptions = { stunUrls: [], turn: null, iceTransportPolicy: 'all', relay: true }
@@ -46,12 +55,33 @@ const clock: Clock = {
   },
 }
 
-/** Resolves once it listens. Rejects with a CoordinatorError. */
+const randomBytes = (count: number) => crypto.getRandomValues(new Uint8Array(count))
+
+/** What a running server keeps. Rejects with a StoreError. */
+export async function openServerStore(place: StorePlace): Promise<CoordinatorStore> {
+  // It brings a whole database: loaded only here.
+  const { openStore } = await import('./coordinator/store/index.ts')
+  return openStore(place, { clock, randomBytes })
+}
+
+/** Resolves once it listens. Rejects with a CoordinatorError, and has then closed the store. */
 export async function createServer(options: ServerOptions): Promise<Server> {
+  const store = options.store ?? openServerStore({ kind: 'memory' })
+  try {
+    return await listen(options, store)
+  } catch (error) {
+    await store.then((opened) => opened.close()).catch(() => undefined)
+    throw error
+  }
+}
+
+async function listen(options: ServerOptions, store: Promise<CoordinatorStore>): Promise<Server> {
   const { subtle } = crypto
-  const { draftModels = [], rowEncoding = 'f16e', paths = {}, log = () => undefined, ...rest } = options
+  const { draftModels = [], rowEncoding = 'f16e', paths = {}, log = () => undefined, store: kept, ...rest } = options
+  const starters = kept === undefined ? DEMO_STARTER_POLICY : DEFAULT_STARTER_POLICY
   return startCoordinator({
     ...rest,
+    economy: { store, starters, reserveADay: RESERVE_A_DAY, verification: {}, audits: NO_AUDITS },
     draftModels,
     rowEncoding,
     paths: { ...PATHS_DEFAULT, ...paths },
@@ -59,7 +89,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     kernelVersion: KERNEL_VERSION,
     signer: await createIdentity(subtle),
     clock,
-    randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+    randomBytes,
     sha256: sha256Of(subtle),
     verify: signatureVerifier(subtle),
     log,

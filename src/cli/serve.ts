@@ -5,13 +5,15 @@
 
 import type { Command } from 'commander'
 import type { EngineChoice } from '../peer/index.ts'
+import type { CoordinatorStore } from '../server.ts'
 import { TabswarmError } from '../shared/index.ts'
 import { DRAFT_MODEL_OPTION, resolveDraftModel } from './draftModel.ts'
 import { printLine, printNote, progressPrinter, UsageError, wholeNumber } from './output.ts'
 import { addPathOptions, type PathFlags, pathOptions } from './paths.ts'
+import { addStoreOption, type StoreFlags, storePlace } from './storePlace.ts'
 import { parseWire, rowEncodingOf, WIRE_DEFAULT, WIRE_HELP, type WireForm } from './wire.ts'
 
-interface ServeOptions extends PathFlags {
+interface ServeOptions extends PathFlags, StoreFlags {
   readonly port: number
   readonly host: string
   readonly https: boolean
@@ -44,7 +46,7 @@ export function registerServeCommand(program: Command): void {
     .option('--volunteers <n>', 'headless volunteer tabs to open beside it', wholeNumber('--volunteers', 0, 16), 0)
     .option('--engine <engine>', 'engine of those tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
     .option('--wire <form>', WIRE_HELP, parseWire, WIRE_DEFAULT)
-  addPathOptions(command).action(serve)
+  addPathOptions(addStoreOption(command)).action(serve)
 }
 
 /** As the peer's, which this command does not load before it is needed. */
@@ -58,6 +60,20 @@ export function parseEngine(text: string): EngineChoice {
 
 async function serve(options: ServeOptions): Promise<void> {
   if ((options.cert === undefined) !== (options.key === undefined)) throw new UsageError('--cert and --key belong together: give both')
+  const place = storePlace(options, process.env)
+  const { openServerStore } = await import('../server.ts')
+  // Opens while model and web app are made ready.
+  const store = openServerStore(place)
+  store.catch(() => undefined)
+  try {
+    await serveWith(options, store)
+  } finally {
+    await store.then((opened) => opened.close()).catch(() => undefined)
+  }
+}
+
+/** What is wrong with the store ends it, before anybody is told an address. */
+async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>): Promise<void> {
   const paths = pathOptions(options, process.env)
   const { createServer } = await import('../server.ts')
   const { ensureWebApp, ownCertificate, readCertificate, resolveModel } = await import('../node/index.ts')
@@ -71,7 +87,9 @@ async function serve(options: ServeOptions): Promise<void> {
       : secure
         ? await ownCertificate()
         : undefined
+  await store
   const coordinator = await createServer({
+    store,
     host: options.host,
     port: options.port,
     models: [model],
@@ -80,6 +98,7 @@ async function serve(options: ServeOptions): Promise<void> {
     webRoot,
     rowEncoding: rowEncodingOf(options.wire),
     paths,
+    log: printNote,
     ...(tls === undefined ? {} : { tls }),
   })
   const closing = new AbortController()

@@ -161,6 +161,27 @@ describe('the control client', () => {
     expect(heard).toEqual([9, 'release', 4])
   })
 
+  it('[E7] hands on what its account has', async () => {
+    const socket = await goOnline()
+    const heard: unknown[] = []
+    client.on('account', (message) => heard.push(message))
+    const message = {
+      type: 'account',
+      accountId: 'a1',
+      spendable: '12',
+      granted: '2',
+      held: '0',
+      escrow: '1000000000000000000',
+      earned: '7',
+    } as const
+    socket.say(message)
+    expect(heard).toEqual([message])
+    expect(client.state.kind).toBe('online')
+    // No amount is negative, or too long to be one.
+    socket.say({ ...message, spendable: '-1' })
+    expect(client.state.kind).toBe('offline')
+  })
+
   it('[C8] resolves an admission with its own answer, and rejects with the coordinator’s reason', async () => {
     const socket = await goOnline()
     const [first, second] = [client.admit(request), client.admit(request)]
@@ -255,6 +276,14 @@ describe('the control client', () => {
     next.say({ type: 'error', reason: 'replaced', message: 'another tab has this key' })
     expect(client.state).toMatchObject({ kind: 'closed', error: { reason: 'replaced' } })
     expect(next.closed).toBe(true)
+  })
+
+  it('[E9] does not come back once its account is banned', async () => {
+    const socket = await goOnline()
+    socket.say({ type: 'error', reason: 'banned', message: 'audits have found it' })
+    expect(client.state).toMatchObject({ kind: 'closed', error: { reason: 'banned' } })
+    clock.advance(600_000)
+    expect(sockets).toHaveLength(1)
   })
 
   it.each([

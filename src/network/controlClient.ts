@@ -44,6 +44,9 @@ interface ControlEvents {
   release: () => void
   gone: (message: Message<'gone'>) => void
   draining: (message: Message<'draining'>) => void
+  'ask-receipt': (message: Message<'ask-receipt'>) => void
+  'release-log': (message: Message<'release-log'>) => void
+  account: (message: Message<'account'>) => void
   network: (message: Message<'network'>) => void
   paths: (message: Message<'paths'>) => void
   relay: (message: Message<'relay'> | Message<'relay-refused'>) => void
@@ -109,7 +112,7 @@ export const REPAIR_DEADLINE_MS = 250_000
 const ENDED_KEPT = 16
 
 /** Errors that come again however often one tries; a person has to act. */
-const FINAL_REASONS: readonly string[] = ['protocol-version', 'replaced']
+const FINAL_REASONS: readonly string[] = ['protocol-version', 'replaced', 'banned']
 
 interface Question {
   readonly deadlineMs: number
@@ -314,6 +317,12 @@ export class ControlClient {
         return this.#events.emit('gone', message)
       case 'draining':
         return this.#events.emit('draining', message)
+      case 'ask-receipt':
+        return this.#events.emit('ask-receipt', message)
+      case 'release-log':
+        return this.#events.emit('release-log', message)
+      case 'account':
+        return this.#events.emit('account', message)
       case 'network':
         return this.#events.emit('network', message)
       case 'paths':

@@ -1,7 +1,7 @@
 /** createPeerRuntime: the whole peer of one tab. Fills the store, carries out what the page asks; both roles, each its own peer. */
 
 import { AdmissionRefused, sha256Of, signatureVerifier } from '../network/index.ts'
-import type { Paths } from '../protocol/index.ts'
+import type { Paths, ServerMessage } from '../protocol/index.ts'
 import { LinkRouter } from '../session/index.ts'
 import { type Clock, type ErrorBody, type ManifestHash, type ModelId, type PeerId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
@@ -15,7 +15,7 @@ import type { HostSignals } from './pressure.ts'
 import { type Admission, type RequesterPorts, startAsk } from './requester.ts'
 import { LatestLinks, RequesterReport, type RequesterReportPorts } from './roundTrips.ts'
 import { createPeerStore } from './store.ts'
-import type { Ask, PeerRuntime, PeerState, Reach } from './types.ts'
+import type { AccountState, Ask, PeerRuntime, PeerState, Reach } from './types.ts'
 
 export interface RuntimeHost extends ConnectionHost {
   readonly fetch: HttpFetch
@@ -26,6 +26,8 @@ export interface RuntimeHost extends ConnectionHost {
   /** Tells what can be seen of the machine's load until the returned function is called. */
   readonly watchHost: (listen: (signals: Partial<HostSignals>) => void) => () => void
 }
+
+type AccountMessage = Extract<ServerMessage, { type: 'account' }>
 
 /** A request waits this long for a place, or for the connection, before it is refused. */
 const PATIENCE_MS = 30_000
@@ -228,6 +230,7 @@ async function readOffers(library: ModelLibrary, store: PeerRuntime['store']): P
 
 function watch({ control, peerId }: PeerConnection, library: ModelLibrary, store: PeerRuntime['store']): void {
   control.on('network', ({ summary }) => store.setState({ network: summary }))
+  control.on('account', (message) => store.setState({ account: accountStateOf(message) }))
   control.on('state', (state) => {
     switch (state.kind) {
       case 'connecting':
@@ -246,6 +249,17 @@ function watch({ control, peerId }: PeerConnection, library: ModelLibrary, store
         return store.setState({ connection: { kind: 'offline', error: state.error, retryInMs: Number.POSITIVE_INFINITY }, network: null })
     }
   })
+}
+
+function accountStateOf({ accountId, ...amounts }: AccountMessage): AccountState {
+  return {
+    accountId,
+    spendable: BigInt(amounts.spendable),
+    granted: BigInt(amounts.granted),
+    held: BigInt(amounts.held),
+    escrow: BigInt(amounts.escrow),
+    earned: BigInt(amounts.earned),
+  }
 }
 
 function announcedHash(store: PeerRuntime['store'], modelId: ModelId): ManifestHash {

@@ -7,6 +7,7 @@ export function createPeerStore(): StoreApi<PeerState> {
   return createStore<PeerState>(() => ({
     connection: { kind: 'connecting' },
     reach: null,
+    account: null,
     volunteer: { kind: 'off' },
     contributingAs: null,
     network: null,

@@ -114,10 +114,27 @@ export type DraftModelState =
   /** Refused, or lost: answers go on without it. */
   | { readonly kind: 'failed'; readonly modelId: ModelId; readonly error: ErrorBody }
 
+/** Of the account that this tab asks as. All in micro-credits. */
+export interface AccountState {
+  readonly accountId: string
+  /** Now, what was granted included. */
+  readonly spendable: bigint
+  /** Of it, what can be spent and never transferred. */
+  readonly granted: bigint
+  /** Set aside for open answers. */
+  readonly held: bigint
+  /** Earned, and not paid out yet. */
+  readonly escrow: bigint
+  /** All that it was ever paid for computing. */
+  readonly earned: bigint
+}
+
 export interface PeerState {
   readonly connection: ConnectionState
   /** Null before the coordinator has said it. */
   readonly reach: Reach | null
+  /** Null before the coordinator has said it, and where it keeps no accounts. */
+  readonly account: AccountState | null
   readonly volunteer: VolunteerState
   /** The peer that this tab contributes as, another than the one it asks as; null while it does not. */
   readonly contributingAs: PeerId | null

@@ -21,6 +21,7 @@ import {
   sessionId,
   signedCertificate,
   signedGrant,
+  signedReceipt,
   text,
 } from './schemas.ts'
 
@@ -30,6 +31,9 @@ export const AWAY_RECOVERING = 'recovering'
 const bytes = count(2 ** 50)
 const span = v.strictObject({ firstLayer: layer, endLayer: layer })
 const engineName = v.picklist(['webgpu', 'wasm', 'cpu'])
+
+/** 10¹⁸ micro-credits are the most that there can be; what was paid in all may be more. */
+const credits = v.pipe(v.string(), v.regex(/^(0|[1-9]\d{0,29})$/))
 
 const chainStageSchema = v.strictObject({ peerId, firstLayer: layer, endLayer: layer, engine: engineName, adapter: text(200) })
 /** A stage of an admitted chain, with what the route panel says of it. */
@@ -143,6 +147,25 @@ export const serverMessageSchema = v.variant('type', [
   v.strictObject({ type: v.literal('gone'), peerId }),
   /** To drivers: a peer of one of their chains is about to stop, and serves on until others have taken over. */
   v.strictObject({ type: v.literal('draining'), peerId }),
+  /** To who takes part: a receipt at this position, once all rows before it have passed. */
+  v.strictObject({ type: v.literal('ask-receipt'), sessionId, revision: count(REVISIONS_MAX), endPosition: count(POSITIONS_MAX) }),
+  /** To a stage whose part has ended: nobody will ask for the session's log any more. */
+  v.strictObject({ type: v.literal('release-log'), sessionId }),
+  /** Micro-credits as decimal digits, of the account that this peer belongs to. */
+  v.strictObject({
+    type: v.literal('account'),
+    accountId: text(64),
+    /** Now, what was granted included. */
+    spendable: credits,
+    /** Of it, what came from grants: it can be spent, never transferred. */
+    granted: credits,
+    /** Set aside for its open answers. */
+    held: credits,
+    /** Earned, and not paid out yet. */
+    escrow: credits,
+    /** All that it was ever paid for computing. */
+    earned: credits,
+  }),
   v.strictObject({ type: v.literal('network'), summary: networkSummarySchema }),
   /** The last message before the coordinator closes the socket. */
   v.strictObject({ type: v.literal('error'), reason: text(64), message: text(1_000) }),
@@ -216,6 +239,8 @@ export const clientMessageSchema = v.variant('type', [
     outcome: v.picklist(['finished', 'cancelled', 'failed']),
     failedPeerId: v.nullable(peerId),
   }),
+  /** What this peer took and sent in a session, signed by its own key. */
+  v.strictObject({ type: v.literal('receipt'), receipt: signedReceipt }),
   /** Asks for a relayed channel to a peer that no direct path leads to. */
   v.strictObject({ type: v.literal('relay'), peerId }),
   v.strictObject({ type: v.literal('watch') }),

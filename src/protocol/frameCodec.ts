@@ -16,7 +16,7 @@ import {
   WINDOW_TOTAL_MAX,
 } from './limits.ts'
 import { rowWidth } from './rows.ts'
-import { amount, count, describeIssue, signedGrant, text } from './schemas.ts'
+import { amount, base64Url, count, describeIssue, signedGrant, signedReceipt, text } from './schemas.ts'
 
 const windowRows = count(WINDOW_TOTAL_MAX)
 const failureReason = v.picklist([
@@ -53,6 +53,7 @@ const payloadSchemas = {
   }),
   ping: v.strictObject({ sequence: count(2 ** 31), through: v.boolean() }),
   pong: v.strictObject({ sequence: count(2 ** 31), through: v.boolean() }),
+  receipt: v.strictObject({ publicKey: base64Url(128), receipt: signedReceipt }),
 }
 
 /** The frame's bytes. Asserts that it respects every bound; only a failure's message is cut to its own. */
@@ -141,6 +142,8 @@ function fieldsOf(frame: Frame): object | null {
     case 'ping':
     case 'pong':
       return { sequence: frame.sequence, through: frame.through }
+    case 'receipt':
+      return { publicKey: frame.publicKey, receipt: frame.receipt }
   }
 }
 
@@ -210,6 +213,8 @@ function buildControlFrame(
     case 'ping':
     case 'pong':
       return withFields(payloadSchemas[type], value, (fields) => ok({ type, sessionId, ...fields }))
+    case 'receipt':
+      return withFields(payloadSchemas.receipt, value, (fields) => ok({ type, sessionId, ...fields }))
     case 'lap':
       return withFields(payloadSchemas.lap, value, (fields) => {
         const fault = findLapFault(header)

@@ -22,6 +22,7 @@ const TYPES = [
   'severed',
   'ping',
   'pong',
+  'receipt',
 ] as const
 const KINDS = [null, 'prompt', 'decode'] as const
 const ENCODINGS = [null, 'tokens', 'f32', 'f16e', 'i8b'] as const
@@ -58,6 +59,7 @@ const UNUSED: Readonly<Record<Frame['type'], readonly Field[]>> = {
   severed: ALL_FIELDS,
   ping: ALL_FIELDS,
   pong: ALL_FIELDS,
+  receipt: ALL_FIELDS,
 }
 
 /** A header for `frame`: its own fields, and zeros. */

@@ -5,6 +5,7 @@
 
 import type { SessionId } from '../shared/index.ts'
 import type { SignedGrant } from './grant.ts'
+import type { SignedReceipt } from './receipt.ts'
 import type { RowEncoding, RowKind } from './rows.ts'
 
 /** Token ids (driver → stage 0) or activations (stage → stage) of consecutive positions. */
@@ -111,6 +112,15 @@ export interface PongFrame {
   readonly through: boolean
 }
 
+/** Driver → each stage: what it got so far, which acknowledges it. Its signature is checked by the key beside it, and that by the driver's id. */
+export interface ReceiptFrame {
+  readonly type: 'receipt'
+  readonly sessionId: SessionId
+  /** The driver's, raw, base64url. */
+  readonly publicKey: string
+  readonly receipt: SignedReceipt
+}
+
 /** Any stage → driver (or the upstream, before it is open): this session cannot go on here. */
 export interface FailedFrame {
   readonly type: 'failed'
@@ -161,3 +171,4 @@ export type Frame =
   | SeveredFrame
   | PingFrame
   | PongFrame
+  | ReceiptFrame

@@ -25,6 +25,7 @@ export type {
   OpenFrame,
   PingFrame,
   PongFrame,
+  ReceiptFrame,
   ResultsFrame,
   RowsFrame,
   SeveredFrame,
@@ -64,6 +65,7 @@ export {
   rowTotal,
   type SignedReceipt,
 } from './receipt.ts'
+export { openReceipt, signReceipt } from './receiptCodec.ts'
 export { ReceiveWindow } from './receiveWindow.ts'
 export { rowHashInput } from './rowHash.ts'
 export { decodeRows, encodeRows, ROW_ENCODINGS, type RowEncoding, type RowKind, rowBytes } from './rows.ts'

@@ -11,6 +11,7 @@ import {
   type PeerId,
   type SessionId,
 } from '../shared/index.ts'
+import { RECEIPT_CHARACTERS_MAX } from './limits.ts'
 
 export const peerId = v.custom<PeerId>((value) => typeof value === 'string' && isPeerId(value), 'not a peer id')
 export const sessionId = v.custom<SessionId>((value) => typeof value === 'string' && isSessionId(value), 'not a session id')
@@ -22,6 +23,7 @@ export const count = (max: number) => v.pipe(v.number(), v.integer(), v.minValue
 export const amount = v.pipe(v.number(), v.finite(), v.minValue(0))
 export const layer = count(10_000)
 export const signedCertificate = v.strictObject({ body: base64Url(1_000), signature: base64Url(128) })
+export const signedReceipt = v.strictObject({ body: base64Url(RECEIPT_CHARACTERS_MAX), signature: base64Url(128) })
 export const signedGrant = v.strictObject({ body: base64Url(20_000), signature: base64Url(128) })
 
 /** The first thing wrong with a value, as text for the peer's log: where, and what was expected. */

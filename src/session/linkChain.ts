@@ -182,6 +182,7 @@ class LinkChain implements Chain {
       case 'truncate':
       case 'close':
       case 'ping':
+      case 'receipt':
         return this.#refuse(index, `a stage does not send ${frame.type} to its driver`)
       default:
         return unreachable(frame)

@@ -9,7 +9,7 @@ import type { PeerId, SessionId, Signer } from '../shared/index.ts'
 import type { Host, Network } from './network.ts'
 import type { VirtualTime } from './virtualTime.ts'
 
-export type Said = Exclude<ClientMessage, { type: 'identify' | 'relay' }>
+export type Said = Exclude<ClientMessage, { type: 'identify' | 'relay' | 'receipt' }>
 
 /** A tab with a control socket. */
 export interface Client extends Host {
@@ -118,6 +118,8 @@ export class Coordinator {
   }
 
   #carryOut(effect: CoreEffect): void {
+    // Nobody accounts for sessions here.
+    if (effect.kind === 'session') return
     const client = this.#sockets.get(effect.peerId)
     if (client === undefined) return
     switch (effect.kind) {

@@ -14,7 +14,15 @@ import {
   verifyHead,
   verifyInclusion,
 } from '../../src/coordinator/ledger/index.ts'
-import { AccountStore, KeyStore, LedgerStore, openDatabase, restoreBackup, writeBackup } from '../../src/coordinator/store/index.ts'
+import {
+  AccountStore,
+  KeyStore,
+  LedgerStore,
+  openDatabase,
+  restoreBackup,
+  TrustStore,
+  writeBackup,
+} from '../../src/coordinator/store/index.ts'
 import { sha256Of, signatureVerifier } from '../../src/network/index.ts'
 import { nodeClock } from '../../src/node/modelFile.ts'
 import { ManualClock, required } from '../../src/shared/index.ts'
@@ -57,9 +65,58 @@ describe.each(storeKinds)('store on %s', (kind) => {
     expect(events).toBe(before + posted.size)
     expect(posted.size).toBeGreaterThan(count / 20)
     expect(refused).toBeGreaterThan(0)
-    const balances = await store.balances()
+    const accounts = ['ann', 'bob', 'cem', 'dee']
+    const [balances, paid] = [await store.balances(), await Promise.all(accounts.map((account) => store.paid(account)))]
+    expect(Math.max(...paid.map(Number))).toBeGreaterThan(0)
     await store.rebuild()
     expect(await store.balances()).toEqual(balances)
+    expect(await Promise.all(accounts.map((account) => store.paid(account)))).toEqual(paid)
+    const first = required(accounts[0], 'an account')
+    await runSql(shared, `update ledger_paid set amount = amount + 1 where owner = '${first}'`)
+    await expect(store.audit()).rejects.toThrow(/what was paid out to ann is recorded as/)
+    await store.rebuild()
+    await store.audit()
+  })
+
+  it('what a coordinator finds when it starts: prices in force, holds and escrows that are open, and trust', async () => {
+    const work = { decode: 1_000_000_000_000n, prompt: 0n, cachedPrompt: 0n }
+    const held = (session: string): Command => ({ kind: 'hold', session, account: 'gil', amount: 9n, priceVersion: 0, tier: 'standard' })
+    const stages = [{ account: 'fay', work, newcomer: false }]
+    await store.post(gift('for-gil', 1_000_000n, 'gil'))
+    await store.post({ kind: 'issue', reference: 'fund', account: null, purse: EARNED, amount: 1_000_000n, note: '' })
+    for (const session of ['open-1', 'open-2', 'open-3']) await store.post(held(session))
+    await store.post({ kind: 'settle', session: 'open-2', part: 0, work, stages })
+    await store.post({ kind: 'cover', session: 'open-3', work, stages })
+    for (const session of ['open-2', 'open-3']) await store.post({ kind: 'release', session })
+    const mine = (open: readonly { session: string; owner: string }[]) => open.filter(({ owner }) => ['gil', 'fay'].includes(owner))
+    expect(mine(await store.open('hold'))).toMatchObject([{ session: 'open-1', owner: 'gil' }])
+    expect(mine(await store.open('escrow'))).toMatchObject([
+      { session: 'open-2', owner: 'fay' },
+      { session: 'open-3', owner: 'fay' },
+    ])
+    await store.post({ kind: 'payout', session: 'open-2', account: 'fay', part: 0 })
+    await store.post({ kind: 'refund', session: 'open-3', account: 'fay', part: 0 })
+    expect(mine(await store.open('escrow'))).toEqual([])
+    expect(await store.paid('fay')).toBe(7n)
+    expect(await store.prices()).toEqual(priceCommands.at(-1))
+
+    const trust = new TrustStore(shared.database)
+    const record = { validInARow: 3, sinceAudit: 1, failures: 0, strikesMs: [1_800_000_000_000] }
+    await trust.save(new Map([['gil', record]]))
+    const worse = { validInARow: 0, sinceAudit: 0, failures: 2, strikesMs: [] }
+    await trust.save(
+      new Map([
+        ['gil', worse],
+        ['fay', record],
+      ]),
+    )
+    await trust.save(new Map())
+    expect(new Map(await trust.load())).toEqual(
+      new Map([
+        ['gil', worse],
+        ['fay', record],
+      ]),
+    )
   })
 
   it('an account verifies the inclusion of its lines, and that each head extends the last it saw', async () => {

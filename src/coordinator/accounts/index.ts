@@ -28,5 +28,12 @@ export {
 export { AccountError, type AccountErrorReason } from './errors.ts'
 export { badCode, newPairing, PAIRINGS_A_MINUTE, parsePairingCode, tryPairing } from './pairing.ts'
 export { RateLimits } from './rateLimits.ts'
-export { DEFAULT_STARTER_POLICY, decideStarterGrant, GRANT_DAYS, type StarterPolicy, type StarterState } from './starterGrants.ts'
+export {
+  DEFAULT_STARTER_POLICY,
+  DEMO_STARTER_POLICY,
+  decideStarterGrant,
+  GRANT_DAYS,
+  type StarterPolicy,
+  type StarterState,
+} from './starterGrants.ts'
 export { type AccountTies, areLinked, BLOCKS_MAX, TIE_DAYS } from './ties.ts'

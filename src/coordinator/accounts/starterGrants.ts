@@ -21,6 +21,9 @@ export const GRANT_DAYS = 30
 /** Ten credits are some 70,000 tokens of the default model. */
 export const DEFAULT_STARTER_POLICY: StarterPolicy = { amount: 10_000_000n, poolADay: 1_000_000_000n, grantsABlock: 3 }
 
+/** For a swarm of one machine whose credits are gone with it: nobody there is to run out of them. */
+export const DEMO_STARTER_POLICY: StarterPolicy = { amount: 1_000_000_000n, poolADay: 1_000_000_000_000_000n, grantsABlock: null }
+
 export interface StarterState {
   /** Micro-credits of today's grants so far. */
   readonly issuedToday: bigint

@@ -6,6 +6,7 @@
 
 import { AWAY_RECOVERING, type NetworkSummary } from '../../protocol/index.ts'
 import { assert, type PeerId, required, unreachable } from '../../shared/index.ts'
+import type { AdmitMessage } from './admission.ts'
 import { Assignments } from './assignments.ts'
 import { Demand } from './demand.ts'
 import { Effects } from './effects.ts'
@@ -61,7 +62,7 @@ export class CoordinatorCore {
         break
       case 'message': {
         const peer = this.#peers.get(event.peerId)
-        if (peer !== undefined) this.#message(peer, event.message, nowMs)
+        if (peer !== undefined) this.#message(peer, event, nowMs)
         break
       }
       case 'tick':
@@ -82,6 +83,11 @@ export class CoordinatorCore {
   /** Whether an open session's chain leads from one of the two to the other. */
   areJoined(one: PeerId, other: PeerId): boolean {
     return this.#open.join(one, other)
+  }
+
+  /** Whether that `admit` would get a chain now; asking changes nothing. */
+  mayAdmit(peerId: PeerId, message: AdmitMessage, nowMs: number): boolean {
+    return this.#sessions.mayAdmit(peerId, message, nowMs)
   }
 
   #connected(peerId: PeerId, nowMs: number): void {
@@ -111,7 +117,7 @@ export class CoordinatorCore {
     for (const { peerId } of levelSpeeds(pledge, this.#peers.values())) this.#assignments.changed(peerId)
   }
 
-  #message(peer: PeerRecord, message: PeerMessage, nowMs: number): void {
+  #message(peer: PeerRecord, { message, sessionId }: Extract<CoreEvent, { kind: 'message' }>, nowMs: number): void {
     const { peerId } = peer
     peer.heardMs = nowMs
     if (message.type !== 'pong') this.#assignments.changed(peerId)
@@ -138,7 +144,7 @@ export class CoordinatorCore {
       case 'measured':
         return this.#measured(peer, message)
       case 'admit':
-        return this.#sessions.admit(peerId, message, nowMs)
+        return this.#sessions.admit(peerId, message, sessionId ?? null, nowMs)
       case 'repair':
         return this.#sessions.repair(peerId, message, nowMs)
       case 'ended':

@@ -2,7 +2,7 @@
 
 import type { ServerMessage } from '../../protocol/index.ts'
 import type { PeerId } from '../../shared/index.ts'
-import type { CoreEffect } from './events.ts'
+import type { CoreEffect, SessionEvent } from './events.ts'
 
 export class Effects {
   #pending: CoreEffect[] = []
@@ -19,6 +19,10 @@ export class Effects {
 
   add(effect: CoreEffect): void {
     this.#pending.push(effect)
+  }
+
+  session(event: SessionEvent): void {
+    this.add({ kind: 'session', event })
   }
 
   send(peerId: PeerId, message: ServerMessage): void {

@@ -6,11 +6,11 @@
 
 import { type Grant, type RowEncoding, TOP_K_DEFAULT } from '../../protocol/index.ts'
 import { type ModelId, type PeerId, required, type SessionId } from '../../shared/index.ts'
-import { type AdmitMessage, decideAdmission } from './admission.ts'
+import { type AdmitMessage, type Decision, decideAdmission } from './admission.ts'
 import { decideRepair, type PendingRepair } from './chainRepair.ts'
 import type { Demand } from './demand.ts'
 import type { Effects } from './effects.ts'
-import type { PeerMessage } from './events.ts'
+import type { PeerMessage, SeenLeave, SessionOutcome } from './events.ts'
 import type { Heartbeats } from './heartbeats.ts'
 import { GRANT_LIFE_MS, ORPHAN_MS } from './limits.ts'
 import type { PeerRecord } from './peers.ts'
@@ -48,17 +48,26 @@ export class SessionLifecycle {
   readonly #options: GrantOptions
   readonly #ports: SessionPorts
   readonly #repairs = new PendingRepairs()
+  /** Open sessions that nobody could go on with. */
+  readonly #broken = new Set<SessionId>()
+  /** Of open sessions: peers that left in the midst of it. */
+  readonly #leaves = new Map<SessionId, SeenLeave[]>()
 
   constructor(options: GrantOptions, ports: SessionPorts) {
     this.#options = options
     this.#ports = ports
   }
 
-  admit(requester: PeerId, message: AdmitMessage, nowMs: number): void {
+  /** Whether `admit` would be answered by a chain now. Changes nothing. */
+  mayAdmit(requester: PeerId, message: AdmitMessage, nowMs: number): boolean {
+    return this.#decide(requester, message, nowMs).kind === 'chain'
+  }
+
+  admit(requester: PeerId, message: AdmitMessage, sessionId: SessionId | null, nowMs: number): void {
     const { demand, effects } = this.#ports
     const { rowEncoding, newSessionId } = this.#options
     const model = this.#modelOf(message.modelId)
-    const decision = decideAdmission({ ...this.#swarm(nowMs), message, requester, model })
+    const decision = this.#decide(requester, message, nowMs)
     const { requestId } = message
     if (decision.kind === 'refused') {
       if (model !== undefined && decision.refusal.isForLack) demand.refused(model.modelId, nowMs)
@@ -67,7 +76,7 @@ export class SessionLifecycle {
     const { modelId, manifestHash } = required(model, `model ${message.modelId}`)
     const grant: Grant = {
       version: 1,
-      sessionId: newSessionId(),
+      sessionId: sessionId ?? newSessionId(),
       revision: 0,
       modelId,
       manifestHash,
@@ -80,6 +89,7 @@ export class SessionLifecycle {
       expiresAtMs: nowMs + GRANT_LIFE_MS,
     }
     this.#grant(grant, requestId, { before: null, lost: NOBODY })
+    effects.session({ kind: 'opened', grant })
   }
 
   /** Answered by `tryRepairs`, as soon as there are stages for every layer. */
@@ -114,13 +124,14 @@ export class SessionLifecycle {
   }
 
   /** The driver says that its session is over. */
-  ended(driver: PeerId, { sessionId, failedPeerId }: Extract<PeerMessage, { type: 'ended' }>, nowMs: number): void {
+  ended(driver: PeerId, { sessionId, outcome, failedPeerId }: Extract<PeerMessage, { type: 'ended' }>, nowMs: number): void {
     const { open } = this.#ports
     const grant = open.get(sessionId)
     if (grant === null || grant.driver !== driver) return
     open.end(sessionId)
     const lost = new Set(failedPeerId === null ? [] : [failedPeerId])
     noteRoom({ before: grant, after: null, lost }, this.#ports.peers, nowMs)
+    this.#close([grant], outcome)
     const accused = grant.stages.find((stage) => stage.peerId === failedPeerId)
     if (accused !== undefined) this.#suspect(accused.peerId, driver, nowMs)
   }
@@ -131,7 +142,7 @@ export class SessionLifecycle {
     this.#repairs.forgetSettled(nowMs)
     const mayBeHeld = ({ sessionId, stages }: Grant) =>
       this.#repairs.has(sessionId) || stages.some(({ peerId }) => mayHold(peers.get(peerId), nowMs))
-    open.expire(nowMs, mayBeHeld)
+    this.#close(open.expire(nowMs, mayBeHeld), 'vanished')
   }
 
   /** A peer is connected (again). */
@@ -140,10 +151,14 @@ export class SessionLifecycle {
   }
 
   /** A peer is gone: as a driver it may come back for its sessions, as a stage it is lost to others'. */
-  left({ peerId, heardMs }: PeerRecord, nowMs: number): void {
+  left(peer: PeerRecord, nowMs: number): void {
+    const { open } = this.#ports
+    const { peerId, heardMs } = peer
     this.#repairs.dropOf(peerId)
     this.#tellDriversOver(peerId, 'gone')
-    this.#ports.open.orphan(peerId, nowMs + ORPHAN_MS, heardMs)
+    const leave = { peerId, announced: hasAnnounced(peer) }
+    for (const sessionId of open.over(peerId)) this.#leaves.set(sessionId, [...(this.#leaves.get(sessionId) ?? []), leave])
+    this.#close(open.orphan(peerId, nowMs + ORPHAN_MS, heardMs), 'vanished')
   }
 
   /** A peer will leave, and serves what is open until then. */
@@ -172,6 +187,16 @@ export class SessionLifecycle {
     }
   }
 
+  /** These sessions have ended, however they did, and are not open any more. */
+  #close(grants: readonly Grant[], outcome: SessionOutcome): void {
+    for (const { sessionId } of grants) {
+      const sawFailure = this.#broken.has(sessionId) && outcome !== 'finished'
+      this.#ports.effects.session({ kind: 'closed', sessionId, outcome, sawFailure })
+      this.#broken.delete(sessionId)
+      this.#leaves.delete(sessionId)
+    }
+  }
+
   /** True when nothing is left to do for it. */
   #tryRepair(pending: PendingRepair, nowMs: number): boolean {
     const { driver, requestId, sessionId } = pending
@@ -179,9 +204,28 @@ export class SessionLifecycle {
     if (grant === null) return true
     const model = required(this.#modelOf(grant.modelId), `model ${grant.modelId}`)
     const decision = decideRepair(pending, { ...this.#swarm(nowMs), grant, model })
-    if (decision.kind === 'granted') this.#grant(decision.grant, requestId, { before: grant, lost: pending.lost })
-    else if (decision.kind === 'refused') this.#ports.effects.refuse(driver, requestId, { reason: 'incomplete', message: decision.message })
+    if (decision.kind === 'granted') {
+      this.#broken.delete(sessionId)
+      this.#grant(decision.grant, requestId, { before: grant, lost: pending.lost })
+      this.#ports.effects.session({ kind: 'repaired', grant: decision.grant, left: this.#leavesOf(grant, decision.grant) })
+    } else if (decision.kind === 'refused') {
+      this.#broken.add(sessionId)
+      this.#ports.effects.refuse(driver, requestId, { reason: 'incomplete', message: decision.message })
+    }
     return decision.kind !== 'waiting'
+  }
+
+  /** Stages of `before` that are not in `after`, and of them those that are gone or about to go: nobody else's word counts. */
+  #leavesOf(before: Grant, after: Grant): SeenLeave[] {
+    const seen = this.#leaves.get(before.sessionId) ?? []
+    this.#leaves.delete(before.sessionId)
+    return before.stages.flatMap(({ peerId }): SeenLeave[] => {
+      if (after.stages.some((stage) => stage.peerId === peerId)) return []
+      const leave = seen.findLast((other) => other.peerId === peerId)
+      if (leave !== undefined) return [leave]
+      const peer = this.#ports.peers.get(peerId)
+      return peer !== undefined && hasAnnounced(peer) ? [{ peerId, announced: true }] : []
+    })
   }
 
   #suspect(peerId: PeerId, driver: PeerId, nowMs: number): void {
@@ -204,10 +248,19 @@ export class SessionLifecycle {
     return this.#options.models.find((model) => model.modelId === modelId)
   }
 
+  #decide(requester: PeerId, message: AdmitMessage, nowMs: number): Decision {
+    return decideAdmission({ ...this.#swarm(nowMs), message, requester, model: this.#modelOf(message.modelId) })
+  }
+
   /** What chains are chosen from. */
   #swarm(nowMs: number) {
     const { peers, open, roundTrips } = this.#ports
     const rttMs = (a: PeerId, b: PeerId) => roundTrips.between(a, b)
     return { peers: [...peers.values()], sessions: open, stagesMin: this.#options.stagesMin, rttMs, nowMs }
   }
+}
+
+/** It drains, or takes part no more by its own word. */
+function hasAnnounced({ draining, pledge }: PeerRecord): boolean {
+  return draining || pledge === null
 }

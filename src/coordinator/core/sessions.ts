@@ -75,6 +75,12 @@ export class OpenSessions {
     return new Set(over.map(({ grant }) => grant.driver))
   }
 
+  /** Sessions whose chain has that peer for a stage. */
+  over(peerId: PeerId): SessionId[] {
+    const over = [...this.#open.values()].filter(({ grant }) => grant.stages.some((stage) => stage.peerId === peerId))
+    return over.map(({ grant }) => grant.sessionId)
+  }
+
   /** Whether some chain joins the two: its driver and one of its stages, or two stages that follow each other. */
   join(one: PeerId, other: PeerId): boolean {
     const isJoined = ({ driver, stages }: Grant) => {

@@ -62,7 +62,7 @@ describe('audit', () => {
     })
     expect(read).toEqual(lines)
     const events = eventsOf(lines)
-    expect(events.length).toBeGreaterThan(60)
+    expect(events.length).toBeGreaterThan(50)
     expect(await audit(read)).toMatchObject({ events: events.length })
   })
 

@@ -202,6 +202,66 @@ describe('book', () => {
     expect(reasonOf(book, hold('t', 820n, 'bob'))).toBe('posted')
   })
 
+  const cover = (session: string, macs: bigint, ...stages: readonly [string, bigint][]): Command => ({
+    kind: 'cover',
+    session,
+    work: decode(macs),
+    stages: stages.map(([account, share]) => ({ account, work: decode(share), newcomer: false })),
+  })
+  const refund = (session: string, account: string): Command => ({ kind: 'refund', session, account, part: 0 })
+
+  it('an answer that the network failed is paid by the reserve, as far as that goes, and costs its requester nothing', () => {
+    const book = open()
+    post(book, issue('r', 'ann', 5_000_000n))
+    post(book, issue('fund', null, 1_000_000n))
+    post(book, hold('s', 2_000_000n))
+    expect(reasonOf(book, cover('t', CREDIT_WORK, ['bob', 1n]))).toBe('unknown-event')
+    post(book, cover('s', CREDIT_WORK, ['bob', 3n], ['cem', 1n]))
+    expect(book.balance(escrow('bob', 's'))).toBe(615_000n)
+    expect(book.balance(escrow('cem', 's'))).toBe(205_000n)
+    expect(book.balance(houseAccount('reserve', EARNED))).toBe(180_000n)
+    expect(reasonOf(book, settle('s', 0, CREDIT_WORK, ['bob', 1n]))).toBe('not-allowed')
+    post(book, { kind: 'release', session: 's' })
+    expect(book.balance(userAccount('ann', EARNED))).toBe(5_000_000n)
+    post(book, hold('t', 2_000_000n))
+    post(book, cover('t', CREDIT_WORK, ['bob', 2n], ['cem', 1n]))
+    expect([book.balance(escrow('bob', 't')), book.balance(escrow('cem', 't'))]).toEqual([120_000n, 60_000n])
+    post(book, hold('u', 2_000_000n))
+    expect(reasonOf(book, cover('u', CREDIT_WORK, ['bob', 1n]))).toBe('insufficient')
+    post(book, settle('u', 0, CREDIT_WORK, ['bob', 1n]))
+    expect(reasonOf(book, cover('u', CREDIT_WORK, ['bob', 1n]))).toBe('not-allowed')
+  })
+
+  it('the reserve pays in the proportion of granted and earned credits that were held', () => {
+    const book = open()
+    post(book, issue('fund', null, 1_000_000n))
+    post(book, issue('g', 'ann', 300n, grantedUntil('2027-01-31')))
+    post(book, issue('e', 'ann', 1_000n))
+    post(book, hold('s', 1_200n))
+    post(book, cover('s', 1_000_000_000n, ['bob', 1n]))
+    expect(Object.fromEntries(book.purses('escrow', 'bob', 's'))).toEqual({ [GRANTED_FOR_GOOD]: 205n, earned: 615n })
+    post(book, refund('s', 'bob'))
+    expect(book.balance(houseAccount('reserve', EARNED))).toBe(1_000_000n - 205n)
+    expect(book.balance(houseAccount('reserve', GRANTED_FOR_GOOD))).toBe(205n)
+    post(book, hold('t', 100n))
+    post(book, cover('t', 1_000_000_000n, ['bob', 1n]))
+    expect(Object.fromEntries(book.purses('escrow', 'bob', 't'))).toEqual({ [GRANTED_FOR_GOOD]: 82n })
+  })
+
+  it('escrow goes back to who paid it, grants with their last day', () => {
+    const book = open()
+    post(book, issue('g', 'ann', 600n, grantedUntil('2027-01-31')))
+    post(book, issue('e', 'ann', 1_000n))
+    post(book, hold('s', 1_000n))
+    post(book, settle('s', 0, 1_000_000_000n, ['bob', 1n], ['cem', 1n]))
+    post(book, { kind: 'release', session: 's' })
+    post(book, refund('s', 'bob'))
+    expect(reasonOf(book, { ...refund('s', 'bob'), part: 1 } as Command)).toBe('empty')
+    expect(book.purses('escrow', 'bob', 's').size).toBe(0)
+    expect(Object.fromEntries(book.purses('user', 'ann', ''))).toEqual({ 'granted/2027-01-31': 246n, earned: 600n + 164n })
+    expect(book.purses('escrow', 'cem', 's').size).toBe(2)
+  })
+
   it('a grant that has ended cannot be spent, and goes back to issuance once', () => {
     const book = open()
     post(book, issue('g', 'ann', 30n, grantedUntil('2027-01-10')))

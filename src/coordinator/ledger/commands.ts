@@ -29,6 +29,12 @@ const macs = v.pipe(
   v.transform((digits) => BigInt(digits)),
 )
 const work = v.strictObject({ decode: macs, prompt: macs, cachedPrompt: macs })
+const stages = v.pipe(
+  v.array(v.strictObject({ account: name, work, newcomer: v.boolean() })),
+  v.minLength(1),
+  v.maxLength(STAGES_MAX),
+  v.check((all) => all.some((stage) => Object.values(stage.work).some((macs) => macs > 0n)), 'no stage has worked'),
+)
 const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(COUNT_MAX))
 const day = v.pipe(v.string(), v.check(isDay, 'not a day'))
 const purse = v.custom<Purse>((value) => typeof value === 'string' && isPurse(value), 'not a purse')
@@ -44,22 +50,15 @@ export const commandSchema = v.variant('kind', [
   /** Sets an account's credits aside for a session, at the prices in force. */
   v.strictObject({ kind: v.literal('hold'), session: name, account: name, amount, priceVersion: count, tier: v.picklist(tiers) }),
   /** Pays for work out of the session's hold: stages into escrow. `work` is what the requester pays for, `part` counts settlements. */
-  v.strictObject({
-    kind: v.literal('settle'),
-    session: name,
-    part: count,
-    work,
-    stages: v.pipe(
-      v.array(v.strictObject({ account: name, work, newcomer: v.boolean() })),
-      v.minLength(1),
-      v.maxLength(STAGES_MAX),
-      v.check((stages) => stages.some((stage) => Object.values(stage.work).some((macs) => macs > 0n)), 'no stage has worked'),
-    ),
-  }),
+  v.strictObject({ kind: v.literal('settle'), session: name, part: count, work, stages }),
+  /** Pays the stages of a session that the network failed out of the reserve, as far as that goes: its requester pays nothing. */
+  v.strictObject({ kind: v.literal('cover'), session: name, work, stages }),
   /** Gives back what is left of the session's hold. */
   v.strictObject({ kind: v.literal('release'), session: name }),
   /** Gives an account what lies in escrow for its work in a session; `part` counts its payouts. */
   v.strictObject({ kind: v.literal('payout'), session: name, account: name, part: count }),
+  /** Gives what lies in escrow for an account's work in a session back to who paid it; `part` counts its refunds. */
+  v.strictObject({ kind: v.literal('refund'), session: name, account: name, part: count }),
   /** Earned credits from one user to another. */
   v.strictObject({ kind: v.literal('transfer'), reference: name, from: name, to: name, amount }),
   /** The opposite of an event that should not have been. */
@@ -82,11 +81,14 @@ export function businessId(command: Command): string {
     case 'hold':
       return holdId(command.session)
     case 'settle':
-      return `settle/${command.session}/${command.part}`
+      return settleId(command.session, command.part)
+    case 'cover':
+      return coverId(command.session)
     case 'release':
       return releaseId(command.session)
     case 'payout':
-      return `payout/${command.session}/${command.account}/${command.part}`
+    case 'refund':
+      return `${command.kind}/${command.session}/${command.account}/${command.part}`
     case 'compensate':
       return `compensate/${command.event}`
   }
@@ -98,6 +100,14 @@ export function priceId(version: number): string {
 
 export function holdId(session: string): string {
   return `hold/${session}`
+}
+
+export function settleId(session: string, part: number): string {
+  return `settle/${session}/${part}`
+}
+
+export function coverId(session: string): string {
+  return `cover/${session}`
 }
 
 export function releaseId(session: string): string {

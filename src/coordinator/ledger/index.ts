@@ -8,6 +8,7 @@ export {
   EARNED,
   GRANTED_FOR_GOOD,
   grantedUntil,
+  isGranted,
   NAME,
   type Posting,
   type Purse,
@@ -21,8 +22,8 @@ export { LedgerError, type LedgerErrorReason } from './errors.ts'
 export { FIRST_PREVIOUS, hashEvent, type LedgerEvent } from './event.ts'
 export { CSV_HEADER, csvLines, encodeLine, type LedgerLine, parseLine } from './export.ts'
 export { type SignedHead, signHead, type TreeHead, verifyHead } from './head.ts'
-export { DEFAULT_PRICES, type PriceTable, type Tier, tiers, type Work } from './prices.ts'
-export { type AccountGroup, accountsTouched, eventsAsked } from './rules/reach.ts'
+export { DEFAULT_PRICES, type PriceTable, priceOf, type Tier, tiers, type Work } from './prices.ts'
+export { type AccountGroup, accountsTouched, eventsAsked, postingsAsked } from './rules/reach.ts'
 export {
   monthSpan,
   type OpeningBalance,
@@ -44,4 +45,4 @@ export {
   verifyConsistency,
   verifyInclusion,
 } from './tree.ts'
-export { type ListPrice, listPrice } from './work.ts'
+export { addWork, type ListPrice, listPrice, NO_WORK, workOf } from './work.ts'

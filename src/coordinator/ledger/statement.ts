@@ -85,7 +85,8 @@ export class Statement {
   take({ sequence, atMs, command, postings }: LedgerEvent): readonly StatementLine[] {
     const own = postings.filter(({ account }) => account.owner === this.#account)
     const kinds = own.map(({ account }) => account.kind)
-    const userRole = kinds.includes('hold') ? 'requester' : kinds.includes('escrow') ? 'volunteer' : 'account'
+    const paidBack = command.kind === 'refund'
+    const userRole = paidBack || kinds.includes('hold') ? 'requester' : kinds.includes('escrow') ? 'volunteer' : 'account'
     const roleOf = (kind: AccountKind): StatementRole => (kind === 'hold' ? 'requester' : kind === 'escrow' ? 'volunteer' : userRole)
     const lines: StatementLine[] = []
     for (const role of ['requester', 'volunteer', 'account'] as const) {

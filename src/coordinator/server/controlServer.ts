@@ -9,6 +9,7 @@ import { signGrant } from '../../protocol/index.ts'
 import {
   type CancelTimer,
   type Clock,
+  type ErrorBody,
   type ModelId,
   type PeerId,
   type Sha256,
@@ -18,6 +19,7 @@ import {
   type VerifySignature,
 } from '../../shared/index.ts'
 import type { CoordinatorCore, CoreEffect, CoreEvent } from '../core/index.ts'
+import type { Economy, PeerPorts } from '../economy/index.ts'
 import { ControlSocket, type PeerMessage } from './controlSocket.ts'
 import { CLOSE_GRACE_MS, RECEIVE_BYTES_MAX, TICK_MS, UNIDENTIFIED_MAX, UNIDENTIFIED_PER_ADDRESS_MAX } from './limits.ts'
 import { type PathOptions, pathsFor, TURN_RENEW_MS } from './paths.ts'
@@ -28,6 +30,8 @@ export interface ControlServerOptions {
   readonly core: CoordinatorCore
   readonly signals: SignalServer
   readonly relays: RelayServer
+  /** Who pays and is paid; null: nobody. */
+  readonly economy: ((ports: PeerPorts) => Economy) | null
   readonly signer: Signer
   readonly clock: Clock
   readonly randomBytes: (count: number) => Uint8Array
@@ -51,6 +55,7 @@ export class ControlServer {
   /** Sockets of each address that have not identified yet. */
   readonly #waiting = new Map<string, number>()
   readonly #relayPorts: RelayPorts
+  readonly #economy: Economy | null
   #cancelTick: CancelTimer = () => undefined
   #cancelRenewal: CancelTimer = () => undefined
   #closing = false
@@ -64,6 +69,11 @@ export class ControlServer {
       areJoined: (one, other) => options.core.areJoined(one, other),
       tell: (peerId, message) => this.#identified.get(peerId)?.send(message),
     }
+    this.#economy =
+      options.economy?.({
+        tell: (peerId, message) => this.#identified.get(peerId)?.send(message),
+        fail: (peerId, error) => this.#expel(peerId, error),
+      }) ?? null
     this.#tick()
     if (options.paths.turn !== null) this.#renewPaths()
   }
@@ -82,12 +92,13 @@ export class ControlServer {
         randomBytes,
         sha256,
         verify,
-        onIdentified: (client, peerId) => {
+        onIdentified: (client, peer) => {
           this.#stopWaiting(address)
-          this.#welcome(client, peerId)
+          this.#welcome(client, peer.peerId)
+          this.#economy?.identified({ ...peer, address })
         },
         onMessage: (client, peerId, message) => {
-          if (this.#identified.get(peerId) === client) this.#receive(peerId, message)
+          if (this.#identified.get(peerId) === client) this.#receive(client, peerId, message)
         },
         onClosed: (client, peerId) => {
           if (peerId === null) this.#stopWaiting(address)
@@ -100,7 +111,7 @@ export class ControlServer {
     return null
   }
 
-  /** Tells every client, and resolves once their sockets are closed or cut. */
+  /** Tells every client, and resolves once their sockets are closed or cut, and what they are owed is written. */
   async close(): Promise<void> {
     this.#closing = true
     this.#cancelTick()
@@ -114,6 +125,7 @@ export class ControlServer {
     })
     for (const socket of this.#server.clients) socket.terminate()
     this.#server.close()
+    await this.#economy?.close()
   }
 
   #stopWaiting(address: string): void {
@@ -135,9 +147,25 @@ export class ControlServer {
     this.#feed({ kind: 'connected', peerId })
   }
 
-  #receive(peerId: PeerId, message: PeerMessage): void {
+  #receive(client: ControlSocket, peerId: PeerId, message: PeerMessage): void {
     if (message.type === 'relay') this.#options.relays.request(peerId, message.peerId, this.#relayPorts)
+    else if (message.type === 'receipt') this.#economy?.receipt(peerId, message.receipt)
+    else if (message.type === 'admit' && this.#economy !== null) void this.#hold(client, peerId, message, this.#economy)
     else this.#feed({ kind: 'message', peerId, message })
+  }
+
+  /** What gets no chain now costs nothing, and needs no credits to be told so. */
+  async #hold(client: ControlSocket, peerId: PeerId, message: Extract<PeerMessage, { type: 'admit' }>, economy: Economy): Promise<void> {
+    const { core, clock } = this.#options
+    if (!core.mayAdmit(peerId, message, clock.nowMs())) return this.#feed({ kind: 'message', peerId, message })
+    const held = await economy.hold(peerId, message)
+    const isThere = this.#identified.get(peerId) === client && !this.#closing
+    if (!held.ok) {
+      if (isThere) client.send({ type: 'refused', requestId: message.requestId, ...held.error })
+      return
+    }
+    if (isThere) this.#feed({ kind: 'message', peerId, message, sessionId: held.value })
+    economy.drop(held.value)
   }
 
   /** Everybody at once: so each peer's credentials are good for as long again. */
@@ -161,8 +189,16 @@ export class ControlServer {
     if (!this.#closing) this.#feed({ kind: 'disconnected', peerId })
   }
 
+  /** From now on it is nobody's peer. */
+  #expel(peerId: PeerId, error: ErrorBody): void {
+    const client = this.#identified.get(peerId)
+    this.#drop(peerId)
+    client?.fail(error)
+  }
+
   #forget(peerId: PeerId): void {
     this.#identified.delete(peerId)
+    this.#economy?.left(peerId)
     this.#options.signals.forbid(peerId)
     this.#options.relays.forbid(peerId)
   }
@@ -170,6 +206,7 @@ export class ControlServer {
   #tick(): void {
     this.#cancelTick = this.#options.clock.after(TICK_MS, () => {
       this.#feed({ kind: 'tick' })
+      this.#economy?.tick()
       this.#tick()
     })
   }
@@ -180,6 +217,7 @@ export class ControlServer {
   }
 
   #carryOut(effect: CoreEffect): void {
+    if (effect.kind === 'session') return this.#economy?.session(effect.event)
     const client = this.#identified.get(effect.peerId)
     if (client === undefined) return
     switch (effect.kind) {

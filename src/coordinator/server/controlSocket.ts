@@ -38,10 +38,18 @@ export interface ControlSocketOptions {
   readonly sha256: Sha256
   readonly verify: VerifySignature
   /** The key is proven, and to which account it belongs; `welcome` is the callee's to send. */
-  readonly onIdentified: (socket: ControlSocket, peerId: PeerId, accountKey: Uint8Array | null) => void
+  readonly onIdentified: (socket: ControlSocket, peer: ProvenPeer) => void
   readonly onMessage: (socket: ControlSocket, peerId: PeerId, message: PeerMessage) => void
   /** Once, however it ended. */
   readonly onClosed: (socket: ControlSocket, peerId: PeerId | null) => void
+}
+
+export interface ProvenPeer {
+  readonly peerId: PeerId
+  /** Raw. */
+  readonly publicKey: Uint8Array
+  /** Raw; null: no account has certified it. */
+  readonly accountKey: Uint8Array | null
 }
 
 export type PeerMessage = Exclude<ClientMessage, { type: 'identify' }>
@@ -139,7 +147,7 @@ export class ControlSocket {
     this.#phase = 'identified'
     this.#cancelTimer()
     this.#peerId = peerId
-    onIdentified(this, peerId, certified.value)
+    onIdentified(this, { peerId, publicKey, accountKey: certified.value })
   }
 
   #refuse(what: string): void {

@@ -2,5 +2,5 @@
 
 export type { ServedModel } from './modelRoutes.ts'
 export type { PathOptions, TurnOptions } from './paths.ts'
-export { type Coordinator, type CoordinatorOptions, startCoordinator } from './startCoordinator.ts'
+export { type Coordinator, type CoordinatorEconomy, type CoordinatorOptions, startCoordinator } from './startCoordinator.ts'
 export { serveWebSite, type WebSite } from './webSite.ts'

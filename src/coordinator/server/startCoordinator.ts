@@ -8,8 +8,20 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import type { RowEncoding } from '../../protocol/index.ts'
-import { type Clock, isSessionId, required, type Sha256, type Signer, toHex, type VerifySignature } from '../../shared/index.ts'
+import {
+  type Clock,
+  isSessionId,
+  required,
+  type SessionId,
+  type Sha256,
+  type Signer,
+  toHex,
+  type VerifySignature,
+} from '../../shared/index.ts'
+import type { StarterPolicy } from '../accounts/index.ts'
 import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../core/index.ts'
+import { type AuditDesk, Economy, type EconomyStore, type PeerPorts } from '../economy/index.ts'
+import type { VerificationLimits } from '../verification/index.ts'
 import { CONTROL_PATH, ControlServer } from './controlServer.ts'
 import { CONNECTIONS_MAX } from './limits.ts'
 import { registerModelRoutes, type ServedModel } from './modelRoutes.ts'
@@ -45,6 +57,18 @@ export interface CoordinatorOptions {
   readonly verify: VerifySignature
   /** What an operator should know; never prompts, never addresses. */
   readonly log: (line: string) => void
+  /** Null: no accounts, nobody pays and nobody is paid, for tests of other things. */
+  readonly economy: CoordinatorEconomy | null
+}
+
+export interface CoordinatorEconomy {
+  /** Nobody is admitted before it is there; closed with the coordinator. */
+  readonly store: Promise<EconomyStore>
+  readonly starters: StarterPolicy
+  /** Micro-credits. */
+  readonly reserveADay: bigint
+  readonly verification: Partial<VerificationLimits>
+  readonly audits: AuditDesk
 }
 
 export interface Coordinator {
@@ -64,6 +88,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     ...options,
     signals,
     relays,
+    economy: options.economy === null ? null : buildEconomy(options, options.economy),
     core: buildCore(options),
     defaultModelId: required(options.models[0], 'the first model').hashedManifest.manifest.id,
   })
@@ -96,6 +121,23 @@ function checkOptions({ models, draftModels, minStages }: CoordinatorOptions): v
     throw new CoordinatorError('bad-options', `a chain has 1 to 64 stages, not ${minStages}`)
 }
 
+function buildEconomy(
+  { models, clock, randomBytes, verify, log }: CoordinatorOptions,
+  economy: CoordinatorEconomy,
+): (ports: PeerPorts) => Economy {
+  const configs = models.map(({ hashedManifest: { manifest } }) => [manifest.id, manifest.config] as const)
+  const random = () => Buffer.from(randomBytes(4)).readUInt32LE() / 2 ** 32
+  const newSessionId = () => sessionIdOf(randomBytes(16))
+  const shared = { models: new Map(configs), newSessionId, random, clock, verify, log }
+  return (ports) => new Economy({ ...economy, ...shared }, ports)
+}
+
+function sessionIdOf(bytes: Uint8Array): SessionId {
+  const id = toHex(bytes)
+  if (!isSessionId(id)) throw new Error(`assertion failed: 16 random bytes gave "${id}"`)
+  return id
+}
+
 function buildCore({ models, minStages, rowEncoding, kernelVersion, randomBytes }: CoordinatorOptions): CoordinatorCore {
   return new CoordinatorCore({
     models: models.map(({ hashedManifest: { manifest, hash } }): SwarmModel => {
@@ -105,11 +147,7 @@ function buildCore({ models, minStages, rowEncoding, kernelVersion, randomBytes 
     stagesMin: minStages,
     rowEncoding,
     kernelVersion,
-    newSessionId() {
-      const id = toHex(randomBytes(16))
-      if (!isSessionId(id)) throw new Error(`assertion failed: 16 random bytes gave "${id}"`)
-      return id
-    },
+    newSessionId: () => sessionIdOf(randomBytes(16)),
   })
 }
 

@@ -19,6 +19,7 @@ import {
   type LedgerEvent,
   NODE_LEVELS,
   type Posted,
+  postingsAsked,
   priceId,
   type SignedHead,
   signHead,
@@ -27,7 +28,7 @@ import {
 } from '../ledger/index.ts'
 import type { Queries } from './database.ts'
 import { accountOf, eventRow, insertRows, isAnyOf, postingRows, readBareEvents, readEvents } from './rows.ts'
-import { ledgerBalances, ledgerEvents, ledgerHeads, ledgerNodes, ledgerPostings, ledgerState } from './schema.ts'
+import { ledgerBalances, ledgerEvents, ledgerHeads, ledgerNodes, ledgerPaid, ledgerPostings, ledgerState } from './schema.ts'
 
 export interface BatchTools {
   readonly queries: Queries
@@ -58,6 +59,7 @@ export async function postBatch(tools: BatchTools, commands: readonly Command[],
     const edge = new TreeEdge(tools.sha256, JSON.parse(peaks))
     const head = events.length > 0 ? await append(queries, tools, { events, previous, edge, nowMs }) : await lastHead(queries, tools.signer)
     await writeBalances(queries, book, events)
+    await writePaid(queries, events)
     return results.map((result) => (result.ok ? ok({ ...result.value, head: required(head, 'a head') }) : err(result.error)))
   })
 }
@@ -68,14 +70,14 @@ export async function lastHead(queries: Queries, { publicKey }: Pick<Signer, 'pu
   return row === undefined ? null : { ...row, publicKey: toBase64Url(publicKey) }
 }
 
-/** Events that were posted before and those to be compensated, with their postings; of others that rules look at the command is enough. */
+/** Events that were posted before and those whose postings a rule looks at, with them; of others the command is enough. */
 async function loadEvents(queries: Queries, book: Book, commands: readonly Command[], prices: Map<string, LedgerEvent>): Promise<void> {
   const asked = new Set(commands.flatMap((command) => [businessId(command), ...eventsAsked(command)]))
   const found = await eventsById(
     queries,
     [...asked].filter((id) => !prices.has(id)),
   )
-  const whole = new Set(commands.flatMap((command) => [businessId(command), ...(command.kind === 'compensate' ? [command.event] : [])]))
+  const whole = new Set(commands.flatMap((command) => [businessId(command), ...postingsAsked(command)]))
   const sequences = found.filter(({ command }) => whole.has(businessId(command))).map(({ sequence }) => sequence)
   const named = found.flatMap(({ command }) => (command.kind === 'hold' ? [priceId(command.priceVersion)] : []))
   const missing = [...new Set(named)].filter((id) => !prices.has(id) && !asked.has(id))
@@ -163,6 +165,15 @@ async function writeBalances(queries: Queries, book: Book, events: readonly Ledg
         empty.map((row) => [row.kind, row.owner, row.session, row.purse]),
       ),
     )
+}
+
+async function writePaid(queries: Queries, events: readonly LedgerEvent[]): Promise<void> {
+  const paid = new Map<string, bigint>()
+  for (const { command, postings } of events)
+    for (const { account, amount } of command.kind === 'payout' ? postings : [])
+      if (account.kind === 'user') paid.set(account.owner, (paid.get(account.owner) ?? 0n) + amount)
+  const rows = [...paid].map(([owner, amount]) => ({ owner, amount }))
+  await insertRows(queries, ledgerPaid, rows, sql`on conflict (owner) do update set amount = ledger_paid.amount + excluded.amount`)
 }
 
 /** `(a, b, …) in` the tuples, with one parameter a column. */

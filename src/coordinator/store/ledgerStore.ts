@@ -8,6 +8,7 @@ import type { Clock } from '../../shared/index.ts'
 import {
   type AuditSummary,
   type Command,
+  type CommandOf,
   checkedCommand,
   consistencyProof,
   inclusionProof,
@@ -25,7 +26,19 @@ import type { Database } from './database.ts'
 import { GroupCommit } from './groupCommit.ts'
 import { openKey } from './key.ts'
 import { auditStore, rebuildBalances, snapshot } from './projections.ts'
-import { type Balance, readBalances, readBalancesBefore, readLines, readNodesFrom, readOwnEvents, readOwnEventsWithin } from './reading.ts'
+import {
+  type Balance,
+  type OpenAccount,
+  readBalances,
+  readBalancesBefore,
+  readLines,
+  readNodesFrom,
+  readOpenAccounts,
+  readOwnEvents,
+  readOwnEventsWithin,
+  readPaid,
+  readPrices,
+} from './reading.ts'
 import type { RecordedEvent } from './rows.ts'
 import { sha256 } from './sha256.ts'
 
@@ -87,6 +100,21 @@ export class LedgerStore {
   /** All accounts that are not empty, or those of one owner. */
   balances(owner?: string): Promise<readonly Balance[]> {
     return readBalances(this.#tools.queries, owner)
+  }
+
+  /** Micro-credits that escrow ever paid out to `owner`. */
+  paid(owner: string): Promise<bigint> {
+    return readPaid(this.#tools.queries, owner)
+  }
+
+  /** Holds, or escrows, that are not empty, the oldest first. */
+  open(kind: 'hold' | 'escrow'): Promise<readonly OpenAccount[]> {
+    return readOpenAccounts(this.#tools.queries, kind)
+  }
+
+  /** The table of prices in force; null where there is none. */
+  prices(): Promise<CommandOf<'price'> | null> {
+    return readPrices(this.#tools.queries)
   }
 
   /** At most `limit` events from sequence `from` on that post to an account of `owner`. */

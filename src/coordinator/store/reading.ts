@@ -1,11 +1,11 @@
 /** What is read from the ledger outside of batches: its lines, balances, one owner's events, and nodes of the tree. */
 
-import { and, asc, eq, gt, gte, inArray, lt, lte, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, gte, inArray, like, lt, lte, sql } from 'drizzle-orm'
 import { toBase64Url } from '../../shared/index.ts'
-import type { Account, LedgerLine, OpeningBalance, ReadNodes } from '../ledger/index.ts'
+import type { Account, CommandOf, LedgerLine, OpeningBalance, ReadNodes } from '../ledger/index.ts'
 import type { Queries } from './database.ts'
-import { accountOf, isAnyOf, type RecordedEvent, readEvents } from './rows.ts'
-import { ledgerBalances, ledgerEvents, ledgerHeads, ledgerNodes, ledgerPostings } from './schema.ts'
+import { accountOf, isAnyOf, type RecordedEvent, readBareEvents, readEvents } from './rows.ts'
+import { ledgerBalances, ledgerEvents, ledgerHeads, ledgerNodes, ledgerPaid, ledgerPostings } from './schema.ts'
 
 /** Events that are in memory at a time. */
 const PAGE_EVENTS = 1_000
@@ -120,4 +120,35 @@ export function readNodesFrom(queries: Queries): ReadNodes {
     const rows = await queries.select({ hash: ledgerNodes.hash }).from(ledgerNodes).where(range).orderBy(asc(ledgerNodes.index))
     return rows.map(({ hash }) => hash)
   }
+}
+
+/** Micro-credits that escrow ever paid out to `owner`. */
+export async function readPaid(queries: Queries, owner: string): Promise<bigint> {
+  const [row] = await queries.select().from(ledgerPaid).where(eq(ledgerPaid.owner, owner))
+  return row?.amount ?? 0n
+}
+
+/** A hold, or what lies in escrow for one owner, that is not empty. */
+export interface OpenAccount {
+  readonly session: string
+  readonly owner: string
+  /** When it was filled first. */
+  readonly sinceMs: number
+}
+
+export async function readOpenAccounts(queries: Queries, kind: 'hold' | 'escrow'): Promise<OpenAccount[]> {
+  const { session, owner } = ledgerBalances
+  const filledBy = kind === 'hold' ? sql`('hold/' || ${session})` : sql`('settle/' || ${session} || '/0', 'cover/' || ${session})`
+  return queries
+    .selectDistinct({ session, owner, sinceMs: ledgerEvents.atMs })
+    .from(ledgerBalances)
+    .innerJoin(ledgerEvents, sql`${ledgerEvents.id} in ${filledBy}`)
+    .where(eq(ledgerBalances.kind, kind))
+    .orderBy(asc(ledgerEvents.atMs), asc(session), asc(owner))
+}
+
+/** The newest table of prices; null where there is none. */
+export async function readPrices(queries: Queries): Promise<CommandOf<'price'> | null> {
+  const newest = (await readBareEvents(queries, like(ledgerEvents.id, 'price/%'))).at(-1)?.event.command
+  return newest?.kind === 'price' ? newest : null
 }

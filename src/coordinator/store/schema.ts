@@ -7,6 +7,7 @@ import { sql } from 'drizzle-orm'
 import { check, index, integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
 import { accountTables } from './accountSchema.ts'
 import { microCredits, whole } from './columns.ts'
+import { trust } from './trustSchema.ts'
 
 /** The parts of an account's id, as the ledger has them. */
 const accountColumns = {
@@ -46,6 +47,9 @@ export const ledgerBalances = pgTable('ledger_balances', { ...accountColumns, am
   index().on(table.owner),
 ])
 
+/** A projection, too: what escrow ever paid out to each owner. */
+export const ledgerPaid = pgTable('ledger_paid', { owner: text().primaryKey(), amount: microCredits() })
+
 /** Complete subtrees of 256 events, of 256 of those, and so on. */
 export const ledgerNodes = pgTable('ledger_nodes', { level: integer().notNull(), index: whole(), hash: text().notNull() }, (table) => [
   primaryKey({ columns: [table.level, table.index] }),
@@ -77,4 +81,14 @@ export const ledgerState = pgTable(
 )
 
 /** All tables in an order in which rows can be put back: what a row refers to comes first. */
-export const tables = [ledgerEvents, ledgerPostings, ledgerBalances, ledgerNodes, ledgerHeads, ledgerState, ...accountTables]
+export const tables = [
+  ledgerEvents,
+  ledgerPostings,
+  ledgerBalances,
+  ledgerPaid,
+  ledgerNodes,
+  ledgerHeads,
+  ledgerState,
+  ...accountTables,
+  trust,
+]

@@ -1,13 +1,12 @@
 /** ClaimBook: what lies in escrow: each stage's pay for a session, from its settlement to its one end. */
 
-import { assert, type PeerId } from '../../shared/index.ts'
+import { assert } from '../../shared/index.ts'
 import type { RefundReason, VerificationEffect } from './effects.ts'
 import type { HolderId } from './trust.ts'
 
 /** Plain data: a coordinator that starts again is given what its ledger still holds in escrow. */
 export interface Claim {
   readonly claimId: string
-  readonly peerId: PeerId
   readonly holder: HolderId
   /** Coordinator time. */
   readonly settledMs: number

@@ -1,12 +1,12 @@
 /** coordinator/verification: receipts compared, work proven, audits drawn and judged. Pure: events in, effects out. Rules: SPEC.md [V]. */
 
-export type { Auditor } from './auditors.ts'
+export type { Auditor, AuditorRequest, AvailableAuditor } from './auditors.ts'
 export { candidatesDistance, rowsDistance } from './distance.ts'
 export { DATA_CHEATS, type DataCheat, type DistanceTable, distanceAt, isPair, parseDistanceTable, toleranceOf } from './distanceTable.ts'
 export type { VerificationEffect, VerificationEvent } from './effects.ts'
-export { VERIFICATION_DEFAULTS } from './limits.ts'
+export { VERIFICATION_DEFAULTS, type VerificationLimits } from './limits.ts'
 export { Paces } from './paces.ts'
 export type { WorkLine } from './settle.ts'
 export { MEASURED_TOLERANCE } from './tolerance.ts'
-export { afterDraw, auditProbability, isBanned, type TrustRecord } from './trust.ts'
+export { afterDraw, auditProbability, type HolderId, isBanned, type TrustRecord } from './trust.ts'
 export { Verification } from './verification.ts'

@@ -8,7 +8,7 @@ import { BAN_FAILURES, OVERDUE_FACTOR, STRIKES_MAX, STRIKES_WITHIN_MS, type Veri
 /** An account's id, or a peer's where it has none. */
 export type HolderId = string
 
-/** Plain data, to be kept by the store. */
+/** Plain data, kept by the store. */
 export interface TrustRecord {
   /** Audits passed since the beginning, or since trust was reset. */
   readonly validInARow: number

@@ -138,7 +138,7 @@ export class Verification {
     this.#effects.push({ kind: 'settle', sessionId, payer, submitted, claims })
     for (const { claimId, peerId } of claims) {
       const holder = holderOf(peerId)
-      this.#claims.add({ claimId, peerId, holder, settledMs: this.#nowMs, pending: this.#audits.has(claimId) })
+      this.#claims.add({ claimId, holder, settledMs: this.#nowMs, pending: this.#audits.has(claimId) })
       if (linked(requester, holder)) this.#effects.push(...this.#claims.refund(claimId, 'linked'))
       else if (isBanned(this.trustOf(holder))) this.#effects.push(...this.#claims.refund(claimId, 'banned'))
     }

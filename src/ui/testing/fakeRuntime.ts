@@ -106,6 +106,7 @@ export class FakeRuntime implements PeerRuntime {
     this.store = createStore<PeerState>()(() => ({
       connection: { kind: 'online', peerId: OWN_PEER_ID },
       reach: 'everywhere',
+      account: null,
       contributingAs: OWN_PEER_ID,
       volunteer: { kind: 'off' },
       network: fakeSwarm([]),

@@ -26,6 +26,7 @@ const day = fc.integer({ min: -2, max: 4 }).map((days) => new Date(NOON_MS + day
 const macs = fc.oneof(fc.constant(0n), fc.bigInt({ min: 1n, max: 2_000_000_000_000n }))
 const work = fc.record({ decode: macs, prompt: macs, cachedPrompt: macs })
 const someWork = fc.record({ decode: fc.bigInt({ min: 1n, max: 2_000_000_000_000n }), prompt: macs, cachedPrompt: macs })
+const stages = fc.array(fc.record({ account, work: someWork, newcomer: fc.boolean() }), { minLength: 1, maxLength: 3 })
 const purse = fc.oneof(fc.constant('earned' as const), fc.constant(GRANTED_FOR_GOOD), day.map(grantedUntil))
 
 /** A command that may or may not be possible, over so many sessions; business ids repeat. */
@@ -63,11 +64,13 @@ export function commandsAmong(sessions: number): fc.Arbitrary<Command> {
         session,
         part,
         work,
-        stages: fc.array(fc.record({ account, work: someWork, newcomer: fc.boolean() }), { minLength: 1, maxLength: 3 }),
+        stages,
       }),
     },
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant('cover' as const), session, work, stages }) },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('release' as const), session }) },
     { weight: 5, arbitrary: fc.record({ kind: fc.constant('payout' as const), session, account, part }) },
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant('refund' as const), session, account, part }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('transfer' as const), reference, from: account, to: account, amount }) },
     {
       weight: 1,

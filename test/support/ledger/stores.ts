@@ -33,13 +33,15 @@ export interface SharedDatabase {
   readonly database: Database
   /** Closes it, and what it lay in is gone. */
   close(): Promise<void>
+  /** What it lay in is gone; somebody else has closed it. */
+  remove(): void
 }
 
 /** A database for the tests of one describe: for beforeAll, where nothing can be left to the end of a test. */
 export async function shareDatabase(kind: StoreKind): Promise<SharedDatabase> {
   const { place, remove } = await newPlace(kind)
   const database = await openDatabase(place)
-  return { place, database, close: () => database.close().then(remove) }
+  return { place, database, close: () => database.close().then(remove), remove }
 }
 
 export interface OpenedStore {
@@ -62,6 +64,6 @@ export async function openStore(place: StorePlace, clock = nodeClock): Promise<O
 }
 
 /** One statement of our own, past all rules. */
-export async function runSql({ database }: OpenedStore, statement: string): Promise<void> {
+export async function runSql({ database }: Pick<OpenedStore, 'database'>, statement: string): Promise<void> {
   await database.queries.execute(sql.raw(statement))
 }

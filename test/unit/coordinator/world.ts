@@ -9,6 +9,7 @@ import {
   type CoreEvent,
   type CoreOptions,
   type ModelCosts,
+  type SessionEvent,
   type SwarmModel,
   type WeightForm,
 } from '../../../src/coordinator/core/index.ts'
@@ -79,6 +80,7 @@ export class World {
   readonly gone: [driver: PeerId, peer: PeerId][] = []
   /** Who was told that who drains. */
   readonly draining: [driver: PeerId, peer: PeerId][] = []
+  readonly sessionEvents: SessionEvent[] = []
   nowMs = 1_000
   #sessions = 0
   #requests = 0
@@ -126,7 +128,7 @@ export class World {
     return tab
   }
 
-  say(index: number, message: Exclude<ClientMessage, { type: 'identify' | 'relay' }>): void {
+  say(index: number, message: Exclude<ClientMessage, { type: 'identify' | 'relay' | 'receipt' }>): void {
     this.feed({ kind: 'message', peerId: peerId(index), message })
   }
 
@@ -239,7 +241,8 @@ export class World {
   }
 
   #carryOut(effect: CoreEffect): void {
-    if (effect.kind === 'admit') this.grants.set(effect.grant.sessionId, effect.grant)
+    if (effect.kind === 'session') this.sessionEvents.push(effect.event)
+    else if (effect.kind === 'admit') this.grants.set(effect.grant.sessionId, effect.grant)
     else if (effect.kind === 'close') {
       this.closed.push({ peerId: effect.peerId, ...effect.error })
       this.tabs.delete(effect.peerId)

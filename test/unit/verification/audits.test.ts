@@ -338,7 +338,7 @@ describe('any history', () => {
   })
 
   it('goes on after the coordinator has started again: what its ledger holds in escrow is settled by rule', () => {
-    const claims = [3, 1, 2].map((k) => ({ claimId: `c${k}`, peerId: peerOf('a'), holder: 'a', settledMs: k, pending: true }))
+    const claims = [3, 1, 2].map((k) => ({ claimId: `c${k}`, holder: 'a', settledMs: k, pending: true }))
     const made = world({ claims, trust: [['a', { ...NO_TRUST, validInARow: 20 }]] })
     for (const { claimId } of claims) made.ends.set(claimId, [])
     expect(made.verification.isTrusted('a')).toBe(true)

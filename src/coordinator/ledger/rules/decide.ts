@@ -5,6 +5,7 @@ import type { Posting } from '../accounts.ts'
 import type { Command } from '../commands.ts'
 import type { LedgerError } from '../errors.ts'
 import { compensate } from './compensate.ts'
+import { cover, refund } from './failure.ts'
 import { expire, issue } from './issue.ts'
 import { hold, payout, release, settle } from './session.ts'
 import { transfer } from './transfer.ts'
@@ -22,10 +23,14 @@ export function decide(command: Command, view: LedgerView, atMs: number): Result
       return hold(command, view, atMs)
     case 'settle':
       return settle(command, view, atMs)
+    case 'cover':
+      return cover(command, view, atMs)
     case 'release':
       return release(command, view, atMs)
     case 'payout':
       return payout(command, view, atMs)
+    case 'refund':
+      return refund(command, view, atMs)
     case 'transfer':
       return transfer(command, view, atMs)
     case 'compensate':

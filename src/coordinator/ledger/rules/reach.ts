@@ -1,7 +1,7 @@
 /** How far a command can reach, so that a store reads no more than it needs: past events that its rule asks for, and accounts that it may post to. */
 
 import { type Account, EARNED, houseAccount, issuance, userAccount } from '../accounts.ts'
-import { type Command, holdId, priceId, releaseId } from '../commands.ts'
+import { type Command, coverId, holdId, priceId, releaseId, settleId } from '../commands.ts'
 import type { LedgerView } from './view.ts'
 
 /** All purses of one owner's account. */
@@ -13,8 +13,25 @@ export function eventsAsked(command: Command): readonly string[] {
     case 'hold':
       return [priceId(command.priceVersion)]
     case 'settle':
-      return [holdId(command.session), releaseId(command.session)]
+      return [holdId(command.session), releaseId(command.session), coverId(command.session)]
     case 'release':
+      return [holdId(command.session)]
+    case 'cover':
+      return [holdId(command.session), settleId(command.session, 0)]
+    case 'refund':
+      return [holdId(command.session), coverId(command.session)]
+    case 'compensate':
+      return [command.event]
+    default:
+      return []
+  }
+}
+
+/** Of those, the ones whose postings the rule looks at, too. */
+export function postingsAsked(command: Command): readonly string[] {
+  switch (command.kind) {
+    case 'cover':
+    case 'refund':
       return [holdId(command.session)]
     case 'compensate':
       return [command.event]
@@ -37,14 +54,18 @@ export function accountsTouched(command: Command, view: Pick<LedgerView, 'event'
     case 'settle':
       return [
         ...holdOf(command.session, view),
-        ...command.stages.map(({ account }) => ({ kind: 'escrow' as const, owner: account, session: command.session })),
+        ...command.stages.map(({ account }) => escrow(account, command.session)),
         houseAccount('fee', EARNED),
         houseAccount('verification', EARNED),
       ]
+    case 'cover':
+      return [houseAccount('reserve', EARNED), ...command.stages.map(({ account }) => escrow(account, command.session))]
     case 'release':
       return holdOf(command.session, view)
     case 'payout':
-      return [{ kind: 'escrow', owner: command.account, session: command.session }, user(command.account)]
+      return [escrow(command.account, command.session), user(command.account)]
+    case 'refund':
+      return [escrow(command.account, command.session), houseAccount('reserve', EARNED), ...holdOf(command.session, view)]
     case 'transfer':
       return [user(command.from), user(command.to)]
     case 'compensate':
@@ -59,4 +80,8 @@ function holdOf(session: string, view: Pick<LedgerView, 'event'>): readonly Acco
 
 function user(owner: string): AccountGroup {
   return userAccount(owner, EARNED)
+}
+
+function escrow(owner: string, session: string): AccountGroup {
+  return { kind: 'escrow', owner, session }
 }

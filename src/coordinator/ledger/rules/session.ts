@@ -6,7 +6,7 @@
 import { err, ok, type Result } from '../../../shared/index.ts'
 import { type Account, EARNED, GRANTED_FOR_GOOD, houseAccount, isExpired, isGranted, type Posting, userAccount } from '../accounts.ts'
 import { formatCredits, largestRemainder } from '../amounts.ts'
-import { type CommandOf, holdId, priceId, releaseId } from '../commands.ts'
+import { type CommandOf, coverId, holdId, priceId, releaseId } from '../commands.ts'
 import { LedgerError } from '../errors.ts'
 import { type PriceTable, priceOf, splitCharge, weightedWork } from '../prices.ts'
 import { type Draw, draw, Postings, sumOf } from './postings.ts'
@@ -35,6 +35,8 @@ export const settle: Rule<'settle'> = (command, view) => {
   const { account, tier, priceVersion } = held.value
   if (view.event(releaseId(command.session)) !== undefined)
     return err(new LedgerError('empty', `the hold of session ${command.session} was released; nothing more can be settled from it`))
+  if (view.event(coverId(command.session)) !== undefined)
+    return err(new LedgerError('not-allowed', `session ${command.session} was paid by the reserve; its requester pays nothing`))
   const price = view.event(priceId(priceVersion))?.command
   if (price?.kind !== 'price') return err(unknown(priceId(priceVersion)))
   if (command.stages.every(({ work }) => weightedWork(price.table, work) === 0n))
@@ -83,11 +85,11 @@ function pay({ session, stages }: CommandOf<'settle'>, table: PriceTable, payer:
   return postings.list()
 }
 
-function findHold(session: string, view: LedgerView): Result<CommandOf<'hold'>, LedgerError> {
+export function findHold(session: string, view: LedgerView): Result<CommandOf<'hold'>, LedgerError> {
   const found = view.event(holdId(session))?.command
   return found?.kind === 'hold' ? ok(found) : err(unknown(holdId(session)))
 }
 
-function unknown(id: string): LedgerError {
+export function unknown(id: string): LedgerError {
   return new LedgerError('unknown-event', `there is no event ${id}; post it first`)
 }

@@ -1,0 +1,215 @@
+/**
+ * Admissions: what a session may cost is held before the core is asked for it, so that nobody computes for who cannot pay. Knows each session that is
+ * held for, from there to its settlement. A newcomer without credits gets its starter grant here, when it first needs one.
+ */
+
+import type { ModelConfig } from '../../model/index.ts'
+import type { ClientMessage } from '../../protocol/index.ts'
+import {
+  assert,
+  type CancelTimer,
+  type Clock,
+  err,
+  type ModelId,
+  ok,
+  type PeerId,
+  type Result,
+  type SessionId,
+} from '../../shared/index.ts'
+import { AccountError, type StarterPolicy } from '../accounts/index.ts'
+import { type CommandOf, dayOf, formatCredits, LedgerError, type LedgerEvent, type Tier } from '../ledger/index.ts'
+import { spendableOf } from './balances.ts'
+import { HOLDS_PENDING_MAX, RETRY_STORE_MS, STORE_WAIT_MS } from './limits.ts'
+import type { PeerAccounts } from './peerAccounts.ts'
+import type { EconomyStore } from './ports.ts'
+import { sessionPrice } from './pricing.ts'
+
+type AdmitMessage = Extract<ClientMessage, { type: 'admit' }>
+
+export interface Refusal {
+  readonly reason: string
+  readonly message: string
+  readonly retryAfterMs: number | null
+}
+
+export interface HeldSession {
+  readonly account: string
+  readonly modelId: ModelId
+  readonly maxPositions: number
+}
+
+export interface AdmissionsOptions {
+  readonly models: ReadonlyMap<ModelId, ModelConfig>
+  readonly starters: StarterPolicy
+  readonly newSessionId: () => SessionId
+  readonly clock: Clock
+  readonly peers: Pick<PeerAccounts, 'get' | 'accountOf'>
+  /** The store, and the prices in force, once there are any. */
+  readonly ready: Promise<AdmissionTools>
+  readonly onPosted: (event: LedgerEvent) => void
+  /** What is held for a session that nobody waits for any more is to go back. */
+  readonly release: (sessionId: SessionId) => void
+  readonly log: (line: string) => void
+}
+
+export interface AdmissionTools {
+  readonly store: Pick<EconomyStore, 'ledger' | 'starters'>
+  readonly prices: CommandOf<'price'>
+}
+
+/** Place in the queue cannot be chosen yet. */
+const TIER: Tier = 'standard'
+
+export class Admissions {
+  readonly #options: AdmissionsOptions
+  readonly #held = new Map<SessionId, HeldSession>()
+  readonly #open = new Map<SessionId, HeldSession>()
+  readonly #pending = new Map<PeerId, number>()
+  /** Accounts that asked for a starter grant today: it is given once, and the day's answer stays. */
+  readonly #asked = new Set<string>()
+  #day = ''
+
+  constructor(options: AdmissionsOptions) {
+    this.#options = options
+  }
+
+  /** Sessions that something is held for. */
+  get count(): number {
+    return this.#held.size + this.#open.size
+  }
+
+  async hold(peerId: PeerId, message: AdmitMessage): Promise<Result<SessionId, Refusal>> {
+    const pending = this.#pending.get(peerId) ?? 0
+    if (pending >= HOLDS_PENDING_MAX)
+      return refuse('busy', `${pending} requests of this tab wait for their admission already; wait for one`, RETRY_STORE_MS)
+    this.#pending.set(peerId, pending + 1)
+    const holding = this.#hold(peerId, message)
+    void holding.finally(() => this.#forgetPending(peerId))
+    const inTime = await this.#inTime(holding)
+    if (inTime !== null) return inTime
+    void holding.then((late) => {
+      if (late.ok && this.drop(late.value)) this.#options.release(late.value)
+    })
+    return refuse('no-accounts', 'the coordinator’s accounts do not answer; try again in a moment', RETRY_STORE_MS)
+  }
+
+  /** The core has admitted it. Null: nothing is held for it. */
+  open(sessionId: SessionId): HeldSession | null {
+    const held = this.#held.get(sessionId)
+    if (held === undefined) return null
+    this.#held.delete(sessionId)
+    this.#open.set(sessionId, held)
+    return held
+  }
+
+  /** True where something is held for it and it has not opened: what is held is then the caller's to release. */
+  drop(sessionId: SessionId): boolean {
+    return this.#held.delete(sessionId)
+  }
+
+  /** It is settled. Null: it was not open. */
+  end(sessionId: SessionId): HeldSession | null {
+    const open = this.#open.get(sessionId) ?? null
+    this.#open.delete(sessionId)
+    return open
+  }
+
+  /** Nothing is settled any more; sessions that something is held for. */
+  close(): SessionId[] {
+    const left = [...this.#held.keys(), ...this.#open.keys()]
+    this.#held.clear()
+    this.#open.clear()
+    return left
+  }
+
+  async #inTime<Value>(work: Promise<Value>): Promise<Value | null> {
+    const { clock } = this.#options
+    let cancel: CancelTimer = () => undefined
+    const late = new Promise<null>((resolve) => {
+      cancel = clock.after(STORE_WAIT_MS, () => resolve(null))
+    })
+    try {
+      return await Promise.race([work, late])
+    } finally {
+      cancel()
+    }
+  }
+
+  #forgetPending(peerId: PeerId): void {
+    const left = (this.#pending.get(peerId) ?? 1) - 1
+    if (left > 0) this.#pending.set(peerId, left)
+    else this.#pending.delete(peerId)
+  }
+
+  /** Never rejects. */
+  async #hold(peerId: PeerId, message: AdmitMessage): Promise<Result<SessionId, Refusal>> {
+    const { models, newSessionId, peers, ready, log } = this.#options
+    const config = models.get(message.modelId)
+    assert(config !== undefined, `a hold for the model ${message.modelId}, which nobody serves`)
+    try {
+      const [account, tools] = await Promise.all([peers.accountOf(peerId), ready])
+      const { promptTokens, maxTokens, modelId } = message
+      const price = sessionPrice(config, message, tools.prices.table, TIER)
+      const sessionId = newSessionId()
+      const held = { account, modelId, maxPositions: promptTokens + maxTokens }
+      const refusal =
+        (await this.#post(sessionId, held, price, tools)) === 'held' ||
+        ((await this.#getStarter(account, peers.get(peerId)?.address ?? null, tools)) &&
+          (await this.#post(sessionId, held, price, tools)) === 'held')
+          ? null
+          : await this.#insufficient(account, price, tools)
+      if (refusal !== null) return err(refusal)
+      this.#held.set(sessionId, held)
+      return ok(sessionId)
+    } catch (error) {
+      log(`an admission found no accounts: ${String(error)}`)
+      return refuse('no-accounts', 'the coordinator’s accounts do not answer; try again in a moment', RETRY_STORE_MS)
+    }
+  }
+
+  async #post(
+    session: SessionId,
+    { account }: HeldSession,
+    amount: bigint,
+    { store, prices }: AdmissionTools,
+  ): Promise<'held' | 'insufficient'> {
+    try {
+      const command = { kind: 'hold', session, account, amount, priceVersion: prices.version, tier: TIER } as const
+      this.#options.onPosted((await store.ledger.post(command)).event)
+      return 'held'
+    } catch (error) {
+      if (error instanceof LedgerError && error.reason === 'insufficient') return 'insufficient'
+      throw error
+    }
+  }
+
+  /** Whether there is one that was not asked for before. */
+  async #getStarter(account: string, address: string | null, { store }: AdmissionTools): Promise<boolean> {
+    const { clock, starters } = this.#options
+    const today = dayOf(clock.nowMs())
+    if (today !== this.#day) this.#asked.clear()
+    this.#day = today
+    if (this.#asked.has(account)) return false
+    this.#asked.add(account)
+    try {
+      await store.starters.grant(account, address, starters)
+      return true
+    } catch (error) {
+      if (error instanceof AccountError && error.reason === 'no-grant') return false
+      this.#asked.delete(account)
+      throw error
+    }
+  }
+
+  async #insufficient(account: string, price: bigint, { store }: AdmissionTools): Promise<Refusal> {
+    const { all } = spendableOf(await store.ledger.balances(account), this.#options.clock.nowMs())
+    const have = `${formatCredits(all)} credits, and this answer may cost ${formatCredits(price)}: ${formatCredits(price - all)} are missing`
+    const remedy = 'Contribute with a tab to earn some, ask for fewer tokens'
+    const operator = `ask the operator for a grant (tabswarm ledger grant ${account} CREDITS)`
+    return { reason: 'insufficient-credits', message: `your account has ${have}. ${remedy}, or ${operator}.`, retryAfterMs: null }
+  }
+}
+
+function refuse(reason: string, message: string, retryAfterMs: number | null): Result<never, Refusal> {
+  return err({ reason, message, retryAfterMs })
+}

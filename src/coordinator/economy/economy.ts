@@ -1,0 +1,307 @@
+/**
+ * Economy: who pays for answers and who is paid for them. Holds a session's price before it is admitted, hears what the core tells of sessions and
+ * peers sign of their work, and carries out what verification decides of it: settlements, payouts, refunds, trust, bans. Decisions are
+ * verification's and the ledger's; this file joins them with the store and with peers.
+ */
+
+import type { ModelConfig } from '../../model/index.ts'
+import type { ClientMessage, Receipt, SignedReceipt } from '../../protocol/index.ts'
+import {
+  type Clock,
+  type ModelId,
+  type PeerId,
+  type Result,
+  required,
+  type SessionId,
+  unreachable,
+  type VerifySignature,
+} from '../../shared/index.ts'
+import type { StarterPolicy } from '../accounts/index.ts'
+import type { SessionEvent } from '../core/index.ts'
+import type { Command, CommandOf, LedgerError, LedgerEvent } from '../ledger/index.ts'
+import {
+  isBanned,
+  VERIFICATION_DEFAULTS,
+  Verification,
+  type VerificationEffect,
+  type VerificationEvent,
+  type VerificationLimits,
+} from '../verification/index.ts'
+import { Admissions, type Refusal } from './admissions.ts'
+import type { AuditDesk } from './auditDesk.ts'
+import { Balances } from './balances.ts'
+import { Chores } from './chores.ts'
+import { EscrowBook } from './escrow.ts'
+import { type IdentifiedPeer, PeerAccounts } from './peerAccounts.ts'
+import type { EconomyStore, PeerPorts } from './ports.ts'
+import { Postings } from './postings.ts'
+import { ReceiptDesk } from './receiptDesk.ts'
+import { settlementOf } from './settlement.ts'
+import { TrustKeeper } from './trustKeeper.ts'
+
+export interface EconomyOptions {
+  /** May still be on its way; what needs it waits. */
+  readonly store: Promise<EconomyStore>
+  readonly models: ReadonlyMap<ModelId, ModelConfig>
+  readonly starters: StarterPolicy
+  /** Micro-credits: what failed answers may cost the operator in a day. */
+  readonly reserveADay: bigint
+  readonly verification: Partial<VerificationLimits>
+  readonly audits: AuditDesk
+  readonly newSessionId: () => SessionId
+  /** [0, 1), which nobody can foresee: it draws audits. */
+  readonly random: () => number
+  /** Coordinator time. */
+  readonly clock: Clock
+  readonly verify: VerifySignature
+  readonly log: (line: string) => void
+}
+
+/** What there is once the store is open. */
+interface Opened {
+  readonly store: EconomyStore
+  readonly prices: CommandOf<'price'>
+  readonly verification: Verification
+  readonly trust: TrustKeeper
+  readonly balances: Balances
+  readonly chores: Chores
+}
+
+export class Economy {
+  readonly #options: EconomyOptions
+  readonly #ports: PeerPorts
+  readonly #peers: PeerAccounts
+  readonly #receipts: ReceiptDesk
+  readonly #admissions: Admissions
+  readonly #postings: Postings
+  readonly #escrow = new EscrowBook()
+  readonly #opening: Promise<Opened>
+  #opened: Opened | null = null
+
+  constructor(options: EconomyOptions, ports: PeerPorts) {
+    this.#options = options
+    this.#ports = ports
+    const { clock, verify, log, store } = options
+    const accounts = async () => (await store).accounts
+    this.#peers = new PeerAccounts({ accounts, clock, onFound: (peerId, account) => this.#found(peerId, account), log })
+    this.#receipts = new ReceiptDesk({ clock, verify, take: (receipt) => this.#take(receipt) })
+    this.#postings = new Postings({
+      post: async (command) => (await store).ledger.post(command),
+      clock,
+      onPosted: (event) => this.#posted(event),
+      onRefused: (command, error) => this.#refused(command, error),
+      log,
+    })
+    this.#opening = this.#open()
+    this.#admissions = new Admissions({
+      ...options,
+      peers: this.#peers,
+      ready: this.#opening,
+      onPosted: (event) => this.#posted(event),
+      release: (sessionId) => this.#postings.add(sessionId, [{ kind: 'release', session: sessionId }]),
+    })
+    this.#opening.catch((error: unknown) => log(`there are no accounts, so that nobody is admitted: ${String(error)}`))
+  }
+
+  /** What is under way: sessions that were held for, claims in escrow. */
+  get pending(): { readonly sessions: number; readonly claims: number } {
+    return { sessions: this.#admissions.count, claims: this.#escrow.count }
+  }
+
+  identified(peer: IdentifiedPeer): void {
+    this.#peers.identified(peer)
+  }
+
+  left(peerId: PeerId): void {
+    this.#peers.left(peerId, this.#options.clock.nowMs())
+    this.#receipts.left(peerId)
+  }
+
+  /** Holds what the session may cost, and gives the id that it is to bear; else why it may not be. Rule E2. */
+  async hold(peerId: PeerId, message: Extract<ClientMessage, { type: 'admit' }>): Promise<Result<SessionId, Refusal>> {
+    return this.#admissions.hold(peerId, message)
+  }
+
+  /** The core has not admitted it after all, or the requester is gone. Nothing happens where it has opened. */
+  drop(sessionId: SessionId): void {
+    if (this.#admissions.drop(sessionId)) this.#postings.add(sessionId, [{ kind: 'release', session: sessionId }])
+  }
+
+  /** Sessions that nothing was held for are nobody's matter here. */
+  session(event: SessionEvent): void {
+    switch (event.kind) {
+      case 'opened': {
+        const held = this.#admissions.open(event.grant.sessionId)
+        if (held !== null) this.#feed({ ...event, requester: held.account, ownGateway: false })
+        return
+      }
+      case 'repaired':
+        return this.#feed(event)
+      case 'closed':
+        return this.#feed({ kind: 'closed', sessionId: event.sessionId, failure: event.sawFailure ? 'coordinator' : null })
+      default:
+        unreachable(event)
+    }
+  }
+
+  receipt(peerId: PeerId, receipt: SignedReceipt): void {
+    const peer = this.#peers.get(peerId)
+    if (peer !== null) void this.#receipts.receive(peerId, peer.publicKey, receipt)
+  }
+
+  /** Time has passed; a few times a second. */
+  tick(): void {
+    const { clock } = this.#options
+    const nowMs = clock.nowMs()
+    this.#peers.tick(nowMs)
+    if (this.#opened === null) return
+    this.#feed({ kind: 'tick' })
+    this.#opened.trust.tick(nowMs)
+    this.#opened.balances.tick(nowMs)
+    this.#opened.chores.tick(nowMs)
+  }
+
+  /** Sessions end with the coordinator: their holds go back. Resolves when everything is written and the store is closed. */
+  async close(): Promise<void> {
+    const opened = await this.#opening.catch(() => null)
+    if (opened === null) return
+    for (const sessionId of this.#admissions.close()) this.#postings.add(sessionId, [{ kind: 'release', session: sessionId }])
+    await this.#postings.close()
+    await opened.chores.close()
+    await opened.trust.save()
+    await opened.store.close()
+  }
+
+  async #open(): Promise<Opened> {
+    const { audits, clock, random, reserveADay, verification: limits, log } = this.#options
+    const store = await this.#options.store
+    const ruleAfterMs = limits.ruleAfterMs ?? VERIFICATION_DEFAULTS.ruleAfterMs
+    const chores = new Chores({ store, reserveADay, clock, ruleAfterMs, onPosted: (event) => this.#posted(event), log })
+    const [trust, left] = await Promise.all([store.trust.load(), chores.begin()])
+    for (const { session, owner } of left) this.#escrow.add({ session, account: owner, claimIds: [leftClaimId(session, owner)] })
+    const verification = new Verification({
+      candidates: (request) => audits.candidates(request),
+      hasOwnEngine: (request) => audits.hasOwnEngine(request),
+      hasCanaries: (request) => audits.hasCanaries(request),
+      tolerance: (auditor, other) => audits.tolerance(auditor, other),
+      holderOf: (peerId) => this.#peers.holderOf(peerId),
+      networkOf: (peerId) => this.#peers.networkOf(peerId),
+      linked: (one, other) => this.#peers.linked(one, other),
+      random,
+      limits,
+      trust,
+      claims: left.map(({ session, owner, sinceMs }) => ({
+        claimId: leftClaimId(session, owner),
+        holder: owner,
+        settledMs: sinceMs,
+        pending: false,
+      })),
+    })
+    const { ledger } = store
+    const balances = new Balances({
+      ledger,
+      peersOf: (account) => this.#peers.peersOf(account),
+      tell: (peerId, message) => this.#ports.tell(peerId, message),
+      log,
+    })
+    const prices = required(await ledger.prices(), 'a table of prices')
+    this.#opened = { store, prices, verification, trust: new TrustKeeper(store.trust, log), balances, chores }
+    return this.#opened
+  }
+
+  #found(peerId: PeerId, account: string): void {
+    void this.#opening.then(({ verification, balances }) => {
+      if (isBanned(verification.trustOf(account))) this.#ports.fail(peerId, BANNED)
+      else balances.changed(account)
+    }, noAccounts)
+  }
+
+  #take(receipt: Receipt): void {
+    this.#feed({ kind: 'receipt', receipt })
+  }
+
+  #feed(event: VerificationEvent): void {
+    if (this.#opened === null) return
+    for (const effect of this.#opened.verification.handle(event, this.#options.clock.nowMs())) this.#carryOut(effect, this.#opened)
+  }
+
+  #carryOut(effect: VerificationEffect, { trust, verification }: Opened): void {
+    const { audits, log } = this.#options
+    switch (effect.kind) {
+      case 'ask-receipt': {
+        const { peerId, sessionId, revision, endPosition } = effect
+        return this.#ports.tell(peerId, { type: 'ask-receipt', sessionId, revision, endPosition })
+      }
+      case 'release-log':
+        return this.#ports.tell(effect.peerId, { type: 'release-log', sessionId: effect.sessionId })
+      case 'settle':
+        return this.#settle(effect, verification)
+      case 'release':
+        return this.#end(this.#escrow.release(effect.claimId))
+      case 'refund':
+        return this.#end(this.#escrow.refund(effect.claimId))
+      case 'challenge':
+      case 'audit':
+      case 'pay-audit':
+        return audits.handle(effect, (answer) => this.#feed(answer))
+      case 'trust':
+        return trust.changed(effect.holder, effect.record)
+      case 'ban':
+        return this.#ban(effect.holder, trust)
+      case 'dispute': {
+        const [one, other] = effect.peerIds.map((peerId) => peerId.slice(0, 8))
+        return log(`in session ${effect.sessionId} the peers ${one} and ${other} contradict each other, and no third says who is right`)
+      }
+      case 'verdict':
+        return
+      default:
+        unreachable(effect)
+    }
+  }
+
+  #settle(effect: Extract<VerificationEffect, { kind: 'settle' }>, verification: Verification): void {
+    const { sessionId } = effect
+    const held = this.#admissions.end(sessionId)
+    if (held === null) return
+    const { payment, entries } = settlementOf(effect, {
+      config: required(this.#options.models.get(held.modelId), `the model ${held.modelId}`),
+      maxPositions: held.maxPositions,
+      accountOf: (peerId) => this.#peers.knownAccount(peerId),
+      isTrusted: (account) => verification.isTrusted(account),
+    })
+    for (const entry of entries) this.#escrow.add(entry)
+    const release = { kind: 'release', session: sessionId } as const
+    this.#postings.add(sessionId, payment === null ? [release] : [payment, release])
+  }
+
+  #end(command: CommandOf<'payout' | 'refund'> | null): void {
+    if (command !== null) this.#postings.add(command.session, [command])
+  }
+
+  #ban(account: string, trust: TrustKeeper): void {
+    void trust.save()
+    for (const peerId of this.#peers.peersOf(account)) this.#ports.fail(peerId, BANNED)
+  }
+
+  #posted({ postings }: LedgerEvent): void {
+    for (const { account } of postings) if (account.owner !== '') this.#opened?.balances.changed(account.owner)
+  }
+
+  /** An escrow may be empty: of work too small to be worth a micro-credit, or that the reserve could not pay. */
+  #refused(command: Command, error: LedgerError): void {
+    const isUsual = (error.reason === 'empty' && command.kind !== 'settle') || (error.reason === 'insufficient' && command.kind === 'cover')
+    if (!isUsual) this.#options.log(`the ledger refused a ${command.kind}: ${error.message}`)
+  }
+}
+
+const BANNED = {
+  reason: 'banned',
+  message: 'audits have found twice that this account did not compute what it was paid for: it takes no further part here',
+}
+
+const noAccounts = () => undefined
+
+/** Of an escrow whose claims a process before knew: the account stands where its peer stood. */
+function leftClaimId(session: string, account: string): string {
+  return `${session}/${account}`
+}

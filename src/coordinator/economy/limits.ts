@@ -1,0 +1,37 @@
+/** Bounds and periods of accounts, holds and settlements, each with its reason. */
+
+/** Receipts of one peer: one every 256 positions of a session and one at its end, for tens of sessions at once; each costs a signature's check. */
+export const RECEIPT_RATE = { perSecond: 20, burst: 200 } as const
+
+/** Admissions of one peer whose hold is not posted yet: it may have four sessions, and each hold is a line for good. */
+export const HOLDS_PENDING_MAX = 4
+/** An admission waits that long for the store; clients give up after 20 s. */
+export const STORE_WAIT_MS = 10_000
+/** What a requester is told to wait when the store does not answer. */
+export const RETRY_STORE_MS = 5_000
+
+/** Who has left is remembered as a part of sessions: their grants live for two hours, their settlements a minute longer. */
+export const PEER_KEPT_MS = 3 * 3_600_000
+/** Of those who have left; the oldest are forgotten first, whose sessions then pay nobody for them. */
+export const PEERS_GONE_MAX = 50_000
+
+/** After a failure of the store what must be written is tried again; the wait doubles up to the second. */
+export const RETRY_FIRST_MS = 250
+export const RETRY_LAST_MS = 30_000
+
+/** Trust is written at most that often: a process that dies loses a second of it. */
+export const TRUST_SAVE_MS = 1_000
+/** A peer is told of its balance at most that often. */
+export const BALANCE_MS = 1_000
+/** Of accounts whose balances are read at once: pages wait for none of them. */
+export const BALANCES_AT_ONCE = 16
+
+/** How often the day's work is looked for: whoever runs for months begins each day soon. */
+export const CHORES_MS = 3_600_000
+/** On a shared database a hold of that age was left by a coordinator that is gone: no grant lives as long. */
+export const HOLD_LEFT_MS = 4 * 3_600_000
+/** There, escrow that has waited so much longer than the rule's time was left by one, too. */
+export const ESCROW_LEFT_MS = 3_600_000
+
+/** Micro-credits that the reserve is filled up to once a day: what failed answers may cost the operator. */
+export const RESERVE_A_DAY = 100_000_000n

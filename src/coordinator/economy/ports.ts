@@ -1,0 +1,25 @@
+/** What the economy asks of others: the store, and whoever speaks with peers. */
+
+import type { ServerMessage } from '../../protocol/index.ts'
+import type { ErrorBody, PeerId } from '../../shared/index.ts'
+import type { AccountStore, LedgerStore, StarterStore, TrustStore } from '../store/index.ts'
+
+export interface EconomyStore {
+  /** Other coordinators may have it too: what is open in it may be theirs. */
+  readonly isShared: boolean
+  readonly accounts: Pick<AccountStore, 'contact' | 'ties'>
+  readonly starters: Pick<StarterStore, 'grant'>
+  readonly ledger: Pick<LedgerStore, 'post' | 'balances' | 'paid' | 'open' | 'prices'>
+  readonly trust: Pick<TrustStore, 'load' | 'save'>
+  /** The day's work: ended grants, left accounts, address blocks that no longer count. */
+  tidy(): Promise<void>
+  /** Resolves when all that was acknowledged is safe. */
+  close(): Promise<void>
+}
+
+export interface PeerPorts {
+  /** Nothing happens where the peer is not connected. */
+  tell(peerId: PeerId, message: ServerMessage): void
+  /** Says why, and closes its socket. */
+  fail(peerId: PeerId, error: ErrorBody): void
+}

@@ -1,0 +1,47 @@
+/** The whole store as a running coordinator needs it: one database, all that is kept in it, one end. */
+
+import { AccountStore, type AccountTools } from './accountStore.ts'
+import { openDatabase, type StorePlace } from './database.ts'
+import { LedgerStore } from './ledgerStore.ts'
+import { PairingStore } from './pairingStore.ts'
+import { StarterStore } from './starterStore.ts'
+import { TrustStore } from './trustStore.ts'
+
+export interface CoordinatorStore {
+  /** Other coordinators may have it too. */
+  readonly isShared: boolean
+  readonly accounts: AccountStore
+  readonly starters: StarterStore
+  readonly ledger: LedgerStore
+  readonly trust: TrustStore
+  /** What a day brings: ended grants go back, accounts that were left are emptied, address blocks that no longer count are forgotten. */
+  tidy(): Promise<void>
+  /** Takes no more, and resolves when all that came before is committed and the database closed. */
+  close(): Promise<void>
+}
+
+/** Rejects with a StoreError. */
+export async function openStore(place: StorePlace, tools: AccountTools): Promise<CoordinatorStore> {
+  const database = await openDatabase(place)
+  const accounts = new AccountStore(database, tools)
+  const ledger = await LedgerStore.open(database, tools)
+  const pairing = new PairingStore(database, ledger, tools)
+  const starters = new StarterStore(database, ledger, tools)
+  let closed: Promise<void> | null = null
+  return {
+    isShared: place.kind === 'server',
+    accounts,
+    starters,
+    ledger,
+    trust: new TrustStore(database),
+    async tidy() {
+      await pairing.forward()
+      await accounts.forgetBlocks()
+      await starters.expire()
+    },
+    close() {
+      closed ??= ledger.close().then(() => database.close())
+      return closed
+    },
+  }
+}

@@ -1,0 +1,274 @@
+/**
+ * Credits through a running coordinator: real sockets and keys, real databases. A requester asks two volunteers, and the test signs what each would
+ * sign of a session, honest or not. Afterwards nothing is held, escrow is empty, what pages are told is what the ledger has, and the ledger is right.
+ */
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { DEFAULT_STARTER_POLICY } from '../../src/coordinator/accounts/index.ts'
+import { NO_AUDITS } from '../../src/coordinator/economy/index.ts'
+import { type CoordinatorStore, openStore } from '../../src/coordinator/store/index.ts'
+import { createIdentity, peerIdOf, sha256Of } from '../../src/network/index.ts'
+import {
+  certifyPeer,
+  type Grant,
+  openGrant,
+  type Receipt,
+  type RowCounts,
+  type ServerMessage,
+  signReceipt,
+} from '../../src/protocol/index.ts'
+import { type Clock, fromBase64Url, type PeerId, required, type Signer } from '../../src/shared/index.ts'
+import { type SharedDatabase, shareDatabase, storeKinds } from '../support/ledger/stores.ts'
+import { Client, identifyMessage, pledge, serveNext, startTestServer, type TestServer, verify } from '../unit/coordinator/serverWorld.ts'
+import { Ring } from '../unit/verification/ring.ts'
+
+/** Minutes of waiting for receipts that never come are seconds. */
+const SPEED = 10
+const RULE_AFTER_MS = 5_000
+const STARTER = DEFAULT_STARTER_POLICY.amount
+const PROMPT = 200
+const ANSWER = 100
+
+const clock: Clock = {
+  nowMs: () => performance.timeOrigin + SPEED * performance.now(),
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs / SPEED)
+    return () => clearTimeout(timer)
+  },
+}
+const randomBytes = (count: number) => crypto.getRandomValues(new Uint8Array(count))
+
+interface Party {
+  readonly client: Client
+  readonly peerId: PeerId
+  readonly signer: Signer
+  readonly coordinatorKey: Uint8Array
+  /** From what it was told first. */
+  readonly account: string
+}
+
+type Amounts = Pick<Extract<ServerMessage, { type: 'account' }>, 'spendable' | 'held' | 'escrow' | 'earned'>
+
+describe.each(storeKinds)('credits on %s', (kind) => {
+  let shared: SharedDatabase
+  let store: CoordinatorStore
+  let server: TestServer
+  const parties: Party[] = []
+
+  beforeAll(async () => {
+    shared = await shareDatabase(kind)
+    await shared.database.close()
+    store = await openStore(shared.place, { clock, randomBytes })
+    const verification = { ruleAfterMs: RULE_AFTER_MS }
+    const economy = { starters: DEFAULT_STARTER_POLICY, reserveADay: STARTER, verification, audits: NO_AUDITS }
+    server = await startTestServer({ clock, economy: { ...economy, store: Promise.resolve(store) } })
+  })
+  afterAll(async () => {
+    await server.close()
+    await shared.remove()
+  })
+  afterEach(async () => {
+    for (const { client } of parties.splice(0)) client.socket.close()
+  })
+
+  /** A tab of an account of its own, or of `owner`'s. */
+  async function join(owner?: Signer): Promise<Party> {
+    const signer = await createIdentity(crypto.subtle)
+    const client = new Client(server.control)
+    const challenge = await client.next('challenge')
+    const message = await identifyMessage(challenge, signer)
+    const peerId = await peerIdOf(signer.publicKey, sha256Of(crypto.subtle))
+    client.send(owner === undefined ? message : { ...message, certificate: await certifyPeer(peerId, owner, clock.nowMs()) })
+    await client.next('welcome')
+    const { accountId } = await client.next('account')
+    const coordinatorKey = required(fromBase64Url(challenge.coordinatorKey), 'the coordinator’s key')
+    const party = { client, peerId, signer, coordinatorKey, account: accountId }
+    parties.push(party)
+    return party
+  }
+
+  async function volunteer(owner?: Signer): Promise<Party> {
+    const party = await join(owner)
+    party.client.send(pledge())
+    await serveNext(party.client)
+    return party
+  }
+
+  /** A session over both volunteers: its grant, as it was signed. */
+  async function admit(driver: Party): Promise<Grant> {
+    const message = { type: 'admit', requestId: 'r', modelId: server.modelId as Grant['modelId'] } as const
+    driver.client.send({ ...message, promptTokens: PROMPT, maxTokens: ANSWER })
+    const { grant } = await driver.client.next('admitted')
+    const opened = await openGrant(grant, driver.coordinatorKey, verify, clock.nowMs())
+    if (!opened.ok) throw new Error(opened.error)
+    return opened.value
+  }
+
+  const answer = (grant: Grant) => new Ring(grant).submit('prompt', PROMPT).flow().submit('decode', ANSWER).flow()
+
+  async function sign(all: readonly Party[], receipts: readonly Receipt[]): Promise<void> {
+    for (const receipt of receipts) {
+      const party = required(
+        all.find(({ peerId }) => peerId === receipt.peerId),
+        'who signs it',
+      )
+      party.client.send({ type: 'receipt', receipt: await signReceipt(receipt, party.signer) })
+    }
+  }
+
+  /** Ends the session by the driver's word, and waits until nothing is held or in escrow any more. */
+  async function end(driver: Party, { sessionId }: Grant): Promise<void> {
+    driver.client.send({ type: 'ended', sessionId, outcome: 'finished', failedPeerId: null })
+    const open = async () => [...(await store.ledger.open('hold')), ...(await store.ledger.open('escrow'))]
+    await expect.poll(async () => (await store.ledger.open('hold')).length, { timeout: 20_000 }).toBe(0)
+    await expect.poll(async () => (await open()).length, { timeout: 20_000 }).toBe(0)
+    await store.ledger.audit()
+  }
+
+  /** What the ledger has for it, as pages are told it. */
+  async function amountsOf({ account }: Party): Promise<Amounts> {
+    const balances = await store.ledger.balances(account)
+    const sum = (kind: string) => balances.reduce((all, one) => (one.account.kind === kind ? all + one.amount : all), 0n).toString()
+    return { spendable: sum('user'), held: sum('hold'), escrow: sum('escrow'), earned: (await store.ledger.paid(account)).toString() }
+  }
+
+  /** Micro-credits: what it has above what it was granted. */
+  async function gain(party: Party): Promise<bigint> {
+    const granted = (await store.ledger.events(party.account, 0, 100)).some(({ event }) => event.command.kind === 'issue')
+    return BigInt((await amountsOf(party)).spendable) - (granted ? STARTER : 0n)
+  }
+
+  const paidBy = async (party: Party) => -(await gain(party))
+
+  /** What an honest session costs: of this model the same each time. */
+  let honestCharge = 0n
+
+  it('an honest session: the requester pays, both stages are paid after the rule’s time, and pages say what the ledger has', async () => {
+    const [first, second, driver] = [await volunteer(), await volunteer(), await join()]
+    const grant = await admit(driver)
+    expect(grant.stages).toHaveLength(2)
+    await sign([driver, first, second], answer(grant).finals())
+    await end(driver, grant)
+    honestCharge = await paidBy(driver)
+    expect(honestCharge).toBeGreaterThan(0n)
+    const [one, two] = [await gain(first), await gain(second)]
+    expect(one > 0n && two > 0n).toBe(true)
+    // Newcomers get half of 82 %, by largest remainder.
+    expect(Number(one + two) / Number(honestCharge)).toBeCloseTo(0.41, 1)
+    for (const party of [first, second, driver]) {
+      const amounts = await amountsOf(party)
+      expect(amounts).toMatchObject({ held: '0', escrow: '0' })
+      let told: Amounts | null = null
+      while (told?.spendable !== amounts.spendable) told = await party.client.next('account')
+      expect(told).toMatchObject(amounts)
+    }
+  })
+
+  it('a driver that reports half pays for all: two stages say so', async () => {
+    const [first, second, driver] = [await volunteer(), await volunteer(), await join()]
+    const grant = await admit(driver)
+    const half = ({ prompt, decode, results }: RowCounts) => ({ prompt: prompt / 2, decode: decode / 2, results: results / 2 })
+    const receipts = answer(grant).finals()
+    const bent = receipts.map((receipt) => {
+      if (receipt.party.kind === 'stage') return receipt
+      const { sent, received } = receipt
+      const shorter = (tally: typeof sent) => ({ ...tally, ...half(tally), endPosition: (PROMPT + ANSWER) / 2, hash: 'ab'.repeat(32) })
+      return { ...receipt, sent: shorter(sent), received: shorter(received) }
+    })
+    await sign([driver, first, second], bent)
+    await end(driver, grant)
+    expect(await paidBy(driver)).toBe(honestCharge)
+  })
+
+  it('a stage that reports twice what it did is paid nothing, its neighbour all the same, and the requester no more', async () => {
+    const [first, second, driver] = [await volunteer(), await volunteer(), await join()]
+    const grant = await admit(driver)
+    const liar = required(
+      [first, second].find(({ peerId }) => peerId === grant.stages[1]?.peerId),
+      'the second stage',
+    )
+    const honest = liar === first ? second : first
+    const more = { prompt: 2 * PROMPT, decode: 2 * ANSWER, results: 2 * ANSWER }
+    const bent = answer(grant)
+      .finals()
+      .map((receipt): Receipt => {
+        if (receipt.peerId !== liar.peerId || receipt.party.kind !== 'stage') return receipt
+        return { ...receipt, party: { ...receipt.party, computed: more }, received: { ...receipt.received, ...more } }
+      })
+    await sign([driver, first, second], bent)
+    await end(driver, grant)
+    expect(await gain(liar)).toBe(0n)
+    expect(await gain(honest)).toBeGreaterThan(0n)
+    expect(await paidBy(driver)).toBeLessThan(honestCharge)
+    const trust = new Map(await store.trust.load())
+    expect(trust.get(liar.account)).toMatchObject({ failures: 1 })
+    expect(trust.get(honest.account)?.failures ?? 0).toBe(0)
+  })
+
+  it('a driver that never signs pays what its stages agree to', async () => {
+    const [first, second, driver] = [await volunteer(), await volunteer(), await join()]
+    const grant = await admit(driver)
+    await sign([driver, first, second], answer(grant).finals().slice(1))
+    await end(driver, grant)
+    expect(await paidBy(driver)).toBe(honestCharge)
+  })
+
+  it('a stage that vanishes is paid nothing that nobody signed, its neighbour what the driver got', async () => {
+    const [first, second, driver] = [await volunteer(), await volunteer(), await join()]
+    const grant = await admit(driver)
+    const gone = required(
+      [first, second].find(({ peerId }) => peerId === grant.stages[1]?.peerId),
+      'the second stage',
+    )
+    const left = gone === first ? second : first
+    gone.client.socket.close()
+    await sign(
+      [driver, left],
+      answer(grant)
+        .finals()
+        .filter(({ peerId }) => peerId !== gone.peerId),
+    )
+    await end(driver, grant)
+    expect(await gain(gone)).toBe(0n)
+    expect(await gain(left)).toBeGreaterThan(0n)
+    const paid = await paidBy(driver)
+    expect(paid > 0n && paid < honestCharge).toBe(true)
+  })
+
+  it('colluders with a forged driver pay each other, a fee less, and gain nothing that can be transferred', async () => {
+    const owner = await createIdentity(crypto.subtle)
+    const [first, second, driver] = [await volunteer(owner), await volunteer(owner), await join(owner)]
+    expect(new Set([first.account, second.account, driver.account]).size).toBe(1)
+    const grant = await admit(driver)
+    // Nothing was computed; everybody signs what would have been.
+    await sign([driver, first, second], answer(grant).finals())
+    await end(driver, grant)
+    expect(await gain(driver)).toBeLessThan(0n)
+    // Three accounts that nobody knows to belong together.
+    const strangers = [await volunteer(), await volunteer(), await join()]
+    const asks = required(strangers[2], 'the driver')
+    const next = await admit(asks)
+    await sign([...strangers, first, second], answer(next).finals())
+    await end(asks, next)
+    const gains = await Promise.all(strangers.map(gain))
+    expect(gains.reduce((sum, one) => sum + one, 0n)).toBeLessThan(0n)
+    const balances = await Promise.all(strangers.map(({ account }) => store.ledger.balances(account)))
+    expect(balances.flat().filter(({ account }) => account.kind === 'user' && account.purse === 'earned')).toEqual([])
+  })
+
+  it('[E2] who has nothing left is refused, with what is missing', async () => {
+    const [, , driver] = [await volunteer(), await volunteer(), await join()]
+    const grant = await admit(driver)
+    await end(driver, grant)
+    const { spendable } = await amountsOf(driver)
+    const purse = (await store.ledger.balances(driver.account))[0]?.account.purse
+    expect(purse).toMatch(/^granted\//)
+    await store.ledger.post({ kind: 'compensate', event: `issue/starter-${driver.account}`, note: 'for the test' })
+    expect((await amountsOf(driver)).spendable).toBe((BigInt(spendable) - STARTER).toString())
+    const message = { type: 'admit', requestId: 'poor', modelId: grant.modelId, promptTokens: PROMPT, maxTokens: ANSWER } as const
+    driver.client.send(message)
+    const refused = await driver.client.next('refused')
+    expect(refused).toMatchObject({ requestId: 'poor', reason: 'insufficient-credits' })
+    expect(refused.message).toMatch(/^your account has 0 credits, and this answer may cost 0\.0/)
+  })
+})

@@ -1,0 +1,409 @@
+/** The coordinator's economy over the ledger's real rules: holds, settlements, escrow to its end, trust and bans, restarts, a store that fails. */
+
+import { describe, expect, it } from 'vitest'
+import { DEFAULT_STARTER_POLICY } from '../../../src/coordinator/accounts/index.ts'
+import { accountMessage, spendableOf } from '../../../src/coordinator/economy/balances.ts'
+import { RECEIPT_RATE } from '../../../src/coordinator/economy/limits.ts'
+import { sessionPrice, workOfLines } from '../../../src/coordinator/economy/pricing.ts'
+import { DEFAULT_PRICES, EARNED, grantedUntil, priceOf, workOf } from '../../../src/coordinator/ledger/index.ts'
+import type { Receipt } from '../../../src/protocol/index.ts'
+import type { SessionId } from '../../../src/shared/index.ts'
+import { NOW_MS, peerOf, Ring } from '../verification/ring.ts'
+import { CONFIG, EconomyWorld, MemoryStore, MODEL } from './world.ts'
+
+const CREDIT = 1_000_000n
+const DAY_MS = 86_400_000
+const PRICE = sessionPrice(CONFIG, { promptTokens: 30, maxTokens: 50 }, DEFAULT_PRICES, 'standard')
+/** Of the rows that a session of the world has: 30 of a prompt, 20 decoded, each with a result. */
+const CHARGE = priceOf(
+  DEFAULT_PRICES,
+  'standard',
+  workOf(CONFIG, { firstLayer: 0, endLayer: 30 }, [
+    { kind: 'prompt', firstPosition: 0, rowCount: 30, resultCount: 0 },
+    { kind: 'decode', firstPosition: 30, rowCount: 20, resultCount: 20 },
+  ]),
+)
+const admit = { type: 'admit', requestId: 'r', modelId: MODEL, promptTokens: 30, maxTokens: 50 } as const
+
+/** A requester with credits, and three volunteers. */
+async function world(options: ConstructorParameters<typeof EconomyWorld>[0] = {}): Promise<EconomyWorld> {
+  const made = new EconomyWorld(options)
+  await made.join(['driver', 'a', 'b', 'c'])
+  await made.give('driver', CREDIT)
+  return made
+}
+
+describe('a hold', () => {
+  it('[E2] is the price of prompt and answer over all layers, and is there before the session opens', async () => {
+    const made = await world()
+    const held = await made.economy.hold(peerOf('driver'), admit)
+    expect(held.ok).toBe(true)
+    expect(await made.sums('driver')).toMatchObject({ user: CREDIT - PRICE, hold: PRICE })
+    expect(CHARGE).toBeLessThan(PRICE)
+  })
+
+  it('[E2] goes back where the core does not admit the session', async () => {
+    const made = await world()
+    const held = await made.economy.hold(peerOf('driver'), admit)
+    if (!held.ok) throw new Error(held.error.message)
+    made.economy.drop(held.value)
+    await made.settle()
+    expect(await made.sums('driver')).toMatchObject({ user: CREDIT, hold: 0n })
+    expect(made.economy.pending.sessions).toBe(0)
+  })
+
+  it('[E2] is refused who has too little, with what is missing and how to get it', async () => {
+    const made = new EconomyWorld()
+    await made.join(['driver'])
+    await made.give('driver', PRICE - 1n)
+    const held = await made.economy.hold(peerOf('driver'), admit)
+    expect(held).toMatchObject({ ok: false, error: { reason: 'insufficient-credits', retryAfterMs: null } })
+    const message = held.ok ? '' : held.error.message
+    expect(message).toContain('0.000001 are missing')
+    expect(message).toMatch(/Contribute .*, ask for fewer tokens, or ask the operator .*ledger grant account-0 /)
+    await made.give('driver', 1n)
+    expect((await made.economy.hold(peerOf('driver'), admit)).ok).toBe(true)
+  })
+
+  it('[E5] a newcomer gets its starter grant when it first needs one, once', async () => {
+    const made = new EconomyWorld({ starters: DEFAULT_STARTER_POLICY })
+    await made.join(['driver', 'rich'])
+    await made.give('rich', CREDIT)
+    for (const name of ['driver', 'driver', 'rich']) expect((await made.economy.hold(peerOf(name), admit)).ok).toBe(true)
+    expect(await made.sums('driver')).toMatchObject({ user: DEFAULT_STARTER_POLICY.amount - 2n * PRICE, hold: 2n * PRICE })
+    expect(await made.sums('rich')).toMatchObject({ user: CREDIT - PRICE })
+  })
+
+  it('waits for no more than four of one tab at once, and not for a store that does not answer', async () => {
+    const made = new EconomyWorld()
+    await made.settle()
+    made.store.broken = new Error('the database is gone')
+    await made.join(['driver'])
+    const waiting = Array.from({ length: 4 }, () => made.economy.hold(peerOf('driver'), admit))
+    expect(await made.economy.hold(peerOf('driver'), admit)).toMatchObject({ ok: false, error: { reason: 'busy' } })
+    await made.wait(11_000)
+    for (const held of await Promise.all(waiting)) expect(held).toMatchObject({ ok: false, error: { reason: 'no-accounts' } })
+    made.store.broken = null
+    await made.wait(31_000)
+    // What those four had asked for is held late, and given back.
+    await made.give('driver', CREDIT)
+    expect((await made.economy.hold(peerOf('driver'), admit)).ok).toBe(true)
+    expect(await made.sums('driver')).toMatchObject({ user: CREDIT - PRICE, hold: PRICE })
+  })
+
+  it('is nobody’s who has left', async () => {
+    const made = await world()
+    made.economy.left(peerOf('driver'))
+    await made.join([])
+    expect((await made.economy.hold(peerOf('nobody'), admit)).ok).toBe(false)
+  })
+})
+
+describe('a settlement', () => {
+  it('[E3] pays each stage by its work into escrow, gives the rest of the hold back, and escrow after the rule’s time', async () => {
+    const made = await world()
+    await made.session('driver', ['a', 'b', 'c'])
+    expect(await made.sums('driver')).toMatchObject({ user: CREDIT - CHARGE, hold: 0n })
+    const before = await made.sums()
+    // Newcomers: half of their share goes to verification.
+    expect(before.fee).toBe((CHARGE * 100n + 500n) / 1_000n)
+    expect(before.escrow + before.fee + before.verification).toBe(CHARGE)
+    expect(before.escrow).toBeGreaterThan((CHARGE * 400n) / 1_000n)
+    // The last stage has the head, too.
+    expect((await made.sums('c')).escrow).toBeGreaterThan((await made.sums('a')).escrow)
+    expect(made.messages('release-log').length).toBe(3)
+    await made.wait(DAY_MS)
+    const after = await made.sums()
+    expect(after.escrow).toBe(0n)
+    expect(after.user).toBe(CREDIT - CHARGE + before.escrow)
+    expect(made.economy.pending).toEqual({ sessions: 0, claims: 0 })
+    expect(made.log).toEqual([])
+  })
+
+  it('[E2] never charges above the hold, whatever was computed', async () => {
+    const made = await world()
+    const grant = await made.open('driver', ['a', 'b', 'c'], 30, 50)
+    const ring = new Ring(grant).submit('prompt', 30).flow()
+    for (let round = 0; round < 20; round++) ring.submit('decode', 40).flow().truncate(30)
+    await made.sign(ring.finals())
+    made.economy.session({ kind: 'closed', sessionId: grant.sessionId, outcome: 'finished', sawFailure: false })
+    await made.wait(16_000)
+    expect(await made.sums('driver')).toMatchObject({ user: CREDIT - PRICE, hold: 0n })
+  })
+
+  it('costs nothing where nobody signs anything', async () => {
+    const made = await world()
+    await made.session('driver', ['a', 'b', 'c'], { bend: () => [] })
+    expect(await made.sums('driver')).toMatchObject({ user: CREDIT, hold: 0n })
+    expect(made.economy.pending).toEqual({ sessions: 0, claims: 0 })
+  })
+
+  it('asks for what is missing, and hears who answers', async () => {
+    const made = await world()
+    const grant = await made.open('driver', ['a', 'b', 'c'])
+    const ring = new Ring(grant).submit('prompt', 30).flow().submit('decode', 20).flow(0, 15).flow(1, 10).flow(2, 5).flow(3, 5)
+    await made.sign(ring.finals())
+    made.economy.session({ kind: 'closed', sessionId: grant.sessionId, outcome: 'cancelled', sawFailure: false })
+    await made.settle()
+    const asked = made.messages('ask-receipt')
+    expect(asked.length).toBeGreaterThan(0)
+    for (const { name, message } of made.told) {
+      if (message.type !== 'ask-receipt') continue
+      const place = [grant.driver, ...grant.stages.map(({ peerId }) => peerId)].indexOf(peerOf(name))
+      await made.sign([ring.receipt(place, { end: message.endPosition })])
+    }
+    await made.wait(16_000)
+    expect((await made.sums('b')).escrow).toBeGreaterThan(0n)
+  })
+
+  it('[E6] an answer that the network failed costs its requester nothing, and the reserve pays its stages', async () => {
+    const made = await world({ reserveADay: CREDIT })
+    await made.session('driver', ['a', 'b', 'c'], { sawFailure: true })
+    const sums = await made.sums()
+    expect(sums).toMatchObject({ user: CREDIT, hold: 0n, fee: 0n, verification: 0n })
+    expect(sums.escrow).toBeGreaterThan(0n)
+    expect(sums.reserve).toBe(CREDIT - sums.escrow)
+    await made.wait(DAY_MS + 3_600_000)
+    const next = await made.sums()
+    expect(next).toMatchObject({ escrow: 0n, user: CREDIT + sums.escrow })
+    // Filled up again, by as much as it paid.
+    expect(next.reserve).toBe(CREDIT)
+  })
+
+  it('[E6] the reserve pays no more than it has', async () => {
+    const made = await world({ reserveADay: 10n })
+    await made.session('driver', ['a', 'b', 'c'], { sawFailure: true })
+    await made.session('driver', ['a', 'b', 'c'], { sawFailure: true })
+    expect(await made.sums()).toMatchObject({ user: CREDIT, hold: 0n, escrow: 10n, reserve: 0n })
+    await made.wait(DAY_MS)
+    expect((await made.sums()).escrow).toBe(0n)
+    expect(made.log).toEqual([])
+  })
+
+  it('[E1] stages of one account share an escrow; it is that account’s, and linked to a requester of the same', async () => {
+    const made = new EconomyWorld()
+    await made.join(['driver'])
+    await made.join(['a', 'b'], 'farm')
+    await made.join(['c'])
+    await made.give('driver', CREDIT)
+    await made.session('driver', ['a', 'b', 'c'])
+    expect(await made.account('farm')).not.toBe(await made.account('c'))
+    expect((await made.sums('farm')).escrow).toBeGreaterThan((await made.sums('c')).escrow)
+    await made.wait(DAY_MS)
+    expect(await made.sums('farm')).toMatchObject({ escrow: 0n })
+    expect((await made.sums('farm')).user).toBeGreaterThan(0n)
+    // Who pays itself gets it back, a fee less.
+    const own = new EconomyWorld()
+    await own.join(['driver', 'a', 'b', 'c'], 'farm')
+    await own.give('farm', CREDIT)
+    await own.session('driver', ['a', 'b', 'c'])
+    const sums = await own.sums('farm')
+    expect(sums).toMatchObject({ hold: 0n, escrow: 0n })
+    expect(sums.user).toBeLessThan(CREDIT)
+    expect(own.store.events.some(({ command }) => command.kind === 'refund')).toBe(true)
+  })
+
+  it('[E9] a stage that reports too much is paid nothing, and banned the second time', async () => {
+    const made = await world()
+    const twice = (receipts: readonly Receipt[]) =>
+      receipts.map((receipt): Receipt => {
+        if (receipt.peerId !== peerOf('c') || receipt.party.kind !== 'stage') return receipt
+        const more = { prompt: 60, decode: 40, results: 40 }
+        return { ...receipt, party: { ...receipt.party, computed: more }, received: { ...receipt.received, ...more } }
+      })
+    await made.session('driver', ['a', 'b', 'c'], { bend: twice })
+    expect((await made.sums('c')).escrow).toBe(0n)
+    expect((await made.sums('a')).escrow).toBeGreaterThan(0n)
+    expect(made.failed).toEqual([])
+    await made.session('driver', ['a', 'b', 'c'], { bend: twice })
+    expect(made.failed).toEqual([{ name: 'c', reason: 'banned' }])
+    expect(made.store.trusted.get(await made.account('c'))).toMatchObject({ failures: 2 })
+    // The key stays banned, also with the coordinator that comes next.
+    const next = new EconomyWorld({ store: made.store })
+    await next.join(['c', 'a'])
+    expect(next.failed).toEqual([{ name: 'c', reason: 'banned' }])
+  })
+})
+
+describe('receipts', () => {
+  it('[E4] count from the peer that they name alone, and at a bounded rate', async () => {
+    const made = await world()
+    const grant = await made.open('driver', ['a', 'b', 'c'])
+    const finals = new Ring(grant).submit('prompt', 30).flow().submit('decode', 20).flow().finals()
+    const { signReceipt } = await import('../../../src/protocol/index.ts')
+    const signer = { publicKey: new Uint8Array(65), sign: async () => new Uint8Array(64) }
+    // Somebody else hands in what a stage signed.
+    for (const receipt of finals) made.economy.receipt(peerOf('a'), await signReceipt(receipt, signer))
+    made.economy.session({ kind: 'closed', sessionId: grant.sessionId, outcome: 'finished', sawFailure: false })
+    await made.wait(16_000)
+    expect((await made.sums()).escrow).toBe(0n)
+
+    const flooded = await world()
+    const other = await flooded.open('driver', ['a', 'b', 'c'])
+    const ring = new Ring(other).submit('prompt', 30).flow().submit('decode', 20).flow()
+    const early = Array.from({ length: RECEIPT_RATE.burst }, () => ring.receipt(1))
+    await flooded.sign(early)
+    await flooded.sign(ring.finals())
+    flooded.economy.session({ kind: 'closed', sessionId: other.sessionId, outcome: 'finished', sawFailure: false })
+    await flooded.wait(4_000)
+    // The last one of stage 0 was one too many: the coordinator still waits for it.
+    expect((await flooded.sums()).hold).toBe(PRICE)
+    await flooded.wait(12_000)
+    expect((await flooded.sums()).hold).toBe(0n)
+  })
+})
+
+describe('balances', () => {
+  it('[E7] are told once they are known, then after each change, at most once a second', async () => {
+    const made = await world()
+    await made.wait(2_000)
+    expect(made.messages('account', 'a')).toHaveLength(1)
+    expect(made.messages('account', 'a')[0]).toMatchObject({ spendable: '0', escrow: '0', earned: '0' })
+    const before = made.messages('account', 'driver').length
+    for (let count = 0; count < 5; count++) await made.open('driver', ['a', 'b', 'c'])
+    await made.wait(900)
+    expect(made.messages('account', 'driver').length - before).toBeLessThanOrEqual(1)
+    await made.wait(1_100)
+    const last = made.messages('account', 'driver').at(-1)
+    expect(last).toMatchObject({ spendable: (CREDIT - 5n * PRICE).toString(), held: (5n * PRICE).toString() })
+    await made.session('driver', ['a', 'b', 'c'])
+    await made.wait(DAY_MS)
+    await made.wait(2_000)
+    const paid = (await made.sums('a')).user
+    expect(made.messages('account', 'a').at(-1)).toMatchObject({ spendable: `${paid}`, earned: `${paid}`, escrow: '0' })
+  })
+
+  it('count grants until their last day has ended', () => {
+    const account = (purse: ReturnType<typeof grantedUntil> | 'earned', kind: 'user' | 'hold' | 'escrow' = 'user') => ({
+      kind,
+      owner: 'ann',
+      session: kind === 'user' ? '' : 's',
+      purse,
+    })
+    const balances = [
+      { account: account(EARNED), amount: 5n },
+      { account: account(grantedUntil('2023-11-14')), amount: 7n },
+      { account: account(grantedUntil('2023-11-13')), amount: 100n },
+      { account: account('granted/never'), amount: 1n },
+      { account: account(EARNED, 'hold'), amount: 20n },
+      { account: account('granted/never', 'escrow'), amount: 30n },
+    ]
+    expect(spendableOf(balances, NOW_MS)).toEqual({ all: 13n, granted: 8n })
+    const amounts = { spendable: '13', granted: '8', held: '20', escrow: '30', earned: '9' }
+    expect(accountMessage('ann', balances, 9n, NOW_MS)).toEqual({ type: 'account', accountId: 'ann', ...amounts })
+  })
+})
+
+describe('a coordinator that starts again', () => {
+  it('[E8] gives back what dead sessions held, and brings their escrow to its end', async () => {
+    const made = await world()
+    await made.session('driver', ['a', 'b', 'c'])
+    await made.open('driver', ['a', 'b', 'c'])
+    const { hold, escrow } = await made.sums()
+    expect([hold > 0n, escrow > 0n]).toEqual([true, true])
+    // It dies here.
+    const next = new EconomyWorld({ store: made.store })
+    await next.join(['a'])
+    expect(await next.sums()).toMatchObject({ hold: 0n, escrow })
+    expect(next.economy.pending).toEqual({ sessions: 0, claims: 3 })
+    await next.wait(DAY_MS)
+    expect((await next.sums()).escrow).toBe(0n)
+    expect(next.log).toEqual([])
+  })
+
+  it('[E8] leaves on a shared database what another coordinator may still see to', async () => {
+    class SharedStore extends MemoryStore {
+      override readonly isShared = true
+    }
+    const made = await world()
+    await made.session('driver', ['a', 'b', 'c'])
+    await made.open('driver', ['a', 'b', 'c'])
+    const shared: MemoryStore = Object.assign(new SharedStore(made.clock), { book: made.store.book, events: made.store.events })
+    const next = new EconomyWorld({ store: shared })
+    await next.wait(3 * 3_600_000)
+    expect((await next.sums()).hold).toBe(PRICE)
+    await next.wait(2 * 3_600_000)
+    expect((await next.sums()).hold).toBe(0n)
+    expect((await next.sums()).escrow).toBeGreaterThan(0n)
+    await next.wait(DAY_MS)
+    expect((await next.sums()).escrow).toBe(0n)
+  })
+
+  it('ends in order: holds go back, and the store is closed behind everything', async () => {
+    const made = await world()
+    await made.open('driver', ['a', 'b', 'c'])
+    await made.economy.close()
+    expect(await made.sums('driver')).toMatchObject({ user: CREDIT, hold: 0n })
+    expect(made.store.closed).toBe(true)
+  })
+})
+
+describe('a store that fails for a while', () => {
+  it('loses nothing: what could not be written is tried again, in order', async () => {
+    const made = await world()
+    const grant = await made.open('driver', ['a', 'b', 'c'])
+    const ring = new Ring(grant).submit('prompt', 30).flow().submit('decode', 20).flow()
+    await made.sign(ring.finals())
+    made.store.broken = new Error('the database is gone')
+    made.economy.session({ kind: 'closed', sessionId: grant.sessionId, outcome: 'finished', sawFailure: false })
+    await made.wait(40_000)
+    expect((await made.sums()).hold).toBe(PRICE)
+    made.store.broken = null
+    await made.wait(40_000)
+    expect(await made.sums('driver')).toMatchObject({ user: CREDIT - CHARGE, hold: 0n })
+    expect((await made.sums()).escrow).toBeGreaterThan(0n)
+  })
+
+  it('without any store nobody is admitted, and nobody else is kept from anything', async () => {
+    const lost = Promise.reject(new Error('no store'))
+    lost.catch(() => undefined)
+    const made = new EconomyWorld()
+    const { Economy } = await import('../../../src/coordinator/economy/index.ts')
+    const ports = { tell: () => undefined, fail: () => undefined }
+    const shared = {
+      models: new Map([[MODEL, CONFIG]]),
+      starters: DEFAULT_STARTER_POLICY,
+      reserveADay: 0n,
+      verification: {},
+      clock: made.clock,
+    }
+    const { NO_AUDITS } = await import('../../../src/coordinator/economy/index.ts')
+    const economy = new Economy(
+      {
+        ...shared,
+        store: lost,
+        audits: NO_AUDITS,
+        newSessionId: () => 'ab'.repeat(16) as SessionId,
+        random: Math.random,
+        verify: async () => true,
+        log: (line) => made.log.push(line),
+      },
+      ports,
+    )
+    economy.identified({ peerId: peerOf('driver'), publicKey: new Uint8Array(65), accountKey: null, address: null })
+    const held = economy.hold(peerOf('driver'), admit)
+    for (let turns = 0; turns < 10; turns++) {
+      made.clock.advance(2_000)
+      economy.tick()
+      await made.settle()
+    }
+    expect(await held).toMatchObject({ ok: false, error: { reason: 'no-accounts' } })
+    expect(made.log.join()).toContain('nobody is admitted')
+    await economy.close()
+  })
+})
+
+describe('work', () => {
+  it('of all lines together is that of the whole chain', () => {
+    const rows = { prompt: 30, decode: 20, results: 20 }
+    const lines = [0, 10, 20].map((firstLayer) => ({ peerId: peerOf('a'), firstLayer, endLayer: firstLayer + 10, rows }))
+    expect(priceOf(DEFAULT_PRICES, 'standard', workOfLines(CONFIG, lines, 80))).toBe(CHARGE)
+  })
+
+  it('of rows beyond the last position counts as that of the last ones', () => {
+    const line = (decode: number) => ({ peerId: peerOf('a'), firstLayer: 0, endLayer: 10, rows: { prompt: 30, decode, results: 0 } })
+    const perRow = (decode: number) => workOfLines(CONFIG, [line(decode)], 80).decode / BigInt(decode)
+    expect(perRow(50)).toBeGreaterThan(perRow(20))
+    expect(perRow(80)).toBeLessThanOrEqual(perRow(50))
+  })
+})

@@ -1,0 +1,286 @@
+/**
+ * EconomyWorld: the economy over a ledger and accounts in memory, with peers whose receipts a Ring signs, and a clock that tests move. The ledger's
+ * rules are the real ones; only the database is not there.
+ */
+
+import {
+  type AccountTies,
+  DEFAULT_STARTER_POLICY,
+  decideStarterGrant,
+  type Identity,
+  type StarterPolicy,
+} from '../../../src/coordinator/accounts/index.ts'
+import { Economy, type EconomyOptions, type EconomyStore, NO_AUDITS } from '../../../src/coordinator/economy/index.ts'
+import { Book } from '../../../src/coordinator/ledger/book.ts'
+import {
+  type Account,
+  accountId,
+  type Command,
+  dayOf,
+  EARNED,
+  grantedUntil,
+  type LedgerEvent,
+  parseAccountId,
+} from '../../../src/coordinator/ledger/index.ts'
+import type { HolderId, TrustRecord } from '../../../src/coordinator/verification/index.ts'
+import { type Grant, type Receipt, type ServerMessage, signReceipt } from '../../../src/protocol/index.ts'
+import { ManualClock, type ModelId, required, type SessionId, utf8Encode } from '../../../src/shared/index.ts'
+import { modelConfig } from '../../support/modelConfig.ts'
+import { grantOf, NOW_MS, peerOf, Ring } from '../verification/ring.ts'
+
+/** As many layers as a Ring of three has. */
+export const CONFIG = modelConfig({
+  layerCount: 30,
+  width: 512,
+  headCount: 8,
+  kvHeadCount: 8,
+  headSize: 64,
+  feedForwardWidth: 1_024,
+  vocabularySize: 32_000,
+  contextLength: 4_096,
+})
+export const MODEL = 'model' as ModelId
+
+/** Heads are the store's matter: here nobody looks at one. */
+const NO_HEAD = { size: 0, root: '', atMs: 0, signature: '', publicKey: '' }
+
+/** What outlives an Economy. */
+export class MemoryStore implements EconomyStore {
+  readonly isShared: boolean = false
+  readonly book = new Book()
+  readonly events: LedgerEvent[] = []
+  readonly trusted = new Map<HolderId, TrustRecord>()
+  readonly tiesOf = new Map<string, Partial<AccountTies>>()
+  readonly #accountOf = new Map<string, string>()
+  readonly #granted = new Map<string, bigint>()
+  readonly clock: ManualClock
+  /** Every call fails with it while it is set. */
+  broken: Error | null = null
+  closed = false
+  tidied = 0
+
+  constructor(clock: ManualClock) {
+    this.clock = clock
+  }
+
+  readonly accounts: EconomyStore['accounts'] = {
+    contact: async (identity: Identity) => {
+      this.#check()
+      const id = this.#accountOf.get(identity.subject) ?? `account-${this.#accountOf.size}`
+      this.#accountOf.set(identity.subject, id)
+      return { id, name: '', roles: [], createdAtMs: 0, erasedAtMs: null }
+    },
+    ties: async (ids) => {
+      this.#check()
+      const plain = (account: string): AccountTies => ({ account, keys: [], teams: [], family: account, blocks: [] })
+      return new Map(ids.map((id) => [id, { ...plain(id), ...this.tiesOf.get(id) }]))
+    },
+  }
+  readonly starters: EconomyStore['starters'] = {
+    grant: async (account, _address, policy = DEFAULT_STARTER_POLICY) => {
+      this.#check()
+      const lastDay = dayOf(this.clock.nowMs() + 30 * 86_400_000)
+      const issuedToday = [...this.#granted.values()].reduce((sum, amount) => sum + amount, 0n)
+      const before = this.#granted.get(account)
+      if (before !== undefined) return { amount: before, lastDay }
+      const decided = decideStarterGrant(policy, { issuedToday, inBlock: null })
+      if (!decided.ok) throw decided.error
+      this.#granted.set(account, decided.value)
+      const [reference, purse] = [`starter-${account}`, grantedUntil(lastDay)]
+      await this.ledger.post({ kind: 'issue', reference, account, purse, amount: decided.value, note: '' })
+      return { amount: decided.value, lastDay }
+    },
+  }
+  readonly ledger: EconomyStore['ledger'] = {
+    post: async (command: Command) => {
+      this.#check()
+      const result = this.book.post(command, this.clock.nowMs())
+      if (!result.ok) throw result.error
+      if (!result.value.repeated) this.events.push(result.value.event)
+      return { ...result.value, head: NO_HEAD }
+    },
+    balances: async (owner) => {
+      this.#check()
+      return this.balances().filter(({ account }) => owner === undefined || account.owner === owner)
+    },
+    paid: async (owner) => {
+      const paid = this.events.filter(({ command }) => command.kind === 'payout').flatMap(({ postings }) => postings)
+      return paid.reduce((sum, { account, amount }) => (account.kind === 'user' && account.owner === owner ? sum + amount : sum), 0n)
+    },
+    open: async (kind) => {
+      const open = this.balances().filter(({ account }) => account.kind === kind)
+      const names = new Map(open.map(({ account: { session, owner } }) => [`${session}/${owner}`, { session, owner }]))
+      return [...names.values()].map((name) => ({ ...name, sinceMs: this.#filledMs(kind, name.session) }))
+    },
+    prices: async () => {
+      const newest = this.events.findLast(({ command }) => command.kind === 'price')?.command
+      return newest?.kind === 'price' ? newest : null
+    },
+  }
+  readonly trust: EconomyStore['trust'] = {
+    load: async () => [...this.trusted],
+    save: async (records) => {
+      this.#check()
+      for (const [holder, record] of records) this.trusted.set(holder, record)
+    },
+  }
+
+  async tidy(): Promise<void> {
+    this.tidied++
+  }
+
+  async close(): Promise<void> {
+    this.closed = true
+  }
+
+  balances(): { readonly account: Account; readonly amount: bigint }[] {
+    const ids = new Set(this.events.flatMap(({ postings }) => postings.map(({ account }) => accountId(account))))
+    const accounts = [...ids].map((id) => required(parseAccountId(id), 'an account'))
+    return accounts.map((account) => ({ account, amount: this.book.balance(account) })).filter(({ amount }) => amount !== 0n)
+  }
+
+  #check(): void {
+    if (this.broken !== null) throw this.broken
+  }
+
+  #filledMs(kind: 'hold' | 'escrow', session: string): number {
+    const kinds = kind === 'hold' ? ['hold'] : ['settle', 'cover']
+    const by = this.events.find(({ command }) => kinds.includes(command.kind) && 'session' in command && command.session === session)
+    return by?.atMs ?? 0
+  }
+}
+
+export class EconomyWorld {
+  readonly clock: ManualClock
+  readonly store: MemoryStore
+  readonly economy: Economy
+  readonly told: { readonly name: string; readonly message: ServerMessage }[] = []
+  readonly failed: { readonly name: string; readonly reason: string }[] = []
+  readonly log: string[] = []
+  readonly #names: string[] = []
+  #sessions = 0
+
+  constructor({
+    store,
+    starters = NO_STARTERS,
+    ...options
+  }: Partial<Omit<EconomyOptions, 'store'>> & { readonly store?: MemoryStore } = {}) {
+    this.store = store ?? new MemoryStore(clockAt(NOW_MS))
+    this.clock = this.store.clock
+    this.economy = new Economy(
+      {
+        store: Promise.resolve(this.store),
+        models: new Map([[MODEL, CONFIG]]),
+        starters,
+        reserveADay: 1_000_000_000n,
+        verification: {},
+        audits: NO_AUDITS,
+        newSessionId: () => (this.#sessions++).toString(16).padStart(32, '0') as SessionId,
+        random: () => 0.5,
+        clock: this.clock,
+        verify: async () => true,
+        log: (line) => this.log.push(line),
+        ...options,
+      },
+      {
+        tell: (peerId, message) => void this.told.push({ name: this.#nameOf(peerId), message }),
+        fail: (peerId, { reason }) => void this.failed.push({ name: this.#nameOf(peerId), reason }),
+      },
+    )
+  }
+
+  /** They are connected, each an account of its own key, and `owner`'s where one is named. */
+  async join(names: readonly string[], owner?: string, address: string | null = null): Promise<void> {
+    for (const name of names) {
+      this.#names.push(name)
+      const accountKey = owner === undefined ? null : utf8Encode(owner)
+      this.economy.identified({ peerId: peerOf(name), publicKey: utf8Encode(name), accountKey, address })
+    }
+    await this.settle()
+  }
+
+  /** What is on its way arrives; time stands still. */
+  async settle(): Promise<void> {
+    for (let turns = 0; turns < 60; turns++) await Promise.resolve()
+  }
+
+  /** Time passes, in ticks. */
+  async wait(durationMs: number): Promise<void> {
+    const stepMs = Math.max(250, durationMs / 200)
+    for (let left = durationMs; left > 0; left -= stepMs) {
+      this.clock.advance(Math.min(stepMs, left))
+      this.economy.tick()
+      await this.settle()
+    }
+  }
+
+  account(name: string): Promise<string> {
+    return this.store.accounts.contact({ kind: 'key', subject: btoa(name).replace(/=+$/, '') }, { address: null }).then(({ id }) => id)
+  }
+
+  async give(name: string, amount: bigint): Promise<void> {
+    const [account, reference] = [await this.account(name), `gift-${this.store.events.length}`]
+    await this.store.ledger.post({ kind: 'issue', reference, account, purse: EARNED, amount, note: '' })
+  }
+
+  /** The hold for an answer of `maxTokens`, and its session as the core would open it. */
+  async open(driver: string, stages: readonly string[], promptTokens = 30, maxTokens = 50): Promise<Grant> {
+    const message = { type: 'admit', requestId: 'r', modelId: MODEL, promptTokens, maxTokens } as const
+    const held = await this.economy.hold(peerOf(driver), message)
+    if (!held.ok) throw new Error(`${held.error.reason}: ${held.error.message}`)
+    const grant = grantOf(stages, { sessionId: held.value, driver: peerOf(driver), maxPositions: promptTokens + maxTokens })
+    this.economy.session({ kind: 'opened', grant })
+    this.economy.drop(held.value)
+    return grant
+  }
+
+  async sign(receipts: readonly Receipt[]): Promise<void> {
+    for (const receipt of receipts) {
+      const signer = { publicKey: new Uint8Array(65), sign: async () => new Uint8Array(64) }
+      this.economy.receipt(receipt.peerId, await signReceipt(receipt, signer))
+    }
+    await this.settle()
+  }
+
+  /** A whole session of 30 prompt and 20 decode rows, to the last settlement. `bend`: what is signed in place of the honest receipts. */
+  async session(
+    driver: string,
+    stages: readonly string[],
+    {
+      bend = (all) => all,
+      sawFailure = false,
+    }: { readonly bend?: (all: readonly Receipt[]) => readonly Receipt[]; readonly sawFailure?: boolean } = {},
+  ): Promise<Grant> {
+    const grant = await this.open(driver, stages)
+    const ring = new Ring(grant).submit('prompt', 30).flow().submit('decode', 20).flow()
+    await this.sign(bend(ring.finals()))
+    this.economy.session({ kind: 'closed', sessionId: grant.sessionId, outcome: 'finished', sawFailure })
+    await this.wait(16_000)
+    return grant
+  }
+
+  /** Micro-credits by kind of account; of one owner, or of all. */
+  async sums(name?: string): Promise<Record<'user' | 'hold' | 'escrow' | 'fee' | 'verification' | 'reserve' | 'issuance', bigint>> {
+    const sums = { user: 0n, hold: 0n, escrow: 0n, fee: 0n, verification: 0n, reserve: 0n, issuance: 0n }
+    const owner = name === undefined ? null : await this.account(name)
+    for (const { account, amount } of this.store.balances()) if (owner === null || account.owner === owner) sums[account.kind] += amount
+    return sums
+  }
+
+  messages<Type extends ServerMessage['type']>(type: Type, name?: string): Extract<ServerMessage, { type: Type }>[] {
+    const mine = this.told.filter((one) => name === undefined || one.name === name).map(({ message }) => message)
+    return mine.filter((message): message is Extract<ServerMessage, { type: Type }> => message.type === type)
+  }
+
+  #nameOf(peerId: string): string {
+    return this.#names.find((name) => peerOf(name) === peerId) ?? peerId
+  }
+}
+
+function clockAt(nowMs: number): ManualClock {
+  const clock = new ManualClock()
+  clock.advance(nowMs)
+  return clock
+}
+
+export const NO_STARTERS: StarterPolicy = { amount: 10_000_000n, poolADay: 0n, grantsABlock: null }
