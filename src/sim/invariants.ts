@@ -231,10 +231,10 @@ export class Invariants {
   }
 
   /** With every pass, and every session that begins or ends. */
-  onWork(peerId: PeerId, { rows, hashes }: StageHost['logBytes'], kvPositions: number): void {
+  onWork(peerId: PeerId, { rows, positions }: StageHost['logBytes'], kvPositions: number): void {
     const { logBytesMax } = this.#options
     if (rows > logBytesMax) this.break('memory', `${peerId} logs ${rows} bytes of ${logBytesMax}`, [peerId])
-    if (hashes > HASH_BYTES_MAX * kvPositions) this.break('memory', `${peerId} keeps ${hashes} bytes of hashes`, [peerId])
+    if (positions > HASH_BYTES_MAX * kvPositions) this.break('memory', `${peerId} keeps ${positions} bytes of positions`, [peerId])
   }
 
   onWrong(asking: Asking, what: string): void {
@@ -256,8 +256,8 @@ export class Invariants {
     if (openSessions > 0) this.break('left-behind', `the coordinator counts ${openSessions} sessions as open`, [])
     for (const { peerId, host, engine } of this.#options.volunteers.values()) {
       const { openSlots } = engine.usage()
-      const { rows, hashes } = host.logBytes
-      const left = { openSlots, sessions: host.sessionsOpen, logBytes: rows + hashes, kv: engine.kvPositions - engine.kvPositionsFree }
+      const { rows, positions } = host.logBytes
+      const left = { openSlots, sessions: host.sessionsOpen, logBytes: rows + positions, kv: engine.kvPositions - engine.kvPositionsFree }
       if (Object.values(left).some((count) => count !== 0)) this.break('left-behind', `${peerId} holds ${JSON.stringify(left)}`, [peerId])
     }
   }

@@ -6,13 +6,14 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { CoordinatorCore, type CoreEffect, type CoreOptions } from '../../../src/coordinator/core/index.ts'
 import { OpenSessions } from '../../../src/coordinator/core/sessions.ts'
+import { RowBudget } from '../../../src/receipts/index.ts'
 import { LapLedger } from '../../../src/session/lapLedger.ts'
 import { LinkRouter } from '../../../src/session/linkRouter.ts'
 import type { PeerId } from '../../../src/shared/index.ts'
 import { shortRun } from '../../../src/sim/presets.ts'
 import { type SimulationOptions, simulate } from '../../../src/sim/simulate.ts'
 import { VolunteerTab } from '../../../src/sim/volunteerTab.ts'
-import { ActivationLog, LogBudget } from '../../../src/stage/activationLog.ts'
+import { ActivationLog } from '../../../src/stage/activationLog.ts'
 import { Outbox } from '../../../src/stage/outbox.ts'
 import { PeerLink } from '../../../src/stage/peerLinks.ts'
 import { SessionTimers } from '../../../src/stage/sessionTimers.ts'
@@ -126,7 +127,7 @@ describe('an invariant breaks', { timeout: 600_000 }, () => {
 
   it('when a log has no bound', async () => {
     const kind = await noticed(() => {
-      sabotage(LogBudget, 'take', (take, budget) => (bytes) => {
+      sabotage(RowBudget, 'take', (take, budget) => (bytes) => {
         Object.assign(budget, { bytesMax: Number.POSITIVE_INFINITY })
         return take(bytes)
       })
@@ -136,7 +137,7 @@ describe('an invariant breaks', { timeout: 600_000 }, () => {
 
   it('when a log gives nothing back', async () => {
     const kind = await noticed(() => {
-      sabotage(LogBudget, 'give', () => () => undefined)
+      sabotage(RowBudget, 'give', () => () => undefined)
     })
     expect(kind).toBe('left-behind')
   })
