@@ -19,7 +19,10 @@ const NO_BYTES = new Uint8Array(0)
 
 export class DriverReceipts {
   readonly #ports: DriverReceiptsPorts
+  /** Of the present grant: what is sent belongs to it. */
   #part: Part | null = null
+  /** Results belong to it: to the one before until the last stage of the present chain has been told where to go on. */
+  #receiving: Part | null = null
   /** Before it lie rows that were sent in an earlier segment already. */
   #sentBefore = 0
   /** Of this segment. */
@@ -29,9 +32,9 @@ export class DriverReceipts {
     this.#ports = ports
   }
 
-  /** A segment begins under that grant; the one before is over. */
+  /** A segment begins under that grant; of the one before results may still come. */
   begin(grant: Grant): void {
-    this.end()
+    if (this.#part !== this.#receiving) this.#end(this.#part)
     this.#sentBefore = Math.max(this.#sentBefore, this.#sentEnd)
     this.#sentEnd = 0
     const { book, ledger, tellStages } = this.#ports
@@ -48,7 +51,7 @@ export class DriverReceipts {
 
   /** The driver takes no further part. */
   end(): void {
-    if (this.#part !== null) this.#ports.book?.end(this.#part)
+    for (const part of [this.#receiving, this.#part]) this.#end(part)
     this.#part = null
   }
 
@@ -59,6 +62,8 @@ export class DriverReceipts {
 
   /** The last stage was told to go on at that position. */
   receivesFrom(position: number): void {
+    if (this.#receiving !== this.#part) this.#end(this.#receiving)
+    this.#receiving = this.#part
     this.#part?.begin('received', position)
   }
 
@@ -88,13 +93,19 @@ export class DriverReceipts {
       const bytes = wanted ? payload.subarray((row - firstWanted) * stride, (row - firstWanted + 1) * stride) : NO_BYTES
       rows.push({ kind: this.#ports.ledger.kindAt(firstPosition + row), wanted, bytes })
     }
-    this.#part?.pass('received', firstPosition, rows)
+    this.#receiving?.pass('received', firstPosition, rows)
   }
 
   /** Positions ≥ `length` were taken back. */
   truncate(epoch: number, length: number): void {
+    // The stages have ended the segment before in the epoch before.
+    if (this.#receiving !== this.#part) this.#end(this.#receiving)
     this.#part?.truncate(epoch, length)
     this.#sentBefore = Math.min(this.#sentBefore, length)
     this.#sentEnd = Math.min(this.#sentEnd, length)
+  }
+
+  #end(part: Part | null): void {
+    if (part !== null) this.#ports.book?.end(part)
   }
 }

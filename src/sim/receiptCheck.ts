@@ -1,0 +1,126 @@
+/**
+ * ReceiptCheck: all receipts of a run, compared as the coordinator compares them. Everybody is honest here, whatever happens to them: so nobody may
+ * seem to lie, no link may be disputed, nobody pays for more than its driver submitted, and an undisturbed session pays its stages in full.
+ */
+
+import { SessionBook, settle, type TrackedSession } from '../coordinator/verification/index.ts'
+import { type Grant, type Receipt, rowTotal } from '../protocol/index.ts'
+import type { PeerId, SessionId } from '../shared/index.ts'
+
+export interface ReceiptCheckOptions {
+  readonly nowMs: () => number
+  /** That peer is to sign a receipt of that segment at that position. */
+  readonly ask: (peerId: PeerId, wanted: { readonly sessionId: SessionId; readonly revision: number; readonly endPosition: number }) => void
+  /** Whether nothing happened to these peers since that session's question. */
+  readonly isUndisturbed: (peerIds: readonly PeerId[], sinceMs: number) => boolean
+  readonly onBroken: (sessionId: SessionId, what: string) => void
+}
+
+/** What the simulation knows of a session beside its receipts. */
+interface Known {
+  readonly askedMs: number
+  /** Rows that its driver submitted, also those that it took back. */
+  submittedRows: number
+  /** The whole answer came. */
+  isAnswered: boolean
+}
+
+export class ReceiptCheck {
+  readonly #options: ReceiptCheckOptions
+  readonly #book = new SessionBook()
+  readonly #known = new Map<SessionId, Known>()
+  /** Of the newest grant. */
+  readonly #stages = new Map<SessionId, readonly PeerId[]>()
+  /** Sessions that were compared. */
+  sessions = 0
+  receipts = 0
+
+  constructor(options: ReceiptCheckOptions) {
+    this.#options = options
+  }
+
+  onGrant(grant: Grant): void {
+    const { sessionId, revision, stages, driver } = grant
+    const peerIds = stages.map(({ peerId }) => peerId)
+    const before = this.#stages.get(sessionId) ?? []
+    this.#stages.set(sessionId, peerIds)
+    if (revision === 0) this.#book.open({ kind: 'opened', grant, requester: driver, ownGateway: false })
+    const left = before.filter((peerId) => !peerIds.includes(peerId)).map((peerId) => ({ peerId, announced: false }))
+    if (revision > 0) this.#book.repaired(grant, left)
+  }
+
+  /** The driver submits rows. */
+  onSubmitted(sessionId: SessionId, askedMs: number, rows: number): void {
+    const known = this.#known.get(sessionId) ?? { askedMs, submittedRows: 0, isAnswered: false }
+    known.submittedRows += rows
+    this.#known.set(sessionId, known)
+  }
+
+  onAnswered(sessionId: SessionId): void {
+    const known = this.#known.get(sessionId)
+    if (known !== undefined) known.isAnswered = true
+  }
+
+  /** It came over the socket of that peer. */
+  onReceipt(peerId: PeerId, receipt: Receipt): void {
+    this.receipts++
+    if (receipt.peerId !== peerId) this.#options.onBroken(receipt.sessionId, `${peerId} tells a receipt of ${receipt.peerId}`)
+    const isKnown = this.#book.get(receipt.sessionId)?.segments.some(({ segment }) => segment.grant.revision === receipt.revision)
+    const fault = this.#book.receipt(receipt)
+    if (fault !== null && isKnown === true) this.#options.onBroken(receipt.sessionId, `${peerId}: ${fault}`)
+  }
+
+  onEnded(sessionId: SessionId): void {
+    this.#book.close(sessionId, null, this.#options.nowMs())
+  }
+
+  tick(): void {
+    const { asks, decided } = this.#book.due(this.#options.nowMs())
+    for (const { peerId, ...wanted } of asks) this.#options.ask(peerId, wanted)
+    for (const session of decided) this.#judge(session)
+  }
+
+  #judge(session: TrackedSession): void {
+    const { grant } = session.opened
+    const { sessionId, driver } = grant
+    this.sessions++
+    const segments = session.segments.map(({ segment, leaves }) => ({ segment, left: new Set(leaves.map(({ peerId }) => peerId)) }))
+    const { lines, submitted, findings } = settle(segments, (one, other) => one === other)
+    const breaks = (what: string) => this.#options.onBroken(sessionId, what)
+    for (const { segment, liars, links } of findings) {
+      const { revision } = segment.grant
+      for (const place of liars) breaks(`revision ${revision}: ${segment.peerAt(place)} at place ${place} seems to lie`)
+      for (const [link, { contradiction }] of links.entries())
+        if (contradiction !== null) breaks(`revision ${revision}: link ${link} is contradicted in ${contradiction}: ${told(segment, link)}`)
+    }
+    const known = this.#known.get(sessionId)
+    this.#known.delete(sessionId)
+    this.#stages.delete(sessionId)
+    const submittedRows = known?.submittedRows ?? 0
+    if (rowTotal(submitted) > submittedRows) breaks(`${rowTotal(submitted)} rows are to be paid of ${submittedRows} that were submitted`)
+    for (let layer = 0; layer < (grant.stages.at(-1)?.endLayer ?? 0); layer++) {
+      const paid = lines.filter(({ firstLayer, endLayer }) => firstLayer <= layer && layer < endLayer)
+      const rows = paid.reduce((sum, line) => sum + rowTotal(line.rows), 0)
+      if (rows > rowTotal(submitted)) breaks(`layer ${layer} is paid for ${rows} rows of ${rowTotal(submitted)}`)
+      if (known?.isAnswered !== true || segments.length > 1 || rows === submittedRows) continue
+      const peerIds = [driver, ...grant.stages.map(({ peerId }) => peerId)]
+      if (this.#options.isUndisturbed(peerIds, known.askedMs))
+        breaks(`layer ${layer} is paid for ${rows} rows of ${submittedRows}, and nothing had happened: ${describe(session)}`)
+    }
+  }
+}
+
+type TrackedSegments = TrackedSession['segments'][number]['segment']
+
+/** The last words of both ends. */
+function told(segment: TrackedSegments, link: number): string {
+  const words = (receipts: readonly Receipt[], end: 'sent' | 'received') =>
+    receipts.map((receipt) => `${receipt.epoch}: ${JSON.stringify(receipt[end])}`)
+  return `${words(segment.of(link), 'sent').join(' ')} and ${words(segment.of(link + 1), 'received').join(' ')}`
+}
+
+function describe({ segments }: TrackedSession): string {
+  return segments
+    .flatMap(({ segment }) => Array.from({ length: segment.size }, (_, place) => JSON.stringify(segment.of(place).at(-1) ?? null)))
+    .join(' ')
+}
