@@ -25,18 +25,30 @@ interface Known {
   isAnswered: boolean
 }
 
+/** What was compared. Work is rows × layers. */
+export interface ReceiptFigures {
+  readonly receipts: number
+  readonly sessions: number
+  /** Sessions that nothing happened to, whose stages had to be paid in full. */
+  readonly undisturbed: number
+  readonly workSubmitted: number
+  readonly workPaid: number
+}
+
 export class ReceiptCheck {
   readonly #options: ReceiptCheckOptions
   readonly #book = new SessionBook()
   readonly #known = new Map<SessionId, Known>()
   /** Of the newest grant. */
   readonly #stages = new Map<SessionId, readonly PeerId[]>()
-  /** Sessions that were compared. */
-  sessions = 0
-  receipts = 0
+  readonly #figures = { receipts: 0, sessions: 0, undisturbed: 0, workSubmitted: 0, workPaid: 0 }
 
   constructor(options: ReceiptCheckOptions) {
     this.#options = options
+  }
+
+  get figures(): ReceiptFigures {
+    return this.#figures
   }
 
   onGrant(grant: Grant): void {
@@ -63,7 +75,7 @@ export class ReceiptCheck {
 
   /** It came over the socket of that peer. */
   onReceipt(peerId: PeerId, receipt: Receipt): void {
-    this.receipts++
+    this.#figures.receipts++
     if (receipt.peerId !== peerId) this.#options.onBroken(receipt.sessionId, `${peerId} tells a receipt of ${receipt.peerId}`)
     const isKnown = this.#book.get(receipt.sessionId)?.segments.some(({ segment }) => segment.grant.revision === receipt.revision)
     const fault = this.#book.receipt(receipt)
@@ -83,7 +95,7 @@ export class ReceiptCheck {
   #judge(session: TrackedSession): void {
     const { grant } = session.opened
     const { sessionId, driver } = grant
-    this.sessions++
+    this.#figures.sessions++
     const segments = session.segments.map(({ segment, leaves }) => ({ segment, left: new Set(leaves.map(({ peerId }) => peerId)) }))
     const { lines, submitted, findings } = settle(segments, (one, other) => one === other)
     const breaks = (what: string) => this.#options.onBroken(sessionId, what)
@@ -98,13 +110,16 @@ export class ReceiptCheck {
     this.#stages.delete(sessionId)
     const submittedRows = known?.submittedRows ?? 0
     if (rowTotal(submitted) > submittedRows) breaks(`${rowTotal(submitted)} rows are to be paid of ${submittedRows} that were submitted`)
+    const peerIds = [driver, ...grant.stages.map(({ peerId }) => peerId)]
+    const inFull = known?.isAnswered === true && segments.length === 1 && this.#options.isUndisturbed(peerIds, known.askedMs)
+    if (inFull) this.#figures.undisturbed++
     for (let layer = 0; layer < (grant.stages.at(-1)?.endLayer ?? 0); layer++) {
       const paid = lines.filter(({ firstLayer, endLayer }) => firstLayer <= layer && layer < endLayer)
       const rows = paid.reduce((sum, line) => sum + rowTotal(line.rows), 0)
       if (rows > rowTotal(submitted)) breaks(`layer ${layer} is paid for ${rows} rows of ${rowTotal(submitted)}`)
-      if (known?.isAnswered !== true || segments.length > 1 || rows === submittedRows) continue
-      const peerIds = [driver, ...grant.stages.map(({ peerId }) => peerId)]
-      if (this.#options.isUndisturbed(peerIds, known.askedMs))
+      this.#figures.workSubmitted += submittedRows
+      this.#figures.workPaid += rows
+      if (inFull && rows !== submittedRows)
         breaks(`layer ${layer} is paid for ${rows} rows of ${submittedRows}, and nothing had happened: ${describe(session)}`)
     }
   }

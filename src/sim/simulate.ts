@@ -180,6 +180,7 @@ class Simulation {
       faults: this.#faults.counts,
       events: this.#time.events,
       held: this.#held(),
+      receipts: this.#receiptCheck.figures,
     })
   }
 
