@@ -70,7 +70,7 @@ function within(part: Counted, whole: Counted): boolean {
 
 const receiptKind: DocumentKind<Receipt> = { name: 'receipt', context: 'tabswarm receipt 1\n', schema: receiptSchema }
 
-export function signReceipt(receipt: Receipt, signer: Signer): Promise<SignedReceipt> {
+export function signReceipt(receipt: Receipt, signer: Pick<Signer, 'sign'>): Promise<SignedReceipt> {
   return signDocument(receiptKind, receipt, signer)
 }
 

@@ -2,5 +2,5 @@
 
 export type { PassingRow } from './linkEnd.ts'
 export type { Part } from './part.ts'
-export { ReceiptBook } from './receiptBook.ts'
+export { ReceiptBook, type ReceiptBookOptions, type ReceiptRequest } from './receiptBook.ts'
 export { RowBudget } from './rowBudget.ts'

@@ -24,13 +24,13 @@ export interface PartSetup {
   readonly epoch: number
   /** Who it is; `work` is what a stage computed, or what a driver sent again. */
   readonly party: (work: RowCounts, received: RowCounts) => ReceiptParty
-  /** In the order in which they were signed. */
-  readonly onSigned: (signed: SignedReceipt) => void
+  /** In the order in which they were signed, one after the other. */
+  readonly onSigned: (signed: SignedReceipt) => void | Promise<void>
 }
 
 export interface PartTools {
   readonly peerId: PeerId
-  readonly signer: Signer
+  readonly signer: Pick<Signer, 'sign'>
   readonly sha256: Sha256
   /** Coordinator time. */
   readonly clock: Clock
@@ -127,7 +127,7 @@ export class Part {
     this.#sign(Number.POSITIVE_INFINITY)
   }
 
-  /** Resolves when everything due is signed. */
+  /** Resolves when everything due is signed and told. */
   settled(): Promise<void> {
     return this.#signing.idle()
   }
@@ -179,7 +179,7 @@ export class Part {
       // Taken back before it could be signed: the next one says what stands.
       if (receivedHash === null || sentHash === null) return
       const tallies = { received: { ...received.tally, hash: receivedHash }, sent: { ...sent.tally, hash: sentHash } }
-      onSigned(await signReceipt({ ...said, ...tallies }, signer))
+      await onSigned(await signReceipt({ ...said, ...tallies }, signer))
     })
     // One that cannot be signed is missing, which costs this peer what only its own word would have proven.
     signing.catch(() => undefined)

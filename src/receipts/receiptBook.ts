@@ -12,9 +12,16 @@ const KEEP_MS = 60_000
 /** Parts that have ended, of all sessions: a busy stage ends one or two a second. */
 const ENDED_MAX = 256
 
+/** What the coordinator asks for. */
+export interface ReceiptRequest {
+  readonly sessionId: SessionId
+  readonly revision: number
+  readonly endPosition: number
+}
+
 export interface ReceiptBookOptions extends PartTools {
   /** For the coordinator. */
-  readonly onReceipt: (signed: SignedReceipt) => void
+  readonly onReceipt: (signed: SignedReceipt) => void | Promise<void>
 }
 
 export class ReceiptBook {
@@ -29,9 +36,9 @@ export class ReceiptBook {
 
   begin(setup: Omit<PartSetup, 'onSigned'> & Partial<Pick<PartSetup, 'onSigned'>>): Part {
     const { sessionId } = setup.grant
-    const onSigned = (signed: SignedReceipt) => {
-      this.#options.onReceipt(signed)
-      setup.onSigned?.(signed)
+    const onSigned = async (signed: SignedReceipt) => {
+      await setup.onSigned?.(signed)
+      await this.#options.onReceipt(signed)
     }
     const part = new Part({ ...setup, onSigned }, this.#options)
     this.#parts.set(sessionId, [...(this.#parts.get(sessionId) ?? []), part])
@@ -69,7 +76,7 @@ export class ReceiptBook {
     for (const part of this.#parts.get(sessionId) ?? []) if (part.ended) this.#forget(part)
   }
 
-  /** Resolves when everything due is signed. */
+  /** Resolves when everything due is signed and told. */
   async settled(): Promise<void> {
     await Promise.all([...this.#parts.values()].flat().map((part) => part.settled()))
   }

@@ -5,7 +5,7 @@
 
 import { CoordinatorCore, type CoreEffect, type CoreEvent, type CoreOptions } from '../coordinator/core/index.ts'
 import { type ClientMessage, type Grant, type ServerMessage, type SignedGrant, type SignedReceipt, signGrant } from '../protocol/index.ts'
-import type { ReceiptBook } from '../receipts/index.ts'
+import type { ReceiptRequest } from '../receipts/index.ts'
 import type { PeerId, SessionId, Signer } from '../shared/index.ts'
 import type { Host, Network } from './network.ts'
 import type { VirtualTime } from './virtualTime.ts'
@@ -18,7 +18,7 @@ export interface Client extends Host {
   /** Signed; the answer to `requestId`. */
   admitted(requestId: string, grant: Grant, signedGrant: SignedGrant): void
   /** The coordinator asks for a receipt. */
-  ask(wanted: Parameters<ReceiptBook['ask']>[0]): void
+  ask(wanted: ReceiptRequest): void
   /** For the answer to a ping. */
   load(): { readonly sessions: number; readonly kvPositionsFree: number }
   /** The coordinator closed the socket, or it broke. */

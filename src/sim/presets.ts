@@ -94,6 +94,21 @@ export function shortRun({ seed, scenario, stagesMin, drain }: ShortRun): Simula
   }
 }
 
+/** A short run of few long sessions: over checkpoints, and with more positions than a stage serves without the driver's receipt. */
+export function longSessionsRun({ seed, stagesMin, drain }: Omit<ShortRun, 'scenario'>): SimulationOptions {
+  const name = scenarioNames[seed % scenarioNames.length] ?? ''
+  return {
+    ...shortRun({ seed, scenario: name, stagesMin, drain }),
+    scenario: loadScenario(name, 'few'),
+    durationMs: 400_000,
+    sessions: 20,
+    prompt: { least: 50, most: 2_500 },
+    answer: { least: 20, most: 600 },
+    logBytesMax: 20_000,
+    least: { peers: 8, sessions: 15, faults: 15 },
+  }
+}
+
 const loaded = new Map<string, Scenario>()
 
 function loadScenarioOnce(name: string): Scenario {

@@ -5,12 +5,13 @@
 
 import { SessionBook, settle, type TrackedSession } from '../coordinator/verification/index.ts'
 import { type Grant, type Receipt, rowTotal } from '../protocol/index.ts'
+import type { ReceiptRequest } from '../receipts/index.ts'
 import type { PeerId, SessionId } from '../shared/index.ts'
 
 export interface ReceiptCheckOptions {
   readonly nowMs: () => number
   /** That peer is to sign a receipt of that segment at that position. */
-  readonly ask: (peerId: PeerId, wanted: { readonly sessionId: SessionId; readonly revision: number; readonly endPosition: number }) => void
+  readonly ask: (peerId: PeerId, wanted: ReceiptRequest) => void
   /** Whether nothing happened to these peers since that session's question. */
   readonly isUndisturbed: (peerIds: readonly PeerId[], sinceMs: number) => boolean
   readonly onBroken: (sessionId: SessionId, what: string) => void
@@ -113,6 +114,11 @@ export class ReceiptCheck {
     const peerIds = [driver, ...grant.stages.map(({ peerId }) => peerId)]
     const inFull = known?.isAnswered === true && segments.length === 1 && this.#options.isUndisturbed(peerIds, known.askedMs)
     if (inFull) this.#figures.undisturbed++
+    for (const [link, { agreed }] of findings[0]?.links.entries() ?? [])
+      if (inFull && (agreed === null || rowTotal(agreed.received) !== submittedRows))
+        breaks(
+          `link ${link} agrees on ${agreed === null ? 'nothing' : rowTotal(agreed.received)} of ${submittedRows} rows: ${describe(session)}`,
+        )
     for (let layer = 0; layer < (grant.stages.at(-1)?.endLayer ?? 0); layer++) {
       const paid = lines.filter(({ firstLayer, endLayer }) => firstLayer <= layer && layer < endLayer)
       const rows = paid.reduce((sum, line) => sum + rowTotal(line.rows), 0)

@@ -4,7 +4,7 @@
  */
 
 import type { ClientMessage, Grant, ServerMessage, SignedGrant, SignedReceipt } from '../protocol/index.ts'
-import { ReceiptBook, RowBudget } from '../receipts/index.ts'
+import { ReceiptBook, type ReceiptRequest, RowBudget } from '../receipts/index.ts'
 import { type Chain, type ChainRepair, chunkRowsFor, generate, LinkRouter, openLinkChain, SessionError } from '../session/index.ts'
 import { type PeerId, type SessionId, type Sha256, type Signer, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { ARITHMETIC_WIDTH } from './arithmetic.ts'
@@ -130,7 +130,7 @@ export class RequesterTab implements Client {
     coordinator.connect(this)
   }
 
-  ask(wanted: Parameters<ReceiptBook['ask']>[0]): void {
+  ask(wanted: ReceiptRequest): void {
     this.#receipts?.ask(wanted)
   }
 

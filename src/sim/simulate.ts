@@ -9,6 +9,7 @@ import type { ManifestHash, PeerId, SessionId, Signer } from '../shared/index.ts
 import { Chance } from './chance.ts'
 import { Coordinator, type CoordinatorOptions } from './coordinator.ts'
 import { type Disturbance, Disturbances } from './disturbances.ts'
+import { sha256, signer, verify } from './fakeCrypto.ts'
 import { Faults } from './faults.ts'
 import { type Counts, Invariants } from './invariants.ts'
 import { Measures } from './measures.ts'
@@ -73,7 +74,6 @@ const STRIKE_AGAIN_MS = 1_000
 const QUIET_MS = 150_000
 /** What happened to a tab has effects for so long: links are given up after 15 s, sockets after 30. */
 const DISTURBED_MS = 30_000
-const COORDINATOR_KEY = new Uint8Array(65).fill(4)
 
 export async function simulate(options: SimulationOptions): Promise<Measures> {
   return new Simulation(options).run()
@@ -239,7 +239,7 @@ class Simulation {
       verify,
       sha256,
       signer: this.#signer,
-      coordinatorKey: COORDINATOR_KEY,
+      coordinatorKey: signer.publicKey,
       ...sabotage,
       events: {
         onMove: () => this.#measures.moves++,
@@ -389,21 +389,3 @@ function describeStage({ peerId, firstLayer, endLayer }: { peerId: PeerId; first
 function hash(index: number): ManifestHash {
   return index.toString(16).padStart(64, '0') as ManifestHash
 }
-
-/** Checksum in place of a signature: nobody forges here, and a simulated day has no time for real ones. FNV-1a. */
-function checksum(message: Uint8Array): Uint8Array {
-  let sum = 0x811c9dc5
-  for (const byte of message) sum = Math.imul(sum ^ byte, 0x01000193)
-  const bytes = new Uint8Array(64)
-  new DataView(bytes.buffer).setInt32(0, sum)
-  return bytes
-}
-
-const signer: Signer = { publicKey: COORDINATOR_KEY, sign: (message) => Promise.resolve(checksum(message)) }
-
-function verify(_key: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean> {
-  return Promise.resolve(checksum(message).every((byte, index) => byte === signature[index]))
-}
-
-/** The same in place of a hash. */
-const sha256 = (bytes: Uint8Array) => Promise.resolve(checksum(bytes).subarray(0, 32))

@@ -5,8 +5,8 @@
 
 import type { CoreOptions } from '../coordinator/core/index.ts'
 import type { Span } from '../model/index.ts'
-import { type Assignment, AWAY_RECOVERING, type Link, type ServerMessage } from '../protocol/index.ts'
-import type { ReceiptBook } from '../receipts/index.ts'
+import { type Assignment, AWAY_RECOVERING, type Link, type ServerMessage, type SignedReceipt } from '../protocol/index.ts'
+import type { ReceiptRequest } from '../receipts/index.ts'
 import type { PeerId, Sha256, Signer, VerifySignature } from '../shared/index.ts'
 import { type PassTimes, StageHost } from '../stage/index.ts'
 import type { Client, Coordinator } from './coordinator.ts'
@@ -100,6 +100,9 @@ export class VolunteerTab implements Client {
     this.#options = options
     this.joinedMs = time.nowMs
     this.#engine = this.#newEngine()
+    const onReceipt = (signed: SignedReceipt) => {
+      if (!this.isDead) coordinator.tell(this, signed)
+    }
     this.host = new StageHost({
       peerId,
       engine: this.#engine,
@@ -109,7 +112,7 @@ export class VolunteerTab implements Client {
       verify,
       sha256,
       logBytesMax,
-      ...(signer !== null && { receipts: { signer, onReceipt: (signed) => this.isDead || coordinator.tell(this, signed) } }),
+      ...(signer !== null && { receipts: { signer, onReceipt } }),
       onWork: () => {
         options.events.onWork(this)
         this.#tellMeasured()
@@ -146,7 +149,7 @@ export class VolunteerTab implements Client {
     }
   }
 
-  ask(wanted: Parameters<ReceiptBook['ask']>[0]): void {
+  ask(wanted: ReceiptRequest): void {
     this.host.receipts?.ask(wanted)
   }
 

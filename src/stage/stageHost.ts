@@ -15,10 +15,9 @@ import {
   type Link,
   type OpenFrame,
   openGrant,
-  type SignedReceipt,
   stageName,
 } from '../protocol/index.ts'
-import { ReceiptBook, RowBudget } from '../receipts/index.ts'
+import { ReceiptBook, type ReceiptBookOptions, RowBudget } from '../receipts/index.ts'
 import {
   type Clock,
   err,
@@ -27,7 +26,6 @@ import {
   type Result,
   type SessionId,
   type Sha256,
-  type Signer,
   TabswarmError,
   toErrorBody,
   type VerifySignature,
@@ -59,7 +57,7 @@ export interface StageHostOptions {
   /** Of the rows that all sessions may keep for repairs; a default where it is not given. */
   readonly logBytesMax?: number
   /** Where receipts go, and what they are signed with. Without it nothing is signed, and no driver has to acknowledge anything. */
-  readonly receipts?: { readonly signer: Signer; readonly onReceipt: (signed: SignedReceipt) => void }
+  readonly receipts?: Pick<ReceiptBookOptions, 'signer' | 'onReceipt'>
   /** Some number of `work` has changed. */
   readonly onWork?: () => void
 }
