@@ -4,7 +4,7 @@
  */
 
 import type { Span } from '../model/index.ts'
-import { type HandedLink, takeOver } from '../network/index.ts'
+import { type HandedLink, type Load, takeOver } from '../network/index.ts'
 import type { Link } from '../protocol/index.ts'
 import { fromErrorBody, type PeerId, required, SerialQueue, TabswarmError, toErrorBody, type VerifySignature } from '../shared/index.ts'
 import { StageHost } from '../stage/index.ts'
@@ -125,6 +125,13 @@ export class EngineHost implements EngineWorkerApi {
     const link = await this.#takeOver(handed).catch(() => null)
     if (this.#stage === null) link?.close({ reason: 'local', detail: 'this tab serves nothing' })
     else if (link !== null) this.#stage.addLink(link)
+  }
+
+  async load(): Promise<Load> {
+    return {
+      sessions: this.#stage?.sessionsOpen ?? 0,
+      kvPositionsFree: (this.#engine?.usage().kvBlocksFree ?? 0) * KV_BLOCK_POSITIONS,
+    }
   }
 
   async stop(): Promise<void> {
@@ -346,7 +353,6 @@ export class EngineHost implements EngineWorkerApi {
       this.#events?.onWork({
         ...stage.work,
         gpuBytes: usage.weightBytes + usage.kvBytes + usage.scratchBytes,
-        kvPositionsFree: usage.kvBlocksFree * KV_BLOCK_POSITIONS,
       })
     })
   }

@@ -5,7 +5,7 @@
  */
 
 import type { Manifest, Span } from '../model/index.ts'
-import type { HandedLink } from '../network/index.ts'
+import type { HandedLink, Load } from '../network/index.ts'
 import type { ManifestHash, PeerId } from '../shared/index.ts'
 import type { HostWork } from '../stage/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan } from '../worker/index.ts'
@@ -48,7 +48,6 @@ export interface LoadProgress {
 /** Counters of the stage; sent after laps, at most a few times a second. */
 export interface StageWork extends HostWork {
   readonly gpuBytes: number
-  readonly kvPositionsFree: number
 }
 
 /** The page's side, passed as comlink proxies. */
@@ -77,6 +76,8 @@ export interface EngineWorkerApi {
   serve(request: ServeRequest): Promise<Outcome<null>>
   /** Instead of serving: loads the whole model and times it. After `detect`; the worker is ended afterwards. */
   measure(request: MeasureRequest, onProgress: (progress: ModelSpeedProgress) => void): Promise<Outcome<EngineSpeed>>
+  /** For the answer to a ping: who computes answers between two operations. */
+  load(): Promise<Load>
   /** An incoming link that the page has authenticated, its port transferred. */
   addLink(handed: HandedLink): Promise<void>
   /** Ends every session with `stopped` and frees the GPU. The worker may be terminated afterwards. */
