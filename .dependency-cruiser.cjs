@@ -68,7 +68,15 @@ module.exports = {
     only('coordinator/accounts', ['shared']),
     only('coordinator/ledger', ['model', 'shared']),
     only('coordinator/store', ['coordinator/accounts', 'coordinator/ledger', 'network', 'node/locks', 'shared']),
-    only('coordinator/server', ['coordinator/core', 'coordinator/ledger', 'model', 'network', 'protocol', 'shared']),
+    only('coordinator/server', [
+      'coordinator/accounts',
+      'coordinator/core',
+      'coordinator/ledger',
+      'model',
+      'network',
+      'protocol',
+      'shared',
+    ]),
     only('ui', ['peer', 'model', 'protocol', 'shared', 'kernels']),
     {
       name: 'pure-rooms',

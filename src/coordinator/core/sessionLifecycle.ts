@@ -11,6 +11,7 @@ import { decideRepair, type PendingRepair } from './chainRepair.ts'
 import type { Demand } from './demand.ts'
 import type { Effects } from './effects.ts'
 import type { PeerMessage } from './events.ts'
+import { Ghosts } from './ghosts.ts'
 import type { Heartbeats } from './heartbeats.ts'
 import { GRANT_LIFE_MS, ORPHAN_MS } from './limits.ts'
 import type { PeerRecord } from './peers.ts'
@@ -40,6 +41,8 @@ export interface SessionPorts {
   readonly roundTrips: RoundTrips
   readonly heartbeats: Heartbeats
   readonly effects: Effects
+  /** Others are to load what the peer serves. */
+  readonly onGivenUp: (peerId: PeerId) => void
 }
 
 const NOBODY: ReadonlySet<PeerId> = new Set()
@@ -48,17 +51,20 @@ export class SessionLifecycle {
   readonly #options: GrantOptions
   readonly #ports: SessionPorts
   readonly #repairs = new PendingRepairs()
+  readonly #ghosts: Ghosts
 
   constructor(options: GrantOptions, ports: SessionPorts) {
     this.#options = options
     this.#ports = ports
+    const { peers, open, onGivenUp } = ports
+    this.#ghosts = new Ghosts({ peers, open, repairs: this.#repairs, onGivenUp })
   }
 
   admit(requester: PeerId, message: AdmitMessage, nowMs: number): void {
     const { demand, effects } = this.#ports
     const { rowEncoding, newSessionId } = this.#options
     const model = this.#modelOf(message.modelId)
-    const decision = decideAdmission({ ...this.#swarm(nowMs), message, requester, model })
+    const decision = decideAdmission({ ...this.#swarm(nowMs), message, requester, origin: this.#originOf(requester), model })
     const { requestId } = message
     if (decision.kind === 'refused') {
       if (model !== undefined && decision.refusal.isForLack) demand.refused(model.modelId, nowMs)
@@ -100,6 +106,7 @@ export class SessionLifecycle {
     const older = this.#repairs.add({ driver, requestId, sessionId, lost, sinceMs: nowMs })
     const message = 'this session has asked for another chain since'
     if (older !== null) effects.refuse(driver, older.requestId, { reason: 'superseded', message })
+    for (const peerId of lost) this.#failed(peerId, driver, nowMs)
   }
 
   /** Whether somebody waits for the model: a broken session, or who was refused for lack of capacity. */
@@ -114,7 +121,7 @@ export class SessionLifecycle {
   }
 
   /** The driver says that its session is over. */
-  ended(driver: PeerId, { sessionId, failedPeerId }: Extract<PeerMessage, { type: 'ended' }>, nowMs: number): void {
+  ended(driver: PeerId, { sessionId, outcome, failedPeerId }: Extract<PeerMessage, { type: 'ended' }>, nowMs: number): void {
     const { open } = this.#ports
     const grant = open.get(sessionId)
     if (grant === null || grant.driver !== driver) return
@@ -122,7 +129,11 @@ export class SessionLifecycle {
     const lost = new Set(failedPeerId === null ? [] : [failedPeerId])
     noteRoom({ before: grant, after: null, lost }, this.#ports.peers, nowMs)
     const accused = grant.stages.find((stage) => stage.peerId === failedPeerId)
-    if (accused !== undefined) this.#suspect(accused.peerId, driver, nowMs)
+    if (accused !== undefined) {
+      this.#suspect(accused.peerId, driver, nowMs)
+      this.#failed(accused.peerId, driver, nowMs)
+    }
+    if (outcome === 'finished') this.#ghosts.finished(grant)
   }
 
   /** Ends what has expired, what nobody has come back for, and what no stage holds. */
@@ -132,6 +143,7 @@ export class SessionLifecycle {
     const mayBeHeld = ({ sessionId, stages }: Grant) =>
       this.#repairs.has(sessionId) || stages.some(({ peerId }) => mayHold(peers.get(peerId), nowMs))
     open.expire(nowMs, mayBeHeld)
+    this.#ghosts.tick(nowMs)
   }
 
   /** A peer is connected (again). */
@@ -167,7 +179,7 @@ export class SessionLifecycle {
     const grant = this.#ports.open.get(sessionId)
     if (grant === null) return true
     const model = required(this.#modelOf(grant.modelId), `model ${grant.modelId}`)
-    const decision = decideRepair(pending, { ...this.#swarm(nowMs), grant, model })
+    const decision = decideRepair(pending, { ...this.#swarm(nowMs), grant, origin: this.#originOf(driver), model })
     if (decision.kind === 'granted') this.#grant(decision.grant, requestId, { before: grant, lost: pending.lost })
     else if (decision.kind === 'refused') this.#ports.effects.refuse(driver, requestId, { reason: 'incomplete', message: decision.message })
     return decision.kind !== 'waiting'
@@ -177,6 +189,16 @@ export class SessionLifecycle {
     const { peers, heartbeats } = this.#ports
     const peer = peers.get(peerId)
     if (peer !== undefined) heartbeats.suspect(peer, driver, nowMs)
+  }
+
+  #failed(peerId: PeerId, driver: PeerId, nowMs: number): void {
+    const { peers } = this.#ports
+    const [peer, accuser] = [peers.get(peerId), peers.get(driver)]
+    if (peer !== undefined && accuser !== undefined) this.#ghosts.failed(peer, accuser, nowMs)
+  }
+
+  #originOf(peerId: PeerId): string {
+    return this.#ports.peers.get(peerId)?.origin ?? peerId
   }
 
   #tellDriversOver(peerId: PeerId, type: 'gone' | 'draining'): void {

@@ -17,6 +17,7 @@ import {
   unreachable,
   type VerifySignature,
 } from '../../shared/index.ts'
+import { addressBlock } from '../accounts/index.ts'
 import type { CoordinatorCore, CoreEffect, CoreEvent } from '../core/index.ts'
 import { ControlSocket, type PeerMessage } from './controlSocket.ts'
 import { CLOSE_GRACE_MS, RECEIVE_BYTES_MAX, TICK_MS, UNIDENTIFIED_MAX, UNIDENTIFIED_PER_ADDRESS_MAX } from './limits.ts'
@@ -84,7 +85,7 @@ export class ControlServer {
         verify,
         onIdentified: (client, peerId) => {
           this.#stopWaiting(address)
-          this.#welcome(client, peerId)
+          this.#welcome(client, peerId, addressBlock(address)?.text ?? address)
         },
         onMessage: (client, peerId, message) => {
           if (this.#identified.get(peerId) === client) this.#receive(peerId, message)
@@ -122,7 +123,7 @@ export class ControlServer {
     else this.#waiting.delete(address)
   }
 
-  #welcome(client: ControlSocket, peerId: PeerId): void {
+  #welcome(client: ControlSocket, peerId: PeerId, origin: string): void {
     const { clock, paths, defaultModelId, randomBytes, signals } = this.#options
     const older = this.#identified.get(peerId)
     this.#identified.set(peerId, client)
@@ -132,7 +133,7 @@ export class ControlServer {
     const timeMs = clock.nowMs()
     const peerPaths = pathsFor(paths, peerId, timeMs)
     client.send({ type: 'welcome', peerId, timeMs, signalPath: SIGNAL_PATH, signalToken, paths: peerPaths, defaultModelId })
-    this.#feed({ kind: 'connected', peerId })
+    this.#feed({ kind: 'connected', peerId, origin })
   }
 
   #receive(peerId: PeerId, message: PeerMessage): void {
