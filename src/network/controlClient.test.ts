@@ -151,7 +151,7 @@ describe('the control client', () => {
     expect(socket.heard().at(-1)).toEqual({ type: 'pong', sequence: 41, sessions: 2, kvPositionsFree: 300 })
   })
 
-  it('[C25] says nothing for a peer that serves no more', async () => {
+  it('[C27] says nothing for a peer that serves no more', async () => {
     const socket = await goOnline()
     const before = socket.heard().length
     load = null

@@ -120,7 +120,7 @@ describe('Contribution', () => {
     expect(hostings[0]?.calls).toEqual(['drain battery', 'stop'])
   })
 
-  it('[C25] begins anew at once when a worker hangs, as another peer, and leaves the fourth within ten minutes to the user', () => {
+  it('[C27] begins anew at once when a worker hangs, as another peer, and leaves the fourth within ten minutes to the user', () => {
     const { clock, states, hostings, peers, last } = setUp()
     for (let hang = 1; hang <= 3; hang++) {
       last().events.onHung()

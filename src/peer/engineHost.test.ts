@@ -80,7 +80,7 @@ async function serving(open: (attempt: number) => Promise<Engine>) {
 }
 
 describe('EngineHost', () => {
-  it('[C25] says what its stage and its engine hold', async () => {
+  it('[C27] says what its stage and its engine hold', async () => {
     const { host } = await serving(async () => new RoomyEngine())
     expect(await host.load()).toEqual({ sessions: 0, kvPositionsFree: 2 * KV_BLOCK_POSITIONS })
     await host.stop()

@@ -274,7 +274,7 @@ describe('Volunteer', () => {
     expect(sent.at(-1)).toEqual({ type: 'leave' })
   })
 
-  it('[C25] answers pings by what its worker says as long as it serves, and else by what is known here', async () => {
+  it('[C27] answers pings by what its worker says as long as it serves, and else by what is known here', async () => {
     const { volunteer } = await serving()
     volunteer.handleWork(working(1))
     expect(await volunteer.load()).toEqual({ sessions: 5, kvPositionsFree: 64 })

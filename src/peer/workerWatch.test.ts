@@ -38,7 +38,7 @@ async function hanging() {
 }
 
 describe('WorkerWatch', () => {
-  it('[C25] answers each ping with what the worker says then', async () => {
+  it('[C27] answers each ping with what the worker says then', async () => {
     const { ping, answer, pings } = setUp()
     await ping()
     expect(pings).toEqual(['?'])
@@ -48,14 +48,14 @@ describe('WorkerWatch', () => {
     expect(pings).toEqual([FIRST, { sessions: 0, kvPositionsFree: 96 }])
   })
 
-  it('[C25] answers for a worker that computes for a few seconds, and for none that is silent for longer', async () => {
+  it('[C27] answers for a worker that computes for a few seconds, and for none that is silent for longer', async () => {
     const { ping, pings } = await hanging()
     await ping()
     await ping()
     expect(pings.slice(1)).toEqual(['?', FIRST, null])
   })
 
-  it('[C25] gives a worker up that answers nothing for eight seconds, once, and no sooner', async () => {
+  it('[C27] gives a worker up that answers nothing for eight seconds, once, and no sooner', async () => {
     const { ping, hangs } = await hanging()
     for (let count = 0; count < 3; count++) await ping()
     expect(hangs()).toBe(0)
@@ -65,7 +65,7 @@ describe('WorkerWatch', () => {
     expect(hangs()).toBe(1)
   })
 
-  it('[C25] has patience anew with a worker that answered at last', async () => {
+  it('[C27] has patience anew with a worker that answered at last', async () => {
     const { ping, answer, pings, hangs } = await hanging()
     for (let count = 0; count < 3; count++) await ping()
     await answer({ sessions: 3, kvPositionsFree: 32 })
@@ -74,7 +74,7 @@ describe('WorkerWatch', () => {
     expect(hangs()).toBe(0)
   })
 
-  it('[C25] takes a heap of pings after a sleep for one', async () => {
+  it('[C27] takes a heap of pings after a sleep for one', async () => {
     const { ping, hangs, asked } = await hanging()
     await ping(600_000)
     for (let count = 0; count < 50; count++) await ping(1)

@@ -57,7 +57,7 @@ function setUp() {
 }
 
 describe('who is given up', () => {
-  it('[C27] is over whom two origins fail, 10 s apart', () => {
+  it('[C29] is over whom two origins fail, 10 s apart', () => {
     const { fail, victim, givenUp } = setUp()
     fail('a1', victim, 0)
     fail('b1', victim, 9_999)
@@ -66,7 +66,7 @@ describe('who is given up', () => {
     expect(givenUp).toEqual([victim.peerId])
   })
 
-  it('[C27] is over whom one origin fails three times, however many drivers it has', () => {
+  it('[C29] is over whom one origin fails three times, however many drivers it has', () => {
     const { fail, victim, givenUp } = setUp()
     fail('a1', victim, 0, 10_000)
     expect(givenUp).toEqual([])
@@ -74,7 +74,7 @@ describe('who is given up', () => {
     expect(givenUp).toEqual([victim.peerId])
   })
 
-  it('[C27] is not who finishes sessions between failures', () => {
+  it('[C29] is not who finishes sessions between failures', () => {
     const { fail, finish, victim, givenUp } = setUp()
     for (let atMs = 0; atMs < 100_000; atMs += 5_000) {
       fail('a1', victim, atMs)
@@ -84,7 +84,7 @@ describe('who is given up', () => {
     expect(givenUp).toEqual([])
   })
 
-  it('[C27] is not over whom a session goes on for 25 s, unless that waits for another chain', () => {
+  it('[C29] is not over whom a session goes on for 25 s, unless that waits for another chain', () => {
     for (const isBroken of [false, true]) {
       const { fail, grant, repairs, victim, givenUp } = setUp()
       const { sessionId, driver } = grant('c1', victim, 0)
@@ -95,7 +95,7 @@ describe('who is given up', () => {
     }
   })
 
-  it('[C27] is not whom one origin accuses while another has a session over it', () => {
+  it('[C29] is not whom one origin accuses while another has a session over it', () => {
     const { fail, grant, open, victim, givenUp } = setUp()
     const { sessionId } = grant('b1', victim, 20_000)
     fail('a1', victim, 0, 10_000, 20_000)
@@ -105,7 +105,7 @@ describe('who is given up', () => {
     expect(givenUp).toEqual([victim.peerId])
   })
 
-  it('[C27] is nobody whom drivers accuse to whom all fail, until they have an answer', () => {
+  it('[C29] is nobody whom drivers accuse to whom all fail, until they have an answer', () => {
     const { fail, finish, victim, volunteer, givenUp, other } = setUp()
     const third = volunteer('x')
     for (const driver of ['a1', 'b1']) for (const peer of [other, third]) fail(driver, peer, 0)
@@ -117,7 +117,7 @@ describe('who is given up', () => {
     expect(givenUp).toEqual([victim.peerId])
   })
 
-  it('[C27] gets no layers for a minute, then for two, and after a finished session for one again', () => {
+  it('[C29] gets no layers for a minute, then for two, and after a finished session for one again', () => {
     const { fail, finish, victim } = setUp()
     const give = (atMs: number) => {
       fail('a1', victim, atMs)
@@ -135,7 +135,7 @@ describe('who is given up', () => {
     expect(give(300_000)).toBe(60_000)
   })
 
-  it('[C27] is not who serves nothing, or drains', () => {
+  it('[C29] is not who serves nothing, or drains', () => {
     const { fail, victim, other, givenUp } = setUp()
     victim.served = null
     other.draining = true
@@ -148,7 +148,7 @@ describe('who is given up', () => {
 })
 
 describe('a driver’s word', () => {
-  it('[C26] counts four times at once, and once more every 15 s', () => {
+  it('[C28] counts four times at once, and once more every 15 s', () => {
     const { fail, victim } = setUp()
     fail('a1', victim, 0, 1, 2, 3, 4, 5, 6)
     expect(victim.doubts.failures).toHaveLength(4)
@@ -156,7 +156,7 @@ describe('a driver’s word', () => {
     expect(victim.doubts.failures).toHaveLength(5)
   })
 
-  it('[C26] has the peer avoided for ten minutes at most', () => {
+  it('[C28] has the peer avoided for ten minutes at most', () => {
     const { fail, victim } = setUp()
     for (const driver of ['a1', 'b1', 'c1', 'd1']) fail(driver, victim, 0, 0, 0, 0)
     expect(isAvoided(victim, 'z', 599_999)).toBe(true)
@@ -176,19 +176,19 @@ describe('a report that contradicts what is granted', () => {
     return { givenUp, victim, ghosts }
   }
 
-  it('[C28] counts where more than half of the KV is taken by nobody, for 90 s', () => {
+  it('[C30] counts where more than half of the KV is taken by nobody, for 90 s', () => {
     expect(tell(0, 0, 99_000).givenUp).toEqual([])
     expect(tell(0, 0, 100_000).givenUp).toHaveLength(1)
     expect(tell(KV_POSITIONS / 2 - 1, 0, 150_000).givenUp).toHaveLength(1)
     expect(tell(KV_POSITIONS / 2, 0, 150_000).givenUp).toEqual([])
   })
 
-  it('[C28] is none where as much is granted', () => {
+  it('[C30] is none where as much is granted', () => {
     expect(tell(0, KV_POSITIONS / 64 - 1, 150_000).givenUp).toHaveLength(1)
     expect(tell(0, KV_POSITIONS / 64, 150_000).givenUp).toEqual([])
   })
 
-  it('[C28] is over when the peer says otherwise', () => {
+  it('[C30] is over when the peer says otherwise', () => {
     const { victim, ghosts } = tell(0, 0, 120_000)
     expect(victim.blockedUntilMs).toBeGreaterThan(130_000)
     victim.report = { sessions: 0, kvPositionsFree: KV_POSITIONS, atMs: 130_000 }

@@ -65,7 +65,7 @@ function pass(world: World, ms: number): void {
 }
 
 describe('a volunteer over which sessions fail', () => {
-  it('[C26] is the last choice of the driver that says so, and of nobody else', () => {
+  it('[C28] is the last choice of the driver that says so, and of nobody else', () => {
     const { world, ghost } = fastGhost()
     expect(failOver(world, 20, ghost)).toBe(true)
     pass(world, 4_000)
@@ -73,7 +73,7 @@ describe('a volunteer over which sessions fail', () => {
     expect(isOver(grantOf(world, 21), ghost)).toBe(true)
   })
 
-  it('[C26] is the last choice of everybody where two origins say so, and not where two tabs of one do', () => {
+  it('[C28] is the last choice of everybody where two origins say so, and not where two tabs of one do', () => {
     for (const [origins, isAvoided] of [
       [['a', 'b'], true],
       [['a', 'a'], false],
@@ -90,7 +90,7 @@ describe('a volunteer over which sessions fail', () => {
     }
   })
 
-  it('[C26] is tried again later each time, until a session is finished', () => {
+  it('[C28] is tried again later each time, until a session is finished', () => {
     const { world, ghost } = fastGhost()
     const untilTried = () => {
       for (let seconds = 0; seconds < 100; seconds++) {
@@ -114,7 +114,7 @@ describe('a volunteer over which sessions fail', () => {
     expect(isOver(grantOf(world, 20), ghost)).toBe(true)
   })
 
-  it('[C27] is replaced where it alone has its layers, though it answers every ping', () => {
+  it('[C29] is replaced where it alone has its layers, though it answers every ping', () => {
     const { world, sole } = soleHolder()
     for (let driver = 20; driver < 26; driver++) {
       failOver(world, driver, sole)
@@ -125,7 +125,7 @@ describe('a volunteer over which sessions fail', () => {
     expect(world.closed).toEqual([])
   })
 
-  it('[C27] is replaced by the word of one driver where nobody else uses it, and not while another’s session goes on over it', () => {
+  it('[C29] is replaced by the word of one driver where nobody else uses it, and not while another’s session goes on over it', () => {
     for (const isUsed of [false, true]) {
       const { world, sole } = soleHolder()
       if (isUsed) {
@@ -140,7 +140,7 @@ describe('a volunteer over which sessions fail', () => {
     }
   })
 
-  it('[C27] is replaced while the first session that it failed waits for another chain', () => {
+  it('[C29] is replaced while the first session that it failed waits for another chain', () => {
     const { world, sole } = soleHolder()
     const grant = grantOf(world, 20)
     const present = () => world.grants.get(grant.sessionId) as Grant
@@ -153,7 +153,7 @@ describe('a volunteer over which sessions fail', () => {
 })
 
 describe('drivers that lie about who serves', () => {
-  it('[C27] take no layers from anybody, as many as they are: who has no spare is served all the time', () => {
+  it('[C29] take no layers from anybody, as many as they are: who has no spare is served all the time', () => {
     const world = servedWorld()
     for (let round = 0; round < 60; round++) {
       for (let liar = 20; liar < 26; liar++) {
@@ -180,7 +180,7 @@ describe('a report that contradicts what is granted', () => {
     }
   }
 
-  it('[C28] has others load the layers after 90 s, and not before', () => {
+  it('[C30] has others load the layers after 90 s, and not before', () => {
     const { world, sole } = soleHolder()
     claimFull(world, sole, 85_000)
     expect(isReplaced(world, sole)).toBe(false)
@@ -190,7 +190,7 @@ describe('a report that contradicts what is granted', () => {
     expect(isOver(grantOf(world, 20), sole)).toBe(false)
   })
 
-  it('[C28] is none where so much is granted', () => {
+  it('[C30] is none where so much is granted', () => {
     const ordersWhere = (isFull: boolean) => {
       const { world, sole } = soleHolder()
       const positions = world.tab(sole).served?.kvPositions ?? 0
