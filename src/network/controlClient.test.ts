@@ -16,6 +16,7 @@ import {
   ControlClient,
   type ControlSocket,
   type ControlState,
+  type Load,
   SILENCE_MS_MAX,
   WELCOME_DEADLINE_MS,
 } from './controlClient.ts'
@@ -80,11 +81,13 @@ let clock: ManualClock
 let sockets: ScriptedSocket[]
 let client: ControlClient
 let states: ControlState[]
+let load: Load | null
 
 beforeEach(() => {
   clock = new ManualClock()
   clock.advance(1_000)
   sockets = []
+  load = { sessions: 2, kvPositionsFree: 300 }
   client = new ControlClient({
     url: 'ws://coordinator/control',
     openSocket: () => {
@@ -97,7 +100,7 @@ beforeEach(() => {
     certify: async (nowMs) => ({ body: `at-${nowMs}`, signature: 'certified' }),
     clock,
     random: () => 1,
-    load: () => ({ sessions: 2, kvPositionsFree: 300 }),
+    load: async () => load,
   })
   states = []
   client.on('state', (state) => states.push(state))
@@ -144,7 +147,17 @@ describe('the control client', () => {
   it('[C7] answers each ping with its sequence and load', async () => {
     const socket = await goOnline()
     socket.say({ type: 'ping', sequence: 41, timeMs: 5_000_100 })
+    await Promise.resolve()
     expect(socket.heard().at(-1)).toEqual({ type: 'pong', sequence: 41, sessions: 2, kvPositionsFree: 300 })
+  })
+
+  it('[C27] says nothing for a peer that serves no more', async () => {
+    const socket = await goOnline()
+    const before = socket.heard().length
+    load = null
+    socket.say({ type: 'ping', sequence: 42, timeMs: 5_000_100 })
+    await Promise.resolve()
+    expect(socket.heard()).toHaveLength(before)
   })
 
   it('hands assignments, releases and summaries to its owner', async () => {

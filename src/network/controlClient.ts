@@ -62,6 +62,11 @@ export interface ControlSocket {
   close(): void
 }
 
+export interface Load {
+  readonly sessions: number
+  readonly kvPositionsFree: number
+}
+
 interface ControlClientOptions {
   /** ws: or wss: URL of the control socket. */
   readonly url: string
@@ -73,8 +78,8 @@ interface ControlClientOptions {
   readonly certify: (nowMs: number) => Promise<SignedDocument | null>
   /** [0, 1), for jitter. */
   readonly random: () => number
-  /** Answers pings: how busy this peer is now. */
-  readonly load: () => { readonly sessions: number; readonly kvPositionsFree: number }
+  /** Answers pings: how busy this peer is now; null where it serves no more. Never rejects. */
+  readonly load: () => Promise<Load | null>
 }
 
 /** The coordinator's no; `retryAfterMs` where it passes by itself. */
@@ -314,7 +319,7 @@ export class ControlClient {
     switch (message.type) {
       case 'ping':
         this.#time.observe(message.timeMs)
-        return this.#post({ type: 'pong', sequence: message.sequence, ...this.#options.load() })
+        return void this.#answerPing(message.sequence)
       case 'assign':
         return this.#events.emit('assign', message)
       case 'release':
@@ -350,6 +355,13 @@ export class ControlClient {
       case 'welcome':
         return this.#lost({ reason: 'protocol', message: `the coordinator sent a second ${message.type}` })
     }
+  }
+
+  /** Over the socket that it came from, or not at all. */
+  async #answerPing(sequence: number): Promise<void> {
+    const socket = this.#socket
+    const load = await this.#options.load()
+    if (load !== null && socket === this.#socket) this.#post({ type: 'pong', sequence, ...load })
   }
 
   #refuse(requestId: string, error: TabswarmError): void {

@@ -8,6 +8,7 @@ import {
   type ControlSocket,
   createIdentity,
   createNetwork,
+  type Load,
   type Network,
   peerIdOf,
   type RelaySocket,
@@ -32,7 +33,7 @@ export interface ConnectionHost {
 }
 
 export interface ConnectionOptions {
-  readonly load: () => { readonly sessions: number; readonly kvPositionsFree: number }
+  readonly load: () => Promise<Load | null>
   /** Where frames are handled. `worker`: each link is to be handed over, and not to be used on the page. */
   readonly framePlace: 'page' | 'worker'
   readonly onIncoming: (link: Link) => void

@@ -120,6 +120,29 @@ describe('Contribution', () => {
     expect(hostings[0]?.calls).toEqual(['drain battery', 'stop'])
   })
 
+  it('[C27] begins anew at once when a worker hangs, as another peer, and leaves the fourth within ten minutes to the user', () => {
+    const { clock, states, hostings, peers, last } = setUp()
+    for (let hang = 1; hang <= 3; hang++) {
+      last().events.onHung()
+      expect(hostings).toHaveLength(hang + 1)
+      clock.advance(100_000)
+    }
+    last().events.onHung()
+    clock.advance(100_000)
+    expect(hostings).toHaveLength(4)
+    expect(states.at(-1)).toMatchObject({ kind: 'failed', error: { reason: 'worker-hung' } })
+    expect(peers.at(-1)).toBeNull()
+  })
+
+  it('pauses instead of beginning anew when a worker hangs while the machine is wanted', () => {
+    const { clock, states, hostings, say, last } = setUp()
+    say(low)
+    clock.advance(1_000)
+    last().events.onHung()
+    expect(hostings).toHaveLength(1)
+    expect(states.at(-1)).toEqual({ kind: 'paused', reason: 'battery' })
+  })
+
   it('leaves a failure to the user', () => {
     const { clock, states, say, last } = setUp()
     last().events.onState({ kind: 'failed', error: { reason: 'no-webgpu', message: 'use another browser' } })

@@ -1,6 +1,7 @@
 /**
  * Contribution: from consent to Stop, with pauses. While the machine is wanted elsewhere its hosting drains and ends, with all that it
- * held; when the machine has been free for a while, another begins. Whether it is wanted is decided in pressure.ts.
+ * held; when the machine has been free for a while, another begins, and so it does when a worker hangs. Whether the machine is wanted is
+ * decided in pressure.ts.
  */
 
 import type { CancelTimer, Clock } from '../shared/index.ts'
@@ -8,7 +9,7 @@ import type { Hosting, HostingOptions } from './hosting.ts'
 import { type HostSignals, Pressure, type PressureReason } from './pressure.ts'
 import type { PeerState, VolunteerState } from './types.ts'
 
-type HostingEvents = Pick<HostingOptions, 'onState' | 'onPeer' | 'onPasses' | 'onDeviceLost' | 'onDrained'>
+type HostingEvents = Pick<HostingOptions, 'onState' | 'onPeer' | 'onPasses' | 'onDeviceLost' | 'onDrained' | 'onHung'>
 
 export interface ContributionPorts {
   /** Begins to contribute as a new peer. */
@@ -24,6 +25,10 @@ export interface ContributionPorts {
 /** The machine is judged this often. In hidden tabs browsers stretch it to a minute, which only delays a pause. */
 const JUDGE_INTERVAL_MS = 1_000
 
+/** A worker that hangs more often than this within HANGS_WITHIN_MS is not started again without the user. */
+const HANGS_MAX = 3
+const HANGS_WITHIN_MS = 600_000
+
 export class Contribution {
   readonly #ports: ContributionPorts
   readonly #pressure = new Pressure()
@@ -32,6 +37,7 @@ export class Contribution {
   /** Why it drains, or rests; null while it may contribute. */
   #reason: PressureReason | null = null
   #hasFailed = false
+  #hangsMs: readonly number[] = []
   #cancelTimer: CancelTimer = () => undefined
 
   /** Begins at once. */
@@ -74,6 +80,9 @@ export class Contribution {
       onDrained: () => {
         if (this.#hosting === hosting) this.#pause()
       },
+      onHung: () => {
+        if (this.#hosting === hosting) this.#replace()
+      },
     })
     this.#hosting = hosting
   }
@@ -88,6 +97,22 @@ export class Contribution {
   #pause(): void {
     this.#end()
     if (this.#reason !== null) this.#ports.onState({ kind: 'paused', reason: this.#reason })
+  }
+
+  /** A new worker, and a new peer, in place of one that hangs; not for ever, and not where the machine is wanted. */
+  #replace(): void {
+    const { clock, onState, onPeer } = this.#ports
+    if (this.#reason !== null) return this.#pause()
+    const nowMs = clock.nowMs()
+    this.#hangsMs = [...this.#hangsMs.filter((hangMs) => nowMs - hangMs < HANGS_WITHIN_MS), nowMs]
+    if (this.#hangsMs.length <= HANGS_MAX) {
+      this.#end()
+      return this.#begin()
+    }
+    this.#hasFailed = true
+    onPeer(null)
+    const message = `the engine of this tab stopped answering ${this.#hangsMs.length} times within ten minutes; close other programs, then start again`
+    onState({ kind: 'failed', error: { reason: 'worker-hung', message } })
   }
 
   #judgeLater(): void {

@@ -5,7 +5,7 @@ import { detectedEngine as detected } from '../../test/support/detectedEngine.ts
 import { randomModel } from '../../test/support/randomModel.ts'
 import { FakeEngine } from '../../test/unit/chain/fakeEngine.ts'
 import { type ManifestHash, ManualClock, type PeerId, required, TabswarmError } from '../shared/index.ts'
-import type { Engine, LoadRequest } from '../worker/index.ts'
+import { type Engine, KV_BLOCK_POSITIONS, type LoadRequest } from '../worker/index.ts'
 import { EngineHost } from './engineHost.ts'
 import type { Outcome } from './outcome.ts'
 import type { DetectedEngine, ServeRequest, WorkerEvents } from './workerApi.ts'
@@ -28,6 +28,12 @@ class LoadingEngine extends FakeEngine {
   override dispose(): void {
     this.disposed = true
     super.dispose()
+  }
+}
+
+class RoomyEngine extends LoadingEngine {
+  override usage() {
+    return { ...super.usage(), kvBlocksFree: 2 }
   }
 }
 
@@ -74,6 +80,15 @@ async function serving(open: (attempt: number) => Promise<Engine>) {
   }
   return { host, events, settle }
 }
+
+describe('EngineHost', () => {
+  it('[C27] says what its stage and its engine hold', async () => {
+    const { host } = await serving(async () => new RoomyEngine())
+    expect(await host.load()).toEqual({ sessions: 0, kvPositionsFree: 2 * KV_BLOCK_POSITIONS })
+    await host.stop()
+    expect(await host.load()).toEqual({ sessions: 0, kvPositionsFree: 0 })
+  })
+})
 
 describe('EngineHost, when the device is lost', () => {
   it('opens another, loads the same span on it, and says so', async () => {

@@ -4,7 +4,7 @@
  */
 
 import type { Span } from '../model/index.ts'
-import { type HandedLink, takeOver } from '../network/index.ts'
+import { type HandedLink, type Load, takeOver } from '../network/index.ts'
 import type { Link } from '../protocol/index.ts'
 import type { ReceiptRequest } from '../receipts/index.ts'
 import {
@@ -145,6 +145,13 @@ export class EngineHost implements EngineWorkerApi {
 
   async releaseLog(sessionId: SessionId): Promise<void> {
     this.#stage?.receipts?.release(sessionId)
+  }
+
+  async load(): Promise<Load> {
+    return {
+      sessions: this.#stage?.sessionsOpen ?? 0,
+      kvPositionsFree: (this.#engine?.usage().kvBlocksFree ?? 0) * KV_BLOCK_POSITIONS,
+    }
   }
 
   async stop(): Promise<void> {
@@ -366,7 +373,6 @@ export class EngineHost implements EngineWorkerApi {
       this.#events?.onWork({
         ...stage.work,
         gpuBytes: usage.weightBytes + usage.kvBytes + usage.scratchBytes,
-        kvPositionsFree: usage.kvBlocksFree * KV_BLOCK_POSITIONS,
       })
     })
   }

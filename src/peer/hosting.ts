@@ -15,6 +15,7 @@ import { LatestLinks } from './roundTrips.ts'
 import type { ContributeOptions, VolunteerState } from './types.ts'
 import { Volunteer, type VolunteerPorts } from './volunteer.ts'
 import type { DetectedEngine, EngineWorkerApi, WorkerEvents } from './workerApi.ts'
+import { WorkerWatch } from './workerWatch.ts'
 
 export interface EngineWorker {
   readonly api: Remote<EngineWorkerApi>
@@ -31,6 +32,8 @@ export interface HostingOptions {
   readonly onDeviceLost: () => void
   /** Nothing is open any more that `drain` waited for: to be stopped. */
   readonly onDrained: () => void
+  /** The worker does not answer any more; everything has ended with it. */
+  readonly onHung: () => void
   /** The peer that contributes, as soon as it has a key. */
   readonly onPeer: (peerId: PeerId) => void
   /** Weights were kept, or might have been. */
@@ -58,6 +61,7 @@ export class Hosting {
     this.#options = options
     this.#worker = options.startWorker()
     const { library, host } = options
+    const watch = new WorkerWatch({ ask: () => this.#worker.api.load(), onHung: () => this.#onHung(), clock: host.clock })
     this.#volunteer = new Volunteer(
       {
         send: (message) => void this.#connection?.control.send(message),
@@ -67,6 +71,7 @@ export class Hosting {
           options.onStored()
           return served
         },
+        load: () => watch.load(),
         manifest: (modelId, hash) => library.manifest(modelId, hash),
         modelUrl: (modelId) => library.modelUrl(modelId),
         roundTrips: () => this.#links.roundTrips(),
@@ -94,6 +99,14 @@ export class Hosting {
       cancel()
       this.#end()
     })
+  }
+
+  /** Nobody is left to say goodbye: drivers hear from the coordinator that the socket has closed. */
+  #onHung(): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#end()
+    this.#options.onHung()
   }
 
   #end(): void {

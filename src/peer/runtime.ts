@@ -125,7 +125,7 @@ function openRequester(
   const { clock, subtle } = host
   let closed = false
   const opening = PeerConnection.open(host, {
-    load: () => ({ sessions: 0, kvPositionsFree: 0 }),
+    load: async () => ({ sessions: 0, kvPositionsFree: 0 }),
     framePlace: 'page',
     onIncoming: (link) => link.close(),
   })

@@ -33,6 +33,7 @@ function setUp(
     {
       send: (message) => sent.push(message),
       detect: options.detect ?? (async () => ({ ok: true, value: detected })),
+      load: async () => ({ sessions: 5, kvPositionsFree: 64 }),
       serve: options.serve ?? (async () => ({ ok: true, value: null })),
       manifest: async () => ({ config: { layerCount: 30 } }) as unknown as Manifest,
       modelUrl: (modelId) => `/models/${modelId}/file`,
@@ -202,7 +203,6 @@ describe('Volunteer', () => {
     oneRowPasses: { count: 9, layers: 135, heads: 0, ms: 45 },
     bytesSent: 0,
     gpuBytes: 0,
-    kvPositionsFree: 64,
   })
 
   async function serving() {
@@ -274,6 +274,14 @@ describe('Volunteer', () => {
     expect(sent.at(-1)).toEqual({ type: 'leave' })
   })
 
+  it('[C27] answers pings by what its worker says as long as it serves, and else by what is known here', async () => {
+    const { volunteer } = await serving()
+    volunteer.handleWork(working(1))
+    expect(await volunteer.load()).toEqual({ sessions: 5, kvPositionsFree: 64 })
+    volunteer.handleDeviceLost('hung')
+    expect(await volunteer.load()).toEqual({ sessions: 1, kvPositionsFree: 0 })
+  })
+
   it('tells the passes of the span that it serves', async () => {
     const { volunteer, told } = await serving()
     volunteer.handleWork(working(1))
@@ -293,7 +301,6 @@ describe('Volunteer', () => {
       oneRowPasses: { count, layers: 3 * count, heads: 0, ms: 5 * count },
       bytesSent: 0,
       gpuBytes: 0,
-      kvPositionsFree: 64,
     })
     const measured = async () => {
       await Promise.resolve()

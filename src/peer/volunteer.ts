@@ -4,6 +4,7 @@
  */
 
 import type { Manifest, Span } from '../model/index.ts'
+import type { Load } from '../network/index.ts'
 import { type Assignment, AWAY_RECOVERING, type ClientMessage } from '../protocol/index.ts'
 import { type CancelTimer, type Clock, type ErrorBody, type ManifestHash, type ModelId, toErrorBody } from '../shared/index.ts'
 import type { PassTimes } from '../stage/index.ts'
@@ -17,6 +18,8 @@ export interface VolunteerPorts {
   readonly send: (message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' }>) => void
   readonly detect: () => Promise<Outcome<DetectedEngine>>
   readonly serve: (request: ServeRequest) => Promise<Outcome<null>>
+  /** What the worker holds; null where it does not answer. */
+  readonly load: () => Promise<Load | null>
   /** Fetches and checks a manifest. Rejects with a TabswarmError. */
   readonly manifest: (modelId: ModelId, hash: ManifestHash) => Promise<Manifest>
   readonly modelUrl: (modelId: ModelId) => string
@@ -45,7 +48,6 @@ const NO_WORK: StageWork = {
   oneRowPasses: { count: 0, layers: 0, heads: 0, ms: 0 },
   bytesSent: 0,
   gpuBytes: 0,
-  kvPositionsFree: 0,
 }
 
 interface Serving {
@@ -220,9 +222,10 @@ export class Volunteer {
     this.#ports.onState({ kind: 'off' })
   }
 
-  /** For the answer to a ping. */
-  load(): { readonly sessions: number; readonly kvPositionsFree: number } {
-    return { sessions: this.#work.sessionsOpen, kvPositionsFree: this.#work.kvPositionsFree }
+  /** For the answer to a ping. Who serves answers as long as its worker does; who loads is heard of by its progress. */
+  async load(): Promise<Load | null> {
+    if (this.#serving !== null && !this.#recovering) return this.#ports.load()
+    return { sessions: this.#work.sessionsOpen, kvPositionsFree: 0 }
   }
 
   #drained(): void {
@@ -284,7 +287,7 @@ export class Volunteer {
     const gpu = this.#gpu()
     if (gpu === null || this.#serving === null || this.#stopped || this.#recovering) return
     const { modelId, span, layerCount } = this.#serving
-    const { kvPositionsFree: _, oneRowPasses: __, ...work } = this.#work
+    const { oneRowPasses: _, ...work } = this.#work
     if (this.#draining !== null)
       return this.#ports.onState({ kind: 'draining', gpu, reason: this.#draining, sessionsOpen: work.sessionsOpen })
     this.#ports.onState({

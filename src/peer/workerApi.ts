@@ -5,7 +5,7 @@
  */
 
 import type { Manifest, Span } from '../model/index.ts'
-import type { HandedLink } from '../network/index.ts'
+import type { HandedLink, Load } from '../network/index.ts'
 import type { SignedReceipt } from '../protocol/index.ts'
 import type { ReceiptRequest } from '../receipts/index.ts'
 import type { ManifestHash, PeerId, SessionId } from '../shared/index.ts'
@@ -50,7 +50,6 @@ export interface LoadProgress {
 /** Counters of the stage; sent after laps, at most a few times a second. */
 export interface StageWork extends HostWork {
   readonly gpuBytes: number
-  readonly kvPositionsFree: number
 }
 
 /** The page's side, passed as comlink proxies. */
@@ -87,6 +86,8 @@ export interface EngineWorkerApi {
   releaseLog(sessionId: SessionId): Promise<void>
   /** Instead of serving: loads the whole model and times it. After `detect`; the worker is ended afterwards. */
   measure(request: MeasureRequest, onProgress: (progress: ModelSpeedProgress) => void): Promise<Outcome<EngineSpeed>>
+  /** For the answer to a ping: who computes answers between two operations. */
+  load(): Promise<Load>
   /** An incoming link that the page has authenticated, its port transferred. */
   addLink(handed: HandedLink): Promise<void>
   /** Ends every session with `stopped`, tells the last receipts and frees the GPU. The worker may be terminated afterwards. */

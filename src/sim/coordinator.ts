@@ -14,6 +14,8 @@ export type Said = Exclude<ClientMessage, { type: 'identify' | 'relay' | 'receip
 
 /** A tab with a control socket. */
 export interface Client extends Host {
+  /** Until then its worker hangs, and its page answers pings all the same. */
+  readonly hungUntilMs: number
   receive(message: ServerMessage): void
   /** Signed; the answer to `requestId`. */
   admitted(requestId: string, grant: Grant, signedGrant: SignedGrant): void
@@ -118,7 +120,8 @@ export class Coordinator {
 
   #answer(client: Client, sequence: number): void {
     if (client.isDead) return
-    const awake = client.frozenUntilMs <= this.#time.nowMs && client.island === 0
+    const { nowMs } = this.#time
+    const awake = (client.frozenUntilMs <= nowMs || client.hungUntilMs > nowMs) && client.island === 0
     if (!awake) {
       this.#time.at(this.#reachesMs(client), client, () => this.say(client, { type: 'pong', sequence, ...client.load() }))
       return

@@ -1,6 +1,6 @@
 /**
  * Faults: what is done to a swarm, by chance: tabs come and go, freeze, lose their GPU or their links, are cut off from each other,
- * have slow lines; crowds ask at once. Half of it is aimed at tabs that serve a session at the moment.
+ * have slow lines, pretend to serve; crowds ask at once. Half of it is aimed at tabs that serve a session at the moment.
  */
 
 import type { Chance } from './chance.ts'
@@ -9,8 +9,11 @@ import type { Network } from './network.ts'
 import type { RequesterTab } from './requesterTab.ts'
 import type { VolunteerTab } from './volunteerTab.ts'
 
-/** - `stall`: a tab freezes and returns; `partition`: a part of the tabs and the others do not hear each other; `slow`: a tab's line. */
-export const FAULT_KINDS = ['stall', 'partition', 'slow', 'link', 'device', 'crowd'] as const
+/**
+ * - `stall`: a tab freezes and returns; `hang`: its worker does, while its page answers the coordinator's pings; `partition`: a part of the tabs
+ *   and the others do not hear each other; `slow`: a tab's line.
+ */
+export const FAULT_KINDS = ['stall', 'hang', 'partition', 'slow', 'link', 'device', 'crowd'] as const
 export type FaultKind = (typeof FAULT_KINDS)[number]
 
 export interface FaultsOptions {
@@ -30,6 +33,8 @@ export interface FaultsOptions {
 /** Half of what happens happens to who serves. */
 const BUSY_SHARE = 0.5
 const STALL_MS = { least: 500, most: 45_000 }
+/** Long enough to be given up, and over before the run is. */
+const HANG_MS = { least: 10_000, most: 120_000 }
 const PARTITION_MS = { least: 2_000, most: 60_000 }
 const PARTITION_SHARE = { least: 0.1, most: 0.5 }
 const SLOW_MS = { least: 10_000, most: 120_000 }
@@ -40,7 +45,7 @@ const SAID_SHARE = 0.4
 const CLOSED_SHARE = 0.4
 
 export class Faults {
-  readonly counts: Record<FaultKind, number> = { stall: 0, partition: 0, slow: 0, link: 0, device: 0, crowd: 0 }
+  readonly counts: Record<FaultKind, number> = { stall: 0, hang: 0, partition: 0, slow: 0, link: 0, device: 0, crowd: 0 }
   readonly #options: FaultsOptions
 
   constructor(options: FaultsOptions) {
@@ -85,9 +90,15 @@ export class Faults {
     const tab = kind === 'stall' && chance.happens(0.1) ? chance.pick([...this.#options.requesters.values()]) : this.#victim()
     if (tab === undefined) return false
     const { nowMs } = network.time
+    // What freezes already cannot freeze once more, in another way.
+    if ((kind === 'stall' || kind === 'hang') && tab.frozenUntilMs > nowMs) return false
     if (kind === 'stall') {
-      tab.frozenUntilMs = Math.max(tab.frozenUntilMs, nowMs + chance.logBetween(STALL_MS.least, STALL_MS.most))
+      tab.frozenUntilMs = nowMs + chance.logBetween(STALL_MS.least, STALL_MS.most)
       this.#options.disturb(tab, { untilMs: tab.frozenUntilMs, isSilent: true }, `is frozen until ${tab.frozenUntilMs}`)
+    } else if (kind === 'hang') {
+      if (!('hang' in tab)) return false
+      tab.hang(nowMs + chance.logBetween(HANG_MS.least, HANG_MS.most))
+      this.#options.disturb(tab, { untilMs: tab.hungUntilMs, isSilent: false }, `hangs until ${tab.hungUntilMs}, and says that it serves`)
     } else if (kind === 'slow') this.#slow(tab)
     else if (kind === 'link') {
       if (!network.breakOne(tab)) return false

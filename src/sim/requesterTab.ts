@@ -103,6 +103,8 @@ export class RequesterTab implements Client {
   readonly region: string
   isDead = false
   frozenUntilMs = 0
+  /** It has no worker. */
+  readonly hungUntilMs = 0
   island = 0
   slowness = 1
   readonly accept = null

@@ -74,6 +74,7 @@ export class VolunteerTab implements Client {
   readonly group: PeerGroup
   isDead = false
   frozenUntilMs = 0
+  hungUntilMs = 0
   island = 0
   slowness = 1
   readonly joinedMs: number
@@ -197,6 +198,12 @@ export class VolunteerTab implements Client {
     this.isDead = true
     network.remove(this, false)
     if (isClosed) network.time.after(50, null, () => coordinator.disconnect(this))
+  }
+
+  /** Its worker does nothing any more until then; its page, an old or a dishonest one, answers pings as if it served. */
+  hang(untilMs: number): void {
+    this.hungUntilMs = untilMs
+    this.frozenUntilMs = untilMs
   }
 
   /** The GPU is gone for a moment; what it held is loaded again from the cache. */

@@ -37,7 +37,7 @@ export function placeScenario({ models, groups }: Scenario): Placed {
     const peerId = peers.size.toString(16).padStart(32, '0') as PeerId
     groupOf.set(peerId, group)
     peers.set(peerId, {
-      ...newPeer(peerId, nowMs),
+      ...newPeer(peerId, peerId, nowMs),
       pledge: pledgeOf(macsPerSecond, memoryBytes),
       macsPerSecond,
       memoryBytes,

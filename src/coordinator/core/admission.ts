@@ -5,7 +5,7 @@
 import type { ClientMessage } from '../../protocol/index.ts'
 import type { PeerId } from '../../shared/index.ts'
 import { RETRY_BUSY_MS, RETRY_LOADING_MS, SESSIONS_PER_REQUESTER_MAX } from './limits.ts'
-import { isChoosable, type PeerRecord } from './peers.ts'
+import { isAvoided, isChoosable, type PeerRecord } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
 import { roomAt, wholeBlocks } from './room.ts'
 import { type Candidate, chooseChain, uncovered } from './route.ts'
@@ -37,6 +37,8 @@ export type Decision =
 export interface AdmissionRequest {
   readonly message: AdmitMessage
   readonly requester: PeerId
+  /** The requester's. */
+  readonly origin: string
   readonly model: SwarmModel | undefined
   readonly peers: Iterable<PeerRecord>
   readonly sessions: OpenSessions
@@ -53,6 +55,8 @@ export interface CandidatesRequest {
   /** KV that the session needs at each stage. */
   readonly positions: number
   readonly requester: PeerId
+  /** The requester's. */
+  readonly origin: string
   readonly nowMs: number
 }
 
@@ -75,7 +79,7 @@ export function decideAdmission(request: AdmissionRequest): Decision {
       'too-large',
       `${positions} positions (${message.promptTokens} of the prompt, ${message.maxTokens} of the answer) are more than the tabs can keep; ask for fewer tokens, or let tabs pledge more memory`,
     )
-  const candidates = freeCandidates({ model, peers: large, sessions, positions, requester, nowMs })
+  const candidates = freeCandidates({ model, peers: large, sessions, positions, requester, origin: request.origin, nowMs })
   const { stagesMin, rttMs } = request
   const stages = chooseChain(model.costs.layerCount, candidates, { stagesMin, driver: requester, rttMs })
   if (stages === null) return refuse('busy', 'all tabs that hold this model are busy; try again in a moment', RETRY_BUSY_MS)
@@ -148,7 +152,7 @@ function* spansOf(peers: readonly PeerRecord[]) {
 
 /** Peers that serve the model and have room, as room.ts reckons it. */
 export function freeCandidates(request: CandidatesRequest): Candidate[] {
-  const { model, peers, sessions, positions, requester, nowMs } = request
+  const { model, peers, sessions, positions, requester, origin, nowMs } = request
   const { modelId, costs } = model
   const reserved = sessions.reserved(nowMs)
   const needed = wholeBlocks(positions)
@@ -167,7 +171,7 @@ export function freeCandidates(request: CandidatesRequest): Candidate[] {
       sessions: room.sessions,
       kvShare: needed / room.kvPositions,
       numericClass: pledge.numericClass,
-      lastResort: peerId === requester,
+      lastResort: peerId === requester || isAvoided(peer, origin, nowMs),
     })
   }
   return candidates

@@ -107,6 +107,11 @@ export class Assignments {
     const place = plan.placeOf(peer.peerId)
     if (place === null) {
       if (peer.order === null) return
+      // Given up: it goes on while others load its layers.
+      if (nowMs < peer.blockedUntilMs) {
+        this.#orderedVersion = null
+        return
+      }
       peer.order = null
       peer.served = null
       return effects.send(peer.peerId, { type: 'release' })

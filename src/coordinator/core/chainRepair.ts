@@ -25,6 +25,8 @@ export interface PendingRepair {
 
 export interface RepairContext {
   readonly grant: Grant
+  /** Its driver's. */
+  readonly origin: string
   readonly model: SwarmModel
   readonly peers: readonly PeerRecord[]
   readonly sessions: OpenSessions
@@ -54,7 +56,7 @@ export function decideRepair({ lost, sinceMs }: PendingRepair, context: RepairCo
 
 /** Stages for the session's next grant; null while layers are missing. `isKept`: those that are left still hold the session. */
 function repairedStages(lostPeerIds: ReadonlySet<PeerId>, isKept: boolean, context: RepairContext): readonly PlacedStage[] | null {
-  const { grant, model, peers, sessions, stagesMin, rttMs, nowMs } = context
+  const { grant, origin, model, peers, sessions, stagesMin, rttMs, nowMs } = context
   const { layerCount } = model.costs
   const numericClasses = sessions.numericClasses(grant.sessionId)
   const present = peers.filter((peer) => isChoosable(peer, nowMs))
@@ -62,7 +64,7 @@ function repairedStages(lostPeerIds: ReadonlySet<PeerId>, isKept: boolean, conte
   const there = new Set(peers.filter((peer) => isThere(peer, nowMs)).map(({ peerId }) => peerId))
   const isLeft = ({ peerId }: PlacedStage) => !lostPeerIds.has(peerId) && there.has(peerId)
   const candidatesOf = (peers: readonly PeerRecord[]) =>
-    freeCandidates({ model, peers, sessions, positions: grant.maxPositions, requester: grant.driver, nowMs })
+    freeCandidates({ model, peers, sessions, positions: grant.maxPositions, requester: grant.driver, origin, nowMs })
   const others = candidatesOf(present.filter(({ peerId }) => !lostPeerIds.has(peerId)))
   // Who has freed the session meanwhile begins anew, and needs room for it.
   const hasRoom = ({ peerId, span }: PlacedStage) => others.some((other) => other.peerId === peerId && covers(other.span, span))

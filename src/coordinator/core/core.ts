@@ -48,14 +48,15 @@ export class CoordinatorCore {
     this.#plan = new Plan(models, stagesMin)
     const shared = { peers: this.#peers, open: this.#open, demand: new Demand(), effects: this.#effects }
     this.#assignments = new Assignments({ ...shared, models, plan: this.#plan })
-    this.#sessions = new SessionLifecycle(options, { ...shared, roundTrips: this.#roundTrips, heartbeats: this.#heartbeats })
+    const onGivenUp = (peerId: PeerId) => this.#assignments.changed(peerId)
+    this.#sessions = new SessionLifecycle(options, { ...shared, roundTrips: this.#roundTrips, heartbeats: this.#heartbeats, onGivenUp })
   }
 
   handle(event: CoreEvent, nowMs: number): CoreEffect[] {
     this.#effects.begin()
     switch (event.kind) {
       case 'connected':
-        this.#connected(event.peerId, nowMs)
+        this.#connected(event.peerId, event.origin ?? event.peerId, nowMs)
         break
       case 'disconnected':
         this.#forget(event.peerId, nowMs)
@@ -90,13 +91,13 @@ export class CoordinatorCore {
     return this.#sessions.mayAdmit(peerId, message, nowMs)
   }
 
-  #connected(peerId: PeerId, nowMs: number): void {
+  #connected(peerId: PeerId, origin: string, nowMs: number): void {
     if (this.#peers.has(peerId)) this.#forget(peerId, nowMs)
     if (this.#peers.size >= PEERS_MAX) {
       this.#effects.close(peerId, 'full', `this coordinator has ${PEERS_MAX} tabs already; try again later`)
       return
     }
-    this.#peers.set(peerId, newPeer(peerId, nowMs))
+    this.#peers.set(peerId, newPeer(peerId, origin, nowMs))
     this.#sessions.came(peerId)
   }
 

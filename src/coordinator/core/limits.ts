@@ -43,6 +43,25 @@ export const CHAIN_REPAIR_MS = LOAD_STALL_MS + 60_000
 
 /** A peer that failed this often is asked again only after it has pledged anew. */
 export const FAILURES_MAX = 3
+/** A peer over which a session failed is the last choice for so long; twice as long with each that fails until one is finished. */
+export const AVOIDED_MS = 10_000
+export const AVOIDED_MS_MAX = 600_000
+/** Failures that are remembered of a peer, and for how long: what lies further apart has different causes. */
+export const FAILURES_KEPT = 8
+export const FAILURES_WITHIN_MS = 600_000
+/** Who serves nobody for so long is given up: a crowd that finds no room comes within seconds. */
+export const FAILURES_SPAN_MS = 10_000
+/** Failures that one origin alone has to tell of: a session asks at most four times (rule R10), and then a person asks anew. */
+export const FAILURES_BY_ONE_MIN = 3
+/** A session that its driver says nothing bad about for so long is served: one that does not open is given up after 20 s. */
+export const CARRIED_MS = 25_000
+/** A driver to which more peers fail, without an answer meanwhile, has its own trouble: both ends of a hop may be blamed at once. */
+export const ACCUSED_MAX = 2
+/** A peer that is given up gets no layers for so long, doubled each time up to half an hour: others have loaded and served meanwhile. */
+export const GIVEN_UP_MS = 60_000
+export const GIVEN_UP_TIMES_MAX = 5
+/** Reports are held against what is granted this often: what a session's end leaves open for a moment is gone by the next time. */
+export const REPORTS_CHECK_INTERVAL_MS = 10_000
 /** Wait after the first failure; doubles with each. */
 export const FAILURE_BACKOFF_MS = 2_000
 /** What is left of a pledge after a load that did not fit: drivers and browsers take their part. */

@@ -40,9 +40,10 @@ export function mustStay(peer: PeerRecord, target: PlannedSpan, { peers, models,
   const { served } = peer
   if (served === null) return false
   const keeps = served.modelId === target.model.modelId && covers(served.span, target.span)
+  const isReliable = (other: PeerRecord) => isChoosable(other, nowMs) && nowMs >= other.blockedUntilMs
   // What another was told to give up does not count, though it may still serve it.
   const others = [...peers].flatMap((other) =>
-    other !== peer && other.served?.modelId === served.modelId && other.order?.modelId === served.modelId && isChoosable(other, nowMs)
+    other !== peer && other.served?.modelId === served.modelId && other.order?.modelId === served.modelId && isReliable(other)
       ? [common(other.served.span, other.order.span)]
       : [],
   )

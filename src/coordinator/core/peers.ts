@@ -35,8 +35,24 @@ export interface RoomChange {
   readonly kvPositions: number
 }
 
+/** What speaks against a volunteer that answers pings: see ghosts.ts. */
+export interface Doubts {
+  /** Sessions that failed over it since one was finished, latest last. */
+  readonly failures: readonly { readonly driver: PeerId; readonly origin: string; readonly atMs: number }[]
+  /** The last choice until then, for those whom the failures concern. */
+  readonly avoidedUntilMs: number
+  /** How often it was given up since a session was finished. */
+  readonly givenUp: number
+  /** Since when its reports contradict what is granted there. */
+  readonly unexplainedSinceMs: number | null
+}
+
+export const NO_DOUBTS: Doubts = { failures: [], avoidedUntilMs: 0, givenUp: 0, unexplainedSinceMs: null }
+
 export interface PeerRecord {
   readonly peerId: PeerId
+  /** Where it connects from: the tabs of one requester, however many, have the same. */
+  readonly origin: string
   heardMs: number
   /** Null: not a volunteer, or away. */
   pledge: Pledge | null
@@ -68,14 +84,18 @@ export interface PeerRecord {
   report: { readonly sessions: number; readonly kvPositionsFree: number; readonly atMs: number } | null
   /** The last ones: reports that came before do not know them, and one up to REPORT_SETTLES_MS later may not know that a session has ended. */
   roomChanges: readonly RoomChange[]
+  doubts: Doubts
+  /** Peers over which its own sessions failed since one was finished. */
+  readonly accused: Set<PeerId>
   watching: boolean
   /** It said that it will leave, and serves what is open until then. */
   draining: boolean
 }
 
-export function newPeer(peerId: PeerId, nowMs: number): PeerRecord {
+export function newPeer(peerId: PeerId, origin: string, nowMs: number): PeerRecord {
   return {
     peerId,
+    origin,
     heardMs: nowMs,
     pledge: null,
     probedMacsPerSecond: 0,
@@ -95,6 +115,8 @@ export function newPeer(peerId: PeerId, nowMs: number): PeerRecord {
     provenUntilMs: 0,
     report: null,
     roomChanges: [],
+    doubts: NO_DOUBTS,
+    accused: new Set(),
     watching: false,
     draining: false,
   }
@@ -108,6 +130,7 @@ export function withdraw(peer: PeerRecord): void {
   peer.loaded = null
   peer.report = null
   peer.speedReports = []
+  peer.doubts = NO_DOUBTS
   peer.draining = false
 }
 
@@ -146,6 +169,13 @@ export function isThere(peer: PeerRecord, nowMs: number): boolean {
 /** May be chosen for a new session. */
 export function isChoosable(peer: PeerRecord, nowMs: number): boolean {
   return peer.served !== null && !peer.draining && isThere(peer, nowMs)
+}
+
+/** Whether a requester of that origin is to be given another peer where there is one. */
+export function isAvoided({ doubts }: PeerRecord, origin: string, nowMs: number): boolean {
+  if (nowMs >= doubts.avoidedUntilMs) return false
+  const [first] = doubts.failures
+  return doubts.failures.some((failure) => failure.origin === origin || failure.origin !== first?.origin)
 }
 
 export function capacityOf(peer: PeerRecord): Capacity {

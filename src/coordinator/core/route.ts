@@ -20,7 +20,7 @@ export interface Candidate {
   /** Share of its free KV that the session would take, 0 … 1. */
   readonly kvShare: number
   readonly numericClass: string
-  /** Taken only where nobody else serves: the requester's own. */
+  /** Taken only where nobody else serves: the requester's own, and who fails others though it answers. */
   readonly lastResort: boolean
 }
 

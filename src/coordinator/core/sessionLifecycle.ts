@@ -11,6 +11,7 @@ import { decideRepair, type PendingRepair } from './chainRepair.ts'
 import type { Demand } from './demand.ts'
 import type { Effects } from './effects.ts'
 import type { PeerMessage, SeenLeave, SessionOutcome } from './events.ts'
+import { Ghosts } from './ghosts.ts'
 import type { Heartbeats } from './heartbeats.ts'
 import { GRANT_LIFE_MS, ORPHAN_MS } from './limits.ts'
 import type { PeerRecord } from './peers.ts'
@@ -40,6 +41,8 @@ export interface SessionPorts {
   readonly roundTrips: RoundTrips
   readonly heartbeats: Heartbeats
   readonly effects: Effects
+  /** Others are to load what the peer serves. */
+  readonly onGivenUp: (peerId: PeerId) => void
 }
 
 const NOBODY: ReadonlySet<PeerId> = new Set()
@@ -52,10 +55,13 @@ export class SessionLifecycle {
   readonly #broken = new Set<SessionId>()
   /** Of open sessions: peers that left in the midst of it. */
   readonly #leaves = new Map<SessionId, SeenLeave[]>()
+  readonly #ghosts: Ghosts
 
   constructor(options: GrantOptions, ports: SessionPorts) {
     this.#options = options
     this.#ports = ports
+    const { peers, open, onGivenUp } = ports
+    this.#ghosts = new Ghosts({ peers, open, repairs: this.#repairs, onGivenUp })
   }
 
   /** Whether `admit` would be answered by a chain now. Changes nothing. */
@@ -110,6 +116,7 @@ export class SessionLifecycle {
     const older = this.#repairs.add({ driver, requestId, sessionId, lost, sinceMs: nowMs })
     const message = 'this session has asked for another chain since'
     if (older !== null) effects.refuse(driver, older.requestId, { reason: 'superseded', message })
+    for (const peerId of lost) this.#failed(peerId, driver, nowMs)
   }
 
   /** Whether somebody waits for the model: a broken session, or who was refused for lack of capacity. */
@@ -133,7 +140,11 @@ export class SessionLifecycle {
     noteRoom({ before: grant, after: null, lost }, this.#ports.peers, nowMs)
     this.#close([grant], outcome)
     const accused = grant.stages.find((stage) => stage.peerId === failedPeerId)
-    if (accused !== undefined) this.#suspect(accused.peerId, driver, nowMs)
+    if (accused !== undefined) {
+      this.#suspect(accused.peerId, driver, nowMs)
+      this.#failed(accused.peerId, driver, nowMs)
+    }
+    if (outcome === 'finished') this.#ghosts.finished(grant)
   }
 
   /** Ends what has expired, what nobody has come back for, and what no stage holds. */
@@ -143,6 +154,7 @@ export class SessionLifecycle {
     const mayBeHeld = ({ sessionId, stages }: Grant) =>
       this.#repairs.has(sessionId) || stages.some(({ peerId }) => mayHold(peers.get(peerId), nowMs))
     this.#close(open.expire(nowMs, mayBeHeld), 'vanished')
+    this.#ghosts.tick(nowMs)
   }
 
   /** A peer is connected (again). */
@@ -157,7 +169,7 @@ export class SessionLifecycle {
     this.#repairs.dropOf(peerId)
     this.#tellDriversOver(peerId, 'gone')
     const leave = { peerId, announced: hasAnnounced(peer) }
-    for (const sessionId of open.over(peerId)) this.#leaves.set(sessionId, [...(this.#leaves.get(sessionId) ?? []), leave])
+    for (const { sessionId } of open.over(peerId)) this.#leaves.set(sessionId, [...(this.#leaves.get(sessionId) ?? []), leave])
     this.#close(open.orphan(peerId, nowMs + ORPHAN_MS, heardMs), 'vanished')
   }
 
@@ -203,7 +215,7 @@ export class SessionLifecycle {
     const grant = this.#ports.open.get(sessionId)
     if (grant === null) return true
     const model = required(this.#modelOf(grant.modelId), `model ${grant.modelId}`)
-    const decision = decideRepair(pending, { ...this.#swarm(nowMs), grant, model })
+    const decision = decideRepair(pending, { ...this.#swarm(nowMs), grant, origin: this.#originOf(driver), model })
     if (decision.kind === 'granted') {
       this.#broken.delete(sessionId)
       this.#grant(decision.grant, requestId, { before: grant, lost: pending.lost })
@@ -234,6 +246,16 @@ export class SessionLifecycle {
     if (peer !== undefined) heartbeats.suspect(peer, driver, nowMs)
   }
 
+  #failed(peerId: PeerId, driver: PeerId, nowMs: number): void {
+    const { peers } = this.#ports
+    const [peer, accuser] = [peers.get(peerId), peers.get(driver)]
+    if (peer !== undefined && accuser !== undefined) this.#ghosts.failed(peer, accuser, nowMs)
+  }
+
+  #originOf(peerId: PeerId): string {
+    return this.#ports.peers.get(peerId)?.origin ?? peerId
+  }
+
   #tellDriversOver(peerId: PeerId, type: 'gone' | 'draining'): void {
     const { peers, open, effects } = this.#ports
     for (const driver of open.driversOver(peerId)) if (peers.has(driver)) effects.send(driver, { type, peerId })
@@ -249,7 +271,8 @@ export class SessionLifecycle {
   }
 
   #decide(requester: PeerId, message: AdmitMessage, nowMs: number): Decision {
-    return decideAdmission({ ...this.#swarm(nowMs), message, requester, model: this.#modelOf(message.modelId) })
+    const [origin, model] = [this.#originOf(requester), this.#modelOf(message.modelId)]
+    return decideAdmission({ ...this.#swarm(nowMs), message, requester, origin, model })
   }
 
   /** What chains are chosen from. */

@@ -71,14 +71,13 @@ export class OpenSessions {
 
   /** Who has chains over that peer. */
   driversOver(peerId: PeerId): Set<PeerId> {
-    const over = [...this.#open.values()].filter(({ grant }) => grant.stages.some((stage) => stage.peerId === peerId))
-    return new Set(over.map(({ grant }) => grant.driver))
+    return new Set(this.over(peerId).map(({ driver }) => driver))
   }
 
-  /** Sessions whose chain has that peer for a stage. */
-  over(peerId: PeerId): SessionId[] {
-    const over = [...this.#open.values()].filter(({ grant }) => grant.stages.some((stage) => stage.peerId === peerId))
-    return over.map(({ grant }) => grant.sessionId)
+  /** Chains over that peer. */
+  over(peerId: PeerId): Grant[] {
+    const isOver = ({ stages }: Grant) => stages.some((stage) => stage.peerId === peerId)
+    return [...this.#open.values()].flatMap(({ grant }) => (isOver(grant) ? [grant] : []))
   }
 
   /** Whether some chain joins the two: its driver and one of its stages, or two stages that follow each other. */

@@ -18,6 +18,7 @@ import {
   unreachable,
   type VerifySignature,
 } from '../../shared/index.ts'
+import { addressBlock } from '../accounts/index.ts'
 import type { CoordinatorCore, CoreEffect, CoreEvent } from '../core/index.ts'
 import type { Economy, PeerPorts } from '../economy/index.ts'
 import { ControlSocket, type PeerMessage } from './controlSocket.ts'
@@ -94,7 +95,7 @@ export class ControlServer {
         verify,
         onIdentified: (client, peer) => {
           this.#stopWaiting(address)
-          this.#welcome(client, peer.peerId)
+          this.#welcome(client, peer.peerId, addressBlock(address)?.text ?? address)
           this.#economy?.identified({ ...peer, address })
         },
         onMessage: (client, peerId, message) => {
@@ -134,7 +135,7 @@ export class ControlServer {
     else this.#waiting.delete(address)
   }
 
-  #welcome(client: ControlSocket, peerId: PeerId): void {
+  #welcome(client: ControlSocket, peerId: PeerId, origin: string): void {
     const { clock, paths, defaultModelId, randomBytes, signals } = this.#options
     const older = this.#identified.get(peerId)
     this.#identified.set(peerId, client)
@@ -144,7 +145,7 @@ export class ControlServer {
     const timeMs = clock.nowMs()
     const peerPaths = pathsFor(paths, peerId, timeMs)
     client.send({ type: 'welcome', peerId, timeMs, signalPath: SIGNAL_PATH, signalToken, paths: peerPaths, defaultModelId })
-    this.#feed({ kind: 'connected', peerId })
+    this.#feed({ kind: 'connected', peerId, origin })
   }
 
   #receive(client: ControlSocket, peerId: PeerId, message: PeerMessage): void {

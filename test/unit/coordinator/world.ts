@@ -97,10 +97,11 @@ export class World {
     })
   }
 
-  connect(index: number): Tab {
+  /** `origin`: by default its own. */
+  connect(index: number, origin?: string): Tab {
     const tab: Tab = { peerId: peerId(index), pledgeBytes: null, order: null, served: null, loaded: null, isDraining: false }
     this.tabs.set(tab.peerId, tab)
-    this.feed({ kind: 'connected', peerId: tab.peerId })
+    this.feed({ kind: 'connected', peerId: tab.peerId, ...(origin !== undefined && { origin }) })
     return tab
   }
 
