@@ -16,6 +16,7 @@ import { answerOf, drafterOf, type Question } from './question.ts'
 export interface Asking {
   readonly question: Question
   readonly driver: PeerId
+  readonly region: string
   readonly askedMs: number
   grantedMs: number | null
   firstTokenMs: number | null
@@ -162,6 +163,7 @@ export class RequesterTab implements Client {
     const asking: Asking = {
       question,
       driver: this.peerId,
+      region: this.region,
       askedMs: nowMs,
       grantedMs: null,
       firstTokenMs: null,
