@@ -6,6 +6,7 @@
 import type { Command } from 'commander'
 import { toErrorBody } from '../shared/index.ts'
 import type { Broken, Measures, SimulationOptions } from '../sim/index.ts'
+import { figureLines } from './figureLines.ts'
 import { printJson, printLine, printNote, realNumber, UsageError, wholeNumber } from './output.ts'
 import { simAudits } from './simAudits.ts'
 
@@ -56,14 +57,17 @@ export function registerSimCommand(program: Command): void {
     })
 }
 
-/** A usage error where the scenario cannot be read, with the names of those that can. */
+/** A usage error where the scenario cannot be read: which field is at fault, or the names of those that there are. */
 async function checkScenario(scenario: string): Promise<void> {
   const { loadScenario, scenarioNames } = await import('../sim/index.ts')
   try {
     loadScenario(scenario, 'few')
   } catch (error) {
-    const why = toErrorBody(error).message
-    throw new UsageError(`--scenario ${scenario} is none of ${scenarioNames.join(', ')}, nor a file with a scenario: ${why}`)
+    const { reason, message } = toErrorBody(error)
+    const isFile = reason === 'bad-scenario'
+    throw new UsageError(
+      `--scenario ${scenario}${isFile ? '' : ` is none of ${scenarioNames.join(', ')}, nor a file that can be read`}: ${message}`,
+    )
   }
 }
 
@@ -85,7 +89,7 @@ async function simOnce({ peers, hours, seed, scenario = SCENARIO, stages, json }
   const { lapsPerSecond: _, ...summary } = measures.summary()
   const result = { peers, hours, seed, scenario, ...summary, throughput, broken, wallSeconds }
   if (json) printJson(result)
-  else printTable(result)
+  else for (const line of figureLines(result)) printLine(line)
   if (broken !== null)
     fail(broken, measures, `tabswarm sim --peers ${peers} --hours ${hours} --seed ${seed} --scenario ${scenario} --stages ${stages}`)
 }
@@ -116,7 +120,7 @@ async function simOften({ seed: firstSeed, scenario, stages, json }: SimOptions,
   const wallSeconds = Math.round((performance.now() - startMs) / 100) / 10
   const result = { ...sums, receipts, leastOfARun: least, brokenInvariants: broken === null ? 0 : 1, broken, wallSeconds }
   if (json) printJson(result)
-  else printTable(result)
+  else for (const line of figureLines(result)) printLine(line)
 }
 
 function fail({ kind, what, atMs, trace }: Broken, { startMs }: Measures, again: string): void {
@@ -124,22 +128,4 @@ function fail({ kind, what, atMs, trace }: Broken, { startMs }: Measures, again:
   for (const line of trace) printNote(`  ${line}`)
   printNote(`run it again with: ${again}`)
   process.exitCode = 1
-}
-
-/** A line for each figure; objects with a line for each of theirs. */
-function printTable(figures: object, indent = ''): void {
-  for (const [name, value] of Object.entries(figures)) {
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      const flat = Object.values(value).every((inner) => typeof inner !== 'object')
-      if (flat)
-        printLine(
-          `${indent}${name.padEnd(18)}${
-            Object.entries(value)
-              .map(([key, inner]) => `${key} ${inner ?? '–'}`)
-              .join(', ') || '–'
-          }`,
-        )
-      else printTable(value, `${indent}  `)
-    } else printLine(`${indent}${name.padEnd(18)}${value ?? '–'}`)
-  }
 }

@@ -4,9 +4,10 @@
  * peers at any border, and each change takes a hop's time. Two limits: what peers can multiply, and that each session has one
  * token under way at a time (Little's law: tokens a second × time of a token ≤ sessions).
  *
- * The value is the satisfaction of the model that is served worst: tokens a second over those that its sessions would take if
- * each had a near peer of average speed with the whole model to itself. Which peers hold which spans is whole numbers for the exact
- * optimum and real numbers for its relaxation, an upper bound.
+ * The value of a placement is the satisfaction of the model that is served worst: tokens a second over those that its sessions would take
+ * if each had a near peer of average speed with the whole model to itself. What sessions got on average is compared with another: the most laps
+ * a second of all together, whoever gets them. Which peers hold which spans is whole numbers for the exact optimum and real numbers for its
+ * relaxation, an upper bound.
  */
 
 import loadHighs from 'highs'
@@ -28,12 +29,23 @@ export interface Held extends Holding {
 
 export interface Flows {
   readonly scenario: Scenario
-  /** Open sessions of each model. */
-  readonly sessions: readonly number[]
+  /** Open sessions of each model: spread evenly over the regions, or as many as are told of each. */
+  readonly sessions: readonly (number | ReadonlyMap<string, number>)[]
+}
+
+/** What is compared with a simulation obeys the simulation's own costs. */
+export interface LapOptions {
+  readonly stagesMin: number
+  /** A hop beside its way. */
+  readonly hopSeconds: number
+  /** A peer's work of a row, where a pass has many, beside that of a row alone. */
+  readonly rowShare: number
 }
 
 /** A hop beside its way, seconds. */
 const HOP_SECONDS = 0.003
+/** A variable's name: of the model that is served worst. */
+const SATISFACTION = 'satisfaction'
 /** How far from the optimum the solver may stop. */
 const MIP_GAP = 1e-3
 
@@ -42,19 +54,22 @@ const highs = await loadHighs()
 /** What no placement for chains of at least `stagesMin` stages exceeds; exact: what one reaches. */
 export function boundOf(flows: Flows, { exact, stagesMin }: { readonly exact: boolean; readonly stagesMin: number }): number {
   const holdings = possibleHoldings(flows.scenario, stagesMin)
-  return solve(flows, holdings, { peers: null, exact })
+  return solve(flows, holdings, { peers: null, exact, laps: null })
 }
 
 /** What the best routing over this placement reaches. */
 export function servedBy(flows: Flows, held: readonly Held[]): number {
-  return solve(flows, held, { peers: held.map(({ peers }) => peers), exact: false })
+  return solve(flows, held, { peers: held.map(({ peers }) => peers), exact: false, laps: null })
 }
 
-/** Laps a second of all sessions together, each of one token, where every model is satisfied so far. */
-export function lapsPerSecondAt({ scenario, sessions }: Flows, satisfaction: number): number {
-  const meanSpeed = meanSpeedOf(scenario)
-  const units = scenario.models.map(({ swarm }) => unitOf(swarm.costs, meanSpeed, scenario.rttMs.within))
-  return units.reduce((sum, unit, model) => sum + satisfaction * unit * (sessions[model] ?? 0), 0)
+/** Laps a second of all sessions together that no placement and no routing exceeds: peers may hold whatever fits. */
+export function mostLaps(flows: Flows, laps: LapOptions): number {
+  return solve(flows, possibleHoldings(flows.scenario, 1), { peers: null, exact: false, laps })
+}
+
+/** The same with the best routing over this placement. */
+export function lapsServedBy(flows: Flows, held: readonly Held[], laps: LapOptions): number {
+  return solve(flows, held, { peers: held.map(({ peers }) => peers), exact: false, laps })
 }
 
 /** Tokens a second of one session that has a near peer of average speed with the whole model to itself. */
@@ -70,17 +85,18 @@ function possibleHoldings({ groups, models }: Scenario, stagesMin: number): Hold
   })
 }
 
-interface Peers {
+interface Search {
   /** How many have each holding; null: to be found. */
   readonly peers: readonly number[] | null
   readonly exact: boolean
+  /** All laps together are the value; null: the least satisfaction is. */
+  readonly laps: LapOptions | null
 }
 
-function solve(flows: Flows, holdings: readonly Holding[], { peers, exact }: Peers): number {
+function solve(flows: Flows, holdings: readonly Holding[], { peers, exact, laps }: Search): number {
   const program = new Program()
   const counts = holdings.map((_, index) => (peers === null ? program.variable(`y${index}`, exact) : (peers[index] ?? 0)))
-  const satisfaction = program.variable('satisfaction')
-  const capacity = new FlowBuilder(flows, holdings, program, satisfaction).build()
+  const { loads: capacity, value } = new FlowBuilder(flows, holdings, program, laps).build()
   const { groups } = flows.scenario
   const meanSpeed = meanSpeedOf(flows.scenario)
   holdings.forEach(({ group }, index) => {
@@ -98,7 +114,7 @@ function solve(flows: Flows, holdings: readonly Holding[], { peers, exact }: Pee
       group.count,
     )
   })
-  return program.maximum(satisfaction)
+  return program.maximum(value)
 }
 
 function meanSpeedOf({ groups }: Scenario): number {
@@ -113,45 +129,56 @@ class FlowBuilder {
   readonly #flows: Flows
   readonly #holdings: readonly Holding[]
   readonly #program: Program
-  readonly #satisfaction: string
+  readonly #laps: LapOptions | null
+  readonly #hopSeconds: number
   readonly #regions: readonly string[]
   readonly #meanSpeed: number
   /** Work of each holding's peers by flow, as a part of what a peer of average speed does. */
   readonly #load: [number, string][][]
+  /** Laps a second of each flow. */
+  readonly #served: [number, string][] = []
 
-  constructor(flows: Flows, holdings: readonly Holding[], program: Program, satisfaction: string) {
+  constructor(flows: Flows, holdings: readonly Holding[], program: Program, laps: LapOptions | null) {
     this.#flows = flows
     this.#holdings = holdings
     this.#program = program
-    this.#satisfaction = satisfaction
+    this.#laps = laps
+    this.#hopSeconds = laps?.hopSeconds ?? HOP_SECONDS
     this.#regions = [...new Set(flows.scenario.groups.map(({ region }) => region))]
     this.#meanSpeed = meanSpeedOf(flows.scenario)
     this.#load = holdings.map(() => [])
   }
 
-  build(): readonly Terms[] {
+  /** What each holding's peers do for all flows, and what is to be as much as possible. */
+  build(): { readonly loads: readonly Terms[]; readonly value: Terms } {
     this.#flows.scenario.models.forEach((_, model) => {
       for (const region of this.#regions) this.#commodity(model, region)
     })
-    return this.#load
+    return { loads: this.#load, value: this.#laps === null ? [[1, SATISFACTION]] : this.#served }
   }
 
   #commodity(model: number, home: string): void {
     const { scenario, sessions } = this.#flows
     const costs = scenario.models[model]?.swarm.costs ?? fail(`model ${model}`)
     const { layerCount, macsPerLayer, headMacs } = costs
-    const wanted = (sessions[model] ?? 0) / this.#regions.length
-    const name = (kind: string, ...at: (string | number)[]) => [kind, model, home, ...at].join('_')
+    const told = sessions[model] ?? 0
+    const wanted = typeof told === 'number' ? told / this.#regions.length : (told.get(home) ?? 0)
+    if (wanted === 0 && this.#laps !== null) return
+    const at = (region: string) => this.#regions.indexOf(region)
+    // Regions by number: the format of the program does not take all names.
+    const name = (kind: string, ...rest: number[]) => [kind, model, at(home), ...rest].join('_')
     /** Flow into and out of each region's hub at each border. */
     const hubs = new Map<string, [number, string][]>()
     const hub = (border: number, region: string) => {
-      const terms = hubs.get(name('h', border, region)) ?? []
-      hubs.set(name('h', border, region), terms)
+      const terms = hubs.get(name('h', border, at(region))) ?? []
+      hubs.set(name('h', border, at(region)), terms)
       return terms
     }
     const time: [number, string][] = []
     const unit = unitOf(costs, this.#meanSpeed, scenario.rttMs.within)
     const takes = (seconds: number, variable: string) => time.push([seconds * unit, variable])
+    const stages: [number, string][] = []
+    const rowShare = this.#laps?.rowShare ?? 1
 
     this.#holdings.forEach((holding, index) => {
       if (holding.model !== model) return
@@ -160,11 +187,12 @@ class FlowBuilder {
       for (let layer = firstLayer; layer < endLayer; layer++) {
         const macs = macsPerLayer + (layer === layerCount - 1 ? headMacs : 0)
         const through = name('p', index, layer)
-        this.#load[index]?.push([(macs * unit) / this.#meanSpeed, through])
+        this.#load[index]?.push([(rowShare * macs * unit) / this.#meanSpeed, through])
         takes(macs / macsPerSecond, through)
         // Through a layer flows what comes from the layer before at this peer, and what enters here; or leaves after it.
         const [enter, leave] = [name('e', index, layer), name('l', index, layer + 1)]
-        takes(HOP_SECONDS + this.#waySeconds(region, region), enter)
+        takes(this.#hopSeconds + this.#waySeconds(region, region), enter)
+        stages.push([-1, enter])
         hub(layer, region).push([-1, enter])
         hub(layer + 1, region).push([1, leave])
         const before: Terms =
@@ -189,7 +217,7 @@ class FlowBuilder {
       for (const from of this.#regions) {
         for (const to of this.#regions) {
           if (from === to) continue
-          const crossing = name('c', border, from, to)
+          const crossing = name('c', border, at(from), at(to))
           hub(border, from).push([-1, crossing])
           hub(border, to).push([1, crossing])
           takes(this.#waySeconds(from, to) - this.#waySeconds(to, to), crossing)
@@ -202,13 +230,19 @@ class FlowBuilder {
     takes(this.#waySeconds(home, home), served)
     for (const terms of hubs.values()) this.#program.equal(terms, 0)
     this.#program.atMost(time, wanted)
-    this.#program.equal(
-      [
-        [1, served],
-        [-wanted, this.#satisfaction],
-      ],
-      0,
-    )
+    if (this.#laps === null) {
+      this.#program.equal(
+        [
+          [1, served],
+          [-wanted, SATISFACTION],
+        ],
+        0,
+      )
+    } else {
+      this.#served.push([unit, served])
+      // Whoever leaves a peer may enter the same again, so that on average is as much as can be asked.
+      this.#program.atMost([...stages, [Math.min(this.#laps.stagesMin, layerCount), served]], 0)
+    }
   }
 
   /** One way. */
@@ -236,10 +270,10 @@ class Program {
     this.#rows.push(`${sum(terms)} = ${value}`)
   }
 
-  maximum(variable: string): number {
+  maximum(value: Terms): number {
     const rows = this.#rows.map((row, index) => ` r${index}: ${row}`)
     const integers = this.#integers.length === 0 ? [] : ['Generals', ` ${this.#integers.join('\n ')}`]
-    const text = ['Maximize', ` value: ${variable}`, 'Subject To', ...rows, ...integers, 'End'].join('\n')
+    const text = ['Maximize', ` value: ${sum(value)}`, 'Subject To', ...rows, ...integers, 'End'].join('\n')
     const solution = highs.solve(text, { output_flag: false, mip_rel_gap: MIP_GAP })
     if (solution.Status !== 'Optimal') throw new Error(`the program is ${solution.Status}`)
     return solution.ObjectiveValue

@@ -1,7 +1,7 @@
 /** Measures: what a simulation counts and times, and what it says in the end. Times are milliseconds of virtual time. */
 
 import type { Span } from '../model/index.ts'
-import { required } from '../shared/index.ts'
+import { type ModelId, required } from '../shared/index.ts'
 import type { FaultKind } from './faults.ts'
 import type { Broken, Counts } from './invariants.ts'
 import type { ReceiptFigures } from './receiptCheck.ts'
@@ -42,6 +42,8 @@ export class Measures {
   tokens = 0
   /** Time that answers took from their first token to their last, all together. */
   decodeMs = 0
+  /** The same by model and the requester's region. */
+  readonly decodeMsOf = new Map<ModelId, Map<string, number>>()
   /** In these times. */
   decodeLaps = 0
   /** Of all questions that were granted a chain. */
@@ -74,7 +76,7 @@ export class Measures {
     if (outcome.kind === 'answered') {
       this.answered++
       if (firstTokenMs !== null) {
-        this.decodeMs += nowMs - firstTokenMs
+        this.#decoded(asking, nowMs - firstTokenMs)
         this.decodeLaps += laps - 1
       }
     } else if (outcome.kind === 'left') this.left++
@@ -82,6 +84,13 @@ export class Measures {
       const reasons = outcome.kind === 'refused' ? this.refused : this.failed
       reasons[outcome.reason] = (reasons[outcome.reason] ?? 0) + 1
     }
+  }
+
+  #decoded({ question, region }: Asking, ms: number): void {
+    const { modelId } = question.model
+    const byRegion = this.decodeMsOf.get(modelId) ?? new Map<string, number>()
+    this.decodeMsOf.set(modelId, byRegion.set(region, ms + (byRegion.get(region) ?? 0)))
+    this.decodeMs += ms
   }
 
   present(peers: number): void {

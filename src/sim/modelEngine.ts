@@ -15,9 +15,9 @@ import type { Actor, VirtualTime } from './virtualTime.ts'
 export const VOCABULARY = 16
 
 /** What a pass takes beside its work. */
-const PASS_FIXED_MS = 2
+export const PASS_FIXED_MS = 2
 /** A further row of a pass reads no weights again: what it costs beside the first. */
-const FURTHER_ROW_SHARE = 0.1
+export const FURTHER_ROW_SHARE = 0.1
 
 interface ModelSlot {
   readonly span: Span

@@ -1,6 +1,8 @@
 /** Presets: how much of everything a simulated day has, and how much each of many short runs. */
 
-import { loadScenario, type Scenario, type Size, scenarioNames } from './scenario.ts'
+import { ANSWER_TOKENS, PROMPT_TOKENS } from './question.ts'
+import { loadScenario, type Scenario, scenarioNames } from './scenario.ts'
+import type { Size } from './scenarioFile.ts'
 import type { SimulationOptions } from './simulate.ts'
 
 const HOUR_MS = 3_600_000
@@ -38,8 +40,8 @@ export function longRun({ scenario, peers, hours, seed, stagesMin, drain }: Long
     leaves: Math.ceil(LEAVES_A_DAY * share),
     faults: Math.ceil(FAULTS_A_DAY * share),
     crowdSize: Math.max(4, Math.round(peers / 40)),
-    prompt: { least: 8, most: 128 },
-    answer: { least: 50, most: 500 },
+    prompt: PROMPT_TOKENS,
+    answer: ANSWER_TOKENS,
     stagesMin,
     // The core pings at ticks, and takes who was silent for 6 s for away: as seldom as that allows.
     tickMs: 5_000,

@@ -24,6 +24,9 @@ export interface Lengths {
   readonly most: number
 }
 
+/** What sessions of a long run ask for. */
+export const PROMPT_TOKENS: Lengths = { least: 8, most: 128 }
+export const ANSWER_TOKENS: Lengths = { least: 50, most: 500 }
 /** Shares of questions that are sampled, and whose answers are drafted: in tabs all are, and of many texts nothing comes true. */
 const SAMPLED_SHARE = 0.25
 const DRAFTED_SHARE = 0.5

@@ -17,6 +17,7 @@ import { answerOf, drafterOf, type Question } from './question.ts'
 export interface Asking {
   readonly question: Question
   readonly driver: PeerId
+  readonly region: string
   readonly askedMs: number
   grantedMs: number | null
   firstTokenMs: number | null
@@ -180,6 +181,7 @@ export class RequesterTab implements Client {
     const asking: Asking = {
       question,
       driver: this.peerId,
+      region: this.region,
       askedMs: nowMs,
       grantedMs: null,
       firstTokenMs: null,

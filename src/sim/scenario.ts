@@ -1,61 +1,13 @@
 /** Standard scenarios of the simulation: who pledges what, which models are wanted by how many, how far apart all are. Files in scenarios/. */
 
 import { readdirSync, readFileSync } from 'node:fs'
-import * as v from 'valibot'
-import { costsOf, type ModelCosts, type SwarmModel } from '../coordinator/core/index.ts'
-import { type ModelConfig, tensorTypes } from '../model/index.ts'
-import type { ManifestHash, ModelId } from '../shared/index.ts'
+import { costsOf, type ModelCosts, placeChain, type SwarmModel } from '../coordinator/core/index.ts'
+import type { ModelConfig } from '../model/index.ts'
+import type { ManifestHash, ModelId, PeerId } from '../shared/index.ts'
 import { ARITHMETIC_WIDTH } from './arithmetic.ts'
 import { manifestOf, modelConfig } from './modelConfig.ts'
 import { VOCABULARY } from './modelEngine.ts'
-
-/** Few peers, for which the optimum can be found exactly; or many. */
-export type Size = 'few' | 'many'
-
-const count = v.pipe(v.number(), v.integer(), v.minValue(0))
-const bySize = v.strictObject({ few: count, many: count })
-
-const schema = v.strictObject({
-  about: v.string(),
-  models: v.pipe(
-    v.array(
-      v.strictObject({
-        id: v.string(),
-        config: v.strictObject({
-          layerCount: count,
-          width: count,
-          headCount: count,
-          kvHeadCount: count,
-          headSize: count,
-          feedForwardWidth: count,
-          vocabularySize: count,
-          contextLength: count,
-        }),
-        /** Of the layers, and of embedding and head. */
-        types: v.tuple([v.picklist(tensorTypes), v.picklist(tensorTypes)]),
-        sessions: bySize,
-        /** Once everything is placed for `sessions`. */
-        sessionsLater: v.optional(bySize),
-      }),
-    ),
-    v.minLength(1),
-  ),
-  peers: v.pipe(
-    v.array(
-      v.strictObject({
-        count: bySize,
-        /** Multiply-accumulates a second, of decoding. */
-        macsPerSecond: v.pipe(v.number(), v.minValue(1)),
-        memoryBytes: count,
-        /** Requesters are spread evenly over the regions. */
-        region: v.string(),
-      }),
-    ),
-    v.minLength(1),
-  ),
-  /** Round trips. */
-  rttMs: v.strictObject({ within: v.number(), between: v.number() }),
-})
+import { badScenario, parseScenario, type ScenarioFile, SIZES, type Size } from './scenarioFile.ts'
 
 export interface ScenarioModel {
   readonly swarm: SwarmModel
@@ -84,20 +36,38 @@ export const scenarioNames: readonly string[] = readdirSync(folder)
   .map((file) => file.replace('.json', ''))
   .sort()
 
-/** A standard scenario by its name, or one in a file. Throws where there is none, or with the field at fault. */
+/** Of a model on a peer of average speed: slower ones answer nobody within the deadlines of a session. */
+const TOKEN_SECONDS_MAX = 1
+
+/** A standard scenario by its name, or one in a file. Throws where there is none, or a TabswarmError `bad-scenario` with the field at fault. */
 export function loadScenario(name: string, size: Size): Scenario {
-  const file = scenarioNames.includes(name) ? new URL(`${name}.json`, folder) : name
-  const { models, peers, rttMs } = v.parse(schema, JSON.parse(readFileSync(file, 'utf8')))
-  return {
-    name,
-    models: models.map(({ id, config, types, sessions, sessionsLater = sessions }) => ({
-      swarm: swarmModel(id, modelConfig(config), types),
-      sessions: sessions[size],
-      sessionsLater: sessionsLater[size],
-    })),
-    groups: peers.map((group) => ({ ...group, count: group.count[size] })),
-    rttMs,
-  }
+  const file = parseScenario(readFileSync(scenarioNames.includes(name) ? new URL(`${name}.json`, folder) : name, 'utf8'))
+  const models = file.models.map(({ id, config, types, sessions, sessionsLater = sessions }) => ({
+    swarm: swarmModel(id, modelConfig(config), types),
+    sessions: sessions[size],
+    sessionsLater: sessionsLater[size],
+  }))
+  for (const [index, { swarm }] of models.entries()) for (const each of SIZES) checkHome(file.peers, each, swarm, index)
+  return { name, models, groups: file.peers.map((group) => ({ ...group, count: group.count[size] })), rttMs: file.rttMs }
+}
+
+/** All peers together must hold the model, and be fast enough for it. */
+function checkHome(peers: ScenarioFile['peers'], size: Size, { modelId, costs }: SwarmModel, index: number): void {
+  const capacities = peers.flatMap(({ count, memoryBytes, macsPerSecond }) =>
+    Array.from({ length: count[size] }, () => ({ peerId: '' as PeerId, memoryBytes, macsPerSecond, weightForm: 'blocks' as const })),
+  )
+  const speed = capacities.reduce((sum, { macsPerSecond }) => sum + macsPerSecond, 0) / capacities.length
+  const seconds = (costs.layerCount * costs.macsPerLayer + costs.headMacs) / speed
+  if (seconds > TOKEN_SECONDS_MAX)
+    throw badScenario(
+      'peers.0.macsPerSecond',
+      `and the others': a token of models.${index} (${modelId}) takes ${seconds.toPrecision(2)} s at the average of ${size}; allowed is ${TOKEN_SECONDS_MAX} s`,
+    )
+  if (placeChain(costs, capacities, 1) === null)
+    throw badScenario(
+      'peers.0.memoryBytes',
+      `and the others': the ${capacities.length} of ${size} cannot hold models.${index} (${modelId}) together; allowed is as much as a chain of them needs`,
+    )
 }
 
 function swarmModel(

@@ -1,36 +1,60 @@
-/** Throughput: what a simulated swarm's sessions got, beside what the best placement and routing could give them. */
+/**
+ * Throughput: what a simulated swarm's sessions got on average, beside the most that any placement and routing could give the same
+ * sessions: as many of each model from each region as there were, over peers of the same kinds, with the costs of the simulation and no queue,
+ * no fault and no detour. So neither share can be above 1.
+ */
 
-import { boundOf, type Flows, type Held, lapsPerSecondAt, servedBy } from './bound.ts'
+import type { ModelId } from '../shared/index.ts'
+import { type Flows, type Held, lapsServedBy, mostLaps } from './bound.ts'
 import type { Measures } from './measures.ts'
+import { FURTHER_ROW_SHARE, PASS_FIXED_MS } from './modelEngine.ts'
 import type { SimulationOptions } from './simulate.ts'
 
 export interface Throughput {
-  /** Laps a second of one session, as simulated; null where nobody was answered. */
-  readonly lapsPerSecond: number | null
-  /** The same under the relaxed optimum for chains of as many stages. */
+  /** Laps a second of one session, as simulated. */
+  readonly lapsPerSecond: number
+  /** The most there could be, for chains of as many stages. */
   readonly boundLapsPerSecond: number
-  /** Of the optimum: what the spans that were served at the end would give with the best routing. */
+  /** Of it: what the spans that were served at the end would give with the best routing. */
   readonly placementShare: number
-  /** Of the optimum: what the sessions got. */
-  readonly sessionShare: number | null
+  /** Of it: what the sessions got. */
+  readonly sessionShare: number
 }
 
-export function throughputOf(measures: Measures, { scenario, peers, durationMs, stagesMin }: SimulationOptions): Throughput {
-  const open = measures.decodeMs / durationMs
-  const wanted = scenario.models.reduce((sum, { sessionsLater }) => sum + sessionsLater, 0)
-  const sessions = scenario.models.map(({ sessionsLater }) => (open * sessionsLater) / wanted)
-  const there = scenario.groups.reduce((sum, { count }) => sum + count, 0)
-  const groups = scenario.groups.map((group) => ({ ...group, count: (group.count * peers) / there }))
-  const flows: Flows = { scenario: { ...scenario, groups }, sessions }
-  const bound = boundOf(flows, { exact: false, stagesMin })
-  const boundLapsPerSecond = lapsPerSecondAt(flows, bound) / open
+/** Null where nobody was answered. */
+export function throughputOf(measures: Measures, { scenario, peers, durationMs, stagesMin }: SimulationOptions): Throughput | null {
   const { lapsPerSecond } = measures.summary()
+  if (lapsPerSecond === null) return null
+  const held = gathered(measures)
+  const there = scenario.groups.reduce((sum, { count }) => sum + count, 0)
+  const groups = scenario.groups.map((group, index) => {
+    const serving = measures.held.filter((one) => one.group === index).length
+    return { ...group, count: Math.max(serving, (group.count * peers) / there) }
+  })
+  // For one session: so the flows have sizes that the solver tells apart. Of all others there are as many more.
+  const share = durationMs / measures.decodeMs
+  const flows: Flows = {
+    scenario: { ...scenario, groups: groups.map((group) => ({ ...group, count: group.count * share })) },
+    sessions: scenario.models.map(({ swarm }) => sharesOf(measures, swarm.modelId)),
+  }
+  const laps = { stagesMin, hopSeconds: PASS_FIXED_MS / 1_000, rowShare: FURTHER_ROW_SHARE }
+  const most = mostLaps(flows, laps)
+  const served = lapsServedBy(
+    flows,
+    held.map((one) => ({ ...one, peers: one.peers * share })),
+    laps,
+  )
   return {
     lapsPerSecond,
-    boundLapsPerSecond: round(boundLapsPerSecond),
-    placementShare: round(servedBy(flows, gathered(measures)) / bound),
-    sessionShare: lapsPerSecond === null ? null : round(lapsPerSecond / boundLapsPerSecond),
+    boundLapsPerSecond: round(most),
+    placementShare: round(served / most),
+    sessionShare: round(lapsPerSecond / most),
   }
+}
+
+/** What part of all time in which answers came was this model's, by its requesters' region. */
+function sharesOf({ decodeMs, decodeMsOf }: Measures, modelId: ModelId): ReadonlyMap<string, number> {
+  return new Map([...(decodeMsOf.get(modelId) ?? [])].map(([region, ms]) => [region, ms / decodeMs]))
 }
 
 /** Equal spans of equal peers as one. */

@@ -27,9 +27,13 @@ export function placeScenario({ models, groups }: Scenario): Placed {
   let nowMs = 0
   let sessions = new Map(models.map(({ swarm, sessions: open }) => [swarm.modelId, open]))
   const regions = [...new Set(groups.map(({ region }) => region))]
+  const demand = (modelId: ModelId) => {
+    const wanted = 1 + (sessions.get(modelId) ?? 0)
+    return { most: wanted, lasting: wanted, inVain: 0 }
+  }
   const update = () => {
     nowMs += STEP_MS
-    plan.update({ peers, nowMs, demand: (modelId: ModelId) => 1 + (sessions.get(modelId) ?? 0) })
+    plan.update({ peers, nowMs, demand })
     return serve(plan, peers)
   }
   for (const group of comingOrder(groups.map(({ count }) => count))) {

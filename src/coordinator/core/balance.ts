@@ -22,6 +22,8 @@ const SATISFACTION_MIN = 1e-3
 export const SCARCITY_EXPONENT = 10
 /** What a peer costs whose loss stops the swarm: as much as a tenth of the demand not met. */
 const CRITICAL_COST = 0.1
+/** What each stage of the shortest chain costs: nothing beside throughput that is missing, but where there is enough each hop is time of every token. */
+const STAGE_COST = 0.02
 
 export class Balance {
   /** Multiply-accumulates of a token, by layer. */
@@ -82,7 +84,7 @@ export class Balance {
 
   /**
    * How much is missing beside `demand`, in tokens a second, as one number: less is better. The weakest layers count most, 1 in
-   * all where exactly the demand is met; and so does each peer whose loss would leave a hole.
+   * all where exactly the demand is met; and so does each peer whose loss would leave a hole, and a little each stage that a chain must have.
    */
   scarcity(demand: number): number {
     let sum = 0
@@ -90,7 +92,7 @@ export class Balance {
       const satisfaction = Math.max(this.level(layer) / demand, SATISFACTION_MIN)
       sum += (this.#workOf(layer) / this.#workTotal) * satisfaction ** -SCARCITY_EXPONENT
     }
-    return sum + CRITICAL_COST * this.#criticalCount()
+    return sum + CRITICAL_COST * this.#criticalCount() + STAGE_COST * this.#stagesFewest()
   }
 
   /** What `change` would lead to; everything is as before afterwards. */
@@ -102,6 +104,17 @@ export class Balance {
     this.#supplies.clear()
     for (const [key, supply] of supplies) this.#supplies.set(key, supply)
     return outcome
+  }
+
+  /** Of a chain: from border to border always the span that reaches furthest. Layers that nobody holds count as a stage each. */
+  #stagesFewest(): number {
+    let stages = 0
+    for (let border = 0; border < this.#work.length; stages++) {
+      let next = border + 1
+      for (const { span } of this.#supplies.values()) if (span.firstLayer <= border) next = Math.max(next, span.endLayer)
+      border = next
+    }
+    return stages
   }
 
   /** Peers that alone hold a layer. */

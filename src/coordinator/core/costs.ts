@@ -168,6 +168,14 @@ export function fixedBytes(costs: FormCosts, span: { readonly first: boolean; re
   return bytes
 }
 
+/** What is downloaded for a span, about: whichever the engine, blocks as they are in the file. */
+export function downloadBytes(costs: ModelCosts, span: Span): number {
+  const { layerBytes, scratchBytes, headScratchBytes } = costs.forms.blocks
+  const ends = endsOf(costs, span)
+  const scratch = scratchBytes + (ends.last ? headScratchBytes : 0)
+  return (span.endLayer - span.firstLayer) * layerBytes + fixedBytes(costs.forms.blocks, ends) - scratch
+}
+
 /** The most layers that `room` holds with `kvPositions` of KV; 0 where not even one fits. */
 export function layersThatFit(
   costs: ModelCosts,

@@ -1,11 +1,30 @@
-/** Demand: how many sessions are wanted of each model: those that are open, that were a moment ago, and that were refused lately. */
+/**
+ * Demand: how many sessions are wanted of each model, told twice: as many as may be wanted at any moment, since they were a moment ago,
+ * and as many as can be believed to be wanted still when layers have been loaded for them. What serves a model is kept for the first and
+ * brought for the second, so that a crowd that comes and goes moves nobody back and forth.
+ */
 
 import type { ModelId } from '../../shared/index.ts'
 
-interface Wanted {
+/** Sessions wanted of a model. */
+export interface Wanted {
+  /** At any moment: the most that were open of late, and who was refused. */
+  readonly most: number
+  /** For long: what a few chats are hardly, and a crowd within minutes. Never above `most`. */
+  readonly lasting: number
+  /** For each session that is open so many lately found no room, though there was a chain. */
+  readonly inVain: number
+}
+
+interface Noted {
   /** The most open at a time, and refusals; both fade. */
   peak: number
   refused: number
+  /** What both are on average, the last minutes counting most. */
+  open: number
+  waiting: number
+  /** Open since `atMs`. */
+  openNow: number
   atMs: number
 }
 
@@ -15,11 +34,13 @@ const LEAST = 1
 const PEAK_HALF_LIFE_MS = 300_000
 /** Who was refused asks again in seconds: counted for longer, one would count as many. */
 const REFUSED_HALF_LIFE_MS = 10_000
+/** Half of what lasts so long is believed to last: an answer takes seconds, a load a minute. */
+const LASTING_HALF_LIFE_MS = 60_000
 /** What is left of one refusal when nobody waits for it any more. */
 const WAITING = 0.5
 
 export class Demand {
-  readonly #wanted = new Map<ModelId, Wanted>()
+  readonly #noted = new Map<ModelId, Noted>()
 
   refused(modelId: ModelId, nowMs: number): void {
     this.#faded(modelId, nowMs).refused++
@@ -30,19 +51,30 @@ export class Demand {
     return this.#faded(modelId, nowMs).refused >= WAITING
   }
 
-  /** Sessions wanted, at least one. `open`: now. */
-  of(modelId: ModelId, open: number, nowMs: number): number {
-    const wanted = this.#faded(modelId, nowMs)
-    wanted.peak = Math.max(wanted.peak, open)
-    return LEAST + wanted.peak + wanted.refused
+  /** At least one session. `open`: now. */
+  of(modelId: ModelId, open: number, nowMs: number): Wanted {
+    const noted = this.#faded(modelId, nowMs)
+    noted.peak = Math.max(noted.peak, open)
+    noted.openNow = open
+    const most = LEAST + noted.peak + noted.refused
+    const isInVain = noted.waiting >= WAITING
+    return {
+      most,
+      lasting: Math.min(most, LEAST + noted.open + noted.waiting),
+      inVain: isInVain ? noted.waiting / Math.max(1, noted.open) : 0,
+    }
   }
 
-  #faded(modelId: ModelId, nowMs: number): Wanted {
-    const wanted = this.#wanted.get(modelId) ?? { peak: 0, refused: 0, atMs: nowMs }
-    this.#wanted.set(modelId, wanted)
-    wanted.peak *= 2 ** ((wanted.atMs - nowMs) / PEAK_HALF_LIFE_MS)
-    wanted.refused *= 2 ** ((wanted.atMs - nowMs) / REFUSED_HALF_LIFE_MS)
-    wanted.atMs = nowMs
-    return wanted
+  #faded(modelId: ModelId, nowMs: number): Noted {
+    const noted = this.#noted.get(modelId) ?? { peak: 0, refused: 0, open: 0, waiting: 0, openNow: 0, atMs: nowMs }
+    this.#noted.set(modelId, noted)
+    const left = (halfLifeMs: number) => 2 ** ((noted.atMs - nowMs) / halfLifeMs)
+    const old = left(LASTING_HALF_LIFE_MS)
+    noted.peak *= left(PEAK_HALF_LIFE_MS)
+    noted.refused *= left(REFUSED_HALF_LIFE_MS)
+    noted.open = old * noted.open + (1 - old) * noted.openNow
+    noted.waiting = old * noted.waiting + (1 - old) * noted.refused
+    noted.atMs = nowMs
+    return noted
   }
 }

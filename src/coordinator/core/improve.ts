@@ -1,11 +1,13 @@
 /**
  * Improve: where one peer more helps the swarms most, and which one peer would help more elsewhere. Several models compete by
- * how scarce their throughput is beside their demand.
+ * how scarce their throughput is beside their demand. A move is reckoned at its worst: where a peer would come the demand that lasts counts,
+ * where it would be missed the most that there may be.
  */
 
+import type { Span } from '../../model/index.ts'
 import type { PeerId } from '../../shared/index.ts'
 import { SCARCITY_EXPONENT } from './balance.ts'
-import { spanFits } from './costs.ts'
+import { downloadBytes, spanFits } from './costs.ts'
 import { KV_POSITIONS_WANTED } from './limits.ts'
 import { type Capacity, joinSpans, widened } from './placement.ts'
 import type { Place, Swarm } from './swarm.ts'
@@ -27,8 +29,16 @@ interface BusyMove extends Move {
 
 /** Gains closer than this are equal: then the place that was found first counts, or of spans of one length the one held by fewer. */
 const GAIN_RESOLUTION = 0.03
-/** A move interrupts a peer for the time of a load: it must help by this part of what a peer of its speed contributes on average. */
-const MOVE_GAIN = 0.05
+/** A move must help by this part of what a peer of its speed contributes on average: shares and speeds are known no better. */
+const MOVE_GAIN_MIN = 0.05
+/** A peer that moves contributes nothing while it loads, over a line of 100 Mbit/s; it must give back as much while the demand lasts. */
+const LOAD_BYTES_PER_SECOND = 12.5e6
+const DEMAND_LASTS_SECONDS = 1_200
+/**
+ * Scarcity where there is a sixth more than is wanted. Contributions count for no less: of what nobody wants a better share helps nobody,
+ * while a peer that nobody else could stand in for (CRITICAL_COST) is worth a move always.
+ */
+const SCARCITY_MIN = 0.2
 /** Peers whose move is considered at a time. */
 const MOVES_TRIED_MAX = 12
 
@@ -43,23 +53,41 @@ export interface Newcomer {
   readonly sessions: number
 }
 
-/** The place where a peer helps most among swarms that are whole; null where it fits into none. */
-export function bestJoin(swarms: readonly Swarm[], newcomer: Newcomer, stagesMin: number): Join | null {
+/** Where a peer was before it went away. */
+export interface FormerPlace {
+  readonly swarm: Swarm
+  readonly span: Span
+}
+
+/**
+ * The place where a peer helps most among swarms that are whole, or the one where it was before, where another would not pay for its load;
+ * null where it fits into none.
+ */
+export function bestJoin(swarms: readonly Swarm[], newcomer: Newcomer, stagesMin: number, formerly: FormerPlace | null): Join | null {
+  const whole = swarms.filter((swarm) => swarm.isWhole())
   let best: Join | null = null
-  for (const swarm of swarms) {
-    if (!swarm.isWhole()) continue
+  for (const swarm of whole) {
     for (const joining of placesIn(swarm, newcomer, stagesMin)) {
-      const join = { swarm, place: joining, gain: swarm.gainOf({ joining }) }
+      const join = { swarm, place: joining, gain: swarm.gainOf({ joining }, swarm.demand.most) }
       if (best === null || isBetter(join, best)) best = join
     }
   }
-  return best
+  const again = formerly === null ? null : joinAgain(formerly, newcomer)
+  if (again === null || best === null) return again ?? best
+  const scarcity = whole.reduce((sum, swarm) => sum + swarm.scarcity(swarm.demand.most), 0)
+  return best.gain - again.gain < leastGain(swarms, scarcity, best) ? again : best
+}
+
+function joinAgain({ swarm, span }: FormerPlace, { capacity, region }: Newcomer): Join | null {
+  if (!swarm.isWhole() || !spanFits(swarm.model.costs, span, capacity)) return null
+  const place = { span, region, macsPerSecond: capacity.macsPerSecond }
+  return { swarm, place, gain: swarm.gainOf({ joining: place }, swarm.demand.most) }
 }
 
 /** The one move that helps most, of peers that others can do without; null where none is worth it. */
 export function bestMove(swarms: readonly Swarm[], newcomer: (peerId: PeerId) => Newcomer, stagesMin: number): Move | null {
   const whole = swarms.filter((swarm) => swarm.isWhole())
-  const scarcity = whole.reduce((sum, swarm) => sum + swarm.scarcity(), 0)
+  const scarcity = whole.reduce((sum, swarm) => sum + swarm.scarcity(swarm.demand.lasting), 0)
   // Many are alike, and what one can gain the others can.
   const joinsOf = new Map<string, readonly Join[]>()
   let best: BusyMove | null = null
@@ -68,27 +96,29 @@ export function bestMove(swarms: readonly Swarm[], newcomer: (peerId: PeerId) =>
     const kind = JSON.stringify([swarms.indexOf(from), from.places().get(peerId), mover.region, { ...mover.capacity, peerId: null }])
     const joins = joinsOf.get(kind) ?? joinsAfterMove(peerId, from, whole, mover, stagesMin)
     joinsOf.set(kind, joins)
-    const least = leastGain(swarms, scarcity, mover.capacity.macsPerSecond)
     for (const join of joins) {
       const move = { peerId, sessions: mover.sessions, ...join }
-      if (join.gain >= least && (best === null || isBetterMove(move, best))) best = move
+      if (join.gain >= leastGain(swarms, scarcity, join) && (best === null || isBetterMove(move, best))) best = move
     }
   }
   return best
 }
 
-/** What makes a move of a peer of that speed worth it. `scarcity`: of all swarms together. */
-export function leastGain(swarms: readonly Swarm[], scarcity: number, macsPerSecond: number): number {
-  const speed = swarms.reduce((sum, swarm) => sum + swarm.macsPerSecond, 0)
-  return (MOVE_GAIN * SCARCITY_EXPONENT * scarcity * macsPerSecond) / speed
+/** What makes it worth its load that a peer takes the place. `scarcity`: of all swarms together. */
+export function leastGain(swarms: readonly Swarm[], scarcity: number, { swarm, place }: Omit<Join, 'gain'>): number {
+  const speed = swarms.reduce((sum, { macsPerSecond }) => sum + macsPerSecond, 0)
+  const contribution = (SCARCITY_EXPONENT * Math.max(scarcity, SCARCITY_MIN) * place.macsPerSecond) / speed
+  const loadSeconds = downloadBytes(swarm.model.costs, place.span) / LOAD_BYTES_PER_SECOND
+  return contribution * Math.max(MOVE_GAIN_MIN, loadSeconds / DEMAND_LASTS_SECONDS)
 }
 
 /** Wherever the peer could go, and what all swarms together gain by it. */
 export function joinsAfterMove(peerId: PeerId, from: Swarm, swarms: readonly Swarm[], mover: Newcomer, stagesMin: number): Join[] {
-  const loss = -from.gainOf({ without: peerId })
+  const loss = -from.gainOf({ without: peerId }, from.demand.most)
   return swarms.flatMap((swarm) =>
     placesIn(swarm, mover, stagesMin).map((joining) => {
-      const gain = swarm === from ? swarm.gainOf({ without: peerId, joining }) : swarm.gainOf({ joining }) - loss
+      const { lasting } = swarm.demand
+      const gain = swarm === from ? swarm.gainOf({ without: peerId, joining }, lasting) : swarm.gainOf({ joining }, lasting) - loss
       return { swarm, place: joining, gain }
     }),
   )

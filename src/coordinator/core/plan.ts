@@ -7,14 +7,15 @@
 import { type Span, sameSpan } from '../../model/index.ts'
 import { type ModelId, type PeerId, required } from '../../shared/index.ts'
 import { type ModelCosts, spanFits } from './costs.ts'
+import type { Wanted } from './demand.ts'
 import { bestJoin, bestMove } from './improve.ts'
-import { GROWTH_GRACE_MS, HOP_ASSUMED_MS, MOVE_INTERVAL_MS, PEERS_PER_MOVER } from './limits.ts'
+import { GROWTH_GRACE_MS, HOP_ASSUMED_MS, MOVE_INTERVAL_MS, PEERS_MAX, PEERS_PER_MOVER } from './limits.ts'
 import { capacityOf, countedSpeed, covers, isPlaceable, type PeerRecord } from './peers.ts'
 import { type Capacity, joinSpans, type PlacedStage, placeChain } from './placement.ts'
 import { bestRelief } from './relief.ts'
 import { repair, splitLargest } from './repair.ts'
 import type { Reserved } from './room.ts'
-import { type Place, Swarm, type SwarmModel } from './swarm.ts'
+import { type Place, Swarm, type SwarmModel, type TokenDemand } from './swarm.ts'
 
 export interface PlanInput {
   readonly peers: ReadonlyMap<PeerId, PeerRecord>
@@ -23,8 +24,8 @@ export interface PlanInput {
   readonly changed?: ReadonlySet<PeerId>
   /** Who went deliberately, and is not waited for. */
   readonly left?: PeerId | null
-  /** Sessions wanted of a model, at least a little; 1 unless told. */
-  readonly demand?: (modelId: ModelId) => number
+  /** Sessions wanted of a model; 1 unless told. */
+  readonly demand?: (modelId: ModelId) => Wanted
   /** Sessions open over each peer: it loads other layers only when they have ended. None unless told. */
   readonly sessionsOver?: () => ReadonlyMap<PeerId, Reserved>
 }
@@ -44,10 +45,12 @@ export class Plan {
   readonly #stagesMin: number
   /** Of each peer that has a place. */
   readonly #homes = new Map<PeerId, Home>()
+  /** Where those were who are away, the latest last: the layers may still be in their memory, or in their browser's storage. */
+  readonly #formerHomes = new Map<PeerId, Home>()
   /** Swarms that nobody who is there can make whole. */
   readonly #hopeless = new Set<Swarm>()
   /** Demand for which moves were considered last. */
-  readonly #settledDemands = new Map<Swarm, number>()
+  readonly #settledDemands = new Map<Swarm, TokenDemand>()
   /** Who could be placed at the last update. */
   readonly #known = new Map<PeerId, Pick<Capacity, 'memoryBytes' | 'macsPerSecond'>>()
   /** Of all of those, multiply-accumulates a second. */
@@ -130,6 +133,7 @@ export class Plan {
       const peer = peers.get(peerId)
       if (peer !== undefined && isPlaceable(peer, nowMs) && spanFits(swarm.model.costs, home.span, peer)) continue
       this.#drop(peerId)
+      if (peer === undefined || peer.pledge === null) this.#remember(peerId, home)
       deliberate ||= peerId === left
     }
     if (swarm.isWhole()) swarm.brokenSinceMs = null
@@ -150,11 +154,13 @@ export class Plan {
     for (const swarm of this.#swarms) {
       // As many tokens as the sessions could take if each had a near peer of average speed with the whole model to itself.
       const tokenSeconds = swarm.tokenMacs / Math.max(1, speed) + (2 * HOP_ASSUMED_MS) / 1_000
-      const wanted = (demand?.(swarm.model.modelId) ?? 1) / tokenSeconds
-      swarm.demand = wanted
-      const ratio = wanted / (this.#settledDemands.get(swarm) ?? 1)
-      if (ratio < 1 + DEMAND_CHANGE && ratio > 1 / (1 + DEMAND_CHANGE)) continue
-      this.#settledDemands.set(swarm, wanted)
+      const { most, lasting, inVain } = demand?.(swarm.model.modelId) ?? { most: 1, lasting: 1, inVain: 0 }
+      // Where room for sessions is scarcer than speed, what is there does for those that are open, however fast it is.
+      const least = inVain === 0 ? 0 : swarm.level() * (1 + inVain)
+      swarm.demand = { most: Math.max(most / tokenSeconds, least), lasting: Math.max(lasting / tokenSeconds, least) }
+      const settled = this.#settledDemands.get(swarm) ?? { most: 1, lasting: 1 }
+      if (isNear(swarm.demand.most, settled.most) && isNear(swarm.demand.lasting, settled.lasting)) continue
+      this.#settledDemands.set(swarm, swarm.demand)
       this.#unsettledMs ??= nowMs
       this.#reliefsLeft = RELIEFS_MAX
     }
@@ -189,7 +195,9 @@ export class Plan {
     if (only === undefined || second !== undefined || !sameSpan(only.span, hole)) return stages
     const wide = joinSpans(swarm.model.costs, capacity(input.peers, only.peerId), this.#stagesMin).filter((span) => covers(span, hole))
     const place = (span: Span) => placeFor(input, only.peerId, span)
-    const [best] = wide.map((span) => ({ span, gain: swarm.gainOf({ joining: place(span) }) })).sort((a, b) => b.gain - a.gain)
+    const [best] = wide
+      .map((span) => ({ span, gain: swarm.gainOf({ joining: place(span) }, swarm.demand.most) }))
+      .sort((a, b) => b.gain - a.gain)
     return best === undefined ? stages : [{ peerId: only.peerId, span: best.span }]
   }
 
@@ -245,7 +253,8 @@ export class Plan {
   #placeSpares(input: PlanInput): void {
     for (const spare of this.#spares(input).sort((a, b) => b.macsPerSecond - a.macsPerSecond)) {
       const region = required(input.peers.get(spare.peerId), `peer ${spare.peerId}`).region
-      const join = bestJoin(this.#swarms, { capacity: spare, region, sessions: 0 }, this.#stagesMin)
+      const formerly = this.#formerHomes.get(spare.peerId) ?? null
+      const join = bestJoin(this.#swarms, { capacity: spare, region, sessions: 0 }, this.#stagesMin, formerly)
       if (join !== null) this.#put(join.swarm, [{ peerId: spare.peerId, span: join.place.span }], input)
     }
   }
@@ -285,6 +294,7 @@ export class Plan {
     for (const { peerId, span } of stages) {
       this.#drop(peerId)
       this.#homes.set(peerId, { swarm, model: swarm.model, span })
+      this.#formerHomes.delete(peerId)
       this.#version++
       swarm.put(peerId, placeFor(input, peerId, span))
     }
@@ -293,6 +303,12 @@ export class Plan {
   #drop(peerId: PeerId): void {
     this.#homes.get(peerId)?.swarm.drop(peerId)
     if (this.#homes.delete(peerId)) this.#version++
+  }
+
+  #remember(peerId: PeerId, home: Home): void {
+    this.#formerHomes.set(peerId, home)
+    const [oldest] = this.#formerHomes.keys()
+    if (this.#formerHomes.size > PEERS_MAX && oldest !== undefined) this.#formerHomes.delete(oldest)
   }
 
   /** With too few stages rather than none: what is too small to share the model must not keep it from those that are not. */
@@ -326,6 +342,10 @@ export class Plan {
 const RELIEFS_MAX = 4
 /** Demand differs by this much before peers move for it. */
 const DEMAND_CHANGE = 0.1
+
+function isNear(demand: number, settled: number): boolean {
+  return demand < settled * (1 + DEMAND_CHANGE) && demand > settled / (1 + DEMAND_CHANGE)
+}
 
 function sessionsAt(over: ReadonlyMap<PeerId, Reserved> | undefined, peerId: PeerId): number {
   return over?.get(peerId)?.all.sessions ?? 0

@@ -71,26 +71,25 @@ function bestSecond(
   const swarms = whole.map((one) => (one === from || one === swarm ? one.copy() : one))
   const copyOf = (one: Swarm) => required(swarms[whole.indexOf(one)], 'a copy')
   const [left, joined] = [copyOf(from), copyOf(swarm)]
-  const before = scarcityOf(swarms)
+  const demandOf = (one: Swarm) => (one === left && left !== joined ? one.demand.most : one.demand.lasting)
+  const scarcityOf = () => swarms.reduce((sum, one) => sum + one.scarcity(demandOf(one)), 0)
+  const before = scarcityOf()
   left.drop(peerId)
   joined.put(peerId, place)
   left.settle()
   joined.settle()
   if (!left.isWhole()) return null
-  const first: Move = { peerId, swarm, place, gain: before - scarcityOf(swarms) }
+  const first: Move = { peerId, swarm, place, gain: before - scarcityOf() }
   let best: Relief | null = null
   for (const other of joined.peerIds()) {
     if (other === peerId || swarm.isRedundant(other) || !joined.isRedundant(other)) continue
     const relieved = newcomer(other)
-    const least = leastGain(swarms, before, place.macsPerSecond + relieved.capacity.macsPerSecond)
+    const firstMin = leastGain(swarms, before, first)
     for (const join of joinsAfterMove(other, joined, swarms, relieved, stagesMin)) {
+      const least = firstMin + leastGain(swarms, before, join)
       if (first.gain + join.gain < Math.max(least, best === null ? 0 : gainOf(best))) continue
       best = [first, { ...join, peerId: other, swarm: required(whole[swarms.indexOf(join.swarm)], 'a swarm') }]
     }
   }
   return best
-}
-
-function scarcityOf(swarms: readonly Swarm[]): number {
-  return swarms.reduce((sum, swarm) => sum + swarm.scarcity(), 0)
 }

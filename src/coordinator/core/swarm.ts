@@ -35,6 +35,11 @@ interface Region {
   macsPerSecond: number
 }
 
+export interface TokenDemand {
+  readonly most: number
+  readonly lasting: number
+}
+
 export interface Change {
   readonly without?: PeerId
   readonly joining?: Place
@@ -54,8 +59,8 @@ export class Swarm {
   readonly model: SwarmModel
   /** When it lost layers, until all are somebody's again. */
   brokenSinceMs: number | null = null
-  /** Tokens a second that are wanted. */
-  demand = 1
+  /** Tokens a second that are wanted, see Wanted. */
+  demand: TokenDemand = { most: 1, lasting: 1 }
   /** Of all its peers together. */
   macsPerSecond = 0
   readonly #layerMacs: readonly number[]
@@ -178,6 +183,11 @@ export class Swarm {
     return true
   }
 
+  /** Tokens a second that the weakest layer can be given. */
+  level(): number {
+    return this.#layerMacs.reduce((least, _, layer) => Math.min(least, this.#everywhere.level(layer)), Number.POSITIVE_INFINITY)
+  }
+
   /** How well off a peer's layers are without it, tokens a second for each one wanted. */
   surplusWithout(peerId: PeerId): number {
     const { span, macsPerSecond } = required(this.#places.get(peerId), `the place of ${peerId}`)
@@ -186,36 +196,38 @@ export class Swarm {
       level = Math.min(level, this.#everywhere.level(layer))
       macs += this.#layerMacs[layer] ?? 0
     }
-    return (level - macsPerSecond / macs) / this.demand
+    return (level - macsPerSecond / macs) / this.demand.most
   }
 
   /**
    * How scarce throughput is, see Balance: everywhere, and in each region that can do without the others, since chains across
    * regions are slow. Less is better, and comparable between swarms.
    */
-  scarcity(): number {
-    let sum = this.#everywhere.scarcity(this.demand)
-    for (const region of this.#regions.values()) if (this.#standsAlone(region)) sum += region.balance.scarcity(this.#demandIn(region))
+  scarcity(demand: number): number {
+    let sum = this.#everywhere.scarcity(demand)
+    for (const region of this.#regions.values())
+      if (this.#standsAlone(region)) sum += region.balance.scarcity(this.#partIn(region) * demand)
     return sum
   }
 
   /** How much it would fall without a peer that is there, with one more in a span, or both. */
-  gainOf({ without, joining }: Change): number {
+  gainOf({ without, joining }: Change, demand: number): number {
     const place = without === undefined ? undefined : required(this.#places.get(without), `the place of ${without}`)
-    const gainIn = (balance: Balance, demand: number, region: number | null) => {
+    const gainIn = (balance: Balance, wanted: number, region: number | null) => {
       const leaves = place !== undefined && (region === null || region === place.region) ? place : null
       const comes = joining !== undefined && (region === null || region === joining.region) ? joining : null
       if (leaves === null && comes === null) return 0
-      const before = balance.scarcity(demand)
+      const before = balance.scarcity(wanted)
       return balance.trial(() => {
         if (leaves !== null) balance.remove(leaves.span, leaves.macsPerSecond)
         if (comes !== null) balance.add(comes.span, comes.macsPerSecond)
         if (balance.spanCount <= SETTLED_SPANS_MAX) balance.settle(SETTLE_SWEEPS)
-        return before - balance.scarcity(demand)
+        return before - balance.scarcity(wanted)
       })
     }
-    let gain = gainIn(this.#everywhere, this.demand, null)
-    for (const [id, region] of this.#regions) if (this.#standsAlone(region)) gain += gainIn(region.balance, this.#demandIn(region), id)
+    let gain = gainIn(this.#everywhere, demand, null)
+    for (const [id, region] of this.#regions)
+      if (this.#standsAlone(region)) gain += gainIn(region.balance, this.#partIn(region) * demand, id)
     return gain
   }
 
@@ -250,9 +262,9 @@ export class Swarm {
     return peers < this.size && layers >= STANDS_ALONE * this.#holders.length
   }
 
-  /** Requesters are where peers are. */
-  #demandIn({ macsPerSecond }: Region): number {
-    return (this.demand * macsPerSecond) / this.macsPerSecond
+  /** Of the demand: requesters are where peers are. */
+  #partIn({ macsPerSecond }: Region): number {
+    return macsPerSecond / this.macsPerSecond
   }
 
   #region(id: number): Region {

@@ -176,6 +176,20 @@ describe('Balance', () => {
     )
   })
 
+  it('is less scarce where chains are shorter, though there is speed enough', () => {
+    const scarcityWith = (firstLayer: number, endLayer: number) => {
+      const balance = new Balance(Array.from({ length: layers }, () => 1))
+      for (let layer = 0; layer < layers; layer += 2)
+        for (let peer = 0; peer < 2; peer++) balance.add({ firstLayer: layer, endLayer: layer + 2 }, 1e6)
+      balance.add({ firstLayer, endLayer }, 1e6)
+      balance.settle(4)
+      return balance.scarcity(1)
+    }
+    // Two stages of four instead of a third holder of the last.
+    expect(scarcityWith(6, 8) - scarcityWith(2, 8)).toBeCloseTo(0.04, 6)
+    expect(scarcityWith(6, 8) - scarcityWith(0, 2)).toBeCloseTo(0, 6)
+  })
+
   it('is the same after a trial, and after peers came and went', () => {
     fc.assert(
       fc.property(held, held, (stay, go) => {
