@@ -94,6 +94,7 @@ async function simOften({ seed: firstSeed, scenario, stages, json }: SimOptions,
   const { simulate, shortRun } = await import('../sim/index.ts')
   const startMs = performance.now()
   const sums = { runs: 0, sessions: 0, laps: 0, events: 0, joins: 0, leaves: 0, faults: 0, answered: 0, repairs: 0 }
+  const receipts = { receipts: 0, sessions: 0, undisturbed: 0, workSubmitted: 0, workPaid: 0 }
   /** Of any run. */
   const least = { peers: Number.POSITIVE_INFINITY, sessions: Number.POSITIVE_INFINITY, faults: Number.POSITIVE_INFINITY }
   let broken: (Broken & { readonly seed: number }) | null = null
@@ -105,6 +106,7 @@ async function simOften({ seed: firstSeed, scenario, stages, json }: SimOptions,
     const { sessions, laps, events, joins, leaves, answered, repairs } = measures.summary()
     const one = { runs: 1, sessions, laps, events, joins, leaves, answered, faults: counts.faults, repairs: repairs.count }
     for (const [name, count] of Object.entries(one) as [keyof typeof sums, number][]) sums[name] += count
+    for (const name of Object.keys(receipts) as (keyof typeof receipts)[]) receipts[name] += measures.receipts[name]
     if (sums.runs % RUNS_A_NOTE === 0) printNote(`${sums.runs} of ${runs} runs`)
     if (measures.broken === null) continue
     broken = { ...measures.broken, seed }
@@ -112,7 +114,7 @@ async function simOften({ seed: firstSeed, scenario, stages, json }: SimOptions,
     fail(measures.broken, measures, `tabswarm sim --runs 1 --seed ${seed}${of} --stages ${stages}`)
   }
   const wallSeconds = Math.round((performance.now() - startMs) / 100) / 10
-  const result = { ...sums, leastOfARun: least, brokenInvariants: broken === null ? 0 : 1, broken, wallSeconds }
+  const result = { ...sums, receipts, leastOfARun: least, brokenInvariants: broken === null ? 0 : 1, broken, wallSeconds }
   if (json) printJson(result)
   else printTable(result)
 }

@@ -111,6 +111,9 @@ export const REPAIR_DEADLINE_MS = 250_000
 /** Sessions whose end is told again: four times as many as a requester may have open. */
 const ENDED_KEPT = 16
 
+/** Receipts that are told again: those of checkpoints and ends of the last minutes. */
+const RECEIPTS_KEPT = 64
+
 /** Errors that come again however often one tries; a person has to act. */
 const FINAL_REASONS: readonly string[] = ['protocol-version', 'replaced', 'banned']
 
@@ -129,6 +132,7 @@ interface PendingAdmission {
 }
 
 type Ended = Extract<ClientMessage, { type: 'ended' }>
+type Receipt = Extract<ClientMessage, { type: 'receipt' }>
 
 export class ControlClient {
   readonly #options: ControlClientOptions
@@ -142,6 +146,7 @@ export class ControlClient {
   #failures = 0
   #requests = 0
   #lastEnded: readonly Ended[] = []
+  #lastReceipts: readonly Receipt[] = []
   #cancelTimer: CancelTimer = () => undefined
 
   /** Connects at once. */
@@ -166,11 +171,12 @@ export class ControlClient {
   }
 
   /**
-   * False while the socket is not online. Nothing is kept then, for who pledges does it again after each `online`; but for `ended`, which is
-   * said again anyway (rule C21).
+   * False while the socket is not online. Nothing is kept then, for who pledges does it again after each `online`; but for `ended` and
+   * `receipt`, which are said again anyway (rules C21 and C25).
    */
   send(message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' }>): boolean {
     if (message.type === 'ended') this.#lastEnded = [...this.#lastEnded, message].slice(-ENDED_KEPT)
+    if (message.type === 'receipt') this.#lastReceipts = [...this.#lastReceipts, message].slice(-RECEIPTS_KEPT)
     if (this.#state.kind !== 'online') return false
     this.#post(message)
     return true
@@ -301,7 +307,7 @@ export class ControlClient {
     // What listeners ask for now, they say themselves.
     const repeated = [...this.#admissions.values()].flatMap((pending) => pending.repeated ?? [])
     this.#setState({ kind: 'online', welcome, coordinatorKey })
-    for (const message of [...this.#lastEnded, ...repeated]) this.#post(message)
+    for (const message of [...this.#lastEnded, ...this.#lastReceipts, ...repeated]) this.#post(message)
   }
 
   #handle(message: ServerMessage): void {

@@ -77,6 +77,11 @@ export class PeerConnection {
     return new PeerConnection(host, options, signer, await peerIdOf(signer.publicKey, sha256Of(host.subtle)))
   }
 
+  /** Signs as this peer. */
+  sign(message: Uint8Array): Promise<Uint8Array> {
+    return this.#signer.sign(message)
+  }
+
   /** The links; connects to the signalling server the first time. Rejects while the control socket is not online. */
   network(): Promise<Network> {
     if (this.#network !== null) return this.#network

@@ -6,7 +6,17 @@
 import type { Span } from '../model/index.ts'
 import { type HandedLink, takeOver } from '../network/index.ts'
 import type { Link } from '../protocol/index.ts'
-import { fromErrorBody, type PeerId, required, SerialQueue, TabswarmError, toErrorBody, type VerifySignature } from '../shared/index.ts'
+import type { ReceiptRequest } from '../receipts/index.ts'
+import {
+  fromErrorBody,
+  type PeerId,
+  required,
+  SerialQueue,
+  type SessionId,
+  TabswarmError,
+  toErrorBody,
+  type VerifySignature,
+} from '../shared/index.ts'
 import { StageHost } from '../stage/index.ts'
 import {
   type Engine,
@@ -98,6 +108,8 @@ export class EngineHost implements EngineWorkerApi {
       coordinatorKey: identity.coordinatorKey,
       verify,
       sha256,
+      // Told when the page has them: it may end this worker as soon as `stop` is done.
+      receipts: { signer: { sign: (message) => events.sign(message) }, onReceipt: async (signed) => events.onReceipt(signed) },
       onWork: () => this.#tellWork(),
     })
     this.#serveLoaded()
@@ -125,6 +137,14 @@ export class EngineHost implements EngineWorkerApi {
     const link = await this.#takeOver(handed).catch(() => null)
     if (this.#stage === null) link?.close({ reason: 'local', detail: 'this tab serves nothing' })
     else if (link !== null) this.#stage.addLink(link)
+  }
+
+  async askReceipt(wanted: ReceiptRequest): Promise<void> {
+    this.#stage?.receipts?.ask(wanted)
+  }
+
+  async releaseLog(sessionId: SessionId): Promise<void> {
+    this.#stage?.receipts?.release(sessionId)
   }
 
   async stop(): Promise<void> {

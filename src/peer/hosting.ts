@@ -123,6 +123,8 @@ export class Hosting {
         this.#assignment = assignment
         void this.#volunteer.handleAssign(assignment)
       })
+      connection.control.on('ask-receipt', ({ type: _, ...wanted }) => void this.#worker.api.askReceipt(wanted))
+      connection.control.on('release-log', ({ sessionId }) => void this.#worker.api.releaseLog(sessionId))
       connection.control.on('release', () => this.#volunteer.handleRelease())
       await this.#volunteer.start()
     } catch (error) {
@@ -172,6 +174,8 @@ export class Hosting {
           return { ok: false, error: toErrorBody(error) }
         }
       },
+      sign: (message) => connection.sign(message),
+      onReceipt: (receipt) => void connection.control.send({ type: 'receipt', receipt }),
       onProgress: (progress) => {
         if (this.#assignment !== null) this.#volunteer.handleProgress(progress, this.#assignment)
       },

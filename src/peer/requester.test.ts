@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Manifest, Tokenizer } from '../model/index.ts'
-import { createIdentity, signatureVerifier } from '../network/index.ts'
+import { createIdentity, sha256Of, signatureVerifier } from '../network/index.ts'
 import { type Grant, signGrant } from '../protocol/index.ts'
+import { ReceiptBook, RowBudget } from '../receipts/index.ts'
 import { GATHER_MS, LinkRouter, type RepairRequest } from '../session/index.ts'
 import { type ManifestHash, ManualClock, type ModelId, type PeerId, type SessionId, TabswarmError } from '../shared/index.ts'
 import type { ModelLibrary } from './modelLibrary.ts'
@@ -24,6 +25,8 @@ async function setUp(change: Partial<RequesterPorts> = {}) {
   const clock = new ManualClock()
   const ended: string[] = []
   let sessions = 0
+  const sha256 = sha256Of(crypto.subtle)
+  const book = new ReceiptBook({ peerId: driver, signer, sha256, clock, budget: new RowBudget(), onReceipt: () => undefined })
   const library = {
     text: async () => ({
       manifest: { config: { contextLength: 64, width: 32, vocabularySize: 512 } } as Manifest,
@@ -59,6 +62,7 @@ async function setUp(change: Partial<RequesterPorts> = {}) {
     onLap: () => undefined,
     ended: (sessionId, outcome, failed) => ended.push(`${Number(sessionId)} ${outcome} ${failed?.peerId.slice(0, 1) ?? '-'}`),
     router: async () => new LinkRouter({ dial: () => Promise.reject(new TabswarmError('unreachable', 'nobody there')), clock }),
+    receipts: async () => book,
     coordinatorKey: () => signer.publicKey,
     coordinatorNowMs: () => 1_000,
     verify: signatureVerifier(crypto.subtle),

@@ -5,6 +5,7 @@
 
 import { encodePrompt } from '../model/index.ts'
 import { type ChainStage, type Grant, openGrant, type SignedGrant } from '../protocol/index.ts'
+import type { ReceiptBook } from '../receipts/index.ts'
 import {
   type Chain,
   type ChainRepair,
@@ -62,6 +63,8 @@ export interface RequesterPorts {
   readonly ended: (sessionId: SessionId, outcome: 'finished' | 'cancelled' | 'failed', failedStage: ChainStage | null) => void
   /** Links of this peer; connects to the signalling server at the first call. */
   readonly router: () => Promise<LinkRouter>
+  /** Signs what this peer's sessions submit and get. */
+  readonly receipts: () => Promise<ReceiptBook>
   readonly coordinatorKey: () => Uint8Array
   readonly coordinatorNowMs: () => number
   readonly verify: VerifySignature
@@ -202,7 +205,7 @@ class Asking {
   }
 
   async #generate(text: ModelText, grant: Grant, signedGrant: SignedGrant): Promise<Answer> {
-    const { clock, ended, router } = this.#ports
+    const { clock, ended, router, receipts } = this.#ports
     let chain: Chain | null = null
     const drafts = this.#drafts(text, grant)
     try {
@@ -215,6 +218,7 @@ class Asking {
         onDraining: this.#ports.onDraining,
         vocabularySize: text.manifest.config.vocabularySize,
         clock,
+        receipts: await receipts(),
         signal: this.#signal,
       })
       this.#tell({ phase: 'reading' })

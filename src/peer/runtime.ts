@@ -2,6 +2,7 @@
 
 import { AdmissionRefused, sha256Of, signatureVerifier } from '../network/index.ts'
 import type { Paths, ServerMessage } from '../protocol/index.ts'
+import { ReceiptBook, RowBudget } from '../receipts/index.ts'
 import { LinkRouter } from '../session/index.ts'
 import { type Clock, type ErrorBody, type ManifestHash, type ModelId, type PeerId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
@@ -136,6 +137,9 @@ function openRequester(
     (error: unknown) => store.setState({ connection: { kind: 'offline', error: toErrorBody(error), retryInMs: Number.POSITIVE_INFINITY } }),
   )
   let router: Promise<LinkRouter> | null = null
+  const receipts = opening.then((connection) => openReceipts(connection, host, () => now()))
+  // What the opening's failure means is told above.
+  receipts.catch(() => undefined)
   const links = new LatestLinks()
   const send: RequesterReportPorts['send'] = (message) => void opening.then(({ control }) => control.send(message))
   const report = new RequesterReport({ links, clock, send })
@@ -197,6 +201,7 @@ function openRequester(
       )
       return router
     },
+    receipts: () => receipts,
     coordinatorKey() {
       if (key === null) throw new TabswarmError('offline', 'the coordinator is not known yet; try again in a moment')
       return key
@@ -204,12 +209,30 @@ function openRequester(
     coordinatorNowMs: () => now(),
     close() {
       closed = true
-      void opening.then(
-        (connection) => connection.close(),
-        () => undefined,
-      )
+      const close = async () => {
+        const connection = await opening
+        await (await receipts).settled()
+        connection.close()
+      }
+      void close().catch(() => undefined)
     },
   }
+}
+
+/** What the asking role signs, and tells the coordinator. `coordinatorNowMs` is its time. */
+function openReceipts(connection: PeerConnection, { clock, subtle }: RuntimeHost, coordinatorNowMs: () => number): ReceiptBook {
+  const { control, peerId } = connection
+  const book = new ReceiptBook({
+    peerId,
+    signer: { sign: (message) => connection.sign(message) },
+    sha256: sha256Of(subtle),
+    clock: { nowMs: coordinatorNowMs, after: (delayMs, callback) => clock.after(delayMs, callback) },
+    budget: new RowBudget(),
+    onReceipt: (receipt) => void control.send({ type: 'receipt', receipt }),
+  })
+  control.on('ask-receipt', ({ type: _, ...wanted }) => book.ask(wanted))
+  control.on('release-log', ({ sessionId }) => book.release(sessionId))
+  return book
 }
 
 function reachOf({ iceServers, relay }: Paths): Reach {

@@ -6,7 +6,9 @@
 
 import type { Manifest, Span } from '../model/index.ts'
 import type { HandedLink } from '../network/index.ts'
-import type { ManifestHash, PeerId } from '../shared/index.ts'
+import type { SignedReceipt } from '../protocol/index.ts'
+import type { ReceiptRequest } from '../receipts/index.ts'
+import type { ManifestHash, PeerId, SessionId } from '../shared/index.ts'
 import type { HostWork } from '../stage/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan } from '../worker/index.ts'
 import type { Outcome } from './outcome.ts'
@@ -55,6 +57,10 @@ export interface StageWork extends HostWork {
 export interface WorkerEvents {
   /** Opens a link and hands it over, its port transferred; null where the worker has the open link already. */
   readonly dial: (peerId: PeerId) => Promise<Outcome<HandedLink | null>>
+  /** Signs as this peer, whose key stays with the page. */
+  readonly sign: (message: Uint8Array) => Promise<Uint8Array>
+  /** For the coordinator. */
+  readonly onReceipt: (signed: SignedReceipt) => void
   readonly onProgress: (progress: LoadProgress) => void
   readonly onWork: (work: StageWork) => void
   /** The GPU went; the worker looks for it again and then says `onRecovered`. */
@@ -75,10 +81,14 @@ export interface EngineWorkerApi {
    * weights are loaded. A later call supersedes one that still loads (`superseded`).
    */
   serve(request: ServeRequest): Promise<Outcome<null>>
+  /** The coordinator wants a receipt at some position of a session. */
+  askReceipt(wanted: ReceiptRequest): Promise<void>
+  /** Nobody will ask for that session any more. */
+  releaseLog(sessionId: SessionId): Promise<void>
   /** Instead of serving: loads the whole model and times it. After `detect`; the worker is ended afterwards. */
   measure(request: MeasureRequest, onProgress: (progress: ModelSpeedProgress) => void): Promise<Outcome<EngineSpeed>>
   /** An incoming link that the page has authenticated, its port transferred. */
   addLink(handed: HandedLink): Promise<void>
-  /** Ends every session with `stopped` and frees the GPU. The worker may be terminated afterwards. */
+  /** Ends every session with `stopped`, tells the last receipts and frees the GPU. The worker may be terminated afterwards. */
   stop(): Promise<void>
 }

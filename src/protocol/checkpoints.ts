@@ -7,7 +7,7 @@ export function lastCheckpoint(endPosition: number): number {
   return endPosition - (endPosition % CHECKPOINT_POSITIONS)
 }
 
-/** Whether a stage goes on for a driver whose last receipt says that results came up to `acknowledgedPosition`. */
-export function isAcknowledged(endPosition: number, acknowledgedPosition: number): boolean {
-  return endPosition - acknowledgedPosition <= UNACKNOWLEDGED_POSITIONS_MAX
+/** Behind the last position that a stage serves a driver whose last receipt says that results came up to `acknowledgedPosition`. */
+export function servedEnd(acknowledgedPosition: number): number {
+  return acknowledgedPosition + UNACKNOWLEDGED_POSITIONS_MAX
 }

@@ -112,12 +112,10 @@ export interface PongFrame {
   readonly through: boolean
 }
 
-/** Driver → each stage: what it got so far, which acknowledges it. Its signature is checked by the key beside it, and that by the driver's id. */
+/** Driver → each stage: what it got so far, which acknowledges it. The link proves whose word it is; its signature is for the coordinator. */
 export interface ReceiptFrame {
   readonly type: 'receipt'
   readonly sessionId: SessionId
-  /** The driver's, raw, base64url. */
-  readonly publicKey: string
   readonly receipt: SignedReceipt
 }
 

@@ -1,6 +1,7 @@
 /** protocol: what peers and the coordinator say to each other. Rules: SPEC.md. */
 
 export { candidateBytes, decodeCandidates, encodeCandidates, type PositionCandidates, topKOf } from './candidates.ts'
+export { lastCheckpoint, servedEnd } from './checkpoints.ts'
 export {
   type Assignment,
   AWAY_RECOVERING,
@@ -42,6 +43,7 @@ export {
   FRAME_BYTES_MAX,
   LINK_QUEUE_BYTES_MAX,
   PROTOCOL_VERSION,
+  RECEIPTS_MAX,
   RELAY_RECORD_BYTES_MAX,
   REPAIR_WAIT_MS,
   ROWS_MAX,
@@ -65,7 +67,7 @@ export {
   rowTotal,
   type SignedReceipt,
 } from './receipt.ts'
-export { openReceipt, signReceipt } from './receiptCodec.ts'
+export { openReceipt, readReceipt, signReceipt } from './receiptCodec.ts'
 export { ReceiveWindow } from './receiveWindow.ts'
 export { rowHashInput } from './rowHash.ts'
 export { decodeRows, encodeRows, ROW_ENCODINGS, type RowEncoding, type RowKind, rowBytes } from './rows.ts'

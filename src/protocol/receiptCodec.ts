@@ -1,7 +1,7 @@
 /** Receipts as bytes: signed by a stage or a driver, opened by the coordinator and by stages. Rules V1 … V5 of SPEC.md. */
 
 import * as v from 'valibot'
-import { err, type Result, type Signer, type VerifySignature } from '../shared/index.ts'
+import { err, fromBase64Url, type Result, type Signer, type VerifySignature } from '../shared/index.ts'
 import {
   POSITIONS_MAX,
   RECEIPT_AHEAD_MS_MAX,
@@ -70,7 +70,7 @@ function within(part: Counted, whole: Counted): boolean {
 
 const receiptKind: DocumentKind<Receipt> = { name: 'receipt', context: 'tabswarm receipt 1\n', schema: receiptSchema }
 
-export function signReceipt(receipt: Receipt, signer: Signer): Promise<SignedReceipt> {
+export function signReceipt(receipt: Receipt, signer: Pick<Signer, 'sign'>): Promise<SignedReceipt> {
   return signDocument(receiptKind, receipt, signer)
 }
 
@@ -90,6 +90,12 @@ export async function openReceipt(
   if (receipt.ok && receipt.value.timeMs > nowMs + RECEIPT_AHEAD_MS_MAX)
     return err(`the receipt is ${Math.round(receipt.value.timeMs - nowMs)} ms ahead of the coordinator's time`)
   return receipt
+}
+
+/** The receipt inside, its signature unchecked: for who has it from its signer, over a link that proves who that is. */
+export function readReceipt({ body }: SignedReceipt): Result<Receipt, string> {
+  const bytes = fromBase64Url(body)
+  return bytes === null ? err('the receipt is not base64url') : parseReceipt(bytes)
 }
 
 /** The fields of a receipt's bytes, or the first that is wrong; never throws. */

@@ -32,7 +32,7 @@ export interface DocumentKind<Value> {
   readonly schema: v.GenericSchema<unknown, Value>
 }
 
-export async function signDocument<Value>(kind: DocumentKind<Value>, value: Value, signer: Signer): Promise<SignedDocument> {
+export async function signDocument<Value>(kind: DocumentKind<Value>, value: Value, signer: Pick<Signer, 'sign'>): Promise<SignedDocument> {
   const body = utf8Encode(JSON.stringify(value))
   const signature = await signer.sign(concatBytes([utf8Encode(kind.context), body]))
   return { body: toBase64Url(body), signature: toBase64Url(signature) }

@@ -94,6 +94,11 @@ export class ChainLinks {
     this.#linkOf(index)?.route?.send(frame, priority)
   }
 
+  /** To every stage that has answered the present grant. */
+  sendAll(frame: Frame): void {
+    for (const index of this.#grant.stages.keys()) if (this.hasAnswered(index)) this.send(index, frame)
+  }
+
   /** From now on: stages close what is idle, and a chain that waits for a slow stage is not. */
   keepAlive(): void {
     this.stopKeepAlive()

@@ -4,7 +4,7 @@
  */
 
 import { decodeCandidates, type ResultsFrame, ROWS_MAX, type RowKind } from '../protocol/index.ts'
-import { assert, err, ok, type Result } from '../shared/index.ts'
+import { assert, err, ok, type Result, required } from '../shared/index.ts'
 import type { Lap, LapResults } from './chain.ts'
 
 /** logSumExp ≥ the best logit, in exact arithmetic; f32 sums over 10⁵ logits may miss it by this much (relative and absolute). */
@@ -57,6 +57,11 @@ export class LapLedger {
   /** Rows that have been sent and not come back. */
   get outstanding(): number {
     return this.#rows.length - this.#answered
+  }
+
+  /** Of a position that was submitted. */
+  kindAt(position: number): RowKind {
+    return required(this.#rows[position], `the row of position ${position}`).kind
   }
 
   submit(lap: Lap): void {

@@ -17,11 +17,13 @@ import {
   type SignedGrant,
   stageName,
 } from '../protocol/index.ts'
+import type { ReceiptBook } from '../receipts/index.ts'
 import { type Clock, type PeerId, unreachable } from '../shared/index.ts'
 import type { Chain, ChainEvents, Lap, RepairedGrant, RepairRequest } from './chain.ts'
 import { ChainLinks } from './chainLinks.ts'
 import { ChainRepair } from './chainRepair.ts'
 import { type Deferred, deferred } from './deferred.ts'
+import { DriverReceipts } from './driverReceipts.ts'
 import { SessionError } from './errors.ts'
 import { HandOver } from './handOver.ts'
 import { LapLedger } from './lapLedger.ts'
@@ -50,6 +52,8 @@ export interface LinkChainOptions {
   /** Ids at or beyond it are a protocol failure of the last stage. */
   readonly vocabularySize: number
   readonly clock: Clock
+  /** Signs what this driver submits and gets. Without it nothing is signed, and stages that want it stop serving after a while. */
+  readonly receipts?: ReceiptBook
   readonly signal?: AbortSignal
   /** OPEN_DEADLINE_MS where it is not given. */
   readonly openDeadlineMs?: number
@@ -75,6 +79,7 @@ class LinkChain implements Chain {
   readonly #links: ChainLinks
   readonly #opening: Deferred<void> = deferred()
   readonly #ledger: LapLedger
+  readonly #receipts: DriverReceipts
   readonly #outbox: TokenOutbox
   readonly #inbox: ResultsInbox
   readonly #liveness: Liveness
@@ -91,7 +96,14 @@ class LinkChain implements Chain {
     this.maxPositions = grant.maxPositions
     this.opened = this.#opening.promise
     this.#ledger = new LapLedger({ vocabularySize, topK: grant.topK, stageCount })
-    this.#inbox = new ResultsInbox(this.#ledger, grant.maxPositions)
+    const { sessionId } = grant
+    this.#receipts = new DriverReceipts({
+      book: options.receipts ?? null,
+      ledger: this.#ledger,
+      tellStages: (receipt) => this.#links.sendAll({ type: 'receipt', sessionId, receipt }),
+    })
+    this.#receipts.begin(grant)
+    this.#inbox = new ResultsInbox(this.#ledger, this.#receipts, grant.maxPositions)
     this.#links = new ChainLinks(grant, signedGrant, () => ({ epoch: this.#ledger.epoch, length: this.#inbox.keptLength }), {
       router,
       clock,
@@ -102,6 +114,7 @@ class LinkChain implements Chain {
     this.#outbox = new TokenOutbox({
       links: this.#links,
       ledger: this.#ledger,
+      receipts: this.#receipts,
       works: () => this.#works,
       onSubmitted: () => this.#liveness.expect(),
     })
@@ -137,6 +150,7 @@ class LinkChain implements Chain {
     if (this.#ended !== null) return
     const epoch = this.#ledger.truncate(length)
     this.#inbox.truncate(length, this.#links.isOpen)
+    this.#receipts.truncate(epoch, length)
     this.#liveness.rest()
     this.#outbox.truncate(epoch, length)
   }
@@ -248,6 +262,7 @@ class LinkChain implements Chain {
     }
     this.#wasOpen = true
     this.#opening.resolve()
+    this.#receipts.opened()
     this.#liveness.measure()
     if (this.#ledger.outstanding > 0) this.#liveness.expect()
     this.#outbox.pump()
@@ -289,6 +304,7 @@ class LinkChain implements Chain {
 
   #reopen({ grant, signedGrant }: RepairedGrant): void {
     this.#events?.onRepair({ phase: 'granted', grant })
+    this.#receipts.begin(grant)
     this.#inbox.reopen()
     this.#ledger.restart(grant.stages.length)
     this.#liveness.restart(grant.stages.length)
@@ -302,6 +318,7 @@ class LinkChain implements Chain {
     this.#liveness.rest()
     this.#repair.stop()
     this.#links.close()
+    this.#receipts.end()
     this.#outbox.end(error)
     this.#opening.reject(error)
     // Nobody may be waiting for it any more.

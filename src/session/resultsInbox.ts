@@ -6,6 +6,7 @@
 import { type OpenedFrame, ReceiveWindow, type ResultsFrame } from '../protocol/index.ts'
 import { err, ok, type Result } from '../shared/index.ts'
 import type { LapResults } from './chain.ts'
+import type { DriverReceipts } from './driverReceipts.ts'
 import type { LapLedger } from './lapLedger.ts'
 
 interface Received {
@@ -17,14 +18,16 @@ interface Received {
 
 export class ResultsInbox {
   readonly #ledger: LapLedger
+  readonly #receipts: DriverReceipts
   readonly #maxPositions: number
   #window = new ReceiveWindow()
   #keptLength: number
   /** The same when the present chain was opened. */
   #openedLength: number
 
-  constructor(ledger: LapLedger, maxPositions: number) {
+  constructor(ledger: LapLedger, receipts: DriverReceipts, maxPositions: number) {
     this.#ledger = ledger
+    this.#receipts = receipts
     this.#maxPositions = maxPositions
     this.#keptLength = maxPositions
     this.#openedLength = maxPositions
@@ -38,6 +41,7 @@ export class ResultsInbox {
   /** The last stage opens the driver: it counts its rows from here on. Returns what it is answered. */
   open(): Pick<OpenedFrame, 'nextPosition' | 'windowRows'> {
     this.#window = new ReceiveWindow()
+    this.#receipts.receivesFrom(this.#ledger.answered)
     return { nextPosition: this.#ledger.answered, windowRows: this.#window.rows }
   }
 
@@ -57,6 +61,7 @@ export class ResultsInbox {
     if (!this.#window.receive(frame.rowCount)) return err('results beyond the window')
     const results = this.#ledger.accept(frame)
     if (!results.ok) return results
+    if (frame.epoch === this.#ledger.epoch) this.#receipts.received(frame)
     if (results.value !== null) this.#keptLength = this.#maxPositions
     return ok({ results: results.value, windowRows: this.#window.consume(frame.rowCount) })
   }

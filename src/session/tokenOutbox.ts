@@ -3,17 +3,19 @@
  * says which position it wants, and is sent the rows again from there. What was submitted is kept by the LapLedger.
  */
 
-import type { OpenedFrame } from '../protocol/index.ts'
+import type { OpenedFrame, RowsFrame } from '../protocol/index.ts'
 import { SerialQueue } from '../shared/index.ts'
 import type { Lap } from './chain.ts'
 import type { ChainLinks } from './chainLinks.ts'
 import { type Deferred, deferred } from './deferred.ts'
+import type { DriverReceipts } from './driverReceipts.ts'
 import type { SessionError } from './errors.ts'
 import type { LapLedger } from './lapLedger.ts'
 
 export interface TokenOutboxPorts {
   readonly links: ChainLinks
   readonly ledger: LapLedger
+  readonly receipts: DriverReceipts
   /** Whether the chain takes rows now. */
   readonly works: () => boolean
   /** Rows were submitted, and none of them is sent yet. */
@@ -41,12 +43,13 @@ export class TokenOutbox {
 
   /** Stage 0 says where it goes on, and how many rows it takes in all from there. Returns the rule that it breaks, or null. */
   opened({ nextPosition, windowRows }: OpenedFrame): string | null {
-    const { ledger } = this.#ports
+    const { ledger, receipts } = this.#ports
     if (nextPosition > ledger.submittedMax) return `it asks for position ${nextPosition}, which was never sent`
     // A truncation that is behind the `open` takes back what it has counted.
     this.#position = Math.min(nextPosition, ledger.submitted)
     this.#sentRows = 0
     this.#sendableRows = windowRows
+    receipts.sendsFrom(this.#position)
     return null
   }
 
@@ -59,13 +62,13 @@ export class TokenOutbox {
 
   /** Sends stage 0 what it has not got. */
   pump(): void {
-    const { links, ledger, works } = this.#ports
+    const { links, ledger, receipts, works } = this.#ports
     if (!works()) return
     while (this.#position < ledger.submitted && this.#sentRows < this.#sendableRows) {
       const { firstPosition, ids, kind, resultCount } = ledger.lapFrom(this.#position, this.#sendableRows - this.#sentRows)
       this.#sentRows += ids.length
       this.#position += ids.length
-      links.send(0, {
+      const frame: RowsFrame = {
         type: 'rows',
         sessionId: links.grant.sessionId,
         epoch: ledger.epoch,
@@ -75,7 +78,9 @@ export class TokenOutbox {
         resultCount,
         encoding: 'tokens',
         payload: tokenBytes(ids),
-      })
+      }
+      links.send(0, frame)
+      receipts.sent(frame)
     }
     this.#wake()
   }

@@ -4,7 +4,8 @@
  */
 
 import { CoordinatorCore, type CoreEffect, type CoreEvent, type CoreOptions } from '../coordinator/core/index.ts'
-import { type ClientMessage, type Grant, type ServerMessage, type SignedGrant, signGrant } from '../protocol/index.ts'
+import { type ClientMessage, type Grant, type ServerMessage, type SignedGrant, type SignedReceipt, signGrant } from '../protocol/index.ts'
+import type { ReceiptRequest } from '../receipts/index.ts'
 import type { PeerId, SessionId, Signer } from '../shared/index.ts'
 import type { Host, Network } from './network.ts'
 import type { VirtualTime } from './virtualTime.ts'
@@ -16,6 +17,8 @@ export interface Client extends Host {
   receive(message: ServerMessage): void
   /** Signed; the answer to `requestId`. */
   admitted(requestId: string, grant: Grant, signedGrant: SignedGrant): void
+  /** The coordinator asks for a receipt. */
+  ask(wanted: ReceiptRequest): void
   /** For the answer to a ping. */
   load(): { readonly sessions: number; readonly kvPositionsFree: number }
   /** The coordinator closed the socket, or it broke. */
@@ -34,6 +37,7 @@ export interface CoordinatorOptions {
   /** Heard of a driver. */
   readonly onEnded: (sessionId: SessionId) => void
   readonly onDisconnected: (peerId: PeerId) => void
+  readonly onReceipt: (peerId: PeerId, signed: SignedReceipt) => void
 }
 
 /** One way between a tab and the coordinator. */
@@ -87,6 +91,13 @@ export class Coordinator {
       if (this.#sockets.get(client.peerId) !== client) return
       if (message.type === 'ended') this.#options.onEnded(message.sessionId)
       this.#feed({ kind: 'message', peerId: client.peerId, message })
+    })
+  }
+
+  /** As `say`, for what is not the core's matter. */
+  tell(client: Client, signed: SignedReceipt): void {
+    this.#time.at(this.#reachesMs(client), null, () => {
+      if (this.#sockets.get(client.peerId) === client) this.#options.onReceipt(client.peerId, signed)
     })
   }
 

@@ -44,6 +44,8 @@ export type InvariantKind =
   | 'bad-grant'
   /** Somebody still holds something of a session long after it has ended, or gone on without him. */
   | 'left-behind'
+  /** Receipts of honest tabs contradict each other, or prove something else than was done. */
+  | 'receipts'
   /** The run had too few tabs, sessions or faults to prove anything. */
   | 'too-little'
 
@@ -88,8 +90,10 @@ const REFUSAL_EFFECT_MS = 60_000
 const LOSSES_A_DISTURBANCE = 3
 /** Who was told to load other layers, or frees a session late, refuses so what was granted meanwhile, or ends what stands still. */
 const EXPECTED_LOSSES: readonly Loss['reason'][] = ['not-serving', 'no-room', 'stopped']
-/** Of a log's hashes, for each position of KV memory. */
-const HASH_BYTES_MAX = 64
+/** Of what a stage keeps of each position of KV memory: hashes of what came and of what went, and three bytes; room is doubled. */
+const POSITION_BYTES_MAX = 2 * (2 * 32 + 3)
+/** The same of parts that have ended lately. */
+const ENDED_BYTES_MAX = 32 * 1024 * 1024
 /** Said after the last word of somebody who is silent: what was under way, and a socket's delay. */
 const SILENCE_SLACK_MS = 200
 /** A link that nobody closes is lost after 15 s; then stages wait for a repair, and their timers may be late for a pass. */
@@ -231,10 +235,11 @@ export class Invariants {
   }
 
   /** With every pass, and every session that begins or ends. */
-  onWork(peerId: PeerId, { rows, hashes }: StageHost['logBytes'], kvPositions: number): void {
+  onWork(peerId: PeerId, { rows, positions }: StageHost['logBytes'], kvPositions: number): void {
     const { logBytesMax } = this.#options
     if (rows > logBytesMax) this.break('memory', `${peerId} logs ${rows} bytes of ${logBytesMax}`, [peerId])
-    if (hashes > HASH_BYTES_MAX * kvPositions) this.break('memory', `${peerId} keeps ${hashes} bytes of hashes`, [peerId])
+    if (positions > POSITION_BYTES_MAX * kvPositions + ENDED_BYTES_MAX)
+      this.break('memory', `${peerId} keeps ${positions} bytes of positions`, [peerId])
   }
 
   onWrong(asking: Asking, what: string): void {
@@ -256,8 +261,8 @@ export class Invariants {
     if (openSessions > 0) this.break('left-behind', `the coordinator counts ${openSessions} sessions as open`, [])
     for (const { peerId, host, engine } of this.#options.volunteers.values()) {
       const { openSlots } = engine.usage()
-      const { rows, hashes } = host.logBytes
-      const left = { openSlots, sessions: host.sessionsOpen, logBytes: rows + hashes, kv: engine.kvPositions - engine.kvPositionsFree }
+      const { rows, positions } = host.logBytes
+      const left = { openSlots, sessions: host.sessionsOpen, logBytes: rows + positions, kv: engine.kvPositions - engine.kvPositionsFree }
       if (Object.values(left).some((count) => count !== 0)) this.break('left-behind', `${peerId} holds ${JSON.stringify(left)}`, [peerId])
     }
   }

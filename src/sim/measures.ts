@@ -4,6 +4,7 @@ import type { Span } from '../model/index.ts'
 import { required } from '../shared/index.ts'
 import type { FaultKind } from './faults.ts'
 import type { Broken, Counts } from './invariants.ts'
+import type { ReceiptFigures } from './receiptCheck.ts'
 import type { Asking, Outcome } from './requesterTab.ts'
 
 export interface Quantiles {
@@ -25,6 +26,7 @@ interface End {
   readonly faults: Readonly<Record<FaultKind, number>>
   readonly events: number
   readonly held: readonly HeldSpan[]
+  readonly receipts: ReceiptFigures
 }
 
 export class Measures {
@@ -106,6 +108,11 @@ export class Measures {
   }
 
   /** After the end. */
+  get receipts(): ReceiptFigures {
+    return required(this.#end, 'the end of the simulation').receipts
+  }
+
+  /** After the end. */
   get counts(): Counts {
     return this.countsWith(required(this.#end, 'the end of the simulation').faults)
   }
@@ -129,6 +136,7 @@ export class Measures {
       repairs: quantiles(this.repairMs),
       /** Layers that nobody served, until somebody did. */
       holes: quantiles(this.#end?.holesMs ?? []),
+      receipts: this.receipts,
       moves,
       movesPerLeave: leaves === 0 ? 0 : round(moves / leaves),
       admission: quantiles(this.admissionMs),

@@ -23,6 +23,9 @@ const SESSIONS_A_DAY = 4_700
 const LEAVES_A_DAY = 9_700
 const FAULTS_A_DAY = 1_500
 
+/** Runs of more go without receipts, whose hashes take half as long again. */
+const RECEIPTS_PEER_HOURS = 200
+
 /** Tabs stay 2.3 hours on average, sessions ask for 50 to 500 tokens. */
 export function longRun({ scenario, peers, hours, seed, stagesMin, drain }: LongRun): SimulationOptions {
   const share = (peers * hours) / (1_000 * 24)
@@ -42,6 +45,7 @@ export function longRun({ scenario, peers, hours, seed, stagesMin, drain }: Long
     tickMs: 5_000,
     logBytesMax: 64 * 1024 * 1024,
     least: { peers: 0, sessions: 0, faults: 0 },
+    receipts: peers * hours <= RECEIPTS_PEER_HOURS,
     settleMs: 120_000,
     returnMs: 30_000,
     drain,
@@ -84,8 +88,24 @@ export function shortRun({ seed, scenario, stagesMin, drain }: ShortRun): Simula
     tickMs: 2_000,
     logBytesMax: 1_500,
     least: { peers: 8, sessions: 50, faults: 20 },
+    receipts: true,
     returnMs: 15_000,
     drain,
+  }
+}
+
+/** A short run of few long sessions: over checkpoints, and with more positions than a stage serves without the driver's receipt. */
+export function longSessionsRun({ seed, stagesMin, drain }: Omit<ShortRun, 'scenario'>): SimulationOptions {
+  const name = scenarioNames[seed % scenarioNames.length] ?? ''
+  return {
+    ...shortRun({ seed, scenario: name, stagesMin, drain }),
+    scenario: loadScenario(name, 'few'),
+    durationMs: 400_000,
+    sessions: 20,
+    prompt: { least: 50, most: 2_500 },
+    answer: { least: 20, most: 600 },
+    logBytesMax: 20_000,
+    least: { peers: 8, sessions: 15, faults: 15 },
   }
 }
 

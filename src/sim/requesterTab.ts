@@ -3,9 +3,10 @@
  * is held against the undisturbed answer as it comes.
  */
 
-import type { ClientMessage, Grant, ServerMessage, SignedGrant } from '../protocol/index.ts'
+import type { ClientMessage, Grant, ServerMessage, SignedGrant, SignedReceipt } from '../protocol/index.ts'
+import { ReceiptBook, type ReceiptRequest, RowBudget } from '../receipts/index.ts'
 import { type Chain, type ChainRepair, chunkRowsFor, generate, LinkRouter, openLinkChain, SessionError } from '../session/index.ts'
-import { type PeerId, type SessionId, TabswarmError, toErrorBody } from '../shared/index.ts'
+import { type PeerId, type SessionId, type Sha256, type Signer, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { ARITHMETIC_WIDTH } from './arithmetic.ts'
 import type { Client, Coordinator, Said } from './coordinator.ts'
 import { VOCABULARY } from './modelEngine.ts'
@@ -48,6 +49,8 @@ export type Outcome =
 export interface RequesterEvents {
   onOutcome(asking: Asking, outcome: Outcome): void
   onRepair(asking: Asking, repair: ChainRepair): void
+  /** Rows are submitted. */
+  onSubmitted(asking: Asking, rowCount: number): void
   /** A token, or the end of the answer, is not what the undisturbed run gave. */
   onWrong(asking: Asking, what: string): void
 }
@@ -57,6 +60,9 @@ export interface RequesterOptions {
   readonly region: string
   readonly network: Network
   readonly coordinator: Coordinator
+  /** Null: it signs no receipts. */
+  readonly signer: Signer | null
+  readonly sha256: Sha256
   readonly events: RequesterEvents
 }
 
@@ -103,19 +109,29 @@ export class RequesterTab implements Client {
   readonly askings = new Set<Asking>()
   readonly #options: RequesterOptions
   readonly #router: LinkRouter
+  readonly #receipts: ReceiptBook | null
   readonly #pending = new Map<string, Pending>()
   readonly #listeners = { gone: new Set<(peerId: PeerId) => void>(), draining: new Set<(peerId: PeerId) => void>() }
   #lastEnded: readonly Ended[] = []
   #requests = 0
 
   constructor(options: RequesterOptions) {
-    const { peerId, region, network, coordinator } = options
+    const { peerId, region, network, coordinator, signer, sha256 } = options
     this.#options = options
     this.peerId = peerId
     this.region = region
     this.#router = new LinkRouter({ dial: (to) => network.dial(this, to), clock: network.time.clockOf(this) })
+    const onReceipt = (signed: SignedReceipt) => {
+      if (!this.isDead) coordinator.tell(this, signed)
+    }
+    const tools = { peerId, sha256, clock: network.time.clockOf(this), budget: new RowBudget(), onReceipt }
+    this.#receipts = signer === null ? null : new ReceiptBook({ ...tools, signer })
     network.add(this)
     coordinator.connect(this)
+  }
+
+  ask(wanted: ReceiptRequest): void {
+    this.#receipts?.ask(wanted)
   }
 
   receive(message: ServerMessage): void {
@@ -157,7 +173,7 @@ export class RequesterTab implements Client {
     this.askings.clear()
   }
 
-  ask(question: Question): void {
+  pose(question: Question): void {
     const { nowMs } = this.#options.network.time
     const asking: Asking = {
       question,
@@ -247,9 +263,10 @@ export class RequesterTab implements Client {
         onDraining: (listener) => this.#listen('draining', listener),
         vocabularySize: VOCABULARY,
         clock,
+        ...(this.#receipts !== null && { receipts: this.#receipts }),
       })
       const { completionTokenIds, drafts } = await generate({
-        chain,
+        chain: counted(chain, (rowCount) => this.#options.events.onSubmitted(asking, rowCount)),
         tokenizer: { vocabularySize: VOCABULARY, isEnd: () => false, tokenBytes: () => NO_BYTES },
         promptTokenIds: question.promptTokenIds,
         maxTokens: question.maxTokens,
@@ -337,3 +354,17 @@ export class RequesterTab implements Client {
 }
 
 const NO_BYTES = new Uint8Array(0)
+
+/** The same chain, whose rows are counted as they are submitted. */
+function counted(chain: Chain, onSubmitted: (rowCount: number) => void): Chain {
+  return {
+    maxPositions: chain.maxPositions,
+    listen: (events) => chain.listen(events),
+    submit(lap) {
+      onSubmitted(lap.ids.length)
+      return chain.submit(lap)
+    },
+    truncate: (length) => chain.truncate(length),
+    close: () => chain.close(),
+  }
+}

@@ -4,15 +4,18 @@
  */
 
 import type { CoreOptions } from '../coordinator/core/index.ts'
+import { readReceipt, type SignedReceipt } from '../protocol/index.ts'
 import type { ManifestHash, PeerId, SessionId, Signer } from '../shared/index.ts'
 import { Chance } from './chance.ts'
 import { Coordinator, type CoordinatorOptions } from './coordinator.ts'
 import { type Disturbance, Disturbances } from './disturbances.ts'
+import { sha256, signer, verify } from './fakeCrypto.ts'
 import { Faults } from './faults.ts'
 import { type Counts, Invariants } from './invariants.ts'
 import { Measures } from './measures.ts'
 import { Network } from './network.ts'
 import { drawQuestion, type Lengths } from './question.ts'
+import { ReceiptCheck } from './receiptCheck.ts'
 import { type Asking, type Outcome, RequesterTab } from './requesterTab.ts'
 import type { Scenario } from './scenario.ts'
 import { Trace } from './trace.ts'
@@ -41,6 +44,8 @@ export interface SimulationOptions {
   readonly logBytesMax: number
   /** A run that has fewer of something proves nothing: it breaks as `too-little`. Tabs at a time, sessions served to an end, faults. */
   readonly least: Counts
+  /** Whether tabs sign receipts, which are compared. They double what a frame costs here. */
+  readonly receipts: boolean
   /** Everybody has come, and loaded, by then. */
   readonly settleMs: number
   /** Until one who left is replaced, on average. */
@@ -67,7 +72,8 @@ const ASK_LONGER_MS = 600_000
 const STRIKE_AGAIN_MS = 1_000
 /** After the last session everything must have been freed: idle sessions after 60 s, missed drivers after 15 and 30. */
 const QUIET_MS = 150_000
-const COORDINATOR_KEY = new Uint8Array(65).fill(4)
+/** What happened to a tab has effects for so long: links are given up after 15 s, sockets after 30. */
+const DISTURBED_MS = 30_000
 
 export async function simulate(options: SimulationOptions): Promise<Measures> {
   return new Simulation(options).run()
@@ -87,6 +93,7 @@ class Simulation {
   readonly #invariants: Invariants
   readonly #faults: Faults
   readonly #measures: Measures
+  readonly #receiptCheck: ReceiptCheck
   readonly #models: CoreOptions['models']
   readonly #disturbances = new Disturbances()
   readonly #endMs: number
@@ -122,6 +129,12 @@ class Simulation {
       disturbances: this.#disturbances,
     })
     this.#measures = new Measures(START_MS)
+    this.#receiptCheck = new ReceiptCheck({
+      nowMs: () => this.#time.nowMs,
+      ask: (peerId, wanted) => (this.#volunteers.get(peerId) ?? this.#requesters.get(peerId))?.ask(wanted),
+      isUndisturbed: (peerIds, sinceMs) => this.#disturbances.countSince(peerIds, sinceMs - DISTURBED_MS) === 0,
+      onBroken: (sessionId, what) => this.#invariants.break('receipts', `session ${sessionId}: ${what}`, [sessionId]),
+    })
     this.#coordinator = new Coordinator({
       core: { models: this.#models, stagesMin, rowEncoding: 'f16e', kernelVersion: null },
       newSessionId: () => (this.#sessionNumber++).toString(16).padStart(32, '0') as SessionId,
@@ -132,9 +145,14 @@ class Simulation {
       onGrant: (grant) => {
         this.#trace.add(`session ${grant.sessionId} revision ${grant.revision} over ${grant.stages.map(describeStage).join(', ')}`)
         this.#invariants.onGrant(grant)
+        if (options.receipts) this.#receiptCheck.onGrant(grant)
       },
-      onEnded: (sessionId) => this.#invariants.onEnded(sessionId),
+      onEnded: (sessionId) => {
+        this.#invariants.onEnded(sessionId)
+        this.#receiptCheck.onEnded(sessionId)
+      },
       onDisconnected: (peerId) => this.#invariants.onDisconnected(peerId),
+      onReceipt: (peerId, signed) => this.#onReceipt(peerId, signed),
     })
     this.#faults = new Faults({
       chance: this.#faulting,
@@ -162,6 +180,7 @@ class Simulation {
       faults: this.#faults.counts,
       events: this.#time.events,
       held: this.#held(),
+      receipts: this.#receiptCheck.figures,
     })
   }
 
@@ -196,6 +215,7 @@ class Simulation {
     often(faults, this.#faulting, () => this.#tryUntilDone(() => this.#faults.strike()))
     const tick = () => {
       this.#invariants.check()
+      this.#receiptCheck.tick()
       if (this.#time.nowMs >= START_MS + settleMs) this.#measures.present(this.#volunteers.size + this.#requesters.size)
       this.#time.after(tickMs, null, tick)
     }
@@ -218,7 +238,8 @@ class Simulation {
       logBytesMax,
       verify,
       sha256,
-      coordinatorKey: COORDINATOR_KEY,
+      signer: this.#signer,
+      coordinatorKey: signer.publicKey,
       ...sabotage,
       events: {
         onMove: () => this.#measures.moves++,
@@ -250,7 +271,12 @@ class Simulation {
       region: this.#comings.pick(regions) ?? '',
       network: this.#network,
       coordinator: this.#coordinator,
+      signer: this.#signer,
+      sha256,
       events: {
+        onSubmitted: ({ sessionId, askedMs }, rowCount) => {
+          if (sessionId !== null) this.#receiptCheck.onSubmitted(sessionId, askedMs, rowCount)
+        },
         onOutcome: (asking, outcome) => this.#onOutcome(asking, outcome),
         onRepair: (asking, repair) => {
           const isLoss = repair.phase === 'lost'
@@ -303,19 +329,30 @@ class Simulation {
     const question = drawQuestion(this.#arrivals, model, prompt, answer)
     this.#measures.asked++
     // One that is frozen asks when it thaws.
-    this.#time.after(0, requester, () => requester.ask(question))
+    this.#time.after(0, requester, () => requester.pose(question))
   }
 
   #onOutcome(asking: Asking, outcome: Outcome): void {
     this.#measures.count(asking, outcome, this.#time.nowMs)
     if (outcome.kind === 'failed') this.#trace.add(`session ${asking.sessionId} fails at ${asking.tokens}: ${outcome.message}`)
     this.#invariants.onOutcome(asking, outcome)
+    if (outcome.kind === 'answered' && asking.sessionId !== null) this.#receiptCheck.onAnswered(asking.sessionId)
     if ((outcome.kind !== 'refused' && outcome.kind !== 'left') || this.#time.nowMs > this.#endMs + ASK_LONGER_MS) return
     this.#questionsDue++
     this.#time.after(ASK_AGAIN_MS, null, () => {
       this.#questionsDue--
       this.#ask()
     })
+  }
+
+  #onReceipt(peerId: PeerId, signed: SignedReceipt): void {
+    const read = readReceipt(signed)
+    if (read.ok) this.#receiptCheck.onReceipt(peerId, read.value)
+    else this.#invariants.break('receipts', `${peerId}: ${read.error}`, [peerId])
+  }
+
+  get #signer(): Signer | null {
+    return this.#options.receipts ? signer : null
   }
 
   #disturb(peerId: PeerId, disturbance: Omit<Disturbance, 'fromMs'>, what: string): void {
@@ -352,22 +389,3 @@ function describeStage({ peerId, firstLayer, endLayer }: { peerId: PeerId; first
 function hash(index: number): ManifestHash {
   return index.toString(16).padStart(64, '0') as ManifestHash
 }
-
-/** Checksum in place of a signature: nobody forges here, and a simulated day has no time for real ones. FNV-1a. */
-function checksum(message: Uint8Array): Uint8Array {
-  let sum = 0x811c9dc5
-  for (const byte of message) sum = Math.imul(sum ^ byte, 0x01000193)
-  const bytes = new Uint8Array(64)
-  new DataView(bytes.buffer).setInt32(0, sum)
-  return bytes
-}
-
-const signer: Signer = { publicKey: COORDINATOR_KEY, sign: (message) => Promise.resolve(checksum(message)) }
-
-function verify(_key: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean> {
-  return Promise.resolve(checksum(message).every((byte, index) => byte === signature[index]))
-}
-
-const NO_HASH = Promise.resolve(new Uint8Array(32))
-/** Nobody looks at the log's hashes here. */
-const sha256 = () => NO_HASH

@@ -5,8 +5,9 @@
 
 import type { CoreOptions } from '../coordinator/core/index.ts'
 import type { Span } from '../model/index.ts'
-import { type Assignment, AWAY_RECOVERING, type Link, type ServerMessage } from '../protocol/index.ts'
-import type { PeerId, Sha256, VerifySignature } from '../shared/index.ts'
+import { type Assignment, AWAY_RECOVERING, type Link, type ServerMessage, type SignedReceipt } from '../protocol/index.ts'
+import type { ReceiptRequest } from '../receipts/index.ts'
+import type { PeerId, Sha256, Signer, VerifySignature } from '../shared/index.ts'
 import { type PassTimes, StageHost } from '../stage/index.ts'
 import type { Client, Coordinator } from './coordinator.ts'
 import { ModelEngine, type ModelEngineOptions } from './modelEngine.ts'
@@ -27,6 +28,8 @@ export interface VolunteerOptions {
   readonly verify: VerifySignature
   readonly sha256: Sha256
   readonly coordinatorKey: Uint8Array
+  /** Null: it signs no receipts. */
+  readonly signer: Signer | null
   /** In place of ModelEngine, by tests of the invariants. */
   readonly makeEngine?: (options: ModelEngineOptions) => ModelEngine
   readonly events: VolunteerEvents
@@ -90,13 +93,16 @@ export class VolunteerTab implements Client {
   #leaveWhenIdle: (() => void) | null = null
 
   constructor(options: VolunteerOptions) {
-    const { peerId, group, network, coordinatorKey, verify, sha256, logBytesMax } = options
+    const { peerId, group, network, coordinator, coordinatorKey, verify, sha256, signer, logBytesMax } = options
     const { time } = network
     this.peerId = peerId
     this.group = group
     this.#options = options
     this.joinedMs = time.nowMs
     this.#engine = this.#newEngine()
+    const onReceipt = (signed: SignedReceipt) => {
+      if (!this.isDead) coordinator.tell(this, signed)
+    }
     this.host = new StageHost({
       peerId,
       engine: this.#engine,
@@ -106,6 +112,7 @@ export class VolunteerTab implements Client {
       verify,
       sha256,
       logBytesMax,
+      ...(signer !== null && { receipts: { signer, onReceipt } }),
       onWork: () => {
         options.events.onWork(this)
         this.#tellMeasured()
@@ -140,6 +147,10 @@ export class VolunteerTab implements Client {
       this.#order = null
       this.#serve(null)
     }
+  }
+
+  ask(wanted: ReceiptRequest): void {
+    this.host.receipts?.ask(wanted)
   }
 
   /** Grants are for requesters. */

@@ -98,12 +98,12 @@ export class Inbox {
     return payloadFault(frame, limits)
   }
 
-  /** Takes a frame without fault. Of an older epoch what was not truncated since still counts; true when rows wait of it. */
-  push(frame: RowsFrame): boolean {
+  /** Takes a frame without fault. Of an older epoch what was not truncated since still counts; returns how many of its first rows that are. */
+  push(frame: RowsFrame): number {
     const rowCount = Math.max(0, Math.min(frame.rowCount, this.#truncations.lengthSince(frame.epoch) - frame.firstPosition))
     if (rowCount < frame.rowCount) this.#consume(frame.rowCount - rowCount)
     if (rowCount > 0) this.#queue.push(frame, rowCount)
-    return rowCount > 0
+    return rowCount
   }
 
   /** Takes up to `rowsMax` rows of one frame into a pass. */

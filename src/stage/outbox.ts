@@ -7,17 +7,21 @@
 import type { Grant, OpenedFrame } from '../protocol/index.ts'
 import type { SegmentOutput } from '../worker/engine.ts'
 import type { ActivationLog, LoggedRow } from './activationLog.ts'
-import { outputRows, type PassRows, resultsFrames, rowsFrames } from './outputFrames.ts'
+import { outputRows, type PassRows, type Rows, resultsFrames, rowsFrames } from './outputFrames.ts'
 import type { PeerLink } from './peerLinks.ts'
 
 export interface OutboxOptions {
   readonly log: ActivationLog
   readonly width: number
+  /** The downstream wants rows from that position on. */
+  readonly onOpened: (position: number) => void
+  /** Rows from that position on were sent. */
+  readonly onSent: (firstPosition: number, rows: readonly LoggedRow[]) => void
 }
 
 export class Outbox {
+  readonly #options: OutboxOptions
   readonly #log: ActivationLog
-  readonly #width: number
   #grant: Grant
   #isLast: boolean
   #link: PeerLink | null = null
@@ -30,11 +34,11 @@ export class Outbox {
   #sentRows = 0
   #bytesSent = 0
 
-  constructor(grant: Grant, isLast: boolean, { log, width }: OutboxOptions) {
+  constructor(grant: Grant, isLast: boolean, options: OutboxOptions) {
     this.#grant = grant
     this.#isLast = isLast
-    this.#log = log
-    this.#width = width
+    this.#options = options
+    this.#log = options.log
   }
 
   /** Null before it is there, and after it was lost. */
@@ -100,6 +104,7 @@ export class Outbox {
     this.#position = Math.min(nextPosition, this.#keptLength)
     this.#sentRows = 0
     this.#sendableRows = windowRows
+    this.#options.onOpened(this.#position)
     this.#resend(epoch)
   }
 
@@ -113,12 +118,13 @@ export class Outbox {
    * repair may end while the downstream has not answered, or is being sent what came before: then its rows follow in their turn.
    */
   add(part: PassRows, output: SegmentOutput, rowCount: number): void {
-    const rows = outputRows(this.#grant, this.#width, part, output).slice(0, rowCount)
-    for (const row of rows) this.#log.append(row)
+    const rows = outputRows(this.#grant, this.#options.width, part, output).slice(0, rowCount)
+    const logged = rows.map((row) => this.#log.append(row))
     if (!this.#isOpen) return
     const skipped = Math.min(rows.length, Math.max(0, this.#position - part.firstPosition))
     const inTurn = this.#position >= part.firstPosition && rows.length - skipped <= this.#sendableRows - this.#sentRows
-    if (inTurn) this.#send(part.firstPosition + skipped, rows.slice(skipped), part.epoch)
+    if (inTurn)
+      this.#send({ epoch: part.epoch, firstPosition: part.firstPosition + skipped, rows: rows.slice(skipped) }, logged.slice(skipped))
     else this.#resend(part.epoch)
   }
 
@@ -131,14 +137,18 @@ export class Outbox {
 
   #resend(epoch: number): void {
     const end = Math.min(this.#log.keptLength, this.#position + this.#sendableRows - this.#sentRows)
-    if (this.#position < end) this.#send(this.#position, this.#log.rows(this.#position, end), epoch)
+    if (this.#position >= end) return
+    const rows = this.#log.rows(this.#position, end)
+    this.#send({ epoch, firstPosition: this.#position, rows }, rows)
   }
 
-  #send(firstPosition: number, rows: readonly LoggedRow[], epoch: number): void {
-    const toSend = { epoch, firstPosition, rows }
+  /** `logged`: the same rows, with bytes that stay. */
+  #send(toSend: Rows, logged: readonly LoggedRow[]): void {
+    const { firstPosition, rows } = toSend
     const frames = this.#isLast ? resultsFrames(this.#grant, toSend) : rowsFrames(this.#grant, toSend)
     for (const frame of frames) this.#bytesSent += this.#link?.send(frame) ?? 0
     this.#position = Math.max(this.#position, firstPosition + rows.length)
     this.#sentRows += rows.length
+    if (rows.length > 0) this.#options.onSent(firstPosition, logged)
   }
 }

@@ -134,6 +134,8 @@ export class Participants {
       case 'opened':
       case 'window':
         return link === this.#outbox.link ? null : `${type} comes from the downstream only`
+      case 'receipt':
+        return link === this.#driver ? null : 'a receipt comes from the driver only'
       case 'failed':
         return link === this.#outbox.link && link !== this.#driver ? null : 'failed comes from the downstream only'
       default:

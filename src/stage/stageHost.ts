@@ -17,6 +17,7 @@ import {
   openGrant,
   stageName,
 } from '../protocol/index.ts'
+import { ReceiptBook, type ReceiptBookOptions, RowBudget } from '../receipts/index.ts'
 import {
   type Clock,
   err,
@@ -30,7 +31,7 @@ import {
   type VerifySignature,
 } from '../shared/index.ts'
 import type { Engine, ForwardResult } from '../worker/engine.ts'
-import { type ActivationLog, LogBudget } from './activationLog.ts'
+import type { ActivationLog } from './activationLog.ts'
 import { type HostWork, WorkCounter } from './hostWork.ts'
 import { checkOpening, type Opening, takesPart } from './opening.ts'
 import { Openings, refuse } from './openings.ts'
@@ -55,6 +56,8 @@ export interface StageHostOptions {
   readonly sha256: Sha256
   /** Of the rows that all sessions may keep for repairs; a default where it is not given. */
   readonly logBytesMax?: number
+  /** Where receipts go, and what they are signed with. Without it nothing is signed, and no driver has to acknowledge anything. */
+  readonly receipts?: Pick<ReceiptBookOptions, 'signer' | 'onReceipt'>
   /** Some number of `work` has changed. */
   readonly onWork?: () => void
 }
@@ -62,7 +65,9 @@ export interface StageHostOptions {
 export class StageHost {
   readonly #options: StageHostOptions
   readonly #links: PeerLinks
-  readonly #logBudget: LogBudget
+  readonly #budget: RowBudget
+  /** Null: nothing is signed. */
+  readonly receipts: ReceiptBook | null
   readonly #planner = new PassPlanner()
   /** In turn: who was in a pass goes to the end. */
   readonly #sessions = new Map<SessionId, StageSession>()
@@ -76,7 +81,9 @@ export class StageHost {
 
   constructor(options: StageHostOptions) {
     this.#options = options
-    this.#logBudget = new LogBudget(options.logBytesMax)
+    this.#budget = new RowBudget(options.logBytesMax)
+    const { peerId, sha256, clock, receipts } = options
+    this.receipts = receipts === undefined ? null : new ReceiptBook({ peerId, sha256, clock, budget: this.#budget, ...receipts })
     this.#links = new PeerLinks({
       dial: options.dial,
       clock: options.clock,
@@ -106,10 +113,10 @@ export class StageHost {
     return this.#sessions.size
   }
 
-  /** Bytes that all sessions keep for repairs: of rows, and of hashes. */
-  get logBytes(): { readonly rows: number; readonly hashes: number } {
-    const { bytesUsed, hashBytes } = this.#logBudget
-    return { rows: bytesUsed, hashes: hashBytes }
+  /** Bytes that all sessions keep for repairs and receipts: rows, and what is kept of each position. */
+  get logBytes(): { readonly rows: number; readonly positions: number } {
+    const { bytesUsed, positionBytes } = this.#budget
+    return { rows: bytesUsed, positions: positionBytes }
   }
 
   /** From now on sessions over this span are accepted, null: none. Those that are open go on. */
@@ -156,12 +163,13 @@ export class StageHost {
   }
 
   /**
-   * Ends every session with `stopped`, takes no other; resolves when the engine holds no session's memory. Links stay, so that
+   * Ends every session with `stopped`, takes no other; resolves when the engine holds no session's memory and the last receipts are signed. Links stay, so that
    * drivers are told: they close with the network that carries them, or by themselves when unused.
    */
   async stop(): Promise<void> {
     this.#failAll('stopped', 'the volunteer stopped; ask again to get another chain')
     await this.#running
+    await this.receipts?.settled()
   }
 
   #watch(engine: Engine): void {
@@ -229,7 +237,7 @@ export class StageHost {
 
   /** The session for a verified grant: a new one, or the one that is open, which keeps what it computed if it has the same layers. */
   #accept(opening: Opening): Result<StageSession, Refusal> {
-    const { clock, sha256 } = this.#options
+    const { clock } = this.#options
     const { grant, place } = opening
     const open = this.#sessions.get(grant.sessionId)
     if (open !== undefined && sameSpan(open.place.span, place.span)) {
@@ -252,8 +260,8 @@ export class StageHost {
       engine,
       slot: slot.value,
       clock,
-      sha256,
-      logBudget: this.#logBudget,
+      budget: this.#budget,
+      receipts: this.receipts,
       onReady: () => this.#pump(),
       onEnded: (ended) => this.#onEnded(ended),
     })

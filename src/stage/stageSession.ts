@@ -11,13 +11,15 @@ import {
   type LinkClosed,
   type OpenedFrame,
   type OpenFrame,
+  type ReceiptFrame,
   type RowsFrame,
   type SignedGrant,
   stageName,
 } from '../protocol/index.ts'
-import type { Clock, Sha256 } from '../shared/index.ts'
+import type { ReceiptBook, RowBudget } from '../receipts/index.ts'
+import type { Clock } from '../shared/index.ts'
 import type { Engine, Segment, SegmentOutput, Slot } from '../worker/engine.ts'
-import { ActivationLog, type LogBudget } from './activationLog.ts'
+import { ActivationLog } from './activationLog.ts'
 import { Inbox, type RowLimits } from './inbox.ts'
 import type { Opening } from './opening.ts'
 import { Outbox } from './outbox.ts'
@@ -25,6 +27,7 @@ import type { PassRows } from './outputFrames.ts'
 import { Participants } from './participants.ts'
 import type { PeerLink } from './peerLinks.ts'
 import type { Place, ServedSpan } from './place.ts'
+import { SessionReceipts } from './sessionReceipts.ts'
 
 export interface SessionSetup {
   readonly opening: Opening
@@ -32,8 +35,9 @@ export interface SessionSetup {
   readonly engine: Engine
   readonly slot: Slot
   readonly clock: Clock
-  readonly sha256: Sha256
-  readonly logBudget: LogBudget
+  readonly budget: RowBudget
+  /** Null: nothing is signed. */
+  readonly receipts: ReceiptBook | null
   /** There may be rows to compute. */
   readonly onReady: () => void
   /** Called once; the session takes no part in anything any more. */
@@ -53,21 +57,29 @@ export class StageSession {
   readonly #outbox: Outbox
   readonly #inbox: Inbox
   readonly #participants: Participants
+  readonly #receipts: SessionReceipts
   #ended = false
   #workedMs: number
 
   constructor(setup: SessionSetup) {
     this.#setup = setup
     this.#workedMs = setup.clock.nowMs()
-    const { opening, served, engine, slot, clock, sha256, logBudget } = setup
+    const { opening, served, engine, slot, clock, budget, receipts } = setup
     this.#inbox = new Inbox({
       epoch: opening.epoch,
       length: opening.length,
       onRoom: (windowRows) => this.#participants.raise(windowRows),
       truncateCache: (length) => engine.truncate(slot, length),
     })
-    this.log = new ActivationLog(sha256, logBudget)
-    this.#outbox = new Outbox(opening.grant, opening.place.isLast, { log: this.log, width: served.config.width })
+    this.#receipts = new SessionReceipts(receipts)
+    this.#receipts.begin(opening, opening.epoch)
+    this.log = new ActivationLog(budget)
+    this.#outbox = new Outbox(opening.grant, opening.place.isLast, {
+      log: this.log,
+      width: served.config.width,
+      onOpened: (position) => this.#receipts.sendsFrom(position),
+      onSent: (firstPosition, rows) => this.#receipts.sent(firstPosition, rows, this.log.keptLength),
+    })
     this.#participants = new Participants({
       opening,
       outbox: this.#outbox,
@@ -109,8 +121,14 @@ export class StageSession {
 
   /** Kind of the row that could be computed now: it waits, and there is room for its output. */
   get nextKind(): RowsFrame['kind'] | null {
-    if (this.#ended || this.#inbox.passing || this.#outbox.rowsMax(this.#inbox.computed) <= 0) return null
+    if (this.#ended || this.#inbox.passing || this.#rowsMax <= 0) return null
     return this.#inbox.nextKind
+  }
+
+  /** Rows that a pass may take: there is room for their outputs, and the driver keeps up with its receipts. */
+  get #rowsMax(): number {
+    const { computed } = this.#inbox
+    return Math.min(this.#outbox.rowsMax(computed), this.#receipts.rowsMax(computed))
   }
 
   /** A verified `open` from the driver, from the upstream, or again from one of them, which only says that it lives. */
@@ -131,10 +149,12 @@ export class StageSession {
   /** A verified `open` with a grant of a higher revision, over the same span: everybody connects anew, what was computed stays. */
   reopen(opening: Opening): void {
     this.#workedMs = this.#setup.clock.nowMs()
+    this.#receipts.end()
     this.#participants.reopen(opening)
     this.#outbox.reset(opening.grant, opening.place.isLast)
     this.#inbox.reopen(opening.length)
     if (this.#inbox.enter(opening.epoch, opening.length)) this.#forget(opening.length)
+    this.#receipts.begin(opening, this.#inbox.epoch)
   }
 
   /** The link to who takes the outputs: the next stage, or the driver. */
@@ -164,6 +184,8 @@ export class StageSession {
         return this.#participants.refusedBy(link, frame)
       case 'ping':
         return this.#participants.pinged(link, frame)
+      case 'receipt':
+        return this.#onReceipt(link, frame)
       default:
         return this.#break(link, `a stage takes no ${frame.type}`)
     }
@@ -184,7 +206,7 @@ export class StageSession {
   take(rowsMax: number): Work {
     const { slot, served } = this.#setup
     const { place, grant } = this
-    const { input, ...taken } = this.#inbox.take(Math.min(rowsMax, this.#outbox.rowsMax(this.#inbox.computed)))
+    const { input, ...taken } = this.#inbox.take(Math.min(rowsMax, this.#rowsMax))
     const rows = { ...taken, resultCount: this.#outbox.resultCountOf(taken) }
     const topK = Math.min(grant.topK, served.config.vocabularySize)
     const output: Segment['output'] = place.isLast
@@ -198,6 +220,7 @@ export class StageSession {
     if (this.#freeAfterPass()) return
     this.#workedMs = this.#setup.clock.nowMs()
     const rowCount = this.#inbox.passEnded(rows.rowCount)
+    this.#receipts.computed(rows, rowCount)
     if (rowCount > 0) {
       const { epoch } = this.#inbox
       const { firstPosition, kind } = rows
@@ -229,6 +252,7 @@ export class StageSession {
     this.#ended = true
     this.#participants.end()
     this.#inbox.drop()
+    this.#receipts.end()
     this.log.drop()
     if (!this.#inbox.passing) this.#setup.engine.close(this.#setup.slot)
     this.#setup.onEnded(this)
@@ -242,8 +266,17 @@ export class StageSession {
       return
     }
     const fault = this.#inbox.faultOf(frame, this.#rowLimits)
+    if (fault !== null) return this.#break(link, fault)
+    const rowCount = this.#inbox.push(frame)
+    if (rowCount === 0) return
+    this.#receipts.received(frame, rowCount)
+    this.#setup.onReady()
+  }
+
+  #onReceipt(link: PeerLink, frame: ReceiptFrame): void {
+    const fault = this.#receipts.acknowledge(frame)
     if (fault !== null) this.#break(link, fault)
-    else if (this.#inbox.push(frame)) this.#setup.onReady()
+    else this.#setup.onReady()
   }
 
   get #rowLimits(): RowLimits {
@@ -265,6 +298,7 @@ export class StageSession {
   #forget(length: number): void {
     this.#inbox.forget(length)
     this.#outbox.truncate(length)
+    this.#receipts.truncate(this.#inbox.epoch, length)
   }
 
   /** What the log had no room for and the downstream has not got is computed again. */
@@ -308,6 +342,7 @@ export class StageSession {
     // The driver is told once the rest of the chain has answered.
     if (!this.#outbox.isOpen && (this.place.isFirst || !isLogWhole)) return
     this.#inbox.openWindow()
+    this.#receipts.receivesFrom(this.#inbox.expectedPosition)
     this.#participants.answerUpstream(this.#goesOn)
   }
 

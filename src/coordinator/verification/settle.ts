@@ -43,7 +43,7 @@ export interface Settlement {
 /** In the order of revisions. */
 export function settle(segments: readonly SessionSegment[], linked: Linked): Settlement {
   const findings = segments.map(({ segment }) => proveWork(segment, linked))
-  const fresh = findings.map((finding, index) => submittedRows(finding, findings[index - 1] ?? null))
+  const fresh = findings.map((finding, index) => submittedRows(finding, findings.slice(0, index)))
   const borders = new Set(findings.flatMap(({ work }) => work.flatMap(({ firstLayer, endLayer }) => [firstLayer, endLayer])))
   const layers = [...borders].sort((a, b) => a - b)
   const strips = layers.slice(0, -1).flatMap((firstLayer, index) => {

@@ -2,7 +2,17 @@
 
 import { describe, expect, it } from 'vitest'
 import { createIdentity, memoryLinkPair, peerIdOf, sha256Of, signatureVerifier } from '../../../src/network/index.ts'
-import { type Dial, type Grant, type Link, ROW_ENCODINGS, type RowEncoding, signGrant } from '../../../src/protocol/index.ts'
+import {
+  type Dial,
+  type Grant,
+  type Link,
+  type Receipt,
+  ROW_ENCODINGS,
+  type RowEncoding,
+  readReceipt,
+  type SignedReceipt,
+  signGrant,
+} from '../../../src/protocol/index.ts'
 import { chunkRowsFor, type Drafter, GREEDY, generate, LinkRouter, openLinkChain, type Sampling } from '../../../src/session/index.ts'
 import { type Clock, type ManifestHash, type ModelId, type PeerId, required, type SessionId, toHex } from '../../../src/shared/index.ts'
 import { StageHost } from '../../../src/stage/index.ts'
@@ -30,13 +40,13 @@ interface Peer {
   readonly id: PeerId
   readonly engine: Engine
   readonly host: StageHost
+  readonly receipts: Receipt[]
 }
 
 /** Stages that hold only their span, a driver, and a grant over all of them. */
 async function swarm(cuts: readonly number[], rowEncoding: RowEncoding) {
   const coordinator = await createIdentity(subtle)
-  const newId = async () => peerIdOf((await createIdentity(subtle)).publicKey, sha256)
-  const driver = await newId()
+  const driver = await peerIdOf((await createIdentity(subtle)).publicKey, sha256)
   const peers: Peer[] = []
   const dialFrom =
     (from: PeerId): Dial =>
@@ -50,12 +60,27 @@ async function swarm(cuts: readonly number[], rowEncoding: RowEncoding) {
     }
   for (const [index, firstLayer] of cuts.entries()) {
     const span = { firstLayer, endLayer: cuts[index + 1] ?? config.layerCount }
-    const id = await newId()
+    const signer = await createIdentity(subtle)
+    const id = await peerIdOf(signer.publicKey, sha256)
+    const receipts: Receipt[] = []
+    const onReceipt = (signed: SignedReceipt) => {
+      const receipt = readReceipt(signed)
+      if (receipt.ok) receipts.push(receipt.value)
+    }
     const engine = createCpuEngine({ nowMs: () => performance.now() })
     await engine.load(loadRequest(model, span))
-    const host = new StageHost({ peerId: id, engine, dial: dialFrom(id), clock, coordinatorKey: coordinator.publicKey, verify, sha256 })
+    const host = new StageHost({
+      peerId: id,
+      engine,
+      dial: dialFrom(id),
+      clock,
+      coordinatorKey: coordinator.publicKey,
+      verify,
+      sha256,
+      receipts: { signer, onReceipt },
+    })
     host.serve({ manifestHash, span, config })
-    peers.push({ id, engine, host })
+    peers.push({ id, engine, host, receipts })
   }
   const grant: Grant = {
     version: 1,
@@ -74,7 +99,7 @@ async function swarm(cuts: readonly number[], rowEncoding: RowEncoding) {
   const router = new LinkRouter({ dial: dialFrom(driver), clock })
   const signedGrant = await signGrant(grant, coordinator)
   const chain = await openLinkChain({ router, grant, signedGrant, repair: null, vocabularySize: config.vocabularySize, clock })
-  return { peers, grant, chain }
+  return { peers, chain }
 }
 
 interface How {
@@ -83,7 +108,7 @@ interface How {
 }
 
 async function answer(cuts: readonly number[], rowEncoding: RowEncoding, chunkRows: number, { sampling = GREEDY, ...how }: How = {}) {
-  const { peers, grant, chain: untimed } = await swarm(cuts, rowEncoding)
+  const { peers, chain: untimed } = await swarm(cuts, rowEncoding)
   const { chain, clock: lapClock } = timedChain(untimed)
   const tokenizer = { vocabularySize: config.vocabularySize, isEnd: () => false, tokenBytes: () => new Uint8Array(0) }
   const result = await generate({
@@ -96,13 +121,12 @@ async function answer(cuts: readonly number[], rowEncoding: RowEncoding, chunkRo
     clock: lapClock,
     ...how,
   })
-  const last = required(required(peers.at(-1), 'last peer').host.logOf(grant.sessionId), 'log')
-  const hash = toHex(required(await last.hash(last.length - 1), 'hash'))
-  const logLength = last.length
   chain.close()
   await expect.poll(() => peers.map(({ engine }) => engine.usage().openSlots)).toEqual(peers.map(() => 0))
   await Promise.all(peers.map(({ host }) => host.stop()))
-  return { ids: result.completionTokenIds, hash, logLength, drafts: result.drafts }
+  const { final, sent } = required(peers.at(-1)?.receipts.at(-1), 'the last receipt of the last stage')
+  expect(final).toBe(true)
+  return { ids: result.completionTokenIds, hash: sent.hash, endPosition: sent.endPosition, drafts: result.drafts }
 }
 
 describe('the tiny llama over links', () => {
@@ -115,14 +139,14 @@ describe('the tiny llama over links', () => {
     })
   }
 
-  it('logs the same hash whatever the split and the chunks, with f32 rows', async () => {
+  it('[V7] signs the same hash whatever the split and the chunks, with f32 rows', async () => {
     const whole = await answer([0], 'f32', 96)
     const split = await answer([0, 1], 'f32', 7)
-    expect(whole.logLength).toBe(96 + 15)
+    expect(whole.endPosition).toBe(96 + 15)
     expect(split).toEqual(whole)
   })
 
-  it('[S14] gives the same tokens and logs the same rows when most of them come out of drafts, of which some are wrong', async () => {
+  it('[S14] [V7] gives the same tokens and signs the same rows when most of them come out of drafts, of which some are wrong', async () => {
     for (const sampling of [GREEDY, { temperature: 1, topP: 0.9, topK: 0, minP: 0, seed: 5 }]) {
       const plain = await answer([0, 1], 'f16e', 32, { sampling })
       const drafter = knowingDrafter([...reference.tokenIds, ...plain.ids], (place) => place % 6 === 0)

@@ -6,15 +6,19 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { CoordinatorCore, type CoreEffect, type CoreOptions } from '../../../src/coordinator/core/index.ts'
 import { OpenSessions } from '../../../src/coordinator/core/sessions.ts'
+import type { ReceiptParty } from '../../../src/protocol/index.ts'
+import { ReceiptBook, RowBudget } from '../../../src/receipts/index.ts'
+import { DriverReceipts } from '../../../src/session/driverReceipts.ts'
 import { LapLedger } from '../../../src/session/lapLedger.ts'
 import { LinkRouter } from '../../../src/session/linkRouter.ts'
 import type { PeerId } from '../../../src/shared/index.ts'
 import { shortRun } from '../../../src/sim/presets.ts'
 import { type SimulationOptions, simulate } from '../../../src/sim/simulate.ts'
 import { VolunteerTab } from '../../../src/sim/volunteerTab.ts'
-import { ActivationLog, LogBudget } from '../../../src/stage/activationLog.ts'
+import { ActivationLog } from '../../../src/stage/activationLog.ts'
 import { Outbox } from '../../../src/stage/outbox.ts'
 import { PeerLink } from '../../../src/stage/peerLinks.ts'
+import { SessionReceipts } from '../../../src/stage/sessionReceipts.ts'
 import { SessionTimers } from '../../../src/stage/sessionTimers.ts'
 
 const drain = (callback: () => void) => {
@@ -32,10 +36,10 @@ interface Conditions {
   readonly makeCore?: (options: CoreOptions) => CoordinatorCore
 }
 
-/** What breaks first with the sabotage in a run that breaks nothing without it. */
+/** What breaks first with the sabotage in a run that breaks nothing without it. Receipts, which notice most, are for tests of their own. */
 async function noticed(spoil: () => void, { changes = {}, scenario, firstSeed = FIRST_SEED, makeCore }: Conditions = {}) {
   for (let seed = firstSeed; seed < firstSeed + SEEDS; seed++) {
-    const options = { ...shortRun({ seed, scenario: scenario ?? null, stagesMin: 2, drain }), ...changes }
+    const options = { ...shortRun({ seed, scenario: scenario ?? null, stagesMin: 2, drain }), receipts: false, ...changes }
     spoil()
     const { broken } = await simulate(makeCore === undefined ? options : { ...options, sabotage: { makeCore } })
     vi.restoreAllMocks()
@@ -126,7 +130,7 @@ describe('an invariant breaks', { timeout: 600_000 }, () => {
 
   it('when a log has no bound', async () => {
     const kind = await noticed(() => {
-      sabotage(LogBudget, 'take', (take, budget) => (bytes) => {
+      sabotage(RowBudget, 'take', (take, budget) => (bytes) => {
         Object.assign(budget, { bytesMax: Number.POSITIVE_INFINITY })
         return take(bytes)
       })
@@ -136,7 +140,7 @@ describe('an invariant breaks', { timeout: 600_000 }, () => {
 
   it('when a log gives nothing back', async () => {
     const kind = await noticed(() => {
-      sabotage(LogBudget, 'give', () => () => undefined)
+      sabotage(RowBudget, 'give', () => () => undefined)
     })
     expect(kind).toBe('left-behind')
   })
@@ -201,6 +205,56 @@ describe('an invariant breaks', { timeout: 600_000 }, () => {
       { changes: { faults: 120 }, scenario: 'uniform' },
     )
     expect(['wrong-answer', 'accused']).toContain(kind)
+  })
+
+  it('[V12] when a stage signs other rows than it sent', async () => {
+    const kind = await noticed(
+      () => {
+        sabotage(SessionReceipts, 'sent', (sent) => (firstPosition, rows, keptLength) => {
+          sent(
+            firstPosition,
+            rows.map((row) => ({ ...row, bytes: row.bytes.slice(1) })),
+            keptLength,
+          )
+        })
+      },
+      { changes: { receipts: true } },
+    )
+    expect(kind).toBe('receipts')
+  })
+
+  it('[V13] when a stage does not say what it computed', async () => {
+    const kind = await noticed(
+      () => {
+        sabotage(SessionReceipts, 'computed', () => () => undefined)
+      },
+      { changes: { receipts: true } },
+    )
+    expect(kind).toBe('receipts')
+  })
+
+  it('[V8] when the driver does not count truncations', async () => {
+    const kind = await noticed(
+      () => {
+        sabotage(DriverReceipts, 'truncate', () => () => undefined)
+      },
+      { changes: { receipts: true } },
+    )
+    expect(kind).toBe('receipts')
+  })
+
+  it('[V14] when the driver calls rows new that it sends again', async () => {
+    const kind = await noticed(
+      () => {
+        sabotage(ReceiptBook, 'begin', (begin) => (setup) => {
+          const forgetful = (party: ReceiptParty) =>
+            party.kind === 'driver' ? { ...party, resent: { prompt: 0, decode: 0, results: 0 } } : party
+          return begin({ ...setup, party: (...counts) => forgetful(setup.party(...counts)) })
+        })
+      },
+      { changes: { receipts: true } },
+    )
+    expect(kind).toBe('receipts')
   })
 
   it('when admission grants KV that is not free', async () => {

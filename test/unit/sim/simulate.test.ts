@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { CoordinatorCore, type CoreEffect, type CoreOptions } from '../../../src/coordinator/core/index.ts'
 import type { PeerId } from '../../../src/shared/index.ts'
 import { ModelEngine, type ModelEngineOptions } from '../../../src/sim/modelEngine.ts'
-import { longRun, shortRun } from '../../../src/sim/presets.ts'
+import { longRun, longSessionsRun, shortRun } from '../../../src/sim/presets.ts'
 import { scenarioNames } from '../../../src/sim/scenario.ts'
 import { type SimulationOptions, simulate } from '../../../src/sim/simulate.ts'
 
@@ -76,6 +76,17 @@ describe('a simulated swarm', { timeout: 600_000 }, () => {
       expect(measures.counts.sessions).toBeGreaterThanOrEqual(50)
       expect(measures.counts.faults).toBeGreaterThanOrEqual(20)
       expect(measures.counts.peers).toBeGreaterThanOrEqual(8)
+    }
+  })
+
+  it(`[V9] [V10] proves what was done in ${RUNS / 2} runs of sessions over checkpoints, and nobody waits for a receipt that does not come`, async () => {
+    for (let seed = 1; seed <= RUNS / 2; seed++) {
+      const measures = await simulate(longSessionsRun({ seed, stagesMin: 2 + (seed % 3), drain }))
+      expect(measures.broken, `seed ${seed}`).toBeNull()
+      const { receipts, sessions, undisturbed, workPaid, workSubmitted } = measures.receipts
+      expect(receipts).toBeGreaterThan(5 * sessions)
+      expect(undisturbed).toBeGreaterThan(0)
+      expect(workPaid).toBeGreaterThan(0.9 * workSubmitted)
     }
   })
 

@@ -1,0 +1,101 @@
+/**
+ * SessionReceipts: what one stage signs of one session, segment by segment, and how far its driver has acknowledged. Counting and signing is
+ * the ReceiptBook's matter; a host without one signs nothing, and asks for no acknowledgement. Rules V8 … V10 of protocol/SPEC.md.
+ */
+
+import { type ReceiptFrame, type RowCounts, type RowsFrame, readReceipt, servedEnd } from '../protocol/index.ts'
+import type { Part, PassingRow, ReceiptBook } from '../receipts/index.ts'
+import type { LoggedRow } from './activationLog.ts'
+import type { Opening } from './opening.ts'
+import type { PassRows } from './outputFrames.ts'
+
+export class SessionReceipts {
+  readonly #book: ReceiptBook | null
+  #part: Part | null = null
+  #acknowledged = 0
+
+  constructor(book: ReceiptBook | null) {
+    this.#book = book
+  }
+
+  /** A segment begins: its chain is the opening's. */
+  begin({ grant, place }: Opening, epoch: number): void {
+    const { index, span } = place
+    const party = (computed: RowCounts, received: RowCounts) =>
+      ({ kind: 'stage', index, firstLayer: span.firstLayer, endLayer: span.endLayer, computed: within(computed, received) }) as const
+    this.#part = this.#book?.begin({ grant, epoch, party }) ?? null
+  }
+
+  /** This stage takes no further part in the segment. */
+  end(): void {
+    if (this.#part !== null) this.#book?.end(this.#part)
+    this.#part = null
+  }
+
+  /** The upstream was told to go on at that position. */
+  receivesFrom(position: number): void {
+    this.#part?.begin('received', position)
+  }
+
+  /** The downstream wants rows from that position on. */
+  sendsFrom(position: number): void {
+    this.#part?.begin('sent', position)
+  }
+
+  /** The first `rowCount` rows of the frame came. */
+  received(frame: RowsFrame, rowCount: number): void {
+    this.#part?.pass('received', frame.firstPosition, rowsOf(frame, rowCount))
+  }
+
+  /** Rows were sent; the log keeps those before `keptLength`. */
+  sent(firstPosition: number, rows: readonly LoggedRow[], keptLength: number): void {
+    this.#part?.pass('sent', firstPosition, rows, (position) => position < keptLength)
+  }
+
+  /** A pass is done; the first `kept` of its rows were not taken back meanwhile. */
+  computed({ kind, firstPosition, rowCount, resultCount }: PassRows, kept: number): void {
+    const work = this.#part?.workFrom(firstPosition)
+    for (let row = 0; row < rowCount; row++) {
+      const counted = { kind, wanted: row >= rowCount - resultCount }
+      if (row < kept) work?.pass(counted)
+      else work?.count(counted)
+    }
+  }
+
+  /** Positions ≥ `length` were taken back. */
+  truncate(epoch: number, length: number): void {
+    this.#part?.truncate(epoch, length)
+    this.#acknowledged = Math.min(this.#acknowledged, length)
+  }
+
+  /** The driver's receipt, which came over its own link; returns the rule that it breaks, or null. */
+  acknowledge({ sessionId, receipt }: ReceiptFrame): string | null {
+    const read = readReceipt(receipt)
+    if (!read.ok) return read.error
+    const { party, received } = read.value
+    if (read.value.sessionId !== sessionId || party.kind !== 'driver') return 'the receipt is not of this session by its driver'
+    this.#acknowledged = Math.max(this.#acknowledged, received.endPosition)
+    return null
+  }
+
+  /** Rows from `position` on that are computed before the driver acknowledges more. */
+  rowsMax(position: number): number {
+    return this.#book === null ? Number.POSITIVE_INFINITY : servedEnd(this.#acknowledged) - position
+  }
+}
+
+/** Rows that waited for their pass when the segment began were received in an earlier one: rule V3 counts them nowhere. */
+function within(computed: RowCounts, received: RowCounts): RowCounts {
+  const prompt = Math.min(computed.prompt, received.prompt)
+  const decode = Math.min(computed.decode, received.decode)
+  return { prompt, decode, results: Math.min(computed.results, received.results, prompt + decode) }
+}
+
+function rowsOf({ kind, rowCount, resultCount, payload }: RowsFrame, taken: number): PassingRow[] {
+  const stride = payload.byteLength / rowCount
+  return Array.from({ length: taken }, (_, row) => ({
+    kind,
+    wanted: row >= rowCount - resultCount,
+    bytes: payload.subarray(row * stride, (row + 1) * stride),
+  }))
+}
