@@ -14,6 +14,7 @@ const now = 1_700_000_000_000
 
 function vault(): AccountVault & { kept: KeptAccount | null } {
   return {
+    isKept: true,
     kept: null,
     async read() {
       return this.kept

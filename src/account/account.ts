@@ -15,8 +15,10 @@ export interface KeptAccount extends AccountKey {
   readonly phrase: string | null
 }
 
-/** Where it is kept: vault.ts; tests have one in memory. */
+/** Where it is kept: vault.ts. */
 export interface AccountVault {
+  /** Outlives the tab. */
+  readonly isKept: boolean
   read(): Promise<KeptAccount | null>
   /** Keeps `account` unless another tab was first; returns who is kept. */
   addFirst(account: KeptAccount): Promise<KeptAccount>
@@ -24,12 +26,15 @@ export interface AccountVault {
 }
 
 export class BrowserAccount {
+  /** False: nothing is kept, so it ends with this tab. */
+  readonly isKept: boolean
   readonly #vault: AccountVault
   readonly #ports: AccountKeyPorts
   #kept: KeptAccount
   #signer: Signer
 
   private constructor(vault: AccountVault, ports: AccountKeyPorts, kept: KeptAccount) {
+    this.isKept = vault.isKept
     this.#vault = vault
     this.#ports = ports
     this.#kept = kept

@@ -1,4 +1,7 @@
-/** The browser's vault: IndexedDB through idb-keyval, shared by all tabs of this origin. Keys lie there as handles that cannot be read. */
+/**
+ * The browser's vault: IndexedDB through idb-keyval, shared by all tabs of this origin. Keys lie there as handles that cannot be read. Where a
+ * browser keeps nothing, as some private windows do, one in memory stands in for it.
+ */
 
 import { createStore, get, set, type UseStore, update } from 'idb-keyval'
 import type { AccountVault, KeptAccount } from './account.ts'
@@ -13,6 +16,7 @@ export function openAccountVault(): AccountVault {
     return opened
   }
   return {
+    isKept: true,
     read: async () => (await get<KeptAccount>(NAME, store())) ?? null,
     async addFirst(account) {
       // One transaction: of two tabs that make an account at once, one is first.
@@ -20,5 +24,21 @@ export function openAccountVault(): AccountVault {
       return (await get<KeptAccount>(NAME, store())) ?? account
     },
     replace: (account) => set(NAME, account, store()),
+  }
+}
+
+/** Ends with the tab. */
+export function memoryVault(): AccountVault {
+  let kept: KeptAccount | null = null
+  return {
+    isKept: false,
+    read: async () => kept,
+    async addFirst(account) {
+      kept ??= account
+      return kept
+    },
+    async replace(account) {
+      kept = account
+    },
   }
 }

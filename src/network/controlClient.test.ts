@@ -193,10 +193,10 @@ describe('the control client', () => {
     socket.say({ type: 'refused', requestId: ids[0] ?? '', reason: 'busy', message: 'come back later', retryAfterMs: 5 })
     const grant = { body: 'body', signature: 'signature' }
     const chain = [{ peerId, firstLayer: 0, endLayer: 30, engine: 'cpu' as const, adapter: 'x' }]
-    socket.say({ type: 'admitted', requestId: ids[1] ?? '', grant, chain })
+    socket.say({ type: 'admitted', requestId: ids[1] ?? '', grant, chain, held: '7' })
     socket.say({ type: 'refused', requestId: 'unknown', reason: 'busy', message: '', retryAfterMs: null })
     await expect(first).rejects.toMatchObject({ reason: 'busy', message: 'come back later' })
-    await expect(second).resolves.toMatchObject({ grant, chain })
+    await expect(second).resolves.toMatchObject({ grant, chain, held: '7' })
   })
 
   it('[C8] gives an admission up at its deadline, when cancelled, when offline, and when the socket breaks', async () => {
@@ -231,6 +231,7 @@ describe('the control client', () => {
       requestId,
       grant: { body: 'body', signature: 'signature' },
       chain: [{ peerId, firstLayer: 0, endLayer: 30, engine: 'wasm', adapter: 'x' }],
+      held: null,
     })
     await expect(away).resolves.toMatchObject({ grant: { body: 'body' } })
     const unanswered = client.repair(repair)

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { areLinked, type Identity, type KeyScope, keyIdentity, type StarterPolicy } from '../../src/coordinator/accounts/index.ts'
-import { type Command, DEFAULT_PRICES, EARNED, grantedUntil, type StatementLine } from '../../src/coordinator/ledger/index.ts'
+import { type Command, DEFAULT_PRICES, EARNED, grantedUntil } from '../../src/coordinator/ledger/index.ts'
 import {
   AccountStore,
   KeyStore,
@@ -13,7 +13,7 @@ import {
   writeBackup,
 } from '../../src/coordinator/store/index.ts'
 import { nodeClock } from '../../src/node/modelFile.ts'
-import { required } from '../../src/shared/index.ts'
+import { required, type StatementLine } from '../../src/shared/index.ts'
 import { NOON_MS } from '../support/ledger/commands.ts'
 import { type SharedDatabase, shareDatabase, storeKinds } from '../support/ledger/stores.ts'
 
