@@ -86,7 +86,7 @@ describe('startAsk', () => {
 
   it('asks for another chain when the first cannot be reached, and blames the stage when there is none', async () => {
     const repairs: RepairRequest[] = []
-    const { ports, ended, clock } = await setUp({
+    const { ports, ended, heldAt, clock } = await setUp({
       repair: (wanted) => {
         repairs.push(wanted)
         return Promise.reject(new TabswarmError('incomplete', 'nobody has these layers'))
@@ -97,6 +97,7 @@ describe('startAsk', () => {
     expect(await answer).toMatchObject({ reason: 'unreachable', message: expect.stringMatching(/nobody there.*nobody has these layers/) })
     expect(repairs).toMatchObject([{ revision: 0, lostPeerIds: [stage.peerId] }])
     expect(ended).toEqual(['0 failed a'])
+    expect(heldAt).toEqual(['0 7'])
   })
 
   it('refuses a grant that the coordinator has not signed', async () => {
