@@ -76,7 +76,7 @@ describe('amounts on pages', () => {
     const bill = (charged: bigint | null) =>
       show(<BillLine sessionId={SESSION} />, { bills: new Map([[SESSION, { held: 70_000n, charged }]]) })
     expect(bill(null)).toContain('0.07 credits are set aside')
-    expect(bill(8_071n)).toContain('Cost 0.008071 of the 0.07 credits')
+    expect(bill(8_071n)).toContain('Cost 0.008071 credits, of 0.07 that')
     expect(show(<BillLine sessionId={SESSION} />, {})).toBe('')
   })
 })

@@ -43,13 +43,13 @@ function Words({ phrase }: { readonly phrase: string }) {
       <Group gap="xs">
         <Button
           variant="default"
-          size="compact-md"
+          size="compact-sm"
           onClick={async () => setCopied((await copyText(phrase)) ? 'yes' : 'refused')}
           data-testid="copy-phrase"
         >
           {copied === 'no' ? 'Copy' : copied === 'yes' ? 'Copied' : 'The browser refused; select the words'}
         </Button>
-        <Button variant="default" size="compact-md" onClick={() => saveFile('tabswarm-recovery-phrase.txt', 'text/plain', `${phrase}\n`)}>
+        <Button variant="default" size="compact-sm" onClick={() => saveFile('tabswarm-recovery-phrase.txt', 'text/plain', `${phrase}\n`)}>
           Download
         </Button>
       </Group>

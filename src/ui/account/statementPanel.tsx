@@ -93,7 +93,7 @@ interface LinesProps {
 
 function Lines({ month, rows, opening, closing }: LinesProps) {
   return (
-    <Table className={styles.table ?? ''} verticalSpacing="xs" horizontalSpacing={0}>
+    <Table className={styles.table ?? ''} verticalSpacing="xs" horizontalSpacing={0} captionSide="top">
       <caption className={styles.caption}>
         {rows.length === 0 ? `Nothing happened in ${nameMonth(month)}.` : 'Credits; times in UTC. The balance is what could be spent.'}
       </caption>

@@ -9,10 +9,10 @@ export function BillLine({ sessionId }: { readonly sessionId: SessionId | null }
   const bill = usePeer((state) => (sessionId === null ? undefined : state.bills.get(sessionId)))
   if (bill === undefined) return null
   return (
-    <Text size="sm" c="dimmed" role="status" data-testid="bill" data-settled={bill.charged !== null}>
+    <Text size="sm" c="dimmed" mt={6} role="status" data-testid="bill" data-settled={bill.charged !== null}>
       {bill.charged === null
         ? `${formatCredits(bill.held)} credits are set aside; what it does not cost comes back.`
-        : `Cost ${formatCredits(bill.charged)} of the ${formatCredits(bill.held)} credits that were set aside.`}
+        : `Cost ${formatCredits(bill.charged)} credits, of ${formatCredits(bill.held)} that were set aside.`}
     </Text>
   )
 }

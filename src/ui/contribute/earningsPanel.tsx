@@ -25,8 +25,8 @@ export function EarningsPanel() {
       />
       <Text size="sm" c="dimmed" maw="66ch">
         {escrow > 0n
-          ? 'What is in escrow was computed and is not paid out yet: an audit that finds it right pays it, and where none comes, time does, a day as a rule.'
-          : 'Each answer that this tab computes for pays into escrow; it is paid out once an audit finds the work right, or where none comes, after a day as a rule.'}{' '}
+          ? 'What is in escrow was computed and is not paid out yet: an audit that finds it right pays it, and where none comes it is paid after a day, or when the operator has set it.'
+          : 'Each answer that this tab computes for pays into escrow. An audit that finds the work right pays it out, and where none comes it is paid after a day, or when the operator has set it.'}{' '}
         All tabs of this browser earn together:{' '}
         <Anchor component={Link} href="/account" inherit underline="always">
           balances and statement
