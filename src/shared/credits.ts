@@ -4,7 +4,7 @@
  */
 
 /** Micro-credits of one credit. */
-export const CREDIT = 1_000_000n
+const CREDIT = 1_000_000n
 
 /** Credits as exact decimals: `-12.5`. */
 export function formatCredits(amount: bigint): string {
