@@ -44,7 +44,7 @@ export interface SimulationOptions {
   readonly logBytesMax: number
   /** A run that has fewer of something proves nothing: it breaks as `too-little`. Tabs at a time, sessions served to an end, faults. */
   readonly least: Counts
-  /** Whether tabs sign receipts, which are compared. They double what a frame costs here. */
+  /** Whether tabs sign receipts, which are compared. */
   readonly receipts: boolean
   /** Everybody has come, and loaded, by then. */
   readonly settleMs: number
@@ -275,7 +275,7 @@ class Simulation {
       sha256,
       events: {
         onSubmitted: ({ sessionId, askedMs }, rowCount) => {
-          if (sessionId !== null) this.#receiptCheck.onSubmitted(sessionId, askedMs, rowCount)
+          if (sessionId !== null && this.#options.receipts) this.#receiptCheck.onSubmitted(sessionId, askedMs, rowCount)
         },
         onOutcome: (asking, outcome) => this.#onOutcome(asking, outcome),
         onRepair: (asking, repair) => {

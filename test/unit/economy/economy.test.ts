@@ -2,27 +2,17 @@
 
 import { describe, expect, it } from 'vitest'
 import { DEFAULT_STARTER_POLICY } from '../../../src/coordinator/accounts/index.ts'
-import { accountMessage, spendableOf } from '../../../src/coordinator/economy/balances.ts'
-import { RECEIPT_RATE, STATEMENT_RATE } from '../../../src/coordinator/economy/limits.ts'
-import { sessionPrice, workOfLines } from '../../../src/coordinator/economy/pricing.ts'
-import { DEFAULT_PRICES, EARNED, grantedUntil, priceOf, workOf } from '../../../src/coordinator/ledger/index.ts'
+import { RECEIPT_RATE } from '../../../src/coordinator/economy/limits.ts'
+import { sessionPrice } from '../../../src/coordinator/economy/pricing.ts'
+import { DEFAULT_PRICES } from '../../../src/coordinator/ledger/index.ts'
 import type { Receipt } from '../../../src/protocol/index.ts'
-import { required, type SessionId } from '../../../src/shared/index.ts'
-import { NOW_MS, peerOf, Ring } from '../verification/ring.ts'
-import { CONFIG, EconomyWorld, MemoryStore, MODEL } from './world.ts'
+import type { SessionId } from '../../../src/shared/index.ts'
+import { peerOf, Ring } from '../verification/ring.ts'
+import { CHARGE, CONFIG, EconomyWorld, MemoryStore, MODEL } from './world.ts'
 
 const CREDIT = 1_000_000n
 const DAY_MS = 86_400_000
 const PRICE = sessionPrice(CONFIG, { promptTokens: 30, maxTokens: 50 }, DEFAULT_PRICES, 'standard')
-/** Of the rows that a session of the world has: 30 of a prompt, 20 decoded, each with a result. */
-const CHARGE = priceOf(
-  DEFAULT_PRICES,
-  'standard',
-  workOf(CONFIG, { firstLayer: 0, endLayer: 30 }, [
-    { kind: 'prompt', firstPosition: 0, rowCount: 30, resultCount: 0 },
-    { kind: 'decode', firstPosition: 30, rowCount: 20, resultCount: 20 },
-  ]),
-)
 const admit = { type: 'admit', requestId: 'r', modelId: MODEL, promptTokens: 30, maxTokens: 50 } as const
 
 /** A requester with credits, and three volunteers. */
@@ -272,26 +262,6 @@ describe('balances', () => {
     const paid = (await made.sums('a')).user
     expect(made.messages('account', 'a').at(-1)).toMatchObject({ spendable: `${paid}`, earned: `${paid}`, escrow: '0' })
   })
-
-  it('count grants until their last day has ended', () => {
-    const account = (purse: ReturnType<typeof grantedUntil> | 'earned', kind: 'user' | 'hold' | 'escrow' = 'user') => ({
-      kind,
-      owner: 'ann',
-      session: kind === 'user' ? '' : 's',
-      purse,
-    })
-    const balances = [
-      { account: account(EARNED), amount: 5n },
-      { account: account(grantedUntil('2023-11-14')), amount: 7n },
-      { account: account(grantedUntil('2023-11-13')), amount: 100n },
-      { account: account('granted/never'), amount: 1n },
-      { account: account(EARNED, 'hold'), amount: 20n },
-      { account: account('granted/never', 'escrow'), amount: 30n },
-    ]
-    expect(spendableOf(balances, NOW_MS)).toEqual({ all: 13n, granted: 8n })
-    const amounts = { spendable: '13', granted: '8', held: '20', escrow: '30', earned: '9' }
-    expect(accountMessage('ann', balances, 9n, NOW_MS)).toEqual({ type: 'account', accountId: 'ann', ...amounts })
-  })
 })
 
 describe('a coordinator that starts again', () => {
@@ -390,92 +360,5 @@ describe('a store that fails for a while', () => {
     expect(await held).toMatchObject({ ok: false, error: { reason: 'no-accounts' } })
     expect(made.log.join()).toContain('nobody is admitted')
     await economy.close()
-  })
-})
-
-describe('what a session cost', () => {
-  it('[E10] is told its driver once it is settled and the rest is back; a hold says what it can be at most', async () => {
-    const made = await world()
-    const grant = await made.open('driver', ['a', 'b', 'c'])
-    expect(made.economy.heldFor(grant.sessionId)).toBe(PRICE)
-    expect(made.messages('settled')).toEqual([])
-    const ring = new Ring(grant).submit('prompt', 30).flow().submit('decode', 20).flow()
-    await made.sign(ring.finals())
-    made.economy.session({ kind: 'closed', sessionId: grant.sessionId, outcome: 'finished', sawFailure: false })
-    await made.wait(16_000)
-    expect(made.messages('settled', 'driver')).toEqual([{ type: 'settled', sessionId: grant.sessionId, charged: CHARGE.toString() }])
-    expect(made.messages('settled').length).toBe(1)
-    expect(made.economy.heldFor(grant.sessionId)).toBeNull()
-  })
-
-  it('[E10] is nothing where nobody computed, and all that was held where that was not enough', async () => {
-    const made = await world()
-    const free = await made.open('driver', ['a', 'b', 'c'])
-    made.economy.session({ kind: 'closed', sessionId: free.sessionId, outcome: 'cancelled', sawFailure: false })
-    await made.wait(16_000)
-    const dear = await made.open('driver', ['a', 'b', 'c'], 30, 50)
-    const ring = new Ring(dear).submit('prompt', 30).flow()
-    for (let round = 0; round < 20; round++) ring.submit('decode', 40).flow().truncate(30)
-    await made.sign(ring.finals())
-    made.economy.session({ kind: 'closed', sessionId: dear.sessionId, outcome: 'finished', sawFailure: false })
-    await made.wait(16_000)
-    expect(made.messages('settled', 'driver').map(({ charged }) => charged)).toEqual(['0', PRICE.toString()])
-  })
-})
-
-describe('statements', () => {
-  const MONTH = new Date(NOW_MS).toISOString().slice(0, 7)
-  const ask = { type: 'statement', requestId: 's', month: MONTH, cursor: null } as const
-
-  it('[E11] tell a peer of its own account, from where it asks on, and of no other', async () => {
-    const made = await world()
-    await made.session('driver', ['a', 'b', 'c'])
-    await made.economy.statement(peerOf('driver'), ask)
-    await made.economy.statement(peerOf('a'), ask)
-    const [own, others] = made.messages('statement')
-    expect(own?.lines.map(({ kind, role }) => `${kind} ${role}`)).toEqual([
-      'issue account',
-      'hold requester',
-      'settle requester',
-      'release requester',
-    ])
-    expect(own?.closing.available).toBe((CREDIT - CHARGE).toString())
-    expect(others?.lines.map(({ kind, role }) => `${kind} ${role}`)).toEqual(['settle volunteer'])
-    await made.economy.statement(peerOf('driver'), { ...ask, cursor: required(own?.lines[2], 'a line').sequence })
-    expect(
-      made
-        .messages('statement')
-        .at(-1)
-        ?.lines.map(({ kind }) => kind),
-    ).toEqual(['settle', 'release'])
-    await made.economy.statement(peerOf('nobody'), ask)
-    expect(made.messages('refused')).toMatchObject([{ requestId: 's', reason: 'no-accounts' }])
-  })
-
-  it('[E11] are twenty of a peer at once and two a second, each peer by itself, and four of all at a time', async () => {
-    const made = await world()
-    for (let count = 0; count < STATEMENT_RATE.burst + 1; count++) await made.economy.statement(peerOf('driver'), ask)
-    expect(made.messages('statement').length).toBe(STATEMENT_RATE.burst)
-    expect(made.messages('refused')).toMatchObject([{ reason: 'too-many-statements', retryAfterMs: 500 }])
-    await made.wait(1_000)
-    for (const name of ['driver', 'driver', 'driver', 'a']) await made.economy.statement(peerOf(name), ask)
-    expect(made.messages('statement').length).toBe(STATEMENT_RATE.burst + 3)
-    await Promise.all(['a', 'a', 'a', 'a', 'b'].map((name) => made.economy.statement(peerOf(name), ask)))
-    expect(made.messages('refused').map(({ reason }) => reason)).toEqual(['too-many-statements', 'too-many-statements', 'busy'])
-  })
-})
-
-describe('work', () => {
-  it('of all lines together is that of the whole chain', () => {
-    const rows = { prompt: 30, decode: 20, results: 20 }
-    const lines = [0, 10, 20].map((firstLayer) => ({ peerId: peerOf('a'), firstLayer, endLayer: firstLayer + 10, rows }))
-    expect(priceOf(DEFAULT_PRICES, 'standard', workOfLines(CONFIG, lines, 80))).toBe(CHARGE)
-  })
-
-  it('of rows beyond the last position counts as that of the last ones', () => {
-    const line = (decode: number) => ({ peerId: peerOf('a'), firstLayer: 0, endLayer: 10, rows: { prompt: 30, decode, results: 0 } })
-    const perRow = (decode: number) => workOfLines(CONFIG, [line(decode)], 80).decode / BigInt(decode)
-    expect(perRow(50)).toBeGreaterThan(perRow(20))
-    expect(perRow(80)).toBeLessThanOrEqual(perRow(50))
   })
 })
