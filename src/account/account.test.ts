@@ -5,6 +5,7 @@ import { fromBase64Url, toBase64Url } from '../shared/index.ts'
 import { type AccountVault, BrowserAccount, type KeptAccount } from './account.ts'
 import { createAccountKey, restoreAccountKey } from './accountKey.ts'
 import { newRecoveryPhrase } from './recoveryPhrase.ts'
+import { memoryVault } from './vault.ts'
 
 const { subtle } = globalThis.crypto
 const randomBytes = (count: number) => globalThis.crypto.getRandomValues(new Uint8Array(count))
@@ -49,6 +50,16 @@ describe('a browser’s account', () => {
       const opened = await openCertificate(await account.certify(peerId, now), peerId, verify, now)
       expect(opened).toEqual({ ok: true, value: account.publicKey })
     }
+  })
+
+  it('is this tab’s alone where nothing can be kept, and says so', async () => {
+    const [own, other] = [memoryVault(), memoryVault()]
+    const account = await BrowserAccount.open(own, ports)
+    expect([account.isKept, (await BrowserAccount.open(vault(), ports)).isKept]).toEqual([false, true])
+    expect((await BrowserAccount.open(own, ports)).publicKey).toEqual(account.publicKey)
+    expect((await BrowserAccount.open(other, ports)).publicKey).not.toEqual(account.publicKey)
+    await account.forgetPhrase()
+    expect((await BrowserAccount.open(own, ports)).unsavedPhrase).toBeNull()
   })
 
   it('keeps a private key that signs and cannot be read', async () => {

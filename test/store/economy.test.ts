@@ -156,11 +156,6 @@ describe.each(storeKinds)('credits on %s', (kind) => {
     honestCharge = await paidBy(driver)
     expect(honestCharge).toBeGreaterThan(0n)
     expect(await driver.client.next('settled')).toMatchObject({ sessionId: grant.sessionId, charged: honestCharge.toString() })
-    const month = new Date(clock.nowMs()).toISOString().slice(0, 7)
-    driver.client.send({ type: 'statement', requestId: 's', month, cursor: null })
-    const statement = await driver.client.next('statement')
-    expect(statement.lines.map(({ kind }) => kind)).toEqual(['issue', 'hold', 'settle', 'release'])
-    expect(statement.closing).toMatchObject({ available: (await amountsOf(driver)).spendable, held: '0', escrow: '0' })
     const [one, two] = [await gain(first), await gain(second)]
     expect(one > 0n && two > 0n).toBe(true)
     // Newcomers get half of 82 %, by largest remainder.
@@ -174,6 +169,11 @@ describe.each(storeKinds)('credits on %s', (kind) => {
         told = JSON.stringify({ spendable, held, escrow, earned })
       }
     }
+    const month = new Date(clock.nowMs()).toISOString().slice(0, 7)
+    driver.client.send({ type: 'statement', requestId: 's', month, cursor: null })
+    const statement = await driver.client.next('statement')
+    expect(statement.lines.map(({ kind }) => kind)).toEqual(['issue', 'hold', 'settle', 'release'])
+    expect(statement.closing).toMatchObject({ available: (await amountsOf(driver)).spendable, held: '0', escrow: '0' })
   })
 
   it('a driver that reports half pays for all: two stages say so', async () => {

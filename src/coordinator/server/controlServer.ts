@@ -150,12 +150,12 @@ export class ControlServer {
   #receive(client: ControlSocket, peerId: PeerId, message: PeerMessage): void {
     if (message.type === 'relay') this.#options.relays.request(peerId, message.peerId, this.#relayPorts)
     else if (message.type === 'receipt') this.#economy?.receipt(peerId, message.receipt)
-    else if (message.type === 'statement') this.#state(client, peerId, message)
+    else if (message.type === 'statement') this.#answerStatement(client, peerId, message)
     else if (message.type === 'admit' && this.#economy !== null) void this.#hold(client, peerId, message, this.#economy)
     else this.#feed({ kind: 'message', peerId, message })
   }
 
-  #state(client: ControlSocket, peerId: PeerId, message: Extract<PeerMessage, { type: 'statement' }>): void {
+  #answerStatement(client: ControlSocket, peerId: PeerId, message: Extract<PeerMessage, { type: 'statement' }>): void {
     if (this.#economy !== null) return void this.#economy.statement(peerId, message)
     const { requestId } = message
     client.send({ type: 'refused', requestId, reason: 'no-accounts', message: 'this coordinator keeps no accounts', retryAfterMs: null })
