@@ -14,6 +14,7 @@ const verify = signatureVerifier(subtle)
 const now = 1_700_000_000_000
 
 function vault(): AccountVault & { kept: KeptAccount | null } {
+  const listeners: (() => void)[] = []
   return {
     isKept: true,
     kept: null,
@@ -26,7 +27,9 @@ function vault(): AccountVault & { kept: KeptAccount | null } {
     },
     async replace(account) {
       this.kept = account
+      for (const listener of listeners) listener()
     },
+    onReplaced: (listener) => void listeners.push(listener),
   }
 }
 
@@ -91,6 +94,21 @@ describe('a browser’s account', () => {
     expect(account.unsavedPhrase).toBeNull()
     expect(JSON.stringify(place.kept)).not.toContain(phrase.split(' ')[0] ?? ' ')
     expect((await restoreAccountKey(phrase, account.wrapped, subtle)).publicKey).toEqual(account.publicKey)
+  })
+
+  it('hears that another tab let the phrase go, and keeps its key when another tab has restored one', async () => {
+    const place = vault()
+    const [one, other] = [await BrowserAccount.open(place, ports), await BrowserAccount.open(place, ports)]
+    const before = toBase64Url(other.publicKey)
+    let heard = 0
+    other.onChange(() => heard++)
+    await one.forgetPhrase()
+    await expect.poll(() => heard).toBe(1)
+    expect(other.unsavedPhrase).toBeNull()
+    const stranger = await BrowserAccount.open(vault(), ports)
+    await one.restore(stranger.unsavedPhrase ?? '', stranger.wrapped)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect([heard, toBase64Url(other.publicKey)]).toEqual([1, before])
   })
 
   it('does not change hands when restoring fails', async () => {

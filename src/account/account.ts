@@ -4,7 +4,7 @@
  */
 
 import { certifyPeer, type SignedDocument } from '../protocol/index.ts'
-import type { PeerId, Signer } from '../shared/index.ts'
+import { type PeerId, type Signer, toBase64Url } from '../shared/index.ts'
 import { type AccountKey, type AccountKeyPorts, accountSigner, createAccountKey, restoreAccountKey, type WrappedKey } from './accountKey.ts'
 import { newRecoveryPhrase } from './recoveryPhrase.ts'
 
@@ -23,6 +23,8 @@ export interface AccountVault {
   /** Keeps `account` unless another tab was first; returns who is kept. */
   addFirst(account: KeptAccount): Promise<KeptAccount>
   replace(account: KeptAccount): Promise<void>
+  /** Calls `listener`, the last one given, whenever another tab has replaced it. */
+  onReplaced(listener: () => void): void
 }
 
 export class BrowserAccount {
@@ -69,6 +71,17 @@ export class BrowserAccount {
   /** Its owner has saved the phrase: it is kept here no longer. */
   async forgetPhrase(): Promise<void> {
     await this.#replace({ ...this.#kept, phrase: null })
+  }
+
+  /** Calls `listener`, the last one given, when another tab has let the phrase go. A key restored there counts here from the next start on. */
+  onChange(listener: () => void): void {
+    const reread = async () => {
+      const kept = await this.#vault.read()
+      if (kept === null || toBase64Url(kept.publicKey) !== toBase64Url(this.#kept.publicKey)) return
+      this.#kept = kept
+      listener()
+    }
+    this.#vault.onReplaced(() => void reread().catch(() => undefined))
   }
 
   /** Another account takes this one's place in this browser, for all its tabs from their next start. Rejects as restoreAccountKey does. */

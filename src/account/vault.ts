@@ -7,9 +7,12 @@ import { createStore, get, set, type UseStore, update } from 'idb-keyval'
 import type { AccountVault, KeptAccount } from './account.ts'
 
 const NAME = 'account'
+/** Between the tabs of this origin: that it was replaced, not by what. */
+const CHANNEL = 'tabswarm-account'
 
 export function openAccountVault(): AccountVault {
   let opened: UseStore | null = null
+  const channel = new BroadcastChannel(CHANNEL)
   // Opened when first used: some private windows have no IndexedDB, and calls reject there.
   const store = () => {
     opened ??= createStore('tabswarm-account', 'keys')
@@ -23,7 +26,13 @@ export function openAccountVault(): AccountVault {
       await update<KeptAccount>(NAME, (kept) => kept ?? account, store())
       return (await get<KeptAccount>(NAME, store())) ?? account
     },
-    replace: (account) => set(NAME, account, store()),
+    async replace(account) {
+      await set(NAME, account, store())
+      channel.postMessage(null)
+    },
+    onReplaced(listener) {
+      channel.onmessage = listener
+    },
   }
 }
 
@@ -40,5 +49,6 @@ export function memoryVault(): AccountVault {
     async replace(account) {
       kept = account
     },
+    onReplaced: () => undefined,
   }
 }

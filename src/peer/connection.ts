@@ -25,6 +25,8 @@ export interface HostAccount {
   /** The account's word that this peer is its own. `nowMs` is coordinator time. */
   certify(peerId: PeerId, nowMs: number): Promise<SignedDocument>
   forgetPhrase(): Promise<void>
+  /** Another tab has forgotten it. */
+  onChange(listener: () => void): void
 }
 
 export interface ConnectionHost {

@@ -55,6 +55,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
     if (account !== null) store.setState({ accountKeeping: { isKept: account.isKept, unsavedPhrase: account.unsavedPhrase } })
   }
   void showAccount()
+  void host.account.then((account) => account?.onChange(() => void showAccount()))
   return {
     store,
     contribute(options) {

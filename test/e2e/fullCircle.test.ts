@@ -134,6 +134,7 @@ describe('the full circle of credits', () => {
     // What was earned from a starter grant can be spent as any other.
     expect(spendable).toBe(earned)
     for (const tab of [page, secondTab]) await expect.poll(() => earnings(tab), { timeout: 20_000 }).toEqual([earned, '0', spendable])
+    for (const tab of [page, secondTab]) await tab.getByTestId('recovery-notice').waitFor()
     await page.getByTestId('show-phrase').click()
     const words = await page.getByTestId('phrase').locator('li').allInnerTexts()
     expect(words).toHaveLength(12)
@@ -141,7 +142,7 @@ describe('the full circle of credits', () => {
     expect(await page.getByTestId('phrase-saved').isDisabled()).toBe(true)
     await field.fill(words[Number(await field.getAttribute('data-word')) - 1] ?? '')
     await page.getByTestId('phrase-saved').click()
-    await page.getByTestId('recovery-notice').waitFor({ state: 'detached' })
+    for (const tab of [page, secondTab]) await tab.getByTestId('recovery-notice').waitFor({ state: 'detached' })
     expect(await page.getByTestId('volunteer-state').getAttribute('data-state')).toBe('serving')
     await openAccountPage(secondTab)
     await expect.poll(() => pageFigures(secondTab), { timeout: 20_000 }).toEqual(await ledgerFigures(account))
