@@ -39,6 +39,8 @@ const SCENARIOS = {
     'stopping',
     'no-webgpu',
     'failed',
+    'account-unsaved',
+    'account-private',
   ],
   '/chat': [
     'no-tabs',
@@ -50,6 +52,7 @@ const SCENARIOS = {
     'chat-handing-over',
     'chat-done',
     'chat-failed',
+    'chat-poor',
     'chat-too-long',
     'draft-offered',
     'draft-loading',
@@ -70,6 +73,7 @@ const SCENARIOS = {
     'bench-model',
     'bench-model-loading',
   ],
+  '/account': ['account', 'account-new', 'account-unknown', 'account-unsaved', 'account-phrase', 'account-private', 'account-failed'],
   '/nowhere': ['two-tabs'],
 }
 
@@ -127,6 +131,7 @@ async function picture(context, name, url, scenario) {
     await page.getByLabel('Options of the answer').click()
     await page.getByTestId('draft-model').waitFor({ state: 'attached' })
   }
+  if (scenario === 'account-phrase') await page.getByTestId('show-phrase').click()
   if (scenario.startsWith('bench-')) await playBench(page, scenario)
   await page.waitForLoadState('networkidle')
   await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true })

@@ -3,7 +3,7 @@
 import { proxy, wrap } from 'comlink'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
-import { BrowserAccount, openAccountVault } from './account/index.ts'
+import { BrowserAccount, memoryVault, openAccountVault } from './account/index.ts'
 import type { SuiteApi } from './kernels/suite/index.ts'
 import { watchHost } from './peer/browser/index.ts'
 import { createPeerRuntime, type DraftWorkerApi, type EngineWorkerApi } from './peer/index.ts'
@@ -25,8 +25,10 @@ const noCrypto = new Proxy({} as SubtleCrypto, {
 const randomBytes = (count: number) => crypto.getRandomValues(new Uint8Array(count))
 const { subtle } = isSecureContext ? crypto : { subtle: noCrypto }
 
-/** Null where the browser keeps nothing for this page: its peers belong to nobody then. */
-const account = BrowserAccount.open(openAccountVault(), { subtle, randomBytes }).catch(() => null)
+/** Where the browser keeps nothing for this page, an account of this tab alone; null where it has no keys. */
+const account = BrowserAccount.open(openAccountVault(), { subtle, randomBytes })
+  .catch(() => BrowserAccount.open(memoryVault(), { subtle, randomBytes }))
+  .catch(() => null)
 
 /** The worker knows its part, and whether kernels are timed, by its name: before any message. */
 function startEngineWorker<Api>(role: 'engine' | 'draft') {
@@ -48,7 +50,7 @@ const runtime = createPeerRuntime({
   random: Math.random,
   randomBytes,
   subtle,
-  certify: async (peerId, nowMs) => (await account)?.certify(peerId, nowMs) ?? null,
+  account,
   fetch: (url, init) => fetch(url, init),
   storage: navigator.storage,
   startWorker: () => startEngineWorker<EngineWorkerApi>('engine'),

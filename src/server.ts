@@ -7,6 +7,7 @@ import { DEFAULT_STARTER_POLICY, DEMO_STARTER_POLICY } from './coordinator/accou
 import { NO_AUDITS, RESERVE_A_DAY } from './coordinator/economy/index.ts'
 import { type Coordinator, type PathOptions, type ServedModel, startCoordinator } from './coordinator/server/index.ts'
 import type { CoordinatorStore, StorePlace } from './coordinator/store/index.ts'
+import type { VerificationLimits } from './coordinator/verification/index.ts'
 import { createIdentity, sha256Of, signatureVerifier } from './network/index.ts'
 import type { RowEncoding } from './protocol/index.ts'
 import type { Clock } from './shared/index.ts'
@@ -37,6 +38,8 @@ export interface ServerOptions {
    * It may still be opening: nobody is admitted before it is there, and nothing else waits for it.
    */
   readonly store?: Promise<CoordinatorStore>
+  /** Bounds of audits and escrow; what is left out is as in VERIFICATION_DEFAULTS. */
+  readonly verification?: Partial<VerificationLimits>
 }
 
 export type Server = Coordinator
@@ -77,11 +80,11 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 
 async function listen(options: ServerOptions, store: Promise<CoordinatorStore>): Promise<Server> {
   const { subtle } = crypto
-  const { draftModels = [], rowEncoding = 'f16e', paths = {}, log = () => undefined, store: kept, ...rest } = options
+  const { draftModels = [], rowEncoding = 'f16e', paths = {}, log = () => undefined, store: kept, verification = {}, ...rest } = options
   const starters = kept === undefined ? DEMO_STARTER_POLICY : DEFAULT_STARTER_POLICY
   return startCoordinator({
     ...rest,
-    economy: { store, starters, reserveADay: RESERVE_A_DAY, verification: {}, audits: NO_AUDITS },
+    economy: { store, starters, reserveADay: RESERVE_A_DAY, verification, audits: NO_AUDITS },
     draftModels,
     rowEncoding,
     paths: { ...PATHS_DEFAULT, ...paths },

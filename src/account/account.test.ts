@@ -5,6 +5,7 @@ import { fromBase64Url, toBase64Url } from '../shared/index.ts'
 import { type AccountVault, BrowserAccount, type KeptAccount } from './account.ts'
 import { createAccountKey, restoreAccountKey } from './accountKey.ts'
 import { newRecoveryPhrase } from './recoveryPhrase.ts'
+import { memoryVault } from './vault.ts'
 
 const { subtle } = globalThis.crypto
 const randomBytes = (count: number) => globalThis.crypto.getRandomValues(new Uint8Array(count))
@@ -13,7 +14,9 @@ const verify = signatureVerifier(subtle)
 const now = 1_700_000_000_000
 
 function vault(): AccountVault & { kept: KeptAccount | null } {
+  const listeners: (() => void)[] = []
   return {
+    isKept: true,
     kept: null,
     async read() {
       return this.kept
@@ -24,7 +27,9 @@ function vault(): AccountVault & { kept: KeptAccount | null } {
     },
     async replace(account) {
       this.kept = account
+      for (const listener of listeners) listener()
     },
+    onReplaced: (listener) => void listeners.push(listener),
   }
 }
 
@@ -48,6 +53,16 @@ describe('a browser’s account', () => {
       const opened = await openCertificate(await account.certify(peerId, now), peerId, verify, now)
       expect(opened).toEqual({ ok: true, value: account.publicKey })
     }
+  })
+
+  it('is this tab’s alone where nothing can be kept, and says so', async () => {
+    const [own, other] = [memoryVault(), memoryVault()]
+    const account = await BrowserAccount.open(own, ports)
+    expect([account.isKept, (await BrowserAccount.open(vault(), ports)).isKept]).toEqual([false, true])
+    expect((await BrowserAccount.open(own, ports)).publicKey).toEqual(account.publicKey)
+    expect((await BrowserAccount.open(other, ports)).publicKey).not.toEqual(account.publicKey)
+    await account.forgetPhrase()
+    expect((await BrowserAccount.open(own, ports)).unsavedPhrase).toBeNull()
   })
 
   it('keeps a private key that signs and cannot be read', async () => {
@@ -79,6 +94,21 @@ describe('a browser’s account', () => {
     expect(account.unsavedPhrase).toBeNull()
     expect(JSON.stringify(place.kept)).not.toContain(phrase.split(' ')[0] ?? ' ')
     expect((await restoreAccountKey(phrase, account.wrapped, subtle)).publicKey).toEqual(account.publicKey)
+  })
+
+  it('hears that another tab let the phrase go, and keeps its key when another tab has restored one', async () => {
+    const place = vault()
+    const [one, other] = [await BrowserAccount.open(place, ports), await BrowserAccount.open(place, ports)]
+    const before = toBase64Url(other.publicKey)
+    let heard = 0
+    other.onChange(() => heard++)
+    await one.forgetPhrase()
+    await expect.poll(() => heard).toBe(1)
+    expect(other.unsavedPhrase).toBeNull()
+    const stranger = await BrowserAccount.open(vault(), ports)
+    await one.restore(stranger.unsavedPhrase ?? '', stranger.wrapped)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect([heard, toBase64Url(other.publicKey)]).toEqual([1, before])
   })
 
   it('does not change hands when restoring fails', async () => {

@@ -4,7 +4,7 @@
  */
 
 import { certifyPeer, type SignedDocument } from '../protocol/index.ts'
-import type { PeerId, Signer } from '../shared/index.ts'
+import { type PeerId, type Signer, toBase64Url } from '../shared/index.ts'
 import { type AccountKey, type AccountKeyPorts, accountSigner, createAccountKey, restoreAccountKey, type WrappedKey } from './accountKey.ts'
 import { newRecoveryPhrase } from './recoveryPhrase.ts'
 
@@ -15,21 +15,28 @@ export interface KeptAccount extends AccountKey {
   readonly phrase: string | null
 }
 
-/** Where it is kept: vault.ts; tests have one in memory. */
+/** Where it is kept: vault.ts. */
 export interface AccountVault {
+  /** Outlives the tab. */
+  readonly isKept: boolean
   read(): Promise<KeptAccount | null>
   /** Keeps `account` unless another tab was first; returns who is kept. */
   addFirst(account: KeptAccount): Promise<KeptAccount>
   replace(account: KeptAccount): Promise<void>
+  /** Calls `listener`, the last one given, whenever another tab has replaced it. */
+  onReplaced(listener: () => void): void
 }
 
 export class BrowserAccount {
+  /** False: nothing is kept, so it ends with this tab. */
+  readonly isKept: boolean
   readonly #vault: AccountVault
   readonly #ports: AccountKeyPorts
   #kept: KeptAccount
   #signer: Signer
 
   private constructor(vault: AccountVault, ports: AccountKeyPorts, kept: KeptAccount) {
+    this.isKept = vault.isKept
     this.#vault = vault
     this.#ports = ports
     this.#kept = kept
@@ -64,6 +71,17 @@ export class BrowserAccount {
   /** Its owner has saved the phrase: it is kept here no longer. */
   async forgetPhrase(): Promise<void> {
     await this.#replace({ ...this.#kept, phrase: null })
+  }
+
+  /** Calls `listener`, the last one given, when another tab has let the phrase go. A key restored there counts here from the next start on. */
+  onChange(listener: () => void): void {
+    const reread = async () => {
+      const kept = await this.#vault.read()
+      if (kept === null || toBase64Url(kept.publicKey) !== toBase64Url(this.#kept.publicKey)) return
+      this.#kept = kept
+      listener()
+    }
+    this.#vault.onReplaced(() => void reread().catch(() => undefined))
   }
 
   /** Another account takes this one's place in this browser, for all its tabs from their next start. Rejects as restoreAccountKey does. */

@@ -2,4 +2,4 @@
 
 export { type AccountVault, BrowserAccount, type KeptAccount } from './account.ts'
 export type { WrappedKey } from './accountKey.ts'
-export { openAccountVault } from './vault.ts'
+export { memoryVault, openAccountVault } from './vault.ts'

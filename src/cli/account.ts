@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import { type ApiKey, type Role, roles } from '../coordinator/accounts/index.ts'
-import { formatCredits } from '../coordinator/ledger/index.ts'
+import { formatCredits } from '../shared/index.ts'
 import { listOf } from './listOptions.ts'
 import { printJson, printLine, UsageError } from './output.ts'
 import { addStoreOption, type OpenedAccounts, type StoreFlags, withAccounts } from './storePlace.ts'

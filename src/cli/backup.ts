@@ -5,6 +5,7 @@ import { rename, rm } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import type { Command } from 'commander'
+import { formatCredits } from '../shared/index.ts'
 import { printLine } from './output.ts'
 import { addStoreOption, type StoreFlags, withDatabase } from './storePlace.ts'
 import { textLines } from './textLines.ts'
@@ -38,10 +39,9 @@ async function backup(file: string, flags: StoreFlags): Promise<void> {
 }
 
 async function restore(file: string, flags: StoreFlags): Promise<void> {
-  const [{ restoreBackup }, { sha256Of, signatureVerifier }, { formatCredits }] = await Promise.all([
+  const [{ restoreBackup }, { sha256Of, signatureVerifier }] = await Promise.all([
     import('../coordinator/store/index.ts'),
     import('../network/index.ts'),
-    import('../coordinator/ledger/index.ts'),
   ])
   const tools = { sha256: sha256Of(crypto.subtle), verify: signatureVerifier(crypto.subtle) }
   const { events, outstanding } = await withDatabase(flags, true, (database) => restoreBackup(database, textLines(file, 'gzip'), tools))

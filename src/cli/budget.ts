@@ -1,6 +1,6 @@
 /** A budget as a person writes it: credits, or `none`. */
 
-import { parseCredits } from '../coordinator/ledger/index.ts'
+import { parseCredits } from '../shared/index.ts'
 import { UsageError } from './output.ts'
 
 /** Micro-credits; null: no limit. */

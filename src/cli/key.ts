@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import { REQUESTS_A_MINUTE_MAX } from '../coordinator/accounts/index.ts'
-import { formatCredits } from '../coordinator/ledger/index.ts'
+import { formatCredits } from '../shared/index.ts'
 import { keyForPeople } from './account.ts'
 import { parseBudget } from './budget.ts'
 import { someNames } from './listOptions.ts'

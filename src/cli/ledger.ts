@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
 import type { AuditSummary, LedgerLine, Purse } from '../coordinator/ledger/index.ts'
-import { TabswarmError } from '../shared/index.ts'
+import { formatCredits, parseCredits, TabswarmError } from '../shared/index.ts'
 import { oneOf } from './listOptions.ts'
 import { printJson, printLine, UsageError, wholeNumber } from './output.ts'
 import { registerStatementCommand } from './statement.ts'
@@ -51,7 +51,6 @@ export function registerLedgerCommands(program: Command): void {
 
 async function verify({ file, json, ...flags }: JsonFlags & { readonly file?: string }): Promise<void> {
   const summary = file === undefined ? await withLedger(flags, false, (store) => store.audit()) : await auditFile(file)
-  const { formatCredits } = await import('../coordinator/ledger/index.ts')
   const { events, heads, accounts } = summary
   const outstanding = formatCredits(summary.outstanding)
   if (json) printJson({ events, heads, accounts, outstandingCredits: outstanding })
@@ -90,7 +89,7 @@ async function exportLines({ format, ...flags }: StoreFlags & { readonly format:
 
 async function balance(account: string | undefined, { json, ...flags }: JsonFlags): Promise<void> {
   const balances = await withLedger(flags, false, (store) => store.balances(account))
-  const { accountId, formatCredits } = await import('../coordinator/ledger/index.ts')
+  const { accountId } = await import('../coordinator/ledger/index.ts')
   const rows = balances.map(({ account, amount }) => ({ account: accountId(account), credits: formatCredits(amount) }))
   if (json) return printJson({ balances: rows })
   if (rows.length === 0) printLine(account === undefined ? 'no credits were issued yet' : `${account} has no credits`)
@@ -99,7 +98,7 @@ async function balance(account: string | undefined, { json, ...flags }: JsonFlag
 }
 
 async function grant(account: string, text: string, options: GrantFlags): Promise<void> {
-  const { EARNED, dayOf, formatCredits, grantedUntil, NAME, parseCredits } = await import('../coordinator/ledger/index.ts')
+  const { EARNED, dayOf, grantedUntil, NAME } = await import('../coordinator/ledger/index.ts')
   const { earned, days, reference = randomUUID(), note, json } = options
   const amount = parseCredits(text)
   if (amount === null) throw new UsageError(`<credits> must be a positive number with at most six decimals, not "${text}"`)

@@ -1,7 +1,15 @@
 /** `tabswarm ledger statement`: what an account earned and spent in one month, as CSV for a spreadsheet or as JSON. */
 
 import type { Command } from 'commander'
-import type { StatementAmounts, StatementLine, StatementSummary } from '../coordinator/ledger/index.ts'
+import type { StatementSummary } from '../coordinator/ledger/index.ts'
+import {
+  formatCredits,
+  STATEMENT_CSV_HEADER,
+  type StatementAmounts,
+  type StatementLine,
+  statementCsvBalance,
+  statementCsvLine,
+} from '../shared/index.ts'
 import { oneOf } from './listOptions.ts'
 import { printJson, printLine, UsageError } from './output.ts'
 import { addStoreOption, type StoreFlags, withLedger } from './storePlace.ts'
@@ -21,7 +29,7 @@ export function registerStatementCommand(ledger: Command): void {
 }
 
 async function statement({ account, month, format, ...flags }: StatementFlags): Promise<void> {
-  const { monthSpan, STATEMENT_CSV_HEADER, statementCsvBalance, statementCsvLine } = await import('../coordinator/ledger/index.ts')
+  const { monthSpan } = await import('../coordinator/ledger/index.ts')
   if (monthSpan(month) === null) throw new UsageError(`--month must be a month, as 2027-01, not "${month}"`)
   if (format === 'json') return printStatement(flags, account, month)
   const { closing } = await withLedger(flags, false, (store) =>
@@ -37,7 +45,6 @@ async function statement({ account, month, format, ...flags }: StatementFlags): 
 }
 
 async function printStatement(flags: StoreFlags, account: string, month: string): Promise<void> {
-  const { formatCredits } = await import('../coordinator/ledger/index.ts')
   const lines: StatementLine[] = []
   const take = { opening: () => undefined, line: (line: StatementLine) => void lines.push(line) }
   const summary = await withLedger(flags, false, (store) => store.statement(account, month, take))

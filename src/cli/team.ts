@@ -1,7 +1,7 @@
 /** `tabswarm team …`: several keys, one balance. A team is an account: credits are granted to it, and keys made for it, under its id. */
 
 import type { Command } from 'commander'
-import { formatCredits } from '../coordinator/ledger/index.ts'
+import { formatCredits } from '../shared/index.ts'
 import { parseBudget } from './budget.ts'
 import { someNames } from './listOptions.ts'
 import { printJson, printLine } from './output.ts'

@@ -206,10 +206,32 @@ describe('the control client', () => {
     socket.say({ type: 'refused', requestId: ids[0] ?? '', reason: 'busy', message: 'come back later', retryAfterMs: 5 })
     const grant = { body: 'body', signature: 'signature' }
     const chain = [{ peerId, firstLayer: 0, endLayer: 30, engine: 'cpu' as const, adapter: 'x' }]
-    socket.say({ type: 'admitted', requestId: ids[1] ?? '', grant, chain })
+    socket.say({ type: 'admitted', requestId: ids[1] ?? '', grant, chain, held: '7' })
     socket.say({ type: 'refused', requestId: 'unknown', reason: 'busy', message: '', retryAfterMs: null })
     await expect(first).rejects.toMatchObject({ reason: 'busy', message: 'come back later' })
-    await expect(second).resolves.toMatchObject({ grant, chain })
+    await expect(second).resolves.toMatchObject({ grant, chain, held: '7' })
+  })
+
+  it('[E11] asks for a part of a statement, which nothing but a statement answers', async () => {
+    const socket = await goOnline()
+    const asked = client.statement('2027-01', 17)
+    const [, message] = socket.heard() as { requestId: string }[]
+    expect(message).toEqual({ type: 'statement', requestId: expect.any(String), month: '2027-01', cursor: 17 })
+    const { requestId } = message ?? { requestId: '' }
+    socket.say({
+      type: 'admitted',
+      requestId,
+      grant: { body: 'body', signature: 'signature' },
+      chain: [{ peerId, firstLayer: 0, endLayer: 30, engine: 'cpu', adapter: 'x' }],
+      held: null,
+    })
+    const amounts = { available: '5', held: '0', escrow: '0', granted: '-2' }
+    socket.say({ type: 'statement', requestId, month: '2027-01', opening: amounts, closing: amounts, lines: [], cursor: null })
+    await expect(asked).resolves.toMatchObject({ type: 'statement', cursor: null, opening: amounts })
+    const refused = client.statement('2027-01', null)
+    const { requestId: other } = socket.heard().at(-1) as { requestId: string }
+    socket.say({ type: 'refused', requestId: other, reason: 'too-many-statements', message: 'wait', retryAfterMs: 500 })
+    await expect(refused).rejects.toMatchObject({ reason: 'too-many-statements', retryAfterMs: 500 })
   })
 
   it('[C8] gives an admission up at its deadline, when cancelled, when offline, and when the socket breaks', async () => {
@@ -244,6 +266,7 @@ describe('the control client', () => {
       requestId,
       grant: { body: 'body', signature: 'signature' },
       chain: [{ peerId, firstLayer: 0, endLayer: 30, engine: 'wasm', adapter: 'x' }],
+      held: null,
     })
     await expect(away).resolves.toMatchObject({ grant: { body: 'body' } })
     const unanswered = client.repair(repair)

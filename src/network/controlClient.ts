@@ -28,6 +28,7 @@ import {
 } from '../shared/index.ts'
 import { backoffMs } from './backoff.ts'
 import { CoordinatorTime } from './coordinatorTime.ts'
+import { type Answer, CoordinatorRefused, type Question, Questions } from './questions.ts'
 
 type Message<Type extends ServerMessage['type']> = Extract<ServerMessage, { type: Type }>
 
@@ -47,6 +48,7 @@ interface ControlEvents {
   'ask-receipt': (message: Message<'ask-receipt'>) => void
   'release-log': (message: Message<'release-log'>) => void
   account: (message: Message<'account'>) => void
+  settled: (message: Message<'settled'>) => void
   network: (message: Message<'network'>) => void
   paths: (message: Message<'paths'>) => void
   relay: (message: Message<'relay'> | Message<'relay-refused'>) => void
@@ -82,17 +84,6 @@ interface ControlClientOptions {
   readonly load: () => Promise<Load | null>
 }
 
-/** The coordinator's no; `retryAfterMs` where it passes by itself. */
-export class AdmissionRefused extends TabswarmError {
-  readonly retryAfterMs: number | null
-
-  constructor(reason: string, message: string, retryAfterMs: number | null) {
-    super(reason, message)
-    this.name = 'AdmissionRefused'
-    this.retryAfterMs = retryAfterMs
-  }
-}
-
 interface RepairRequest {
   readonly sessionId: SessionId
   readonly revision: number
@@ -112,6 +103,7 @@ export const SILENCE_MS_MAX = 30_000
 export const ADMIT_DEADLINE_MS = 20_000
 /** The coordinator waits for spares that load before it refuses. */
 export const REPAIR_DEADLINE_MS = 250_000
+const STATEMENT_DEADLINE_MS = 20_000
 
 /** Sessions whose end is told again: four times as many as a requester may have open. */
 const ENDED_KEPT = 16
@@ -122,20 +114,6 @@ const RECEIPTS_KEPT = 64
 /** Errors that come again however often one tries; a person has to act. */
 const FINAL_REASONS: readonly string[] = ['protocol-version', 'replaced', 'banned']
 
-interface Question {
-  readonly deadlineMs: number
-  readonly repeats: boolean
-  readonly message: (requestId: string) => ClientMessage
-}
-
-interface PendingAdmission {
-  readonly resolve: (admitted: Message<'admitted'>) => void
-  readonly reject: (error: TabswarmError) => void
-  readonly cancelDeadline: CancelTimer
-  /** Asked again over each new socket, until it is answered; null: it ends with its socket. */
-  readonly repeated: ClientMessage | null
-}
-
 type Ended = Extract<ClientMessage, { type: 'ended' }>
 type Receipt = Extract<ClientMessage, { type: 'receipt' }>
 
@@ -143,13 +121,12 @@ export class ControlClient {
   readonly #options: ControlClientOptions
   readonly #events: Emitter<ControlEvents> = createNanoEvents<ControlEvents>()
   readonly #time: CoordinatorTime
-  readonly #admissions = new Map<string, PendingAdmission>()
+  readonly #questions: Questions
   #state: ControlState = { kind: 'connecting' }
   #socket: ControlSocket | null = null
   #coordinatorKey: Uint8Array | null = null
   #lastError: ErrorBody | null = null
   #failures = 0
-  #requests = 0
   #lastEnded: readonly Ended[] = []
   #lastReceipts: readonly Receipt[] = []
   #cancelTimer: CancelTimer = () => undefined
@@ -158,6 +135,7 @@ export class ControlClient {
   constructor(options: ControlClientOptions) {
     this.#options = options
     this.#time = new CoordinatorTime(options.clock)
+    this.#questions = new Questions(options.clock)
     this.#connect()
   }
 
@@ -179,7 +157,7 @@ export class ControlClient {
    * False while the socket is not online. Nothing is kept then, for who pledges does it again after each `online`; but for `ended` and
    * `receipt`, which are said again anyway (rules C21 and C25).
    */
-  send(message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' }>): boolean {
+  send(message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' | 'statement' }>): boolean {
     if (message.type === 'ended') this.#lastEnded = [...this.#lastEnded, message].slice(-ENDED_KEPT)
     if (message.type === 'receipt') this.#lastReceipts = [...this.#lastReceipts, message].slice(-RECEIPTS_KEPT)
     if (this.#state.kind !== 'online') return false
@@ -189,39 +167,30 @@ export class ControlClient {
 
   /** Asks for a session. Rejects with TabswarmError: the coordinator's reason, `offline`, `timeout` or `cancelled`. */
   admit(request: AdmitRequest, signal?: AbortSignal): Promise<Message<'admitted'>> {
-    return this.#ask(
-      { deadlineMs: ADMIT_DEADLINE_MS, repeats: false, message: (requestId) => ({ type: 'admit', requestId, ...request }) },
-      signal,
-    )
+    const message = (requestId: string) => ({ type: 'admit' as const, requestId, ...request })
+    return this.#ask({ answer: 'admitted', deadlineMs: ADMIT_DEADLINE_MS, repeats: false, message }, signal)
   }
 
   /** Asks for another chain of an open session, also while the socket is away for a while. Rejects as `admit` does, but for `offline`. */
   repair({ sessionId, revision, lostPeerIds }: RepairRequest, signal?: AbortSignal): Promise<Message<'admitted'>> {
     const message = (requestId: string) => ({ type: 'repair' as const, requestId, sessionId, revision, lostPeerIds: [...lostPeerIds] })
-    return this.#ask({ deadlineMs: REPAIR_DEADLINE_MS, repeats: true, message }, signal)
+    return this.#ask({ answer: 'admitted', deadlineMs: REPAIR_DEADLINE_MS, repeats: true, message }, signal)
   }
 
-  #ask({ deadlineMs, repeats, message }: Question, signal?: AbortSignal): Promise<Message<'admitted'>> {
+  /** A part of a month of this peer's account. Rejects as `admit` does. */
+  statement(month: string, cursor: number | null): Promise<Message<'statement'>> {
+    const message = (requestId: string) => ({ type: 'statement' as const, requestId, month, cursor })
+    return this.#ask({ answer: 'statement', deadlineMs: STATEMENT_DEADLINE_MS, repeats: false, message })
+  }
+
+  #ask<Type extends Answer['type']>(question: Question<Type>, signal?: AbortSignal): Promise<Extract<Answer, { type: Type }>> {
     const { kind } = this.#state
-    if (kind === 'closed' || (kind !== 'online' && !repeats))
+    if (kind === 'closed' || (kind !== 'online' && !question.repeats))
       return Promise.reject(new TabswarmError('offline', 'this tab is not connected to the coordinator; it is trying again'))
-    const requestId = `r${this.#requests++}`
-    return new Promise((resolve, reject) => {
-      const onAbort = () => this.#refuse(requestId, new TabswarmError('cancelled', 'the request was cancelled'))
-      const late = () =>
-        this.#refuse(requestId, new TabswarmError('timeout', `the coordinator did not answer within ${deadlineMs / 1000} s`))
-      const cancelDeadline = this.#options.clock.after(deadlineMs, late)
-      const settled = () => {
-        cancelDeadline()
-        signal?.removeEventListener('abort', onAbort)
-        this.#admissions.delete(requestId)
-      }
-      const asked = message(requestId)
-      this.#admissions.set(requestId, { resolve, reject, cancelDeadline: settled, repeated: repeats ? asked : null })
-      if (signal?.aborted === true) return onAbort()
-      signal?.addEventListener('abort', onAbort, { once: true })
-      if (kind === 'online') this.#post(asked)
-    })
+    const post = (message: ClientMessage) => {
+      if (kind === 'online') this.#post(message)
+    }
+    return this.#questions.ask(question, post, signal)
   }
 
   close(): void {
@@ -310,7 +279,7 @@ export class ControlClient {
     this.#time.observe(welcome.timeMs)
     this.#expect(SILENCE_MS_MAX)
     // What listeners ask for now, they say themselves.
-    const repeated = [...this.#admissions.values()].flatMap((pending) => pending.repeated ?? [])
+    const repeated = this.#questions.repeated()
     this.#setState({ kind: 'online', welcome, coordinatorKey })
     for (const message of [...this.#lastEnded, ...this.#lastReceipts, ...repeated]) this.#post(message)
   }
@@ -341,12 +310,13 @@ export class ControlClient {
       case 'relay':
       case 'relay-refused':
         return this.#events.emit('relay', message)
+      case 'settled':
+        return this.#events.emit('settled', message)
       case 'admitted':
-        this.#admissions.get(message.requestId)?.resolve(message)
-        this.#admissions.get(message.requestId)?.cancelDeadline()
-        return
+      case 'statement':
+        return this.#questions.answer(message)
       case 'refused':
-        return this.#refuse(message.requestId, new AdmissionRefused(message.reason, message.message, message.retryAfterMs))
+        return this.#questions.refuse(message.requestId, new CoordinatorRefused(message.reason, message.message, message.retryAfterMs))
       case 'error':
         this.#lastError = { reason: message.reason, message: message.message }
         if (FINAL_REASONS.includes(message.reason)) this.#finish(this.#lastError)
@@ -364,19 +334,12 @@ export class ControlClient {
     if (load !== null && socket === this.#socket) this.#post({ type: 'pong', sequence, ...load })
   }
 
-  #refuse(requestId: string, error: TabswarmError): void {
-    const pending = this.#admissions.get(requestId)
-    pending?.cancelDeadline()
-    pending?.reject(error)
-  }
-
   /** The socket is of no use any more; tries again later. An `error` message received before says why. */
   #lost(fallback: ErrorBody): void {
     if (this.#state.kind === 'closed') return
     const error = this.#lastError ?? fallback
     this.#drop()
-    const broken = new TabswarmError('offline', `the connection to the coordinator broke: ${error.message}`)
-    for (const [requestId, { repeated }] of [...this.#admissions]) if (repeated === null) this.#refuse(requestId, broken)
+    this.#questions.lost(new TabswarmError('offline', `the connection to the coordinator broke: ${error.message}`))
     const retryInMs = backoffMs(this.#failures++, this.#options.random)
     this.#cancelTimer = this.#options.clock.after(retryInMs, () => this.#connect())
     this.#setState({ kind: 'offline', error, retryInMs })
@@ -385,7 +348,7 @@ export class ControlClient {
   #finish(error: ErrorBody): void {
     if (this.#state.kind === 'closed') return
     this.#drop()
-    for (const requestId of [...this.#admissions.keys()]) this.#refuse(requestId, new TabswarmError(error.reason, error.message))
+    this.#questions.close(new TabswarmError(error.reason, error.message))
     this.#setState({ kind: 'closed', error })
   }
 

@@ -1,6 +1,6 @@
 /** network: links to other peers, and the control socket to the coordinator. */
 
-export { AdmissionRefused, ControlClient, type ControlSocket, type Load } from './controlClient.ts'
+export { ControlClient, type ControlSocket, type Load } from './controlClient.ts'
 export { createNetwork, type Network } from './createNetwork.ts'
 export { type HandedLink, handOver, takeOver } from './handOver.ts'
 export {
@@ -13,4 +13,5 @@ export {
   signatureVerifier,
 } from './identity.ts'
 export { memoryLinkPair } from './memoryLink.ts'
+export { CoordinatorRefused } from './questions.ts'
 export type { RelaySocket } from './relay/relaySocket.ts'

@@ -18,6 +18,18 @@ import {
 import type { Link, Paths, SignedDocument } from '../protocol/index.ts'
 import { type Clock, type PeerId, TabswarmError } from '../shared/index.ts'
 
+/** Who the browser earns and pays as: see account's BrowserAccount. */
+export interface HostAccount {
+  /** False: it ends with this tab. */
+  readonly isKept: boolean
+  readonly unsavedPhrase: string | null
+  /** The account's word that this peer is its own. `nowMs` is coordinator time. */
+  certify(peerId: PeerId, nowMs: number): Promise<SignedDocument>
+  forgetPhrase(): Promise<void>
+  /** Another tab has forgotten it. */
+  onChange(listener: () => void): void
+}
+
 export interface ConnectionHost {
   /** Where the coordinator lives: `location.origin`. */
   readonly origin: string
@@ -28,8 +40,8 @@ export interface ConnectionHost {
   readonly random: () => number
   readonly randomBytes: (count: number) => Uint8Array
   readonly subtle: SubtleCrypto
-  /** The account's word that this peer is its own; null: of no account. `nowMs` is coordinator time. */
-  readonly certify: (peerId: PeerId, nowMs: number) => Promise<SignedDocument | null>
+  /** Whom this browser's peers belong to; null where it has no keys: each is an account of its own then. */
+  readonly account: Promise<HostAccount | null>
 }
 
 export interface ConnectionOptions {
@@ -60,7 +72,7 @@ export class PeerConnection {
     this.#signer = signer
     this.peerId = peerId
     const { openSocket, clock, random } = host
-    const certify = (nowMs: number) => host.certify(peerId, nowMs)
+    const certify = async (nowMs: number) => (await host.account)?.certify(peerId, nowMs) ?? null
     const url = this.#socketUrl('/control')
     this.control = new ControlClient({ url, openSocket, peerId, signer, certify, clock, random, load: options.load })
     this.control.on('state', (state) => {

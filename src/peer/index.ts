@@ -8,12 +8,15 @@ export type { EngineWorker } from './hosting.ts'
 export type { HostSignals, PressureReason } from './pressure.ts'
 export { createPeerRuntime, type RuntimeHost } from './runtime.ts'
 export type {
+  AccountKeeping,
+  AccountState,
   Answer,
   AnswerDraftModel,
   AnswerRepair,
   Ask,
   AskProgress,
   AskRequest,
+  Bill,
   ChatMessage,
   ConnectionState,
   ContributeOptions,
@@ -22,6 +25,7 @@ export type {
   GpuSummary,
   MeasureOptions,
   ModelMeasurement,
+  ModelPrice,
   ModelSpeed,
   ModelSpeedProgress,
   PeerRuntime,
@@ -29,6 +33,7 @@ export type {
   RouteStage,
   SamplingOptions,
   ServedWork,
+  StatementPage,
   StorageSummary,
   VolunteerState,
 } from './types.ts'

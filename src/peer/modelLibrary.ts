@@ -17,7 +17,7 @@ import {
   readGguf,
   type Tokenizer,
 } from '../model/index.ts'
-import { type ListedModel, parseModelList } from '../protocol/index.ts'
+import { type ModelList, parseModelList } from '../protocol/index.ts'
 import { type Clock, type ManifestHash, type ModelId, type Sha256, toHex } from '../shared/index.ts'
 
 export interface ModelText {
@@ -63,10 +63,10 @@ export class ModelLibrary {
     return remember(this.#texts, hash, async () => this.#readText(modelId, await this.manifest(modelId, hash)))
   }
 
-  /** Models that the coordinator offers to draft with. Rejects with a ModelError. */
-  async draftModels(): Promise<readonly ListedModel[]> {
+  /** Models that the coordinator answers with, and those that it offers to draft with. Rejects with a ModelError. */
+  async list(): Promise<ModelList> {
     const list = parseModelList(JSON.parse(await this.#fetchText(`${this.#options.origin}/models`)))
-    if (list.ok) return list.value.draftModels
+    if (list.ok) return list.value
     throw new ModelError('bad-manifest', `the coordinator's list of models is not valid (${list.error}); reload the page`)
   }
 

@@ -24,6 +24,7 @@ async function setUp(change: Partial<RequesterPorts> = {}) {
   const signer = await createIdentity(crypto.subtle)
   const clock = new ManualClock()
   const ended: string[] = []
+  const heldAt: string[] = []
   let sessions = 0
   const sha256 = sha256Of(crypto.subtle)
   const book = new ReceiptBook({ peerId: driver, signer, sha256, clock, budget: new RowBudget(), onReceipt: () => undefined })
@@ -53,12 +54,13 @@ async function setUp(change: Partial<RequesterPorts> = {}) {
         issuedAtMs: 0,
         expiresAtMs: 60_000,
       }
-      return { grant: await signGrant(grant, signer), chain: [{ ...stage, engine: 'webgpu', adapter: 'test' }] }
+      return { grant: await signGrant(grant, signer), chain: [{ ...stage, engine: 'webgpu', adapter: 'test' }], held: 7n }
     },
     repair: () => Promise.reject(new TabswarmError('incomplete', 'nobody has these layers')),
     onGone: () => () => undefined,
     onDraining: () => () => undefined,
     beginDrafting: () => null,
+    onHeld: (sessionId, held) => heldAt.push(`${Number(sessionId)} ${held}`),
     onLap: () => undefined,
     ended: (sessionId, outcome, failed) => ended.push(`${Number(sessionId)} ${outcome} ${failed?.peerId.slice(0, 1) ?? '-'}`),
     router: async () => new LinkRouter({ dial: () => Promise.reject(new TabswarmError('unreachable', 'nobody there')), clock }),
@@ -69,7 +71,7 @@ async function setUp(change: Partial<RequesterPorts> = {}) {
     clock,
     ...change,
   }
-  return { ports, ended, clock }
+  return { ports, ended, heldAt, clock }
 }
 
 describe('startAsk', () => {
@@ -84,7 +86,7 @@ describe('startAsk', () => {
 
   it('asks for another chain when the first cannot be reached, and blames the stage when there is none', async () => {
     const repairs: RepairRequest[] = []
-    const { ports, ended, clock } = await setUp({
+    const { ports, ended, heldAt, clock } = await setUp({
       repair: (wanted) => {
         repairs.push(wanted)
         return Promise.reject(new TabswarmError('incomplete', 'nobody has these layers'))
@@ -95,6 +97,7 @@ describe('startAsk', () => {
     expect(await answer).toMatchObject({ reason: 'unreachable', message: expect.stringMatching(/nobody there.*nobody has these layers/) })
     expect(repairs).toMatchObject([{ revision: 0, lostPeerIds: [stage.peerId] }])
     expect(ended).toEqual(['0 failed a'])
+    expect(heldAt).toEqual(['0 7'])
   })
 
   it('refuses a grant that the coordinator has not signed', async () => {

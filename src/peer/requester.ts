@@ -36,6 +36,8 @@ import type { Answer, Ask, AskProgress, AskRequest } from './types.ts'
 export interface Admission {
   readonly grant: SignedGrant
   readonly chain: readonly ChainStage[]
+  /** Micro-credits that are set aside; null where nobody pays. */
+  readonly held: bigint | null
 }
 
 export interface AdmissionRequest {
@@ -58,6 +60,8 @@ export interface RequesterPorts {
   readonly onDraining: (listener: (peerId: PeerId) => void) => () => void
   /** Drafts for an answer by the model that the user has loaded for that; null where none is ready. */
   readonly beginDrafting: DraftModel['begin']
+  /** A session of this peer was admitted, and may cost so many micro-credits. */
+  readonly onHeld: (sessionId: SessionId, held: bigint) => void
   /** A lap has gone through the links to these peers. */
   readonly onLap: (peerIds: readonly PeerId[]) => void
   readonly ended: (sessionId: SessionId, outcome: 'finished' | 'cancelled' | 'failed', failedStage: ChainStage | null) => void
@@ -91,6 +95,7 @@ class Asking {
   #promptTokenIds: readonly number[] = []
   #chain: readonly ChainStage[] = []
   #progress: AskProgress = {
+    sessionId: null,
     phase: 'queued',
     promptDone: 0,
     promptTokens: 0,
@@ -139,7 +144,8 @@ class Asking {
     const admission = await this.#unlessStopped(admitted, (late) => this.#giveBack(late))
     const grant = await this.#open(admission.grant)
     this.#begin(admission)
-    this.#tell({ phase: 'connecting' })
+    if (admission.held !== null) this.#ports.onHeld(grant.sessionId, admission.held)
+    this.#tell({ phase: 'connecting', sessionId: grant.sessionId })
     return this.#generate(text, grant, admission.grant)
   }
 

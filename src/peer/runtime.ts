@@ -1,11 +1,12 @@
 /** createPeerRuntime: the whole peer of one tab. Fills the store, carries out what the page asks; both roles, each its own peer. */
 
-import { AdmissionRefused, sha256Of, signatureVerifier } from '../network/index.ts'
+import { CoordinatorRefused, sha256Of, signatureVerifier } from '../network/index.ts'
 import type { Paths, ServerMessage } from '../protocol/index.ts'
 import { ReceiptBook, RowBudget } from '../receipts/index.ts'
 import { LinkRouter } from '../session/index.ts'
 import { type Clock, type ErrorBody, type ManifestHash, type ModelId, type PeerId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
+import { accountStateOf, pricesOf, statementPageOf, withCharge, withHeld } from './accountView.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
 import { Contribution } from './contribution.ts'
 import { DraftModel, type DraftWorker } from './draftModel.ts'
@@ -16,7 +17,7 @@ import type { HostSignals } from './pressure.ts'
 import { type Admission, type RequesterPorts, startAsk } from './requester.ts'
 import { LatestLinks, RequesterReport, type RequesterReportPorts } from './roundTrips.ts'
 import { createPeerStore } from './store.ts'
-import type { AccountState, Ask, PeerRuntime, PeerState, Reach } from './types.ts'
+import type { Ask, PeerRuntime, PeerState, Reach } from './types.ts'
 
 export interface RuntimeHost extends ConnectionHost {
   readonly fetch: HttpFetch
@@ -27,8 +28,6 @@ export interface RuntimeHost extends ConnectionHost {
   /** Tells what can be seen of the machine's load until the returned function is called. */
   readonly watchHost: (listen: (signals: Partial<HostSignals>) => void) => () => void
 }
-
-type AccountMessage = Extract<ServerMessage, { type: 'account' }>
 
 /** A request waits this long for a place, or for the connection, before it is refused. */
 const PATIENCE_MS = 30_000
@@ -51,6 +50,12 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
     if (measured !== null && measure === storageMeasures) store.setState({ storage: measured })
   }
   void measureStorage()
+  const showAccount = async () => {
+    const account = await host.account
+    if (account !== null) store.setState({ accountKeeping: { isKept: account.isKept, unsavedPhrase: account.unsavedPhrase } })
+  }
+  void showAccount()
+  void host.account.then((account) => account?.onChange(() => void showAccount()))
   return {
     store,
     contribute(options) {
@@ -98,6 +103,11 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
       draftModel?.stop()
       draftModel = null
     },
+    statement: (month, cursor) => requester.statement(month, cursor),
+    async phraseSaved() {
+      await (await host.account)?.forgetPhrase()
+      await showAccount()
+    },
     resetTuning,
     async deleteStorage() {
       await deleteWeightCache()
@@ -115,13 +125,19 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   }
 }
 
+interface Requester extends RequesterPorts {
+  defaultModel(): Promise<ModelText>
+  statement: PeerRuntime['statement']
+  close(): void
+}
+
 /** The asking role: its socket opens at once, to watch the network; its links at the first question. */
 function openRequester(
   host: RuntimeHost,
   library: ModelLibrary,
   store: PeerRuntime['store'],
   beginDrafting: RequesterPorts['beginDrafting'],
-): RequesterPorts & { defaultModel(): Promise<ModelText>; close(): void } {
+): Requester {
   const { clock, subtle } = host
   let closed = false
   const opening = PeerConnection.open(host, {
@@ -174,15 +190,16 @@ function openRequester(
         const admitted = await control.admit(request)
         if (control.state.kind === 'online') key = control.state.coordinatorKey
         now = () => control.coordinatorNowMs()
-        return { grant: admitted.grant, chain: admitted.chain }
+        return admissionOf(admitted)
       }),
     repair: async (request) => {
       const { control } = await opening
-      const admitted = await control.repair(request)
-      return { grant: admitted.grant, chain: admitted.chain }
+      return admissionOf(await control.repair(request))
     },
     onGone: (listener) => onPeer('gone', listener),
     onDraining: (listener) => onPeer('draining', listener),
+    statement: (month, cursor) => patiently(clock, async () => statementPageOf(await (await opening).control.statement(month, cursor))),
+    onHeld: (sessionId, held) => store.setState(({ bills }) => ({ bills: withHeld(bills, sessionId, held) })),
     onLap: (peerIds) => void report.handleLap(peerIds),
     ended(sessionId, outcome, failedStage) {
       void opening.then(({ control }) => control.send({ type: 'ended', sessionId, outcome, failedPeerId: failedStage?.peerId ?? null }))
@@ -235,6 +252,10 @@ function openReceipts(connection: PeerConnection, { clock, subtle }: RuntimeHost
   return book
 }
 
+function admissionOf({ grant, chain, held }: Extract<ServerMessage, { type: 'admitted' }>): Admission {
+  return { grant, chain, held: held === null ? null : BigInt(held) }
+}
+
 function reachOf({ iceServers, relay }: Paths): Reach {
   if (iceServers.length > 0) return 'everywhere'
   return relay ? 'relayed' : 'one-network'
@@ -244,16 +265,19 @@ function notOffered(modelId: ModelId): ErrorBody {
   return { reason: 'unknown-model', message: `the coordinator does not offer ${modelId} to draft with; start it with --draft-model` }
 }
 
-/** A list that cannot be had offers nothing; the next connection asks again. */
-async function readOffers(library: ModelLibrary, store: PeerRuntime['store']): Promise<void> {
-  const models = await library.draftModels().catch(() => [])
-  const draftOffers = models.map(({ id, manifestHash, name, fileBytes }) => ({ modelId: id, manifestHash, name, fileBytes }))
-  store.setState({ draftOffers })
+/** A list that cannot be had offers nothing and names no price; the next connection asks again. */
+async function readModels(library: ModelLibrary, store: PeerRuntime['store']): Promise<void> {
+  const { models, draftModels } = await library.list().catch(() => ({ models: [], draftModels: [] }))
+  const draftOffers = draftModels.map(({ id, manifestHash, name, fileBytes }) => ({ modelId: id, manifestHash, name, fileBytes }))
+  store.setState({ draftOffers, prices: pricesOf(models) })
 }
 
 function watch({ control, peerId }: PeerConnection, library: ModelLibrary, store: PeerRuntime['store']): void {
   control.on('network', ({ summary }) => store.setState({ network: summary }))
   control.on('account', (message) => store.setState({ account: accountStateOf(message) }))
+  control.on('settled', ({ sessionId, charged }) =>
+    store.setState(({ bills }) => ({ bills: withCharge(bills, sessionId, BigInt(charged)) })),
+  )
   control.on('state', (state) => {
     switch (state.kind) {
       case 'connecting':
@@ -264,7 +288,7 @@ function watch({ control, peerId }: PeerConnection, library: ModelLibrary, store
           defaultModelId: state.welcome.defaultModelId,
           reach: reachOf(state.welcome.paths),
         })
-        void readOffers(library, store)
+        void readModels(library, store)
         return void control.send({ type: 'watch' })
       case 'offline':
         return store.setState({ connection: { kind: 'offline', error: state.error, retryInMs: state.retryInMs }, network: null })
@@ -272,17 +296,6 @@ function watch({ control, peerId }: PeerConnection, library: ModelLibrary, store
         return store.setState({ connection: { kind: 'offline', error: state.error, retryInMs: Number.POSITIVE_INFINITY }, network: null })
     }
   })
-}
-
-function accountStateOf({ accountId, ...amounts }: AccountMessage): AccountState {
-  return {
-    accountId,
-    spendable: BigInt(amounts.spendable),
-    granted: BigInt(amounts.granted),
-    held: BigInt(amounts.held),
-    escrow: BigInt(amounts.escrow),
-    earned: BigInt(amounts.earned),
-  }
 }
 
 function announcedHash(store: PeerRuntime['store'], modelId: ModelId): ManifestHash {
@@ -310,6 +323,6 @@ async function patiently<Value>(clock: Clock, attempt: () => Promise<Value>): Pr
 
 /** When to try again after a failure that passes by itself; null for those that don't. */
 function passingAfterMs(error: unknown): number | null {
-  if (error instanceof AdmissionRefused) return error.retryAfterMs
+  if (error instanceof CoordinatorRefused) return error.retryAfterMs
   return error instanceof TabswarmError && error.reason === 'offline' ? RETRY_MS : null
 }

@@ -7,7 +7,7 @@ import type { StoreApi } from 'zustand/vanilla'
 import type { Span } from '../model/index.ts'
 import type { ChainStage, LinkKind, NetworkSummary } from '../protocol/index.ts'
 import type { DraftCounts } from '../session/index.ts'
-import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId } from '../shared/index.ts'
+import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId, StatementAmounts, StatementLine } from '../shared/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
 import type { PressureReason } from './pressure.ts'
 
@@ -129,12 +129,53 @@ export interface AccountState {
   readonly earned: bigint
 }
 
+/** Micro-credits. */
+export interface Bill {
+  /** Set aside when the answer was admitted: the most that it can cost. */
+  readonly held: bigint
+  /** What it did cost; null before it is settled. */
+  readonly charged: bigint | null
+}
+
+/** Micro-credits for a million tokens, as means over the beginning of a context. */
+export interface ModelPrice {
+  /** Of an answer. */
+  readonly decode: bigint
+  readonly prompt: bigint
+}
+
+/** Lines of one month (UTC, `2027-01`) that follow each other. All in micro-credits. */
+export interface StatementPage {
+  readonly month: string
+  /** What the account had when the month began. */
+  readonly opening: StatementAmounts
+  /** What it has at the month's end, or now. */
+  readonly closing: StatementAmounts
+  readonly lines: readonly StatementLine[]
+  /** To ask for the lines that follow with; null: there are none. */
+  readonly cursor: number | null
+}
+
+/** What this browser has of its account. */
+export interface AccountKeeping {
+  /** False: the browser keeps nothing for this page, so the account ends with this tab. */
+  readonly isKept: boolean
+  /** Until its owner says that it is saved; null from then on. */
+  readonly unsavedPhrase: string | null
+}
+
 export interface PeerState {
   readonly connection: ConnectionState
   /** Null before the coordinator has said it. */
   readonly reach: Reach | null
   /** Null before the coordinator has said it, and where it keeps no accounts. */
   readonly account: AccountState | null
+  /** Null before it is known, and on insecure pages, which have no keys. */
+  readonly accountKeeping: AccountKeeping | null
+  /** Of this tab's last answers. */
+  readonly bills: ReadonlyMap<SessionId, Bill>
+  /** Empty before the coordinator has said them. */
+  readonly prices: ReadonlyMap<ModelId, ModelPrice>
   readonly volunteer: VolunteerState
   /** The peer that this tab contributes as, another than the one it asks as; null while it does not. */
   readonly contributingAs: PeerId | null
@@ -194,6 +235,8 @@ export interface AnswerRepair {
 }
 
 export interface AskProgress {
+  /** Null before it is admitted. */
+  readonly sessionId: SessionId | null
   readonly phase: 'queued' | 'connecting' | 'reading' | 'answering'
   /** Positions of the prompt that the chain has computed, of `promptTokens`. */
   readonly promptDone: number
@@ -304,6 +347,13 @@ export interface PeerRuntime {
   loadDraftModel(modelId: ModelId, engine?: EngineChoice): void
   /** Gives its memory back at once; what is cached on disk stays. */
   unloadDraftModel(): void
+  /**
+   * A part of a month of this tab's account: from its beginning, or on from where the page before says. Rejects with a TabswarmError, for example
+   * `offline`.
+   */
+  statement(month: string, cursor: number | null): Promise<StatementPage>
+  /** The recovery phrase is in safe hands: this browser forgets it. */
+  phraseSaved(): Promise<void>
   /** Deletes the cached weights. */
   deleteStorage(): Promise<void>
   /** Forgets which forms of the kernels were fastest here; the next load times them again. */

@@ -15,7 +15,7 @@ import type { ContributeOptions, GpuSummary, VolunteerState } from './types.ts'
 import type { DetectedEngine, LoadProgress, ServeRequest, StageWork } from './workerApi.ts'
 
 export interface VolunteerPorts {
-  readonly send: (message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' }>) => void
+  readonly send: (message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' | 'statement' }>) => void
   readonly detect: () => Promise<Outcome<DetectedEngine>>
   readonly serve: (request: ServeRequest) => Promise<Outcome<null>>
   /** What the worker holds; null where it does not answer. */

@@ -7,16 +7,19 @@
  */
 
 import * as v from 'valibot'
-import { err, ok, type Result } from '../shared/index.ts'
-import { CONTROL_MESSAGE_BYTES_MAX, MACS_PER_SECOND_MAX, POSITIONS_MAX, REVISIONS_MAX, STAGES_MAX } from './limits.ts'
+import { err, ok, type Result, statementRoles } from '../shared/index.ts'
+import { CONTROL_MESSAGE_BYTES_MAX, MACS_PER_SECOND_MAX, POSITIONS_MAX, REVISIONS_MAX, STAGES_MAX, STATEMENT_LINES_MAX } from './limits.ts'
 import {
   amount,
   base64Url,
   count,
+  credits,
+  creditsChange,
   describeIssue,
   layer,
   manifestHash,
   modelId,
+  month,
   peerId,
   sessionId,
   signedCertificate,
@@ -31,9 +34,6 @@ export const AWAY_RECOVERING = 'recovering'
 const bytes = count(2 ** 50)
 const span = v.strictObject({ firstLayer: layer, endLayer: layer })
 const engineName = v.picklist(['webgpu', 'wasm', 'cpu'])
-
-/** 10¹⁸ micro-credits are the most that there can be; what was paid in all may be more. */
-const credits = v.pipe(v.string(), v.regex(/^(0|[1-9]\d{0,29})$/))
 
 const chainStageSchema = v.strictObject({ peerId, firstLayer: layer, endLayer: layer, engine: engineName, adapter: text(200) })
 /** A stage of an admitted chain, with what the route panel says of it. */
@@ -103,6 +103,35 @@ const pathsSchema = v.strictObject({
 /** How a peer may connect to others, as the operator has set it. */
 export type Paths = v.InferOutput<typeof pathsSchema>
 
+/** Micro-credits, see shared's StatementAmounts. */
+const statementAmounts = { available: creditsChange, held: creditsChange, escrow: creditsChange, granted: creditsChange }
+const ledgerSequence = count(Number.MAX_SAFE_INTEGER)
+
+const statementSchema = v.strictObject({
+  type: v.literal('statement'),
+  requestId: text(64),
+  month,
+  /** What the account had when the month began, and what it has at its end, or now; whichever lines follow. */
+  opening: v.strictObject(statementAmounts),
+  closing: v.strictObject(statementAmounts),
+  lines: v.pipe(
+    v.array(
+      v.strictObject({
+        sequence: ledgerSequence,
+        atMs: amount,
+        event: text(200),
+        kind: text(32),
+        role: v.picklist(statementRoles),
+        session: text(64),
+        ...statementAmounts,
+      }),
+    ),
+    v.maxLength(STATEMENT_LINES_MAX),
+  ),
+  /** To ask for the lines that follow with; null: there are none. */
+  cursor: v.nullable(ledgerSequence),
+})
+
 export const serverMessageSchema = v.variant('type', [
   v.strictObject({
     type: v.literal('challenge'),
@@ -135,6 +164,8 @@ export const serverMessageSchema = v.variant('type', [
     requestId: text(64),
     grant: signedGrant,
     chain: v.pipe(v.array(chainStageSchema), v.minLength(1), v.maxLength(64)),
+    /** Micro-credits that are set aside for it, and so the most that it costs; null where nobody pays. */
+    held: v.nullable(credits),
   }),
   v.strictObject({
     type: v.literal('refused'),
@@ -151,6 +182,9 @@ export const serverMessageSchema = v.variant('type', [
   v.strictObject({ type: v.literal('ask-receipt'), sessionId, revision: count(REVISIONS_MAX), endPosition: count(POSITIONS_MAX) }),
   /** To a stage whose part has ended: nobody will ask for the session's log any more. */
   v.strictObject({ type: v.literal('release-log'), sessionId }),
+  /** To a driver: what its session cost in the end, in micro-credits; the rest of what was held has gone back. */
+  v.strictObject({ type: v.literal('settled'), sessionId, charged: credits }),
+  statementSchema,
   /** Micro-credits as decimal digits, of the account that this peer belongs to. */
   v.strictObject({
     type: v.literal('account'),
@@ -241,6 +275,8 @@ export const clientMessageSchema = v.variant('type', [
   }),
   /** What this peer took and sent in a session, signed by its own key. */
   v.strictObject({ type: v.literal('receipt'), receipt: signedReceipt }),
+  /** Asks for a month (UTC) of this peer's account: from its beginning, or on from where an answer's `cursor` says. */
+  v.strictObject({ type: v.literal('statement'), requestId: text(64), month, cursor: v.nullable(ledgerSequence) }),
   /** Asks for a relayed channel to a peer that no direct path leads to. */
   v.strictObject({ type: v.literal('relay'), peerId }),
   v.strictObject({ type: v.literal('watch') }),

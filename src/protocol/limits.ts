@@ -36,6 +36,9 @@ export const LINK_QUEUE_BYTES_MAX = 64 * 1024 * 1024
 /** A session without a frame for this long is closed by its stages. */
 export const SESSION_IDLE_MS = 60_000
 
+/** Lines of a statement in one message: about 30 KB, and more than a page shows at once. */
+export const STATEMENT_LINES_MAX = 100
+
 /** A control message on the coordinator's socket, JSON text. */
 export const CONTROL_MESSAGE_BYTES_MAX = 256 * 1024
 

@@ -3,7 +3,7 @@
 import * as v from 'valibot'
 import { err, ok, type Result } from '../shared/index.ts'
 import { POSITIONS_MAX } from './limits.ts'
-import { amount, count, describeIssue, layer, manifestHash, modelId, text } from './schemas.ts'
+import { count, decimalCredits, describeIssue, layer, manifestHash, modelId, text } from './schemas.ts'
 
 const listedModelSchema = v.strictObject({
   id: modelId,
@@ -14,7 +14,12 @@ const listedModelSchema = v.strictObject({
   layerCount: layer,
   contextLength: count(POSITIONS_MAX),
   /** Means over the first `positions` of a context. */
-  creditsPerMillionTokens: v.strictObject({ decode: amount, prompt: amount, cachedPrompt: amount, positions: count(POSITIONS_MAX) }),
+  creditsPerMillionTokens: v.strictObject({
+    decode: decimalCredits,
+    prompt: decimalCredits,
+    cachedPrompt: decimalCredits,
+    positions: count(POSITIONS_MAX),
+  }),
   /** What a request for no model in particular gets; one of `models`. */
   default: v.boolean(),
 })

@@ -22,6 +22,14 @@ export const text = (charactersMax: number) => v.pipe(v.string(), v.maxLength(ch
 export const count = (max: number) => v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(max))
 export const amount = v.pipe(v.number(), v.finite(), v.minValue(0))
 export const layer = count(10_000)
+/** Micro-credits: 10¹⁸ are the most that there can be; what was paid in all may be more. */
+export const credits = v.pipe(v.string(), v.regex(/^(0|[1-9]\d{0,29})$/))
+/** The same, or less than nothing. */
+export const creditsChange = v.pipe(v.string(), v.regex(/^(0|-?[1-9]\d{0,29})$/))
+/** Credits with their micro-credits: `134.515021`. */
+export const decimalCredits = v.pipe(v.string(), v.regex(/^\d{1,12}(\.\d{1,6})?$/))
+/** `2027-01` */
+export const month = v.pipe(v.string(), v.regex(/^2\d{3}-(0[1-9]|1[0-2])$/))
 export const signedCertificate = v.strictObject({ body: base64Url(1_000), signature: base64Url(128) })
 export const signedReceipt = v.strictObject({ body: base64Url(RECEIPT_CHARACTERS_MAX), signature: base64Url(128) })
 export const signedGrant = v.strictObject({ body: base64Url(20_000), signature: base64Url(128) })

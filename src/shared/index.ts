@@ -3,8 +3,18 @@
 export { assert, required, unreachable } from './assert.ts'
 export { concatBytes, fromBase64Url, fromHex, toBase64Url, toHex, utf8Decode, utf8Encode, writeHex } from './bytes.ts'
 export { type CancelTimer, type Clock, ManualClock } from './clock.ts'
+export { formatCredits, parseCredits } from './credits.ts'
 export type { Sha256, Signer, VerifySignature } from './crypto.ts'
 export { type ErrorBody, fromErrorBody, TabswarmError, toErrorBody } from './errors.ts'
 export { isManifestHash, isModelId, isPeerId, isSessionId, type ManifestHash, type ModelId, type PeerId, type SessionId } from './ids.ts'
 export { err, ok, type Result } from './result.ts'
 export { SerialQueue } from './serialQueue.ts'
+export {
+  STATEMENT_CSV_HEADER,
+  type StatementAmounts,
+  type StatementLine,
+  type StatementRole,
+  statementCsvBalance,
+  statementCsvLine,
+  statementRoles,
+} from './statement.ts'

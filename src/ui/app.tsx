@@ -16,6 +16,7 @@ import { Shell } from './shell.tsx'
 import { cssVariables, theme } from './theme.ts'
 
 const ContributePage = lazy(async () => ({ default: (await import('./contribute/contributePage.tsx')).ContributePage }))
+const AccountPage = lazy(async () => ({ default: (await import('./account/accountPage.tsx')).AccountPage }))
 const BenchPage = lazy(async () => ({ default: (await import('./bench/benchPage.tsx')).BenchPage }))
 /** Markdown is most of its weight. */
 const ChatPage = lazy(async () => ({ default: (await import('./chat/chatPage.tsx')).ChatPage }))
@@ -36,6 +37,7 @@ export function App({ runtime, bench }: AppProps) {
               <Route path="/" component={HomePage} />
               <Route path="/contribute" component={ContributePage} />
               <Route path="/chat" component={ChatPage} />
+              <Route path="/account" component={AccountPage} />
               <Route path="/bench" component={BenchPage} />
               <Route component={NotFoundPage} />
             </Switch>

@@ -46,6 +46,12 @@ export function saveFile(name: string, mediaType: string, text: string): void {
   URL.revokeObjectURL(address)
 }
 
+/** `2027-01`, in UTC, as statements count. */
+export function currentMonth(): string {
+  // biome-ignore lint/style/noRestrictedGlobals: this file is the adapter
+  return new Date().toISOString().slice(0, 7)
+}
+
 export function randomSeed(): number {
   const [seed] = window.crypto.getRandomValues(new Uint32Array(1))
   return seed ?? 0

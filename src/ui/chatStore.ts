@@ -5,7 +5,7 @@
 
 import { createStore, type StoreApi } from 'zustand/vanilla'
 import type { Answer, Ask, AskProgress, ChatMessage, PeerRuntime, SamplingOptions } from '../peer/index.ts'
-import { type ErrorBody, type ModelId, toErrorBody } from '../shared/index.ts'
+import { type ErrorBody, type ModelId, type SessionId, toErrorBody } from '../shared/index.ts'
 
 export type AnswerStatus =
   | { readonly kind: 'running'; readonly progress: AskProgress | null; readonly stopping: boolean }
@@ -23,6 +23,8 @@ export interface Reply {
   readonly id: number
   readonly role: 'assistant'
   readonly text: string
+  /** Null before it is admitted. */
+  readonly sessionId: SessionId | null
   readonly status: AnswerStatus
 }
 
@@ -78,7 +80,13 @@ export function createChatStore({ runtime, randomSeed }: ChatPorts): ChatStore {
     /** Appends a reply to `history` and lets the swarm fill it. */
     const answer = (history: readonly ChatEntry[]) => {
       const id = nextId++
-      const reply: Reply = { id, role: 'assistant', text: '', status: { kind: 'running', progress: null, stopping: false } }
+      const reply: Reply = {
+        id,
+        role: 'assistant',
+        text: '',
+        sessionId: null,
+        status: { kind: 'running', progress: null, stopping: false },
+      }
       set({ entries: [...history, reply], answering: true })
       const modelId = currentModel(runtime)
       if (modelId === null) return finish(id, { kind: 'failed', error: NO_MODEL })
@@ -94,6 +102,7 @@ export function createChatStore({ runtime, randomSeed }: ChatPorts): ChatStore {
           if (running !== ask) return
           updateReply(id, ({ status }) => ({
             text: progress.text,
+            sessionId: progress.sessionId,
             status: { kind: 'running', progress, stopping: status.kind === 'running' && status.stopping },
           }))
         },

@@ -12,6 +12,7 @@ const PAGES = [
   { path: '/contribute', name: 'Contribute' },
   { path: '/chat', name: 'Chat' },
   { path: '/bench', name: 'Benchmark' },
+  { path: '/account', name: 'Account' },
 ] as const
 
 export function Shell({ children }: { readonly children: ReactNode }) {

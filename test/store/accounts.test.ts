@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { areLinked, type Identity, type KeyScope, keyIdentity, type StarterPolicy } from '../../src/coordinator/accounts/index.ts'
-import { type Command, DEFAULT_PRICES, EARNED, grantedUntil, type StatementLine } from '../../src/coordinator/ledger/index.ts'
+import { type Command, DEFAULT_PRICES, EARNED, grantedUntil } from '../../src/coordinator/ledger/index.ts'
 import {
   AccountStore,
   KeyStore,
@@ -13,7 +13,7 @@ import {
   writeBackup,
 } from '../../src/coordinator/store/index.ts'
 import { nodeClock } from '../../src/node/modelFile.ts'
-import { required } from '../../src/shared/index.ts'
+import { required, type StatementLine } from '../../src/shared/index.ts'
 import { NOON_MS } from '../support/ledger/commands.ts'
 import { type SharedDatabase, shareDatabase, storeKinds } from '../support/ledger/stores.ts'
 
@@ -346,6 +346,32 @@ describe.each(storeKinds)('accounts on %s', (kind) => {
     expect((await ledger.balances(old)).map(({ amount }) => amount)).toEqual([70n])
     expect((await accounts.contact(goes, nowhere)).id).toBe(ann)
     expect(await linked(old, ann)).toBe(true)
+  })
+
+  it('[E11] a month is read in parts that fit, each from where the one before ended, with the month’s balances', async () => {
+    const ann = await contact()
+    nowMs = Date.UTC(2050, 4, 31)
+    await issue(ann, 1_000n)
+    nowMs = Date.UTC(2050, 5, 1)
+    for (let at = 0; at < 5; at++) {
+      const command = { kind: 'hold', session: `pa-${ann}-${at}`, account: ann, amount: 10n, priceVersion: 0, tier: 'standard' } as const
+      await ledger.post(command)
+    }
+    nowMs = Date.UTC(2050, 6, 1)
+    await issue(ann, 7n)
+    const parts: number[] = []
+    const sequences: number[] = []
+    for (let from: number | null = 0; from !== null; ) {
+      const page = await ledger.statementPage(ann, '2050-06', from, 2)
+      expect(page).toMatchObject({ opening: { available: 1_000n, held: 0n }, closing: { available: 950n, held: 50n } })
+      parts.push(page.lines.length)
+      sequences.push(...page.lines.map(({ sequence }) => sequence))
+      from = page.next
+    }
+    expect(parts).toEqual([2, 2, 1])
+    expect(new Set(sequences).size).toBe(5)
+    expect((await ledger.statementPage(await contact(), '2050-06', 0, 100)).lines).toEqual([])
+    await expect(ledger.statementPage(ann, '2050-13', 0, 2)).rejects.toMatchObject({ reason: 'not-allowed' })
   })
 
   it('a month’s statement begins with what was there, and ends with what the next begins with', async () => {

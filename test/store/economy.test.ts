@@ -54,6 +54,8 @@ describe.each(storeKinds)('credits on %s', (kind) => {
   let store: CoordinatorStore
   let server: TestServer
   const parties: Party[] = []
+  /** Of the last admission. */
+  let lastHeld: string | null = null
 
   beforeAll(async () => {
     shared = await shareDatabase(kind)
@@ -98,7 +100,8 @@ describe.each(storeKinds)('credits on %s', (kind) => {
   async function admit(driver: Party): Promise<Grant> {
     const message = { type: 'admit', requestId: 'r', modelId: server.modelId as Grant['modelId'] } as const
     driver.client.send({ ...message, promptTokens: PROMPT, maxTokens: 2 * ANSWER })
-    const { grant } = await driver.client.next('admitted')
+    const { grant, held } = await driver.client.next('admitted')
+    lastHeld = held
     const opened = await openGrant(grant, driver.coordinatorKey, verify, clock.nowMs())
     if (!opened.ok) throw new Error(opened.error)
     return opened.value
@@ -143,14 +146,16 @@ describe.each(storeKinds)('credits on %s', (kind) => {
   /** What an honest session costs: of this model the same each time. */
   let honestCharge = 0n
 
-  it('an honest session: the requester pays, both stages are paid after the rule’s time, and pages say what the ledger has', async () => {
+  it('[E10] [E11] an honest session: the requester pays, both stages are paid after the rule’s time, and pages say what the ledger has', async () => {
     const [first, second, driver] = [await volunteer(), await volunteer(), await join()]
     const grant = await admit(driver)
     expect(grant.stages).toHaveLength(2)
+    expect(lastHeld).toBe((await amountsOf(driver)).held)
     await sign([driver, first, second], answer(grant).finals())
     await end(driver, grant)
     honestCharge = await paidBy(driver)
     expect(honestCharge).toBeGreaterThan(0n)
+    expect(await driver.client.next('settled')).toMatchObject({ sessionId: grant.sessionId, charged: honestCharge.toString() })
     const [one, two] = [await gain(first), await gain(second)]
     expect(one > 0n && two > 0n).toBe(true)
     // Newcomers get half of 82 %, by largest remainder.
@@ -164,6 +169,11 @@ describe.each(storeKinds)('credits on %s', (kind) => {
         told = JSON.stringify({ spendable, held, escrow, earned })
       }
     }
+    const month = new Date(clock.nowMs()).toISOString().slice(0, 7)
+    driver.client.send({ type: 'statement', requestId: 's', month, cursor: null })
+    const statement = await driver.client.next('statement')
+    expect(statement.lines.map(({ kind }) => kind)).toEqual(['issue', 'hold', 'settle', 'release'])
+    expect(statement.closing).toMatchObject({ available: (await amountsOf(driver)).spendable, held: '0', escrow: '0' })
   })
 
   it('a driver that reports half pays for all: two stages say so', async () => {

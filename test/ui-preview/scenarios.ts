@@ -1,7 +1,7 @@
 /** Every state that a page can be in, by name. */
 
-import type { AskProgress, PeerState, VolunteerState } from '../../src/peer/index.ts'
-import { fromErrorBody, type ManifestHash } from '../../src/shared/index.ts'
+import type { AccountState, AskProgress, PeerState, StatementPage, VolunteerState } from '../../src/peer/index.ts'
+import { fromErrorBody, type ManifestHash, type SessionId, type StatementLine } from '../../src/shared/index.ts'
 import { FakeRuntime, fakeStage, fakeSwarm, fakeVolunteer, MODEL_ID, OWN_PEER_ID } from '../../src/ui/testing/fakeRuntime.ts'
 
 const OWN = OWN_PEER_ID.slice(0, 8)
@@ -115,6 +115,10 @@ const fails = (reason: string, message: string): Play => onAsk((ask) => ask.reje
 const REPAIR = { stageIndexes: [1], positions: 69, completionTokens: 7, lostMs: 0, grantedMs: null, openedMs: null, doneMs: null }
 
 const chats: Record<string, Play> = {
+  'chat-poor': fails(
+    'insufficient-credits',
+    'your account has 0.012 credits, and this answer may cost 0.070112: 0.058112 are missing. Contribute with a tab to earn some, ask for fewer tokens, or ask the operator for a grant (tabswarm ledger grant 7c2e95d0b1f84a63a9d2c7e018f35b44 CREDITS).',
+  ),
   'chat-queued': phase({ phase: 'queued' }),
   'chat-reading': phase({
     phase: 'reading',
@@ -200,17 +204,70 @@ const drafts: Record<string, PeerState['draftModel']> = {
   },
 }
 
+const ACCOUNT: AccountState = {
+  accountId: '7c2e95d0b1f84a63a9d2c7e018f35b44',
+  spendable: 9_934_207n,
+  granted: 9_871_400n,
+  held: 70_112n,
+  escrow: 38_204n,
+  earned: 62_807n,
+}
+const NOTHING_YET: AccountState = { ...ACCOUNT, spendable: 0n, granted: 0n, held: 0n, escrow: 0n, earned: 0n }
+const PHRASE = 'harbor velvet orbit candle mimic ribbon tunnel glance pepper acoustic lizard swarm'
+
+/** What the account scenes change of it. */
+const keepings: Record<string, Partial<PeerState>> = {
+  account: {},
+  'account-new': { account: NOTHING_YET },
+  'account-unknown': { account: null },
+  'account-unsaved': { accountKeeping: { isKept: true, unsavedPhrase: PHRASE } },
+  'account-phrase': { accountKeeping: { isKept: true, unsavedPhrase: PHRASE } },
+  'account-private': { accountKeeping: { isKept: false, unsavedPhrase: PHRASE } },
+  'account-failed': {},
+}
+
+const amounts = (available: bigint, held = 0n, escrow = 0n) => ({ available, held, escrow, granted: 0n })
+const lines: readonly Pick<StatementLine, 'kind' | 'role' | 'available' | 'held' | 'escrow' | 'granted'>[] = [
+  { kind: 'issue', role: 'account', ...amounts(10_000_000n) },
+  { kind: 'hold', role: 'requester', ...amounts(-70_112n, 70_112n) },
+  { kind: 'settle', role: 'requester', ...amounts(0n, -8_071n) },
+  { kind: 'release', role: 'requester', ...amounts(62_041n, -62_041n) },
+  { kind: 'settle', role: 'volunteer', ...amounts(0n, 0n, 3_309n) },
+  { kind: 'cover', role: 'volunteer', ...amounts(0n, 0n, 2_120n) },
+  { kind: 'payout', role: 'volunteer', ...amounts(3_309n, 0n, -3_309n) },
+  { kind: 'hold', role: 'requester', ...amounts(-61_070n, 61_070n) },
+]
+/** The month is that of the clock: the times of its lines are what they are. */
+const STATEMENT: StatementPage = {
+  month: '',
+  opening: amounts(0n),
+  closing: amounts(9_934_207n, 70_112n, 38_204n),
+  lines: lines.map((line, at) => ({ ...line, sequence: at, atMs: Date.UTC(2026, 10, 3 + 2 * at, 9, 41), event: line.kind, session: 's' })),
+  cursor: lines.length,
+}
+const SESSION = '5'.repeat(32) as SessionId
+
 export function startScenario(name: string): FakeRuntime {
   const volunteer = volunteers[name]
   const network =
     name in networks ? networks[name] : chats[name] !== undefined ? others : volunteer === undefined ? twoTabs : networkOf(name)
-  const state: Partial<PeerState> = { network: network ?? null, storage: { keptBytes: 63_400_000, quotaBytes: 10_000_000_000 } }
+  const state: Partial<PeerState> = {
+    network: network ?? null,
+    storage: { keptBytes: 63_400_000, quotaBytes: 10_000_000_000 },
+    account: ACCOUNT,
+    prices: new Map([[MODEL_ID, { decode: 134_515_021n, prompt: 33_600_400n }]]),
+    bills: new Map([[SESSION, { held: 70_112n, charged: name === 'chat-done' ? 8_071n : null }]]),
+    ...keepings[name],
+  }
   const runtime = new FakeRuntime(volunteer === undefined ? state : { ...state, volunteer })
   if (name === 'chat-failed') runtime.store.setState({ network: fakeSwarm([]) })
   if (name === 'offline') {
     const error = { reason: 'socket-closed', message: 'The coordinator cannot be reached: it may be restarting.' }
     runtime.store.setState({ connection: { kind: 'offline', error, retryInMs: 8_000 } })
   }
+  if (name === 'account') runtime.statementPages = [STATEMENT]
+  if (name === 'account-failed')
+    runtime.statement = () => Promise.reject(fromErrorBody({ reason: 'timeout', message: 'the coordinator did not answer within 20 s' }))
   const draftModel = drafts[name]
   if (draftModel !== undefined) runtime.store.setState({ draftOffers: [draftOffer], draftModel })
   chats[name]?.(runtime)

@@ -10,6 +10,7 @@ import {
   type CancelTimer,
   type Clock,
   err,
+  formatCredits,
   type ModelId,
   ok,
   type PeerId,
@@ -17,7 +18,7 @@ import {
   type SessionId,
 } from '../../shared/index.ts'
 import { AccountError, type StarterPolicy } from '../accounts/index.ts'
-import { type CommandOf, dayOf, formatCredits, LedgerError, type LedgerEvent, type Tier } from '../ledger/index.ts'
+import { type CommandOf, dayOf, LedgerError, type LedgerEvent, type Tier } from '../ledger/index.ts'
 import { spendableOf } from './balances.ts'
 import { HOLDS_PENDING_MAX, RETRY_STORE_MS, STORE_WAIT_MS } from './limits.ts'
 import type { PeerAccounts } from './peerAccounts.ts'
@@ -33,6 +34,9 @@ export interface Refusal {
 }
 
 export interface HeldSession {
+  readonly driver: PeerId
+  /** Micro-credits. */
+  readonly held: bigint
   readonly account: string
   readonly modelId: ModelId
   readonly maxPositions: number
@@ -102,6 +106,11 @@ export class Admissions {
     return held
   }
 
+  /** Micro-credits; null: nothing is held for it. */
+  heldFor(sessionId: SessionId): bigint | null {
+    return (this.#held.get(sessionId) ?? this.#open.get(sessionId))?.held ?? null
+  }
+
   /** True where something is held for it and it has not opened: what is held is then the caller's to release. */
   drop(sessionId: SessionId): boolean {
     return this.#held.delete(sessionId)
@@ -151,11 +160,11 @@ export class Admissions {
       const { promptTokens, maxTokens, modelId } = message
       const price = sessionPrice(config, message, tools.prices.table, TIER)
       const sessionId = newSessionId()
-      const held = { account, modelId, maxPositions: promptTokens + maxTokens }
+      const held = { driver: peerId, held: price, account, modelId, maxPositions: promptTokens + maxTokens }
       const refusal =
-        (await this.#post(sessionId, held, price, tools)) === 'held' ||
+        (await this.#post(sessionId, held, tools)) === 'held' ||
         ((await this.#getStarter(account, peers.get(peerId)?.address ?? null, tools)) &&
-          (await this.#post(sessionId, held, price, tools)) === 'held')
+          (await this.#post(sessionId, held, tools)) === 'held')
           ? null
           : await this.#insufficient(account, price, tools)
       if (refusal !== null) return err(refusal)
@@ -169,8 +178,7 @@ export class Admissions {
 
   async #post(
     session: SessionId,
-    { account }: HeldSession,
-    amount: bigint,
+    { account, held: amount }: HeldSession,
     { store, prices }: AdmissionTools,
   ): Promise<'held' | 'insufficient'> {
     try {

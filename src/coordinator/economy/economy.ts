@@ -30,6 +30,7 @@ import {
 import { Admissions, type Refusal } from './admissions.ts'
 import type { AuditDesk } from './auditDesk.ts'
 import { Balances } from './balances.ts'
+import { Bills, type Settled } from './bills.ts'
 import { Chores } from './chores.ts'
 import { EscrowBook } from './escrow.ts'
 import { type IdentifiedPeer, PeerAccounts } from './peerAccounts.ts'
@@ -37,6 +38,7 @@ import type { EconomyStore, PeerPorts } from './ports.ts'
 import { Postings } from './postings.ts'
 import { ReceiptDesk } from './receiptDesk.ts'
 import { settlementOf } from './settlement.ts'
+import { Statements } from './statements.ts'
 import { TrustKeeper } from './trustKeeper.ts'
 
 export interface EconomyOptions {
@@ -74,7 +76,9 @@ export class Economy {
   readonly #receipts: ReceiptDesk
   readonly #admissions: Admissions
   readonly #postings: Postings
+  readonly #statements: Statements
   readonly #escrow = new EscrowBook()
+  readonly #bills = new Bills()
   readonly #opening: Promise<Opened>
   #opened: Opened | null = null
 
@@ -92,6 +96,8 @@ export class Economy {
       onRefused: (command, error) => this.#refused(command, error),
       log,
     })
+    const ledger = async () => (await store).ledger
+    this.#statements = new Statements({ ledger, accountOf: (peerId) => this.#peers.accountOf(peerId), clock, log })
     this.#opening = this.#open()
     this.#admissions = new Admissions({
       ...options,
@@ -120,6 +126,16 @@ export class Economy {
   /** Holds what the session may cost, and gives the id that it is to bear; else why it may not be. Rule E2. */
   async hold(peerId: PeerId, message: Extract<ClientMessage, { type: 'admit' }>): Promise<Result<SessionId, Refusal>> {
     return this.#admissions.hold(peerId, message)
+  }
+
+  /** Micro-credits that are set aside for the session; null: nothing is. */
+  heldFor(sessionId: SessionId): bigint | null {
+    return this.#admissions.heldFor(sessionId)
+  }
+
+  /** Answers with a part of the statement, or says why not. Rule E11. */
+  async statement(peerId: PeerId, message: Extract<ClientMessage, { type: 'statement' }>): Promise<void> {
+    this.#ports.tell(peerId, await this.#statements.answer(peerId, message))
   }
 
   /** The core has not admitted it after all, or the requester is gone. Nothing happens where it has opened. */
@@ -154,6 +170,7 @@ export class Economy {
     const { clock } = this.#options
     const nowMs = clock.nowMs()
     this.#peers.tick(nowMs)
+    this.#statements.tick(nowMs)
     if (this.#opened === null) return
     this.#feed({ kind: 'tick' })
     this.#opened.trust.tick(nowMs)
@@ -270,6 +287,7 @@ export class Economy {
       isTrusted: (account) => verification.isTrusted(account),
     })
     for (const entry of entries) this.#escrow.add(entry)
+    this.#bills.begin(sessionId, held)
     const release = { kind: 'release', session: sessionId } as const
     this.#postings.add(sessionId, payment === null ? [release] : [payment, release])
   }
@@ -283,12 +301,21 @@ export class Economy {
     for (const peerId of this.#peers.peersOf(account)) this.#ports.fail(peerId, BANNED)
   }
 
-  #posted({ postings }: LedgerEvent): void {
-    for (const { account } of postings) if (account.owner !== '') this.#opened?.balances.changed(account.owner)
+  #posted(event: LedgerEvent): void {
+    for (const { account } of event.postings) if (account.owner !== '') this.#opened?.balances.changed(account.owner)
+    this.#tellCost(this.#bills.posted(event))
+  }
+
+  /** Rule E10. */
+  #tellCost(settled: Settled | null): void {
+    if (settled === null) return
+    const { driver, sessionId, charged } = settled
+    this.#ports.tell(driver, { type: 'settled', sessionId, charged: charged.toString() })
   }
 
   /** An escrow may be empty: of work too small to be worth a micro-credit, or that the reserve could not pay. */
   #refused(command: Command, error: LedgerError): void {
+    if (command.kind === 'release' && error.reason === 'empty') this.#tellCost(this.#bills.emptied(command.session))
     const isUsual = (error.reason === 'empty' && command.kind !== 'settle') || (error.reason === 'insufficient' && command.kind === 'cover')
     if (!isUsual) this.#options.log(`the ledger refused a ${command.kind}: ${error.message}`)
   }

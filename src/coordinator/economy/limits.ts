@@ -29,6 +29,13 @@ export const BALANCE_MS = 1_000
 /** Of accounts whose balances are read at once: pages wait for none of them. */
 export const BALANCES_AT_ONCE = 16
 
+/** Of one peer's requests for statements: each sums up a month in the store. A year of a busy account is a few hundred. */
+export const STATEMENT_RATE = { perSecond: 2, burst: 20 } as const
+/** Of all peers: holds come first. */
+export const STATEMENTS_AT_ONCE = 4
+/** What a peer is told to wait when there are more. */
+export const RETRY_STATEMENT_MS = 1_000
+
 /** How often the day's work is looked for: whoever runs for months begins each day soon. */
 export const CHORES_MS = 3_600_000
 /** On a shared database a hold of that age was left by a coordinator that is gone: no grant lives as long. */

@@ -9,7 +9,7 @@ export interface EconomyStore {
   readonly isShared: boolean
   readonly accounts: Pick<AccountStore, 'contact' | 'ties'>
   readonly starters: Pick<StarterStore, 'grant'>
-  readonly ledger: Pick<LedgerStore, 'post' | 'balances' | 'paid' | 'open' | 'prices'>
+  readonly ledger: Pick<LedgerStore, 'post' | 'balances' | 'paid' | 'open' | 'prices' | 'statementPage'>
   readonly trust: Pick<TrustStore, 'load' | 'save'>
   /** The day's work: ended grants, left accounts, address blocks that no longer count. */
   tidy(): Promise<void>

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { formatCredits, largestRemainder, parseCredits } from './amounts.ts'
+import { formatCredits, parseCredits } from '../../shared/index.ts'
+import { largestRemainder } from './amounts.ts'
 
 describe('amounts', () => {
   it('parts by largest remainder add up, and none is a micro-credit off its exact share', () => {

@@ -1,12 +1,10 @@
 /**
- * Amounts: whole micro-credits as bigint. A million micro-credits are a credit, the work of 10¹² multiply-accumulates. Every division
- * of an amount is here, so that what is rounded is rounded in one of two ways: up, or to parts that add up.
+ * Amounts: whole micro-credits as bigint. Every division of an amount is here, so that what is rounded is rounded in one of two ways: up, or to
+ * parts that add up. How people read and write them: shared's credits.ts.
  */
 
 import { assert } from '../../shared/index.ts'
 
-/** Micro-credits of one credit. */
-export const CREDIT = 1_000_000n
 /** The most that may be outstanding, and so the most of any balance: 10¹² credits, a ninth of what Postgres' bigint holds. */
 export const AMOUNT_MAX = 10n ** 18n
 
@@ -34,21 +32,4 @@ export function largestRemainder(total: bigint, weights: readonly bigint[]): big
     left--
   }
   return parts
-}
-
-/** Credits as exact decimals: `-12.5`. */
-export function formatCredits(amount: bigint): string {
-  const magnitude = amount < 0n ? -amount : amount
-  const fraction = String(magnitude % CREDIT)
-    .padStart(6, '0')
-    .replace(/0+$/, '')
-  return `${amount < 0n ? '-' : ''}${magnitude / CREDIT}${fraction === '' ? '' : `.${fraction}`}`
-}
-
-/** Micro-credits of a positive decimal number of credits with at most six places; null for any other text. */
-export function parseCredits(text: string): bigint | null {
-  const match = /^(\d{1,12})(?:\.(\d{1,6}))?$/.exec(text)
-  if (match === null) return null
-  const amount = BigInt(match[1] ?? '') * CREDIT + BigInt((match[2] ?? '').padEnd(6, '0'))
-  return amount > 0n ? amount : null
 }

@@ -3,9 +3,9 @@
  * what came of it; a test may keep a whole ledger in it.
  */
 
-import { assert, err, ok, type Result } from '../../shared/index.ts'
+import { assert, err, formatCredits, ok, type Result } from '../../shared/index.ts'
 import { type Account, type AccountKind, accountId, issuance, mayBeNegative, type Posting, type Purse } from './accounts.ts'
-import { AMOUNT_MAX, formatCredits } from './amounts.ts'
+import { AMOUNT_MAX } from './amounts.ts'
 import { businessId, type Command, encodeCommand } from './commands.ts'
 import { LedgerError } from './errors.ts'
 import { checkLaws, type LedgerEvent } from './event.ts'

@@ -14,7 +14,6 @@ export {
   type Purse,
   parseAccountId,
 } from './accounts.ts'
-export { formatCredits, parseCredits } from './amounts.ts'
 export { type AuditSummary, LedgerAudit } from './audit.ts'
 export { Book, type Posted } from './book.ts'
 export { businessId, type Command, type CommandOf, checkedCommand, encodeCommand, parseCommand, priceId } from './commands.ts'
@@ -24,17 +23,7 @@ export { CSV_HEADER, csvLines, encodeLine, type LedgerLine, parseLine } from './
 export { type SignedHead, signHead, type TreeHead, verifyHead } from './head.ts'
 export { DEFAULT_PRICES, type PriceTable, priceOf, type Tier, tiers, type Work } from './prices.ts'
 export { type AccountGroup, accountsTouched, eventsAsked, postingsAsked } from './rules/reach.ts'
-export {
-  monthSpan,
-  type OpeningBalance,
-  STATEMENT_CSV_HEADER,
-  Statement,
-  type StatementAmounts,
-  type StatementLine,
-  type StatementSummary,
-  statementCsvBalance,
-  statementCsvLine,
-} from './statement.ts'
+export { monthSpan, type OpeningBalance, Statement, type StatementSummary, sumUp } from './statement.ts'
 export {
   consistencyProof,
   inclusionProof,

@@ -1,11 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { anyCommand, NOON_MS, priceCommands } from '../../../test/support/ledger/commands.ts'
+import { statementCsvBalance, statementCsvLine } from '../../shared/index.ts'
 import { EARNED, grantedUntil, isGranted } from './accounts.ts'
 import { Book } from './book.ts'
 import type { Command } from './commands.ts'
 import type { LedgerEvent } from './event.ts'
-import { monthSpan, type OpeningBalance, Statement, statementCsvBalance, statementCsvLine } from './statement.ts'
+import { monthSpan, type OpeningBalance, Statement } from './statement.ts'
 
 /** The events of commands that were possible, each an hour after the other. */
 function eventsOf(commands: readonly Command[]): readonly LedgerEvent[] {

@@ -3,35 +3,10 @@
  * says what it changed, so that each column's opening balance and its lines add up to its closing balance.
  */
 
+import { type StatementAmounts, type StatementLine, type StatementRole, statementRoles } from '../../shared/index.ts'
 import { type AccountKind, isGranted, type Purse } from './accounts.ts'
-import { businessId, type Command } from './commands.ts'
+import { businessId } from './commands.ts'
 import type { LedgerEvent } from './event.ts'
-
-/** Micro-credits; in a line, changes. */
-export interface StatementAmounts {
-  /** Can be spent. */
-  readonly available: bigint
-  /** Set aside for sessions that the account asked for. */
-  readonly held: bigint
-  /** Earned by computing, not yet paid out. */
-  readonly escrow: bigint
-  /** The part of the three that came from grants: it can be spent, never transferred. */
-  readonly granted: bigint
-}
-
-/** As what the account took part in an event: `account` where it neither asked nor computed, as in a grant. */
-export type StatementRole = 'requester' | 'volunteer' | 'account'
-
-export interface StatementLine extends StatementAmounts {
-  readonly sequence: number
-  readonly atMs: number
-  /** Business id. */
-  readonly event: string
-  readonly kind: Command['kind']
-  readonly role: StatementRole
-  /** Empty where the event belongs to none. */
-  readonly session: string
-}
 
 export interface StatementSummary {
   readonly account: string
@@ -89,7 +64,7 @@ export class Statement {
     const userRole = paidBack || kinds.includes('hold') ? 'requester' : kinds.includes('escrow') ? 'volunteer' : 'account'
     const roleOf = (kind: AccountKind): StatementRole => (kind === 'hold' ? 'requester' : kind === 'escrow' ? 'volunteer' : userRole)
     const lines: StatementLine[] = []
-    for (const role of ['requester', 'volunteer', 'account'] as const) {
+    for (const role of statementRoles) {
       const mine = own.filter(({ account }) => roleOf(account.kind) === role)
       if (mine.length === 0) continue
       const session = 'session' in command ? command.session : (mine.find(({ account }) => account.session !== '')?.account.session ?? '')
@@ -132,22 +107,8 @@ export function monthSpan(month: string): { readonly startMs: number; readonly e
   return { startMs: startOf(0), endMs: startOf(1) }
 }
 
-export const STATEMENT_CSV_HEADER =
-  'sequence,time,event,kind,role,session,available_micro_credits,held_micro_credits,escrow_micro_credits,granted_micro_credits'
-
-/** A line of CSV. Nothing in it can need quotes: names in the ledger have no commas. */
-export function statementCsvLine({ sequence, atMs, event, kind, role, session, available, held, escrow, granted }: StatementLine): string {
-  // biome-ignore lint/style/noRestrictedGlobals: writes a time that was handed in, and reads no clock
-  const time = new Date(atMs).toISOString()
-  return [sequence, time, event, kind, role, session, available, held, escrow, granted].join(',')
-}
-
-/** The line of CSV before the first or behind the last, with balances instead of changes. */
-export function statementCsvBalance(which: 'opening' | 'closing', { available, held, escrow, granted }: StatementAmounts): string {
-  return ['', '', which, 'balance', '', '', available, held, escrow, granted].join(',')
-}
-
-function sumUp(balances: Iterable<OpeningBalance>): StatementAmounts {
+/** Balances by what the account may do with them. */
+export function sumUp(balances: Iterable<OpeningBalance>): StatementAmounts {
   const sums = { available: 0n, held: 0n, escrow: 0n, granted: 0n }
   for (const { kind, purse, amount } of balances) {
     if (kind === 'user') sums.available += amount

@@ -72,9 +72,9 @@ describe('work', () => {
   it('list prices keep the weights of the kinds, and the tier doubles them', () => {
     const standard = listPrice(dense, DEFAULT_PRICES, 'standard')
     const priority = listPrice(dense, DEFAULT_PRICES, 'priority')
-    expect(priority.decode / standard.decode).toBeCloseTo(2, 6)
-    expect(standard.prompt / standard.cachedPrompt).toBeCloseTo(250 / 60, 3)
+    expect(Number(priority.decode) / Number(standard.decode)).toBeCloseTo(2, 6)
+    expect(Number(standard.prompt) / Number(standard.cachedPrompt)).toBeCloseTo(250 / 60, 3)
     const mean = counted(dense, 0, 6, { kind: 'decode', firstPosition: 0, rowCount: standard.positions, resultCount: standard.positions })
-    expect(standard.decode).toBeCloseTo(Number(mean) / standard.positions / 1e6, 5)
+    expect(Number(standard.decode)).toBeCloseTo(Number(mean) / standard.positions / 1e6, 5)
   })
 })

@@ -12,7 +12,8 @@ import {
   type ModelConfig,
   type Span,
 } from '../../model/index.ts'
-import { CREDIT } from './amounts.ts'
+import { formatCredits } from '../../shared/index.ts'
+import { divideUp } from './amounts.ts'
 import { type PriceTable, priceOf, type Tier, type Work, workKinds } from './prices.ts'
 
 /** Consecutive positions of one kind. */
@@ -59,10 +60,10 @@ const LIST_POSITIONS_MAX = 2_048
 const MILLION = 1_000_000n
 
 export interface ListPrice {
-  /** Credits for a million tokens of each kind. */
-  readonly decode: number
-  readonly prompt: number
-  readonly cachedPrompt: number
+  /** Credits for a million tokens of each kind: exact decimals, rounded up to the micro-credit. */
+  readonly decode: string
+  readonly prompt: string
+  readonly cachedPrompt: string
   /** The prices are means over so many first positions. */
   readonly positions: number
 }
@@ -74,7 +75,7 @@ export function listPrice(config: ModelConfig, table: PriceTable, tier: Tier): L
   const credits = workKinds.map((kind) => {
     const rows = { kind, firstPosition: 0, rowCount: positions, resultCount: kind === 'decode' ? positions : 0 }
     const million = workOf(config, span, [rows])[kind] * MILLION
-    return [kind, Number(priceOf(table, tier, { ...NO_WORK, [kind]: million })) / positions / Number(CREDIT)] as const
+    return [kind, formatCredits(divideUp(priceOf(table, tier, { ...NO_WORK, [kind]: million }), BigInt(positions)))] as const
   })
-  return { ...(Object.fromEntries(credits) as Record<keyof Work, number>), positions }
+  return { ...(Object.fromEntries(credits) as Record<keyof Work, string>), positions }
 }

@@ -151,8 +151,15 @@ export class ControlServer {
   #receive(client: ControlSocket, peerId: PeerId, message: PeerMessage): void {
     if (message.type === 'relay') this.#options.relays.request(peerId, message.peerId, this.#relayPorts)
     else if (message.type === 'receipt') this.#economy?.receipt(peerId, message.receipt)
+    else if (message.type === 'statement') this.#answerStatement(client, peerId, message)
     else if (message.type === 'admit' && this.#economy !== null) void this.#hold(client, peerId, message, this.#economy)
     else this.#feed({ kind: 'message', peerId, message })
+  }
+
+  #answerStatement(client: ControlSocket, peerId: PeerId, message: Extract<PeerMessage, { type: 'statement' }>): void {
+    if (this.#economy !== null) return void this.#economy.statement(peerId, message)
+    const { requestId } = message
+    client.send({ type: 'refused', requestId, reason: 'no-accounts', message: 'this coordinator keeps no accounts', retryAfterMs: null })
   }
 
   /** What gets no chain now costs nothing, and needs no credits to be told so. */
@@ -237,7 +244,8 @@ export class ControlServer {
 
   async #admit(client: ControlSocket, { requestId, grant, chain }: Extract<CoreEffect, { kind: 'admit' }>): Promise<void> {
     try {
-      client.send({ type: 'admitted', requestId, grant: await signGrant(grant, this.#options.signer), chain })
+      const held = this.#economy?.heldFor(grant.sessionId)?.toString() ?? null
+      client.send({ type: 'admitted', requestId, grant: await signGrant(grant, this.#options.signer), chain, held })
     } catch (error) {
       this.#options.log(`a grant could not be signed: ${String(error)}`)
       const message = 'the coordinator could not sign the permission; try again'

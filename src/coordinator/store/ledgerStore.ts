@@ -4,7 +4,7 @@
  */
 
 import { signatureVerifier } from '../../network/index.ts'
-import type { Clock } from '../../shared/index.ts'
+import type { Clock, StatementAmounts, StatementLine } from '../../shared/index.ts'
 import {
   type AuditSummary,
   type Command,
@@ -17,9 +17,8 @@ import {
   monthSpan,
   type SignedHead,
   Statement,
-  type StatementAmounts,
-  type StatementLine,
   type StatementSummary,
+  sumUp,
 } from '../ledger/index.ts'
 import { type Answer, type BatchTools, lastHead, postBatch, type Receipt } from './batch.ts'
 import type { Database } from './database.ts'
@@ -52,6 +51,17 @@ export interface LedgerStoreOptions {
 export interface StatementTaker {
   opening(opening: StatementAmounts): Promise<void> | void
   line(line: StatementLine): Promise<void> | void
+}
+
+/** Lines of a month that follow each other. */
+export interface StatementPage {
+  /** What the account had when the month began. */
+  readonly opening: StatementAmounts
+  /** At its end, or now. */
+  readonly closing: StatementAmounts
+  readonly lines: readonly StatementLine[]
+  /** Sequence of the event that the next page begins with; null: there is none. */
+  readonly next: number | null
 }
 
 /** The longest that a command waits for others to share its transaction. */
@@ -127,14 +137,30 @@ export class LedgerStore {
    * LedgerError `not-allowed` on a text that is no month.
    */
   async statement(owner: string, month: string, take: StatementTaker): Promise<StatementSummary> {
-    const span = monthSpan(month)
-    if (span === null) throw new LedgerError('not-allowed', `"${month}" is no month; write it as 2027-01`)
+    const span = checkedMonth(month)
     return snapshot(this.#tools.queries, async (view) => {
       const statement = new Statement(owner, month, await readBalancesBefore(view, owner, span.startMs))
       await take.opening(statement.opening)
-      for await (const { event } of readOwnEventsWithin(view, owner, span.startMs, span.endMs))
+      for await (const { event } of readOwnEventsWithin(view, owner, { ...span, from: 0 }))
         for (const line of statement.take(event)) await take.line(line)
       return statement.summary()
+    })
+  }
+
+  /** At most `linesMax` lines of an account's month, from the event of sequence `from` on. Rejects as `statement` does. */
+  async statementPage(owner: string, month: string, from: number, linesMax: number): Promise<StatementPage> {
+    const span = checkedMonth(month)
+    return snapshot(this.#tools.queries, async (view) => {
+      const opening = sumUp(await readBalancesBefore(view, owner, span.startMs))
+      const closing = sumUp(await readBalancesBefore(view, owner, span.endMs))
+      const statement = new Statement(owner, month, [])
+      const lines: StatementLine[] = []
+      for await (const { event } of readOwnEventsWithin(view, owner, { ...span, from }, linesMax + 1)) {
+        const more = statement.take(event)
+        if (lines.length + more.length > linesMax) return { opening, closing, lines, next: event.sequence }
+        lines.push(...more)
+      }
+      return { opening, closing, lines, next: null }
     })
   }
 
@@ -168,4 +194,10 @@ export class LedgerStore {
   close(): Promise<void> {
     return this.#group.close()
   }
+}
+
+function checkedMonth(month: string): { readonly startMs: number; readonly endMs: number } {
+  const span = monthSpan(month)
+  if (span === null) throw new LedgerError('not-allowed', `"${month}" is no month; write it as 2027-01`)
+  return span
 }

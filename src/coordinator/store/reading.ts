@@ -77,9 +77,21 @@ export async function readBalancesBefore(queries: Queries, owner: string, atMs: 
   return rows.map((row) => ({ ...accountOf(row), amount: BigInt(row.amount) }))
 }
 
-/** The owner's events of [startMs, endMs), in order. */
-export async function* readOwnEventsWithin(queries: Queries, owner: string, startMs: number, endMs: number): AsyncGenerator<RecordedEvent> {
-  for (let from = 0; ; ) {
+export interface EventSpan {
+  readonly startMs: number
+  readonly endMs: number
+  /** Sequence of the first event that is wanted. */
+  readonly from: number
+}
+
+/** The owner's events of [startMs, endMs), in order, `pageEvents` of them in memory at a time. */
+export async function* readOwnEventsWithin(
+  queries: Queries,
+  owner: string,
+  { startMs, endMs, from: first }: EventSpan,
+  pageEvents = PAGE_EVENTS,
+): AsyncGenerator<RecordedEvent> {
+  for (let from = first; ; ) {
     const own = await queries
       .selectDistinct({ sequence: ledgerPostings.sequence })
       .from(ledgerPostings)
@@ -93,7 +105,7 @@ export async function* readOwnEventsWithin(queries: Queries, owner: string, star
         ),
       )
       .orderBy(asc(ledgerPostings.sequence))
-      .limit(PAGE_EVENTS)
+      .limit(pageEvents)
     const last = own.at(-1)
     if (last === undefined) return
     yield* await readEvents(

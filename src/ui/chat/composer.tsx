@@ -7,6 +7,7 @@ import { QUESTION_CHARACTERS_MAX } from '../chatStore.ts'
 import { SendIcon, StopIcon } from '../icons.tsx'
 import { useServices } from '../runtimeContext.ts'
 import styles from './composer.module.css'
+import { CreditLine } from './creditLine.tsx'
 
 export function Composer() {
   const { chat } = useServices()
@@ -65,6 +66,7 @@ export function Composer() {
           </ActionIcon>
         )}
       </div>
+      <CreditLine />
       <Text fz={13} c="dimmed" className={styles.privacy ?? ''}>
         The tabs that run or check a session could in principle reconstruct your text from activations: send no secrets. The conversation is
         kept in this tab only, until you close it.

@@ -4,6 +4,7 @@ import { fakeStage } from '../testing/fakeRuntime.ts'
 import { phaseInWords } from './phase.ts'
 
 const base: AskProgress = {
+  sessionId: null,
   phase: 'queued',
   promptDone: 32,
   promptTokens: 62,

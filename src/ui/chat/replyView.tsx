@@ -11,6 +11,7 @@ import type { AnswerStatus, Reply } from '../chatStore.ts'
 import { ErrorNote } from '../errorNote.tsx'
 import { formatCount, formatMs } from '../format.ts'
 import { usePeer, useServices } from '../runtimeContext.ts'
+import { BillLine } from './billLine.tsx'
 import { phaseInWords } from './phase.ts'
 import styles from './replyView.module.css'
 
@@ -38,6 +39,7 @@ export function ReplyView({ reply, last }: { readonly reply: Reply; readonly las
         </p>
       )}
       {status.kind === 'failed' && <Failure status={status} started={text !== ''} last={last} />}
+      <BillLine sessionId={reply.sessionId} />
       {status.kind === 'done' && <Done status={status} text={text} last={last} />}
     </article>
   )
@@ -105,6 +107,14 @@ function finishInWords(reason: 'stop' | 'length' | 'cancelled', empty: boolean):
   }
 }
 
+/** The coordinator's word for who cannot pay. */
+const POOR = 'insufficient-credits'
+
+function failureTitle(reason: string, started: boolean): string {
+  if (reason === POOR) return 'Not enough credits'
+  return started ? 'The answer broke off' : 'No answer'
+}
+
 function Failure({
   status,
   started,
@@ -118,8 +128,9 @@ function Failure({
   const { retry, newChat } = chat.getState()
   const complete = usePeer((state) => state.network?.swarms[0]?.state === 'ready')
   const { error } = status
+  const isPoor = error.reason === POOR
   return (
-    <ErrorNote title={started ? 'The answer broke off' : 'No answer'} error={error}>
+    <ErrorNote title={failureTitle(error.reason, started)} error={error}>
       {last && (
         <Button variant="default" size="compact-md" onClick={retry}>
           Try again
@@ -130,9 +141,9 @@ function Failure({
           Start a new chat
         </Button>
       )}
-      {!complete && (
+      {(!complete || isPoor) && (
         <Anchor component={Link} href="/contribute" size="sm" underline="always">
-          Contribute a tab
+          {isPoor ? 'Earn credits: contribute a tab' : 'Contribute a tab'}
         </Anchor>
       )}
     </ErrorNote>

@@ -7,6 +7,7 @@ import { Page } from '../page.tsx'
 import { usePeer, useServices } from '../runtimeContext.ts'
 import { NetworkCard } from '../swarm/networkCard.tsx'
 import { Consent } from './consent.tsx'
+import { EarningsPanel } from './earningsPanel.tsx'
 import { initialEngine, initialPledgeMb, pledgeBytes, wasmPledgeMb, yieldsToOthers } from './pledge.ts'
 import { StoragePanel } from './storagePanel.tsx'
 import { VolunteerPanel } from './volunteerPanel.tsx'
@@ -43,6 +44,7 @@ export function ContributePage() {
           )}
         </Stack>
       </Paper>
+      <EarningsPanel />
       <NetworkCard title="Where it fits in" />
       <StoragePanel />
     </Page>

@@ -15,6 +15,7 @@ import type {
   PeerRuntime,
   PeerState,
   RouteStage,
+  StatementPage,
 } from '../../peer/index.ts'
 import type { NetworkSummary } from '../../protocol/index.ts'
 import type { ManifestHash, ModelId, PeerId, SessionId } from '../../shared/index.ts'
@@ -96,6 +97,9 @@ export interface ScriptedMeasurement {
   reject(error: Error): void
 }
 
+const NOTHING = { available: 0n, held: 0n, escrow: 0n, granted: 0n }
+const EMPTY_PAGE: StatementPage = { month: '2027-01', opening: NOTHING, closing: NOTHING, lines: [], cursor: null }
+
 export class FakeRuntime implements PeerRuntime {
   readonly store
   readonly asks: ScriptedAsk[] = []
@@ -107,6 +111,9 @@ export class FakeRuntime implements PeerRuntime {
       connection: { kind: 'online', peerId: OWN_PEER_ID },
       reach: 'everywhere',
       account: null,
+      accountKeeping: { isKept: true, unsavedPhrase: null },
+      bills: new Map(),
+      prices: new Map(),
       contributingAs: OWN_PEER_ID,
       volunteer: { kind: 'off' },
       network: fakeSwarm([]),
@@ -167,6 +174,19 @@ export class FakeRuntime implements PeerRuntime {
     this.store.setState({ draftModel: { kind: 'off' } })
   }
 
+  /** Of whatever month is asked for; cursors are places in it. */
+  statementPages: readonly StatementPage[] = []
+
+  async statement(month: string, cursor: number | null): Promise<StatementPage> {
+    this.calls.push(`statement ${month} ${cursor ?? 'from its beginning'}`)
+    return { ...(this.statementPages[cursor ?? 0] ?? EMPTY_PAGE), month }
+  }
+
+  async phraseSaved(): Promise<void> {
+    this.calls.push('phraseSaved')
+    this.store.setState({ accountKeeping: { isKept: true, unsavedPhrase: null } })
+  }
+
   async deleteStorage(): Promise<void> {
     this.calls.push('deleteStorage')
     this.store.setState({ storage: { keptBytes: 0, quotaBytes: 10_000_000_000 } })
@@ -186,6 +206,7 @@ export class FakeRuntime implements PeerRuntime {
       settle = { resolve, reject }
     })
     let last: AskProgress = {
+      sessionId: id<SessionId>('5'.repeat(32)),
       phase: 'queued',
       promptDone: 0,
       promptTokens: 0,

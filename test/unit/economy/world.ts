@@ -23,6 +23,7 @@ import {
   type LedgerEvent,
   parseAccountId,
   priceOf,
+  Statement,
   workOf,
 } from '../../../src/coordinator/ledger/index.ts'
 import type { HolderId, TrustRecord } from '../../../src/coordinator/verification/index.ts'
@@ -124,6 +125,11 @@ export class MemoryStore implements EconomyStore {
       const open = this.balances().filter(({ account }) => account.kind === kind)
       const names = new Map(open.map(({ account: { session, owner } }) => [`${session}/${owner}`, { session, owner }]))
       return [...names.values()].map((name) => ({ ...name, sinceMs: this.#filledMs(kind, name.session) }))
+    },
+    statementPage: async (owner, month, from) => {
+      const statement = new Statement(owner, month, [])
+      const lines = this.events.filter(({ sequence }) => sequence >= from).flatMap((event) => statement.take(event))
+      return { opening: statement.opening, closing: statement.summary().closing, lines, next: null }
     },
     prices: async () => {
       const newest = this.events.findLast(({ command }) => command.kind === 'price')?.command

@@ -3,9 +3,9 @@
  * was held. What grants pay for stays granted: each party of a settlement gets its part of the granted credits.
  */
 
-import { err, ok, type Result } from '../../../shared/index.ts'
+import { err, formatCredits, ok, type Result } from '../../../shared/index.ts'
 import { type Account, EARNED, GRANTED_FOR_GOOD, houseAccount, isExpired, isGranted, type Posting, userAccount } from '../accounts.ts'
-import { formatCredits, largestRemainder } from '../amounts.ts'
+import { largestRemainder } from '../amounts.ts'
 import { type CommandOf, coverId, holdId, priceId, releaseId } from '../commands.ts'
 import { LedgerError } from '../errors.ts'
 import { type PriceTable, priceOf, splitCharge, weightedWork } from '../prices.ts'

@@ -1,8 +1,7 @@
 /** Earned credits from user to user. What came from grants cannot be transferred, so that grants are worth nothing to whoever collects them. */
 
-import { err, ok } from '../../../shared/index.ts'
+import { err, formatCredits, ok } from '../../../shared/index.ts'
 import { EARNED, userAccount } from '../accounts.ts'
-import { formatCredits } from '../amounts.ts'
 import { LedgerError } from '../errors.ts'
 import { Postings } from './postings.ts'
 import type { Rule } from './view.ts'

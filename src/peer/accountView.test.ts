@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest'
+import type { ListedModel } from '../protocol/index.ts'
+import type { ManifestHash, ModelId, SessionId } from '../shared/index.ts'
+import { accountStateOf, BILLS_MAX, pricesOf, statementPageOf, withCharge, withHeld } from './accountView.ts'
+
+const sessionId = (index: number) => index.toString(16).padStart(32, '0') as SessionId
+
+describe('what the coordinator says of an account', () => {
+  it('is read exactly, beyond what a floating number could hold', () => {
+    const huge = '1234567890123456789012345'
+    const amounts = { spendable: huge, granted: '1', held: '2', escrow: '3', earned: '4' }
+    const state = accountStateOf({ type: 'account', accountId: 'ann', ...amounts })
+    expect(state).toEqual({ accountId: 'ann', spendable: BigInt(huge), granted: 1n, held: 2n, escrow: 3n, earned: 4n })
+  })
+
+  it('a statement’s changes may be less than nothing', () => {
+    const amounts = { available: '-5', held: '5', escrow: '0', granted: '-1' }
+    const line = { sequence: 7, atMs: 1, event: 'hold/s', kind: 'hold', role: 'requester' as const, session: 's', ...amounts }
+    const base = { type: 'statement', requestId: 'r', month: '2027-01', opening: amounts, closing: amounts } as const
+    const page = statementPageOf({ ...base, lines: [line], cursor: 8 })
+    expect(page.lines).toEqual([{ ...line, available: -5n, held: 5n, escrow: 0n, granted: -1n }])
+    expect([page.cursor, page.opening.available]).toEqual([8, -5n])
+  })
+
+  it('prices that cannot be read are none', () => {
+    const listed = (id: string, decode: string): ListedModel => ({
+      id: id as ModelId,
+      name: id,
+      license: null,
+      manifestHash: '0'.repeat(64) as ManifestHash,
+      fileBytes: 1,
+      layerCount: 1,
+      contextLength: 1,
+      creditsPerMillionTokens: { decode, prompt: '0.25', cachedPrompt: '0.1', positions: 1 },
+      default: true,
+    })
+    const prices = pricesOf([listed('a', '134.515021'), listed('b', '0')])
+    expect([...prices]).toEqual([['a', { decode: 134_515_021n, prompt: 250_000n }]])
+  })
+})
+
+describe('bills', () => {
+  it('hold what an answer may cost, then what it did', () => {
+    const held = withHeld(new Map(), sessionId(1), 70n)
+    expect(held.get(sessionId(1))).toEqual({ held: 70n, charged: null })
+    expect(withCharge(held, sessionId(1), 30n).get(sessionId(1))).toEqual({ held: 70n, charged: 30n })
+    expect(withCharge(held, sessionId(2), 30n)).toBe(held)
+  })
+
+  it('are kept of the last answers only', () => {
+    let bills: ReturnType<typeof withHeld> = new Map()
+    for (let index = 0; index < BILLS_MAX + 5; index++) bills = withHeld(bills, sessionId(index), 1n)
+    expect(bills.size).toBe(BILLS_MAX)
+    expect([bills.has(sessionId(4)), bills.has(sessionId(5))]).toEqual([false, true])
+  })
+})

@@ -1,0 +1,63 @@
+/**
+ * The account as a page shows it: what the coordinator says of it, read into amounts. All in micro-credits, exact. Also what each answer of
+ * this tab is held at and has cost.
+ */
+
+import type { ListedModel, ServerMessage } from '../protocol/index.ts'
+import { type ModelId, parseCredits, type SessionId, type StatementAmounts } from '../shared/index.ts'
+import type { AccountState, Bill, ModelPrice, StatementPage } from './types.ts'
+
+type Message<Type extends ServerMessage['type']> = Extract<ServerMessage, { type: Type }>
+type Bills = ReadonlyMap<SessionId, Bill>
+
+/** Of the last answers: a conversation shows no more. */
+export const BILLS_MAX = 256
+
+export function accountStateOf({ accountId, ...amounts }: Message<'account'>): AccountState {
+  return {
+    accountId,
+    spendable: BigInt(amounts.spendable),
+    granted: BigInt(amounts.granted),
+    held: BigInt(amounts.held),
+    escrow: BigInt(amounts.escrow),
+    earned: BigInt(amounts.earned),
+  }
+}
+
+export function statementPageOf({ month, opening, closing, lines, cursor }: Message<'statement'>): StatementPage {
+  return {
+    month,
+    opening: amountsOf(opening),
+    closing: amountsOf(closing),
+    lines: lines.map(({ sequence, atMs, event, kind, role, session, ...amounts }) => {
+      return { sequence, atMs, event, kind, role, session, ...amountsOf(amounts) }
+    }),
+    cursor,
+  }
+}
+
+/** Models whose price is nothing, or unreadable, are left out. */
+export function pricesOf(models: readonly ListedModel[]): ReadonlyMap<ModelId, ModelPrice> {
+  return new Map(
+    models.flatMap(({ id, creditsPerMillionTokens }): [ModelId, ModelPrice][] => {
+      const [decode, prompt] = [parseCredits(creditsPerMillionTokens.decode), parseCredits(creditsPerMillionTokens.prompt)]
+      return decode === null || prompt === null ? [] : [[id, { decode, prompt }]]
+    }),
+  )
+}
+
+/** A session was admitted, at `held` at most; the oldest is forgotten for it. */
+export function withHeld(bills: Bills, sessionId: SessionId, held: bigint): Bills {
+  const kept = [...bills].filter(([known]) => known !== sessionId).slice(1 - BILLS_MAX)
+  return new Map([...kept, [sessionId, { held, charged: null }]])
+}
+
+/** It was settled. Sessions that nobody knows here change nothing. */
+export function withCharge(bills: Bills, sessionId: SessionId, charged: bigint): Bills {
+  const bill = bills.get(sessionId)
+  return bill === undefined ? bills : new Map(bills).set(sessionId, { ...bill, charged })
+}
+
+function amountsOf({ available, held, escrow, granted }: Record<keyof StatementAmounts, string>): StatementAmounts {
+  return { available: BigInt(available), held: BigInt(held), escrow: BigInt(escrow), granted: BigInt(granted) }
+}
