@@ -171,7 +171,9 @@ class Simulation {
     await this.#until(this.#endMs, () => false)
     // What is open may end; nothing more is done to anybody.
     await this.#until(Number.POSITIVE_INFINITY, () => this.#questionsDue === 0 && [...this.#askings()].length === 0)
-    await this.#until(this.#time.nowMs + QUIET_MS, () => false)
+    // Who is frozen does what it has to when it thaws.
+    const thawedMs = Math.max(this.#time.nowMs, ...[...this.#volunteers.values()].map(({ frozenUntilMs }) => frozenUntilMs))
+    await this.#until(thawedMs + QUIET_MS, () => false)
     this.#invariants.checkEnd(this.#coordinator.openSessions)
     this.#invariants.checkEnough(this.#measures.countsWith(this.#faults.counts), this.#options.least)
     return this.#measures.end({

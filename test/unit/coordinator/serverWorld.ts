@@ -82,7 +82,7 @@ export async function startTestServer(options: Partial<CoordinatorOptions> = {})
 
 type Message<Type extends ServerMessage['type']> = Extract<ServerMessage, { type: Type }>
 
-const WAIT_MS = 10_000
+const WAIT_MS = 30_000
 
 /** A client that answers pings and otherwise does only what the test says. */
 export class Client {
