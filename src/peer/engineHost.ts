@@ -144,7 +144,7 @@ export class EngineHost implements EngineWorkerApi {
   }
 
   async releaseLog(sessionId: SessionId): Promise<void> {
-    this.#stage?.receipts?.release(sessionId)
+    this.#stage?.release(sessionId)
   }
 
   async stop(): Promise<void> {
