@@ -360,4 +360,30 @@ describe('the control client', () => {
     const next = await goOnline()
     expect(next.heard().slice(1)).toEqual([ended('a'), ended('b')])
   })
+
+  it('[C25] tells its last 64 receipts again after a reconnection, also those said while it was away', async () => {
+    const receipt = (number: number) => ({ type: 'receipt', receipt: { body: `body${number}`, signature: 'signed' } }) as const
+    const socket = await goOnline()
+    for (let number = 0; number < 60; number++) expect(client.send(receipt(number))).toBe(true)
+    expect(socket.heard().slice(1)).toEqual(Array.from({ length: 60 }, (_, number) => receipt(number)))
+    socket.break()
+    for (let number = 60; number < 70; number++) expect(client.send(receipt(number))).toBe(false)
+    clock.advance(60_000)
+    const next = await goOnline()
+    expect(next.heard().slice(1)).toEqual(Array.from({ length: 64 }, (_, number) => receipt(6 + number)))
+  })
+
+  it('[C26] passes on which receipts the coordinator wants, and which sessions nobody asks for any more', async () => {
+    const socket = await goOnline()
+    const heard: unknown[] = []
+    client.on('ask-receipt', (message) => heard.push(message))
+    client.on('release-log', (message) => heard.push(message))
+    const sessionId = 'a'.repeat(32) as SessionId
+    const said: ServerMessage[] = [
+      { type: 'ask-receipt', sessionId, revision: 2, endPosition: 300 },
+      { type: 'release-log', sessionId },
+    ]
+    for (const message of said) socket.say(message)
+    expect(heard).toEqual(said)
+  })
 })

@@ -25,7 +25,7 @@ const shapeOf = ({ input, output }: AuditRows): AuditShape => ({
 })
 
 describe('rows of an audit', () => {
-  it('[V19] what is written is read again, in no more bytes than the shape allows', () => {
+  it('[V20] what is written is read again, in no more bytes than the shape allows', () => {
     fc.assert(
       fc.property(anyRows, (rows) => {
         const bytes = encodeAuditRows(rows)
@@ -35,7 +35,7 @@ describe('rows of an audit', () => {
     )
   })
 
-  it('[V19] another shape is refused: other counts, other sizes, a missing input row', () => {
+  it('[V20] another shape is refused: other counts, other sizes, a missing input row', () => {
     const rows: AuditRows = {
       input: { rowBytes: 2, rows: [{ kind: 'prompt', given: true, bytes: Uint8Array.of(1, 2) }] },
       output: { rowBytes: 1, rows: [{ kind: 'prompt', given: true, bytes: Uint8Array.of(3) }] },
@@ -49,7 +49,7 @@ describe('rows of an audit', () => {
     expect(decodeAuditRows(encodeAuditRows(missing), shape)).toEqual({ ok: false, error: 'input: a row is missing' })
   })
 
-  it('[V19] any bytes are decoded or refused, and what is decoded is written as it was', () => {
+  it('[V20] any bytes are decoded or refused, and what is decoded is written as it was', () => {
     fc.assert(
       fc.property(anyRows, fc.nat(), fc.nat(255), fc.integer({ min: -3, max: 3 }), (rows, at, value, longer) => {
         const whole = encodeAuditRows(rows)

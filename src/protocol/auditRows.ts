@@ -1,6 +1,6 @@
 /**
  * AuditRows: what travels over HTTP when a result is audited: a stage's logged rows to the coordinator, their input to an auditor, and the auditor's
- * output back. One format for all three, of a size that both ends know before. Rule V19 of SPEC.md.
+ * output back. One format for all three, of a size that both ends know before. Rule V20 of SPEC.md.
  *
  *   u32 magic ‖ table of the input ‖ table of the output
  *   table: u32 row count ‖ u32 bytes of a row ‖ a byte a row: kind (1 prompt, 2 decode) + 4 where it is given ‖ the given rows' bytes

@@ -1,7 +1,7 @@
 /** LinkEnd: what passed one end of a link in one segment: counts, positions and hashes, at any cut. Rules V7 and V8 of protocol/SPEC.md. */
 
 import { EMPTY_HASH, type LinkTally } from '../protocol/index.ts'
-import { assert, type Sha256, toHex } from '../shared/index.ts'
+import { assert, required, type Sha256, toHex } from '../shared/index.ts'
 import type { RowBudget } from './rowBudget.ts'
 import { type HashedRow, RowHashes } from './rowHashes.ts'
 import { type CountedRow, RowTally } from './rowTally.ts'
@@ -35,8 +35,9 @@ export class LinkEnd {
     return this.#rows?.tally.endPosition ?? null
   }
 
-  /** Its receiver goes on at that position. One that says so twice, which breaks off without a repair, begins anew. */
+  /** Its receiver goes on at that position. One that says another than it was at, which breaks off without a repair, begins anew. */
   begin(firstPosition: number): void {
+    if (this.endPosition === firstPosition) return
     this.drop()
     this.#rows = {
       tally: new RowTally(firstPosition, this.#budget),
@@ -49,11 +50,10 @@ export class LinkEnd {
    * else keeps the row's bytes, and accounts for them.
    */
   pass(firstPosition: number, rows: Iterable<PassingRow>, isKept: (position: number) => boolean): void {
-    const link = this.#rows
-    assert(
-      link !== null && firstPosition <= link.tally.endPosition,
-      `rows from ${firstPosition} pass a link that ends at ${this.endPosition}`,
-    )
+    // A sender that does not wait for its answer.
+    if (this.#rows === null) this.begin(firstPosition)
+    const link = required(this.#rows, 'the link that has begun')
+    assert(firstPosition <= link.tally.endPosition, `rows from ${firstPosition} pass a link that ends at ${link.tally.endPosition}`)
     if (firstPosition < link.tally.endPosition) this.truncate(firstPosition)
     for (const row of rows) {
       link.hashes.add(row, isKept(link.tally.endPosition))

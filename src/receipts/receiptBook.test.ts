@@ -143,6 +143,28 @@ describe('a part', () => {
     expect(said).toHaveLength(4)
   })
 
+  it('keeps a bounded number of parts that have ended', async () => {
+    for (let revision = 0; revision < 300; revision++) book.end(book.begin({ grant: { ...grant, revision }, epoch: 0, party }))
+    await book.settled()
+    said.length = 0
+    for (let revision = 0; revision < 300; revision++) book.ask({ sessionId, revision, endPosition: 0 })
+    await book.settled()
+    expect(said.map(({ revision }) => revision)).toEqual(Array.from({ length: 256 }, (_, index) => 44 + index))
+  })
+
+  it('keeps parts that have ended no longer than there is room for their hashes', async () => {
+    const part = begun()
+    flow(part, 0, 40)
+    book.end(part)
+    budget.resizePositions(0, 32 * 1024 * 1024)
+    book.end(book.begin({ grant: { ...grant, revision: 3 }, epoch: 0, party }))
+    await book.settled()
+    said.length = 0
+    book.ask({ sessionId, revision: 2, endPosition: 3 })
+    await book.settled()
+    expect(said).toEqual([])
+  })
+
   it('[V15] keeps nothing once it is released', async () => {
     const part = begun()
     flow(part, 0, 40)

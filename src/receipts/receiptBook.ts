@@ -11,6 +11,8 @@ import { Part, type PartSetup, type PartTools } from './part.ts'
 const KEEP_MS = 60_000
 /** Parts that have ended, of all sessions: a busy stage ends one or two a second. */
 const ENDED_MAX = 256
+/** Of hashes that open sessions and these keep together: beyond it, parts that have ended are forgotten earlier. A quarter of a million positions. */
+const POSITION_BYTES_MAX = 32 * 1024 * 1024
 
 /** What the coordinator asks for. */
 export interface ReceiptRequest {
@@ -29,6 +31,8 @@ export class ReceiptBook {
   readonly #parts = new Map<SessionId, Part[]>()
   /** In the order of their ends. */
   readonly #ended = new Map<Part, CancelTimer>()
+  /** Forgotten, while their last receipts are being signed. */
+  readonly #leaving = new Set<Part>()
 
   constructor(options: ReceiptBookOptions) {
     this.#options = options
@@ -51,8 +55,7 @@ export class ReceiptBook {
     part.end()
     const cancel = this.#options.clock.after(KEEP_MS, () => this.#forget(part))
     this.#ended.set(part, cancel)
-    const [oldest] = this.#ended.keys()
-    if (this.#ended.size > ENDED_MAX && oldest !== undefined) this.#forget(oldest)
+    this.#makeRoom()
   }
 
   /** The coordinator wants to know more of that part; nothing happens where it is not known any more. */
@@ -78,7 +81,13 @@ export class ReceiptBook {
 
   /** Resolves when everything due is signed and told. */
   async settled(): Promise<void> {
-    await Promise.all([...this.#parts.values()].flat().map((part) => part.settled()))
+    await Promise.all([...this.#leaving, ...[...this.#parts.values()].flat()].map((part) => part.settled()))
+  }
+
+  /** Two for each that ends: what is forgotten gives its memory back a little later. */
+  #makeRoom(): void {
+    const isFull = () => this.#ended.size > ENDED_MAX || this.#options.budget.positionBytes > POSITION_BYTES_MAX
+    for (const oldest of [...this.#ended.keys()].slice(0, 2)) if (isFull()) this.#forget(oldest)
   }
 
   #forget(part: Part): void {
@@ -88,6 +97,10 @@ export class ReceiptBook {
     if (left.length === 0) this.#parts.delete(part.sessionId)
     else this.#parts.set(part.sessionId, left)
     // What is being signed needs its hashes.
-    void part.settled().then(() => part.drop())
+    this.#leaving.add(part)
+    void part.settled().then(() => {
+      this.#leaving.delete(part)
+      part.drop()
+    })
   }
 }

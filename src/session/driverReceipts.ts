@@ -73,18 +73,20 @@ export class DriverReceipts {
   }
 
   sent({ firstPosition, rowCount, kind, resultCount, payload }: RowsFrame): void {
+    if (this.#part === null) return
     const rows: PassingRow[] = []
     for (let row = 0; row < rowCount; row++) {
       const wanted = row >= rowCount - resultCount
       rows.push({ kind, wanted, bytes: payload.subarray(4 * row, 4 * (row + 1)) })
-      if (firstPosition + row < this.#sentBefore) this.#part?.workFrom(firstPosition).pass({ kind, wanted })
+      if (firstPosition + row < this.#sentBefore) this.#part.workFrom(firstPosition).pass({ kind, wanted })
     }
     this.#sentEnd = Math.max(this.#sentEnd, firstPosition + rowCount)
-    this.#part?.pass('sent', firstPosition, rows)
+    this.#part.pass('sent', firstPosition, rows)
   }
 
   /** Results of the present epoch, also such as came once more. */
   received({ firstPosition, rowCount, resultCount, payload }: ResultsFrame): void {
+    if (this.#receiving === null) return
     const firstWanted = rowCount - resultCount
     const stride = payload.byteLength / Math.max(1, resultCount)
     const rows: PassingRow[] = []
@@ -93,7 +95,7 @@ export class DriverReceipts {
       const bytes = wanted ? payload.subarray((row - firstWanted) * stride, (row - firstWanted + 1) * stride) : NO_BYTES
       rows.push({ kind: this.#ports.ledger.kindAt(firstPosition + row), wanted, bytes })
     }
-    this.#receiving?.pass('received', firstPosition, rows)
+    this.#receiving.pass('received', firstPosition, rows)
   }
 
   /** Positions ≥ `length` were taken back. */

@@ -275,7 +275,7 @@ class Simulation {
       sha256,
       events: {
         onSubmitted: ({ sessionId, askedMs }, rowCount) => {
-          if (sessionId !== null) this.#receiptCheck.onSubmitted(sessionId, askedMs, rowCount)
+          if (sessionId !== null && this.#options.receipts) this.#receiptCheck.onSubmitted(sessionId, askedMs, rowCount)
         },
         onOutcome: (asking, outcome) => this.#onOutcome(asking, outcome),
         onRepair: (asking, repair) => {

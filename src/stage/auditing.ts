@@ -1,6 +1,6 @@
 /**
  * Auditing: computes layers once more over rows of a session that others had, so that the coordinator can compare. Only when no session has
- * rows to compute, a few rows a pass, in a slot of its own that it gives up as soon as a session needs the room. Rule V21 of protocol/SPEC.md.
+ * rows to compute, a few rows a pass, in a slot of its own that it gives up as soon as a session needs the room. Rule V22 of protocol/SPEC.md.
  */
 
 import { isFirstSpan, isLastSpan, type ModelConfig } from '../model/index.ts'

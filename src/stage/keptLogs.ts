@@ -1,6 +1,6 @@
 /**
  * KeptLogs: rows of parts that have ended, until the coordinator has said that it needs them no more, LOG_KEPT_MS at most: it may challenge
- * them. They count in the stage's budget, and are the first to go when that is short: then the challenge stays unanswered. Rules V15 and V19 of
+ * them. They count in the stage's budget, and are the first to go when that is short: then the challenge stays unanswered. Rules V15 and V20 of
  * protocol/SPEC.md.
  */
 

@@ -221,7 +221,7 @@ describe('an answer whose chain breaks', () => {
     await expect(broken).rejects.toMatchObject({ message: expect.stringMatching(/did not answer within 8 s/) })
   })
 
-  it('[R1][R2][R3][R12][R13][R14] is the same after any losses at any moments, in any order of delivery, and nothing stays behind', async () => {
+  it('[R1][R2][R3][R12][R13][R14][V12] is the same after any losses at any moments, in any order of delivery; nothing stays behind, and receipts agree', async () => {
     const expected = await reference()
     let drafted = 0
     const harm = fc.record({
@@ -292,6 +292,7 @@ describe('an answer whose chain breaks', () => {
           world.clock.advance(REPAIR_WAIT_MS)
           await world.settle()
           expect(world.openSlots()).toBe(0)
+          expect(world.receiptFaults(), 'receipts').toEqual([])
         },
       ),
       { numRuns: process.env.TABSWARM_LONG === '1' ? 20_000 : 150 },

@@ -13,10 +13,14 @@ import {
   type LinkClosed,
   type LinkHandlers,
   type LinkStats,
+  type Receipt,
   type RowEncoding,
+  readReceipt,
   type SignedGrant,
+  type SignedReceipt,
   signGrant,
 } from '../../../src/protocol/index.ts'
+import { ReceiptBook, RowBudget } from '../../../src/receipts/index.ts'
 import { type Chain, LinkRouter, openLinkChain } from '../../../src/session/index.ts'
 import {
   type ManifestHash,
@@ -27,6 +31,7 @@ import {
   type SessionId,
   TabswarmError,
 } from '../../../src/shared/index.ts'
+import { ReceiptCheck } from '../../../src/sim/receiptCheck.ts'
 import { StageHost } from '../../../src/stage/index.ts'
 import { FakeEngine, fakeConfig } from './fakeEngine.ts'
 
@@ -134,6 +139,8 @@ export interface WorldOptions {
   readonly positionsMax?: number
   /** Of each stage's activation log. */
   readonly logBytesMax?: number
+  /** False: the driver signs nothing. */
+  readonly driverSigns?: boolean
 }
 
 export class World {
@@ -141,6 +148,12 @@ export class World {
   readonly stages: Stage[]
   readonly router: LinkRouter
   readonly links: { readonly from: PeerId; readonly to: PeerId; readonly atFrom: TestLink; readonly atTo: TestLink }[] = []
+  /** What everybody signed, and under which grants. */
+  readonly receipts: Receipt[] = []
+  readonly grants: Grant[] = []
+  /** Rows that the driver submitted, of all sessions. */
+  submittedRows = 0
+  readonly #driverBook: ReceiptBook | null
   readonly #lanes: Lane[] = []
   readonly #pick: (count: number) => number
   #sessionNumber = 1
@@ -161,6 +174,14 @@ export class World {
     let turn = 0
     this.#pick = options.pick ?? (() => turn++)
     this.clock.advance(NOW_MS)
+    const signer = { sign: async () => new Uint8Array(64) }
+    const onReceipt = (signed: SignedReceipt) => {
+      const receipt = readReceipt(signed)
+      if (!receipt.ok) throw new Error(receipt.error)
+      this.receipts.push(receipt.value)
+    }
+    const tools = { peerId: DRIVER, signer, sha256, clock: this.clock, budget: new RowBudget(), onReceipt }
+    this.#driverBook = options.driverSigns === false ? null : new ReceiptBook(tools)
     this.router = new LinkRouter({ dial: (to) => this.dial(DRIVER, to), clock: this.clock })
     this.stages = Array.from({ length: stageCount }, (_, index) => {
       const id = peerId(index + 1)
@@ -174,6 +195,7 @@ export class World {
         coordinatorKey: COORDINATOR_KEY,
         verify,
         sha256,
+        receipts: { signer, onReceipt },
         ...(options.logBytesMax === undefined ? {} : { logBytesMax: options.logBytesMax }),
       })
       host.serve({ manifestHash: MANIFEST, span: { firstLayer: 0, endLayer: fakeConfig.layerCount }, config: fakeConfig })
@@ -248,6 +270,7 @@ export class World {
   }
 
   sign(grant: Grant): Promise<SignedGrant> {
+    this.grants.push(grant)
     return signGrant(grant, coordinatorSigner)
   }
 
@@ -267,8 +290,44 @@ export class World {
       return () => this.#goneListeners.delete(listener)
     }
     const { router, clock } = this
-    const options = { router, grant, signedGrant, repair, onDraining, onGone, vocabularySize: fakeConfig.vocabularySize, clock }
-    return openLinkChain(signal === undefined ? options : { ...options, signal })
+    const receipts = this.#driverBook === null ? {} : { receipts: this.#driverBook }
+    const options = {
+      router,
+      grant,
+      signedGrant,
+      repair,
+      onDraining,
+      onGone,
+      vocabularySize: fakeConfig.vocabularySize,
+      clock,
+      ...receipts,
+    }
+    const chain = await openLinkChain(signal === undefined ? options : { ...options, signal })
+    const submit = chain.submit.bind(chain)
+    chain.submit = (lap) => {
+      this.submittedRows += lap.ids.length
+      return submit(lap)
+    }
+    return chain
+  }
+
+  /** What is wrong with everybody's receipts of the only session; all are honest. */
+  receiptFaults(): string[] {
+    const faults: string[] = []
+    let nowMs = NOW_MS
+    const check = new ReceiptCheck({
+      nowMs: () => nowMs,
+      ask: () => undefined,
+      isUndisturbed: () => false,
+      onBroken: (_, what) => faults.push(what),
+    })
+    for (const grant of this.grants) check.onGrant(grant)
+    const { sessionId } = required(this.grants[0], 'a grant')
+    check.onSubmitted(sessionId, NOW_MS, this.submittedRows)
+    for (const receipt of this.receipts) check.onReceipt(receipt.peerId, receipt)
+    check.onEnded(sessionId)
+    for (; check.figures.sessions === 0; nowMs += 10_000) check.tick()
+    return faults
   }
 
   /** The coordinator says that a peer is about to stop. */
