@@ -202,12 +202,12 @@ describe('the handshake', () => {
     const [a, b] = memoryChannelPair()
     const outcome = authenticate(a, options('dialer', alice, bob))
     const other = byHand(b)
-    other.say(Uint8Array.of(0x48, 3, 0, 99))
+    other.say(Uint8Array.of(0x48, 4, 0, 99))
     await expect(outcome).rejects.toMatchObject({
       reason: 'handshake-failed',
-      message: expect.stringMatching(/\[H6\] it speaks protocol 3, this peer speaks 2/),
+      message: expect.stringMatching(/\[H6\] it speaks protocol 4, this peer speaks 3/),
     })
-    expect(text(await other.hears(2))).toMatch(/^R\[H6\].*3.*2/)
+    expect(text(await other.hears(2))).toMatch(/^R\[H6\].*4.*3/)
   })
 
   it.each([

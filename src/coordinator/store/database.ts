@@ -70,7 +70,7 @@ async function openFolder(folder: string): Promise<Database> {
     const { processId, hostName } = attempt.owner
     throw new StoreError(
       'in-use',
-      `process ${processId} on ${hostName} has the store in ${folder}; stop it first, or use Postgres (DATABASE_URL), which several can share. ` +
+      `process ${processId} on ${hostName} has the store in ${folder}; stop it first, name another folder, or use Postgres (DATABASE_URL), which several can share. ` +
         `If ${hostName} is gone for good, delete ${lockFile}`,
     )
   }
