@@ -4,7 +4,7 @@
  */
 
 import { DEFAULT_STARTER_POLICY, DEMO_STARTER_POLICY } from './coordinator/accounts/index.ts'
-import { NO_AUDITS, RESERVE_A_DAY } from './coordinator/economy/index.ts'
+import { RESERVE_A_DAY } from './coordinator/economy/index.ts'
 import { type Coordinator, type PathOptions, type ServedModel, startCoordinator } from './coordinator/server/index.ts'
 import type { CoordinatorStore, StorePlace } from './coordinator/store/index.ts'
 import { createIdentity, sha256Of, signatureVerifier } from './network/index.ts'
@@ -81,7 +81,7 @@ async function listen(options: ServerOptions, store: Promise<CoordinatorStore>):
   const starters = kept === undefined ? DEMO_STARTER_POLICY : DEFAULT_STARTER_POLICY
   return startCoordinator({
     ...rest,
-    economy: { store, starters, reserveADay: RESERVE_A_DAY, verification: {}, audits: NO_AUDITS },
+    economy: { store, starters, reserveADay: RESERVE_A_DAY, verification: {} },
     draftModels,
     rowEncoding,
     paths: { ...PATHS_DEFAULT, ...paths },

@@ -128,6 +128,11 @@ export class StageHost {
     return { rows: bytesUsed, positions: positionBytes }
   }
 
+  /** What sessions are accepted over; null: nothing. */
+  get served(): ServedSpan | null {
+    return this.#served
+  }
+
   /** From now on sessions over this span are accepted, null: none. Those that are open go on. */
   serve(served: ServedSpan | null): void {
     this.#served = served

@@ -68,7 +68,7 @@ describe('speeds', () => {
   })
 
   it('are raised to what most equal adapters were probed at, and not changed by one that claims more or less', () => {
-    const pledge = { engine: 'webgpu', adapter: 'GPU', numericClass: 'c', kernelVersion: 'k1', memoryBytes: 1 } as const
+    const pledge = { type: 'pledge', engine: 'webgpu', adapter: 'GPU', numericClass: 'c', kernelVersion: 'k1', memoryBytes: 1 } as const
     const levelled = (...speeds: number[]) => {
       const peers = speeds.map((macsPerSecond, index) => Object.assign(newPeer(peerId(index), 0), { pledge: { ...pledge, macsPerSecond } }))
       levelSpeeds(peers[0]?.pledge ?? { ...pledge, macsPerSecond: 0 }, peers)
