@@ -23,7 +23,7 @@ const SESSIONS_A_DAY = 3_600
 const LEAVES_A_DAY = 9_700
 const FAULTS_A_DAY = 1_500
 
-/** Runs of more go without receipts, whose hashes take half as long again. */
+/** Runs of more go without receipts, which take a fifth longer. */
 const RECEIPTS_PEER_HOURS = 200
 
 /** Tabs stay 2.3 hours on average, sessions ask for 50 to 500 tokens. */

@@ -44,7 +44,7 @@ export interface SimulationOptions {
   readonly logBytesMax: number
   /** A run that has fewer of something proves nothing: it breaks as `too-little`. Tabs at a time, sessions served to an end, faults. */
   readonly least: Counts
-  /** Whether tabs sign receipts, which are compared. They double what a frame costs here. */
+  /** Whether tabs sign receipts, which are compared. */
   readonly receipts: boolean
   /** Everybody has come, and loaded, by then. */
   readonly settleMs: number

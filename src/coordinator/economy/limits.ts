@@ -15,6 +15,9 @@ export const PEER_KEPT_MS = 3 * 3_600_000
 /** Of those who have left; the oldest are forgotten first, whose sessions then pay nobody for them. */
 export const PEERS_GONE_MAX = 50_000
 
+/** How often those are looked for. */
+export const PEERS_CHECK_MS = 60_000
+
 /** After a failure of the store what must be written is tried again; the wait doubles up to the second. */
 export const RETRY_FIRST_MS = 250
 export const RETRY_LAST_MS = 30_000

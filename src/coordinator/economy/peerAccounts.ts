@@ -7,7 +7,7 @@ import { type Clock, type PeerId, TabswarmError } from '../../shared/index.ts'
 import { type AccountTies, addressBlock, areLinked, type Identity, keyIdentity } from '../accounts/index.ts'
 import type { AvailableAuditor, HolderId } from '../verification/index.ts'
 import type { PossibleAuditor } from './auditDesk.ts'
-import { PEER_KEPT_MS, PEERS_GONE_MAX, RETRY_FIRST_MS, RETRY_LAST_MS } from './limits.ts'
+import { PEER_KEPT_MS, PEERS_CHECK_MS, PEERS_GONE_MAX, RETRY_FIRST_MS, RETRY_LAST_MS } from './limits.ts'
 import type { EconomyStore } from './ports.ts'
 
 /** A peer that has proven its key. */
@@ -42,8 +42,9 @@ export class PeerAccounts {
   readonly #options: PeerAccountsOptions
   /** In the order of their coming. */
   readonly #peers = new Map<PeerId, KnownPeer>()
+  readonly #connected = new Set<KnownPeer>()
   readonly #ties = new Map<string, AccountTies>()
-  #gone = 0
+  #checkedMs = 0
 
   constructor(options: PeerAccountsOptions) {
     this.#options = options
@@ -64,6 +65,7 @@ export class PeerAccounts {
       goneMs: null,
     }
     this.#peers.set(peerId, known)
+    this.#connected.add(known)
     known.found.catch(() => undefined)
   }
 
@@ -71,14 +73,16 @@ export class PeerAccounts {
     const peer = this.#peers.get(peerId)
     if (peer === undefined || peer.goneMs !== null) return
     peer.goneMs = nowMs
-    this.#gone++
+    this.#connected.delete(peer)
     for (const [other, { goneMs }] of this.#peers) {
-      if (this.#gone <= PEERS_GONE_MAX) break
+      if (this.#peers.size - this.#connected.size <= PEERS_GONE_MAX) break
       if (goneMs !== null) this.#forget(other)
     }
   }
 
   tick(nowMs: number): void {
+    if (nowMs - this.#checkedMs < PEERS_CHECK_MS) return
+    this.#checkedMs = nowMs
     for (const [peerId, { goneMs }] of this.#peers) if (goneMs !== null && nowMs - goneMs >= PEER_KEPT_MS) this.#forget(peerId)
     const known = new Set([...this.#peers.values()].map(({ account }) => account))
     for (const account of this.#ties.keys()) if (!known.has(account)) this.#ties.delete(account)
@@ -119,12 +123,13 @@ export class PeerAccounts {
 
   /** Those of the account that are connected. */
   peersOf(account: string): PeerId[] {
-    return [...this.#peers.values()].filter((peer) => peer.account === account && peer.goneMs === null).map(({ peerId }) => peerId)
+    return [...this.#connected].filter((peer) => peer.account === account).map(({ peerId }) => peerId)
   }
 
   #forget(peerId: PeerId): void {
-    if (this.#peers.get(peerId)?.goneMs != null) this.#gone--
+    const peer = this.#peers.get(peerId)
     this.#peers.delete(peerId)
+    if (peer !== undefined) this.#connected.delete(peer)
   }
 
   async #find(peer: KnownPeer): Promise<string> {

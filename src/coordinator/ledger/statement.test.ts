@@ -58,6 +58,7 @@ describe('statement', () => {
       { kind: 'settle', session: 's', part: 0, work, stages: ['ann', 'bob'].map((account) => ({ account, work, newcomer: false })) },
       { kind: 'release', session: 's' },
       { kind: 'payout', session: 's', account: 'ann', part: 0 },
+      { kind: 'refund', session: 's', account: 'bob', part: 0 },
       { kind: 'transfer', reference: 't', from: 'ann', to: 'bob', amount: 100n },
     ])
     const statement = new Statement('ann', '2027-01', [])
@@ -70,11 +71,12 @@ describe('statement', () => {
       'settle/s/0,settle,volunteer,s,0,0,410,287',
       'release/s,release,requester,s,1000,-1000,0,0',
       'payout/s/ann/0,payout,volunteer,s,410,0,-410,0',
+      'refund/s/bob/0,refund,requester,s,410,0,0,287',
       'transfer/t,transfer,account,,-100,0,0,0',
     ])
     const { closing, spent, earned, issued, transferred } = statement.summary()
-    expect({ spent, earned, issued, transferred }).toEqual({ spent: 1_000n, earned: 410n, issued: 5_700n, transferred: -100n })
-    expect(statementCsvBalance('closing', closing)).toBe(',,closing,balance,,,5010,0,0,287')
+    expect({ spent, earned, issued, transferred }).toEqual({ spent: 590n, earned: 410n, issued: 5_700n, transferred: -100n })
+    expect(statementCsvBalance('closing', closing)).toBe(',,closing,balance,,,5420,0,0,574')
   })
 
   it('a month begins with its first millisecond (UTC) and ends before the next', () => {

@@ -93,7 +93,7 @@ export class Statement {
     for (const role of ['requester', 'volunteer', 'account'] as const) {
       const mine = own.filter(({ account }) => roleOf(account.kind) === role)
       if (mine.length === 0) continue
-      const session = mine.find(({ account }) => account.session !== '')?.account.session ?? ''
+      const session = 'session' in command ? command.session : (mine.find(({ account }) => account.session !== '')?.account.session ?? '')
       const amounts = sumUp(mine.map(({ account: { kind, purse }, amount }) => ({ kind, purse, amount })))
       lines.push({ sequence, atMs, event: businessId(command), kind: command.kind, role, session, ...amounts })
     }

@@ -3,10 +3,12 @@
  * every migration applied, and are the same to everybody above.
  */
 
+import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PGlite } from '@electric-sql/pglite'
+import { dataDir } from '@electric-sql/pglite-prepopulatedfs'
 import { sql } from 'drizzle-orm'
 import { drizzle as drizzlePostgres } from 'drizzle-orm/node-postgres'
 import { migrate as migratePostgres } from 'drizzle-orm/node-postgres/migrator'
@@ -46,7 +48,7 @@ const MIGRATION_LOCK = 7_263_411
 export async function openDatabase(place: StorePlace): Promise<Database> {
   switch (place.kind) {
     case 'memory':
-      return openPglite(await PGlite.create(), async () => undefined)
+      return openPglite(await createPglite(null), async () => undefined)
     case 'folder':
       return openFolder(place.folder)
     case 'server':
@@ -75,11 +77,18 @@ async function openFolder(folder: string): Promise<Database> {
     )
   }
   try {
-    return await openPglite(await PGlite.create(path.join(folder, 'pglite')), attempt.release)
+    return await openPglite(await createPglite(path.join(folder, 'pglite')), attempt.release)
   } catch (error) {
     await attempt.release()
     throw cannotOpen(error)
   }
+}
+
+/** A new one from a copy: to initialize a cluster takes four seconds of processor time, in which nothing else runs here; to unpack one takes one. */
+async function createPglite(folder: string | null): Promise<PGlite> {
+  const isNew = folder === null || !existsSync(path.join(folder, 'PG_VERSION'))
+  const files = isNew ? { loadDataDir: await dataDir() } : {}
+  return folder === null ? PGlite.create(files) : PGlite.create(folder, files)
 }
 
 async function openPglite(client: PGlite, release: () => Promise<void>): Promise<Database> {

@@ -2,27 +2,17 @@
 
 import { describe, expect, it } from 'vitest'
 import { DEFAULT_STARTER_POLICY } from '../../../src/coordinator/accounts/index.ts'
-import { accountMessage, spendableOf } from '../../../src/coordinator/economy/balances.ts'
 import { RECEIPT_RATE } from '../../../src/coordinator/economy/limits.ts'
-import { sessionPrice, workOfLines } from '../../../src/coordinator/economy/pricing.ts'
-import { DEFAULT_PRICES, EARNED, grantedUntil, priceOf, workOf } from '../../../src/coordinator/ledger/index.ts'
+import { sessionPrice } from '../../../src/coordinator/economy/pricing.ts'
+import { DEFAULT_PRICES } from '../../../src/coordinator/ledger/index.ts'
 import type { Receipt } from '../../../src/protocol/index.ts'
 import type { SessionId } from '../../../src/shared/index.ts'
-import { NOW_MS, peerOf, Ring } from '../verification/ring.ts'
-import { CONFIG, EconomyWorld, MemoryStore, MODEL } from './world.ts'
+import { peerOf, Ring } from '../verification/ring.ts'
+import { CHARGE, CONFIG, EconomyWorld, MemoryStore, MODEL } from './world.ts'
 
 const CREDIT = 1_000_000n
 const DAY_MS = 86_400_000
 const PRICE = sessionPrice(CONFIG, { promptTokens: 30, maxTokens: 50 }, DEFAULT_PRICES, 'standard')
-/** Of the rows that a session of the world has: 30 of a prompt, 20 decoded, each with a result. */
-const CHARGE = priceOf(
-  DEFAULT_PRICES,
-  'standard',
-  workOf(CONFIG, { firstLayer: 0, endLayer: 30 }, [
-    { kind: 'prompt', firstPosition: 0, rowCount: 30, resultCount: 0 },
-    { kind: 'decode', firstPosition: 30, rowCount: 20, resultCount: 20 },
-  ]),
-)
 const admit = { type: 'admit', requestId: 'r', modelId: MODEL, promptTokens: 30, maxTokens: 50 } as const
 
 /** A requester with credits, and three volunteers. */
@@ -272,26 +262,6 @@ describe('balances', () => {
     const paid = (await made.sums('a')).user
     expect(made.messages('account', 'a').at(-1)).toMatchObject({ spendable: `${paid}`, earned: `${paid}`, escrow: '0' })
   })
-
-  it('count grants until their last day has ended', () => {
-    const account = (purse: ReturnType<typeof grantedUntil> | 'earned', kind: 'user' | 'hold' | 'escrow' = 'user') => ({
-      kind,
-      owner: 'ann',
-      session: kind === 'user' ? '' : 's',
-      purse,
-    })
-    const balances = [
-      { account: account(EARNED), amount: 5n },
-      { account: account(grantedUntil('2023-11-14')), amount: 7n },
-      { account: account(grantedUntil('2023-11-13')), amount: 100n },
-      { account: account('granted/never'), amount: 1n },
-      { account: account(EARNED, 'hold'), amount: 20n },
-      { account: account('granted/never', 'escrow'), amount: 30n },
-    ]
-    expect(spendableOf(balances, NOW_MS)).toEqual({ all: 13n, granted: 8n })
-    const amounts = { spendable: '13', granted: '8', held: '20', escrow: '30', earned: '9' }
-    expect(accountMessage('ann', balances, 9n, NOW_MS)).toEqual({ type: 'account', accountId: 'ann', ...amounts })
-  })
 })
 
 describe('a coordinator that starts again', () => {
@@ -390,20 +360,5 @@ describe('a store that fails for a while', () => {
     expect(await held).toMatchObject({ ok: false, error: { reason: 'no-accounts' } })
     expect(made.log.join()).toContain('nobody is admitted')
     await economy.close()
-  })
-})
-
-describe('work', () => {
-  it('of all lines together is that of the whole chain', () => {
-    const rows = { prompt: 30, decode: 20, results: 20 }
-    const lines = [0, 10, 20].map((firstLayer) => ({ peerId: peerOf('a'), firstLayer, endLayer: firstLayer + 10, rows }))
-    expect(priceOf(DEFAULT_PRICES, 'standard', workOfLines(CONFIG, lines, 80))).toBe(CHARGE)
-  })
-
-  it('of rows beyond the last position counts as that of the last ones', () => {
-    const line = (decode: number) => ({ peerId: peerOf('a'), firstLayer: 0, endLayer: 10, rows: { prompt: 30, decode, results: 0 } })
-    const perRow = (decode: number) => workOfLines(CONFIG, [line(decode)], 80).decode / BigInt(decode)
-    expect(perRow(50)).toBeGreaterThan(perRow(20))
-    expect(perRow(80)).toBeLessThanOrEqual(perRow(50))
   })
 })

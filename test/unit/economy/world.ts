@@ -16,11 +16,14 @@ import {
   type Account,
   accountId,
   type Command,
+  DEFAULT_PRICES,
   dayOf,
   EARNED,
   grantedUntil,
   type LedgerEvent,
   parseAccountId,
+  priceOf,
+  workOf,
 } from '../../../src/coordinator/ledger/index.ts'
 import type { HolderId, TrustRecord } from '../../../src/coordinator/verification/index.ts'
 import { type Grant, type Receipt, type ServerMessage, signReceipt } from '../../../src/protocol/index.ts'
@@ -40,6 +43,16 @@ export const CONFIG = modelConfig({
   contextLength: 4_096,
 })
 export const MODEL = 'model' as ModelId
+
+/** Of the rows that a session of the world has: 30 of a prompt, 20 decoded, each with a result. */
+export const CHARGE = priceOf(
+  DEFAULT_PRICES,
+  'standard',
+  workOf(CONFIG, { firstLayer: 0, endLayer: 30 }, [
+    { kind: 'prompt', firstPosition: 0, rowCount: 30, resultCount: 0 },
+    { kind: 'decode', firstPosition: 30, rowCount: 20, resultCount: 20 },
+  ]),
+)
 
 /** Heads are the store's matter: here nobody looks at one. */
 const NO_HEAD = { size: 0, root: '', atMs: 0, signature: '', publicKey: '' }
