@@ -83,6 +83,7 @@ export {
   receiptMisfit,
   rowTotal,
   type SignedReceipt,
+  waitedRows,
 } from './receipt.ts'
 export { openReceipt, readReceipt, signReceipt } from './receiptCodec.ts'
 export { ReceiveWindow } from './receiveWindow.ts'

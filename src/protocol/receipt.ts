@@ -72,6 +72,16 @@ export function rowTotal({ prompt, decode }: RowCounts): number {
   return prompt + decode
 }
 
+/**
+ * Rows that a stage may have computed in a segment beside those that it received there: they waited for their pass since an earlier one, and lie
+ * between where its downstream and where it itself went on.
+ */
+export function waitedRows({ received, sent }: { readonly received: Positions; readonly sent: Positions }): number {
+  return Math.max(0, received.firstPosition - sent.firstPosition)
+}
+
+type Positions = Pick<LinkTally, 'firstPosition'>
+
 /** Why `receipt` cannot be of this grant's segment, or null. */
 export function receiptMisfit({ sessionId, revision, peerId, party, sent, received, timeMs }: Receipt, grant: Grant): string | null {
   if (sessionId !== grant.sessionId || revision !== grant.revision) return 'another session or revision'

@@ -95,6 +95,13 @@ describe('a receipt', () => {
     expect(await open(changed)).toMatchObject({ ok: false, error: expect.stringContaining('receipt') })
   })
 
+  it('[V3] a stage may have computed as many rows beside those that it received as waited for their pass', async () => {
+    const waited = { received: { ...tally, firstPosition: 10 }, sent: { ...tally, firstPosition: 7, hash: 'd'.repeat(64) } }
+    const of = (more: number) => ({ ...waited, party: { ...stage, computed: { ...computed, prompt: computed.prompt + more } } })
+    expect(await open(of(3))).toMatchObject({ ok: true })
+    expect(await open(of(4))).toMatchObject({ ok: false, error: expect.stringContaining('more rows computed') })
+  })
+
   it('[V2] of more characters than any has is refused unread', async () => {
     const endless = { body: 'A'.repeat(RECEIPT_CHARACTERS_MAX + 1), signature: 'A' }
     expect(await openReceipt(endless, signer.publicKey, () => Promise.reject(new Error('read')), now)).toMatchObject({ ok: false })

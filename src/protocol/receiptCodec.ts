@@ -11,7 +11,7 @@ import {
   STAGES_MAX,
   WINDOW_TOTAL_MAX,
 } from './limits.ts'
-import { EMPTY_HASH, type Receipt, rowTotal, type SignedReceipt } from './receipt.ts'
+import { EMPTY_HASH, type Receipt, rowTotal, type SignedReceipt, waitedRows } from './receipt.ts'
 import { amount, count, layer, peerId, sessionId } from './schemas.ts'
 import { type DocumentKind, openDocument, parseDocument, signDocument } from './signedDocument.ts'
 
@@ -54,8 +54,11 @@ const receiptSchema = v.pipe(
     timeMs: amount,
     final: v.boolean(),
   }),
-  v.check(({ party, received }) => party.kind === 'driver' || within(party.computed, received), 'more rows computed than received'),
-  v.check(({ party, sent }) => party.kind === 'stage' || within(party.resent, sent), 'more rows repeated than sent'),
+  v.check(
+    ({ party, ...links }) => party.kind === 'driver' || within(party.computed, links.received, waitedRows(links)),
+    'more rows computed than received',
+  ),
+  v.check(({ party, sent }) => party.kind === 'stage' || within(party.resent, sent, 0), 'more rows repeated than sent'),
   v.check(
     ({ party, revision }) => party.kind === 'stage' || revision > 0 || rowTotal(party.resent) === 0,
     'rows repeated before the first repair',
@@ -64,8 +67,9 @@ const receiptSchema = v.pipe(
 
 type Counted = { readonly prompt: number; readonly decode: number; readonly results: number }
 
-function within(part: Counted, whole: Counted): boolean {
-  return part.prompt <= whole.prompt && part.decode <= whole.decode && part.results <= whole.results
+function within(part: Counted, whole: Counted, more: number): boolean {
+  const isWithin = rowTotal(part) <= rowTotal(whole) + more
+  return isWithin && part.prompt <= whole.prompt + more && part.decode <= whole.decode + more && part.results <= whole.results + more
 }
 
 const receiptKind: DocumentKind<Receipt> = { name: 'receipt', context: 'tabswarm receipt 1\n', schema: receiptSchema }

@@ -14,16 +14,22 @@ import {
   signReceipt,
 } from '../protocol/index.ts'
 import { type Clock, type PeerId, SerialQueue, type SessionId, type Sha256, type Signer } from '../shared/index.ts'
-import { LinkEnd, type PassingRow } from './linkEnd.ts'
+import { type Cut, LinkEnd, type PassingRow } from './linkEnd.ts'
 import type { RowBudget } from './rowBudget.ts'
 import { RowTally } from './rowTally.ts'
+
+/** What passed, at some cut. */
+export interface PartLinks {
+  readonly received: Cut['tally']
+  readonly sent: Cut['tally']
+}
 
 export interface PartSetup {
   readonly grant: Pick<Grant, 'sessionId' | 'revision' | 'expiresAtMs'>
   /** Of the last truncation before. */
   readonly epoch: number
   /** Who it is; `work` is what a stage computed, or what a driver sent again. */
-  readonly party: (work: RowCounts, received: RowCounts) => ReceiptParty
+  readonly party: (work: RowCounts, links: PartLinks) => ReceiptParty
   /** In the order in which they were signed, one after the other. */
   readonly onSigned: (signed: SignedReceipt) => void | Promise<void>
 }
@@ -167,7 +173,7 @@ export class Part {
       sessionId: grant.sessionId,
       revision: grant.revision,
       peerId,
-      party: party(work, received.tally),
+      party: party(work, { received: received.tally, sent: sent.tally }),
       epoch: this.#epoch,
       sequence: this.#sequence++,
       // A session that ends with its grant signs a moment later.

@@ -3,8 +3,8 @@
  * the ReceiptBook's matter; a host without one signs nothing, and asks for no acknowledgement. Rules V8 … V10 of protocol/SPEC.md.
  */
 
-import { type ReceiptFrame, type RowCounts, readReceipt, servedEnd } from '../protocol/index.ts'
-import type { Part, ReceiptBook } from '../receipts/index.ts'
+import { type ReceiptFrame, type RowCounts, readReceipt, rowTotal, servedEnd, waitedRows } from '../protocol/index.ts'
+import type { Part, PartLinks, ReceiptBook } from '../receipts/index.ts'
 import type { LoggedRow } from './activationLog.ts'
 import type { Opening } from './opening.ts'
 import type { PassRows } from './outputFrames.ts'
@@ -21,8 +21,8 @@ export class SessionReceipts {
   /** A segment begins: its chain is the opening's. */
   begin({ grant, place }: Opening, epoch: number): void {
     const { index, span } = place
-    const party = (computed: RowCounts, received: RowCounts) =>
-      ({ kind: 'stage', index, firstLayer: span.firstLayer, endLayer: span.endLayer, computed: within(computed, received) }) as const
+    const party = (computed: RowCounts, links: PartLinks) =>
+      ({ kind: 'stage', index, firstLayer: span.firstLayer, endLayer: span.endLayer, computed: within(computed, links) }) as const
     this.#part = this.#book?.begin({ grant, epoch, party }) ?? null
   }
 
@@ -84,9 +84,11 @@ export class SessionReceipts {
   }
 }
 
-/** Rows that waited for their pass when the segment began were received in an earlier one: rule V3 counts them nowhere. */
-function within(computed: RowCounts, received: RowCounts): RowCounts {
-  const prompt = Math.min(computed.prompt, received.prompt)
-  const decode = Math.min(computed.decode, received.decode)
-  return { prompt, decode, results: Math.min(computed.results, received.results, prompt + decode) }
+/** As rule V3 has it. A stage that had taken back more than its downstream computes a few rows that count nowhere. */
+function within(computed: RowCounts, links: PartLinks): RowCounts {
+  const { received } = links
+  const waited = waitedRows(links)
+  const prompt = Math.min(computed.prompt, received.prompt + waited)
+  const decode = Math.min(computed.decode, received.decode + waited, rowTotal(received) + waited - prompt)
+  return { prompt, decode, results: Math.min(computed.results, received.results + waited, prompt + decode) }
 }

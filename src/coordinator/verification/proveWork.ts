@@ -3,7 +3,7 @@
  * V13 of SPEC.md. Rows here may be replays; who pays for them is decided over all segments (settle.ts).
  */
 
-import { type Receipt, type RowCounts, rowTotal } from '../../protocol/index.ts'
+import { type Receipt, type RowCounts, rowTotal, waitedRows } from '../../protocol/index.ts'
 import type { PeerId } from '../../shared/index.ts'
 import { compareLink, type LinkFinding, type LinkWord, missingCut } from './compareLink.ts'
 import { type Linked, type Located, locate } from './locate.ts'
@@ -85,7 +85,13 @@ function byNeighbours({ segment, links, liars }: Unproven, place: number, claime
   if (!isSeen) return NO_ROWS
   const [input, output] = ends.map(({ agreed, own, isNeeded }) => (isNeeded ? (agreed ?? NO_ROWS) : own))
   const notSent = Math.max(0, (segment.firstPosition(place, 'sent') ?? 0) - (segment.firstPosition(place, 'received') ?? 0))
-  return capRows(capRows(claimed, input ?? NO_ROWS), output ?? NO_ROWS, notSent)
+  return capRows(capRows(claimed, input ?? NO_ROWS, waitedAt(segment, place)), output ?? NO_ROWS, notSent)
+}
+
+/** Rows that the stage may have had since an earlier segment, and computed in this one. */
+export function waitedAt(segment: Segment, place: number): number {
+  const last = segment.of(place).at(-1)
+  return last === undefined ? 0 : waitedRows(last)
 }
 
 /** As far as the payer itself says that results came: no more is needed. */

@@ -31,7 +31,9 @@ function newOfDriver({ segment }: SegmentFinding, before: readonly SegmentFindin
 function newOfStages({ segment, work }: SegmentFinding, before: readonly SegmentFinding[]): RowCounts {
   const reached = Math.max(0, ...before.map((other) => other.segment.endPosition(1, 'received')))
   const fresh = work.map(({ proven }, index) => {
-    const old = Math.max(0, reached - (segment.firstPosition(index + 1, 'received') ?? 0))
+    const again = Math.max(0, reached - (segment.firstPosition(index + 1, 'received') ?? 0))
+    const waited = Math.max(0, rowTotal(proven) - rowTotal(segment.most(index + 1, 'received')))
+    const old = again + waited
     // The first positions are the prompt's.
     const prompt = Math.max(0, proven.prompt - old)
     const decode = Math.max(0, proven.decode - Math.max(0, old - proven.prompt))

@@ -99,6 +99,29 @@ describe('receipts of a chain', () => {
     expect(world.receiptFaults()).toEqual([])
   })
 
+  it('[V3] [V13] prove what waited at a stage while the chain was repaired', async () => {
+    const world = new World(4)
+    const grant = world.grant({ stageCount: 3, ...LONG })
+    const chain = await world.runInTime(world.opening(grant, replaceBy4(world, grant)))
+    const { engine } = required(world.stages[1], 'stage 1')
+    let release: () => void = () => undefined
+    engine.gate = new Promise((resolve) => {
+      release = resolve
+    })
+    await talkOver(world, chain).prompt(100)
+    world.tellDraining(peerId(3))
+    await world.settle()
+    release()
+    await world.settle()
+    chain.close()
+    await world.settle()
+    const [before, after] = [of(world, peerId(2)).at(-1), of(world, peerId(2), 1).at(-1)]
+    expect(before).toMatchObject({ final: true, received: { prompt: 100 }, party: { computed: { prompt: 0 } } })
+    expect(after).toMatchObject({ final: true, received: { firstPosition: 100, prompt: 0 }, party: { computed: { prompt: 100 } } })
+    expect(world.receiptFaults()).toEqual([])
+    expect(world.paidRows(peerId(2))).toBe(100)
+  })
+
   it('[V3] [V14] name the rows that the driver sends a new first stage again', async () => {
     const world = new World(4)
     const grant = world.grant({ stageCount: 3, ...LONG })

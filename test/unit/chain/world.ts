@@ -4,6 +4,8 @@
  */
 
 import { createHash, createHmac } from 'node:crypto'
+import { Segment } from '../../../src/coordinator/verification/segment.ts'
+import { settle } from '../../../src/coordinator/verification/settle.ts'
 import {
   decodeFrame,
   encodeFrame,
@@ -16,6 +18,7 @@ import {
   type Receipt,
   type RowEncoding,
   readReceipt,
+  rowTotal,
   type SignedGrant,
   type SignedReceipt,
   signGrant,
@@ -150,6 +153,7 @@ export class World {
   readonly links: { readonly from: PeerId; readonly to: PeerId; readonly atFrom: TestLink; readonly atTo: TestLink }[] = []
   /** What everybody signed, and under which grants. */
   readonly receipts: Receipt[] = []
+  readonly #receiptFaults: string[] = []
   readonly grants: Grant[] = []
   /** Rows that the driver submitted, of all sessions. */
   submittedRows = 0
@@ -177,8 +181,8 @@ export class World {
     const signer = { sign: async () => new Uint8Array(64) }
     const onReceipt = (signed: SignedReceipt) => {
       const receipt = readReceipt(signed)
-      if (!receipt.ok) throw new Error(receipt.error)
-      this.receipts.push(receipt.value)
+      if (receipt.ok) this.receipts.push(receipt.value)
+      else this.#receiptFaults.push(receipt.error)
     }
     const tools = { peerId: DRIVER, signer, sha256, clock: this.clock, budget: new RowBudget(), onReceipt }
     this.#driverBook = options.driverSigns === false ? null : new ReceiptBook(tools)
@@ -311,9 +315,20 @@ export class World {
     return chain
   }
 
+  /** For how many rows that stage is to be paid, over the only session's segments. */
+  paidRows(peer: PeerId): number {
+    const segments = this.grants.map((grant) => {
+      const segment = new Segment(grant)
+      for (const receipt of this.receipts) if (receipt.revision === grant.revision) segment.add(receipt)
+      return { segment, left: new Set<PeerId>() }
+    })
+    const lines = settle(segments, (one, other) => one === other).lines.filter(({ peerId: paid }) => paid === peer)
+    return lines.reduce((sum, { rows }) => sum + rowTotal(rows), 0)
+  }
+
   /** What is wrong with everybody's receipts of the only session; all are honest. */
   receiptFaults(): string[] {
-    const faults: string[] = []
+    const faults = [...this.#receiptFaults]
     let nowMs = NOW_MS
     const check = new ReceiptCheck({
       nowMs: () => nowMs,
