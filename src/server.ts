@@ -5,7 +5,13 @@
 
 import { DEFAULT_STARTER_POLICY, DEMO_STARTER_POLICY } from './coordinator/accounts/index.ts'
 import { RESERVE_A_DAY } from './coordinator/economy/index.ts'
-import { type Coordinator, type PathOptions, type ServedModel, startCoordinator } from './coordinator/server/index.ts'
+import {
+  type Coordinator,
+  type CoordinatorEconomy,
+  type PathOptions,
+  type ServedModel,
+  startCoordinator,
+} from './coordinator/server/index.ts'
 import type { CoordinatorStore, StorePlace } from './coordinator/store/index.ts'
 import { createIdentity, sha256Of, signatureVerifier } from './network/index.ts'
 import type { RowEncoding } from './protocol/index.ts'
@@ -37,6 +43,8 @@ export interface ServerOptions {
    * It may still be opening: nobody is admitted before it is there, and nothing else waits for it.
    */
   readonly store?: Promise<CoordinatorStore>
+  /** Everything that verification decides, for who wants to count. */
+  readonly onVerification?: CoordinatorEconomy['onVerification']
 }
 
 export type Server = Coordinator
@@ -77,11 +85,11 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 
 async function listen(options: ServerOptions, store: Promise<CoordinatorStore>): Promise<Server> {
   const { subtle } = crypto
-  const { draftModels = [], rowEncoding = 'f16e', paths = {}, log = () => undefined, store: kept, ...rest } = options
+  const { draftModels = [], rowEncoding = 'f16e', paths = {}, log = () => undefined, store: kept, onVerification, ...rest } = options
   const starters = kept === undefined ? DEMO_STARTER_POLICY : DEFAULT_STARTER_POLICY
   return startCoordinator({
     ...rest,
-    economy: { store, starters, reserveADay: RESERVE_A_DAY, verification: {} },
+    economy: { store, starters, reserveADay: RESERVE_A_DAY, verification: {}, ...(onVerification === undefined ? {} : { onVerification }) },
     draftModels,
     rowEncoding,
     paths: { ...PATHS_DEFAULT, ...paths },

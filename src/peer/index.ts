@@ -1,7 +1,6 @@
 /** peer: the runtime of one tab, volunteer and requester, and what its engine worker does; without any framework. */
 
 export { type EngineChoice, engineChoices } from '../worker/index.ts'
-export { type AuditErrand, AuditErrands } from './auditErrands.ts'
 export { DraftHost } from './draftHost.ts'
 export type { DraftWorkerApi } from './draftWorkerApi.ts'
 export { EngineHost, type EngineHostPorts } from './engineHost.ts'

@@ -50,7 +50,7 @@ export interface EconomyOptions {
   readonly verification: Partial<VerificationLimits>
   readonly audits: AuditDesk
   /** Everything that verification decides, for who wants to count. */
-  readonly onVerification?: (effect: VerificationEffect) => void
+  readonly onVerification?: (effect: VerificationEffect, accountOf: (peerId: PeerId) => string | null) => void
   readonly newSessionId: () => SessionId
   /** [0, 1), which nobody can foresee: it draws audits. */
   readonly random: () => number
@@ -231,7 +231,7 @@ export class Economy {
 
   #carryOut(effect: VerificationEffect, { trust, verification }: Opened): void {
     const { audits, log, onVerification } = this.#options
-    onVerification?.(effect)
+    onVerification?.(effect, (peerId) => this.#peers.knownAccount(peerId))
     switch (effect.kind) {
       case 'ask-receipt': {
         const { peerId, sessionId, revision, endPosition } = effect

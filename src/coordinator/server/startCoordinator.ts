@@ -74,7 +74,7 @@ export interface CoordinatorEconomy {
   /** Left out: peers that serve the same layers audit. */
   readonly audits?: AuditDesk
   /** Everything that verification decides, for who wants to count. */
-  readonly onVerification?: (effect: VerificationEffect) => void
+  readonly onVerification?: (effect: VerificationEffect, accountOf: (peerId: PeerId) => string | null) => void
 }
 
 export interface Coordinator {
