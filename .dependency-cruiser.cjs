@@ -18,12 +18,12 @@ module.exports = {
       // worker/engine.ts is the half of worker's door that knows no GPU type: the pure rooms enter there.
       comment: 'a folder is entered through its index.ts',
       severity: 'error',
-      from: { path: '^src/([^/]+(?:/(?:core|verification|server|accounts|economy|ledger|store|browser|suite|locks))?)/' },
+      from: { path: '^src/([^/]+(?:/(?:core|verification|server|accounts|audits|economy|ledger|store|browser|suite|locks))?)/' },
       to: {
         path: '^src/[^/]+/',
         pathNot: [
           '^src/$1/',
-          '^src/[^/]+/(?:(?:core|verification|server|accounts|economy|ledger|store|browser|suite|locks)/)?index\\.ts$',
+          '^src/[^/]+/(?:(?:core|verification|server|accounts|audits|economy|ledger|store|browser|suite|locks)/)?index\\.ts$',
           '^src/worker/engine\\.ts$',
         ],
       },
@@ -36,7 +36,7 @@ module.exports = {
       to: {
         path: '^src/[^/]+/',
         pathNot: [
-          '^src/[^/]+/(?:(?:core|verification|server|accounts|economy|ledger|store|browser|suite|locks)/)?index\\.tsx?$',
+          '^src/[^/]+/(?:(?:core|verification|server|accounts|audits|economy|ledger|store|browser|suite|locks)/)?index\\.tsx?$',
           '^src/ui/app\\.tsx$',
           '^src/cli/',
         ],
@@ -58,8 +58,8 @@ module.exports = {
       name: 'cheats-stay-out',
       comment: 'engines that cheat are for benchmarks and tests: nothing that is built for a browser may reach them (decision 0263)',
       severity: 'error',
-      from: { path: '^src/', pathNot: ['^src/(cheats|tolerance|cli)/', '\\.test\\.tsx?$'] },
-      to: { path: '^src/(cheats|tolerance)/' },
+      from: { path: '^src/', pathNot: ['^src/(cheats|tolerance|cli)/', '^src/worker/cheating\\.worker\\.ts$', '\\.test\\.tsx?$'] },
+      to: { path: ['^src/(cheats|tolerance)/', '^src/worker/cheating\\.worker\\.ts$'] },
     },
     only('stage', ['model', 'protocol', 'receipts', 'shared', 'worker']),
     only('peer', ['model', 'network', 'protocol', 'receipts', 'session', 'shared', 'stage', 'worker']),
@@ -86,8 +86,10 @@ module.exports = {
       'protocol',
       'shared',
     ]),
+    only('coordinator/audits', ['coordinator/economy', 'coordinator/verification', 'model', 'protocol', 'shared']),
     only('coordinator/server', [
       'coordinator/accounts',
+      'coordinator/audits',
       'coordinator/core',
       'coordinator/economy',
       'coordinator/ledger',
@@ -103,7 +105,7 @@ module.exports = {
       comment: 'no host in the pure rooms',
       severity: 'error',
       from: {
-        path: '^src/(shared|model|protocol|receipts|session|stage|coordinator/core|coordinator/accounts|coordinator/ledger|coordinator/verification)/',
+        path: '^src/(shared|model|protocol|receipts|session|stage|coordinator/core|coordinator/accounts|coordinator/audits|coordinator/ledger|coordinator/verification)/',
         pathNot: '\\.test\\.ts$',
       },
       to: { dependencyTypes: ['core'] },

@@ -3,6 +3,7 @@
 import { Command } from 'commander'
 import packageJson from '../package.json' with { type: 'json' }
 import { registerAccountCommands } from './cli/account.ts'
+import { registerAuditCommand } from './cli/audit.ts'
 import { registerBackupCommands } from './cli/backup.ts'
 import { registerBenchCommands } from './cli/bench.ts'
 import { registerChaosCommand } from './cli/chaos.ts'
@@ -25,6 +26,7 @@ const program = new Command('tabswarm')
 registerServeCommand(program)
 registerDemoCommand(program)
 registerChaosCommand(program)
+registerAuditCommand(program)
 registerSimCommand(program)
 registerModelRunCommand(registerModelCommands(program))
 registerAccountCommands(program)

@@ -4,8 +4,14 @@
  */
 
 import { DEFAULT_STARTER_POLICY, DEMO_STARTER_POLICY } from './coordinator/accounts/index.ts'
-import { NO_AUDITS, RESERVE_A_DAY } from './coordinator/economy/index.ts'
-import { type Coordinator, type PathOptions, type ServedModel, startCoordinator } from './coordinator/server/index.ts'
+import { RESERVE_A_DAY } from './coordinator/economy/index.ts'
+import {
+  type Coordinator,
+  type CoordinatorEconomy,
+  type PathOptions,
+  type ServedModel,
+  startCoordinator,
+} from './coordinator/server/index.ts'
 import type { CoordinatorStore, StorePlace } from './coordinator/store/index.ts'
 import type { VerificationLimits } from './coordinator/verification/index.ts'
 import { createIdentity, sha256Of, signatureVerifier } from './network/index.ts'
@@ -40,6 +46,8 @@ export interface ServerOptions {
   readonly store?: Promise<CoordinatorStore>
   /** Bounds of audits and escrow; what is left out is as in VERIFICATION_DEFAULTS. */
   readonly verification?: Partial<VerificationLimits>
+  /** Everything that verification decides, for who wants to count. */
+  readonly onVerification?: CoordinatorEconomy['onVerification']
 }
 
 export type Server = Coordinator
@@ -80,11 +88,21 @@ export async function createServer(options: ServerOptions): Promise<Server> {
 
 async function listen(options: ServerOptions, store: Promise<CoordinatorStore>): Promise<Server> {
   const { subtle } = crypto
-  const { draftModels = [], rowEncoding = 'f16e', paths = {}, log = () => undefined, store: kept, verification = {}, ...rest } = options
+  const {
+    draftModels = [],
+    rowEncoding = 'f16e',
+    paths = {},
+    log = () => undefined,
+    store: kept,
+    verification = {},
+    onVerification,
+    ...rest
+  } = options
   const starters = kept === undefined ? DEMO_STARTER_POLICY : DEFAULT_STARTER_POLICY
+  const watched = onVerification === undefined ? {} : { onVerification }
   return startCoordinator({
     ...rest,
-    economy: { store, starters, reserveADay: RESERVE_A_DAY, verification, audits: NO_AUDITS },
+    economy: { store, starters, reserveADay: RESERVE_A_DAY, verification, ...watched },
     draftModels,
     rowEncoding,
     paths: { ...PATHS_DEFAULT, ...paths },

@@ -47,6 +47,7 @@ interface ControlEvents {
   draining: (message: Message<'draining'>) => void
   'ask-receipt': (message: Message<'ask-receipt'>) => void
   'release-log': (message: Message<'release-log'>) => void
+  audit: (message: Message<'send-log'> | Message<'audit'>) => void
   account: (message: Message<'account'>) => void
   settled: (message: Message<'settled'>) => void
   network: (message: Message<'network'>) => void
@@ -301,6 +302,9 @@ export class ControlClient {
         return this.#events.emit('ask-receipt', message)
       case 'release-log':
         return this.#events.emit('release-log', message)
+      case 'send-log':
+      case 'audit':
+        return this.#events.emit('audit', message)
       case 'account':
         return this.#events.emit('account', message)
       case 'network':

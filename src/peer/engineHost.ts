@@ -26,6 +26,7 @@ import {
   measureEngineSpeed,
   speedPositions,
 } from '../worker/index.ts'
+import { type AuditErrand, AuditErrands } from './auditErrands.ts'
 import { type Outcome, outcome } from './outcome.ts'
 import { loadSpan, type TensorPorts } from './tensorCache.ts'
 import type { ModelSpeedProgress } from './types.ts'
@@ -79,9 +80,11 @@ export class EngineHost implements EngineWorkerApi {
   #workTold = false
   #choice: EngineChoice = 'auto'
   #lossesMs: readonly number[] = []
+  readonly #audits: AuditErrands
 
   constructor(ports: EngineHostPorts) {
     this.#ports = ports
+    this.#audits = new AuditErrands({ fetch: ports.fetch, stage: () => this.#stage })
   }
 
   detect(choice: EngineChoice, threads?: number): Promise<Outcome<DetectedEngine>> {
@@ -144,7 +147,11 @@ export class EngineHost implements EngineWorkerApi {
   }
 
   async releaseLog(sessionId: SessionId): Promise<void> {
-    this.#stage?.receipts?.release(sessionId)
+    this.#stage?.release(sessionId)
+  }
+
+  async audit(errand: AuditErrand, url: string): Promise<void> {
+    await this.#audits.run(errand, url)
   }
 
   async load(): Promise<Load> {

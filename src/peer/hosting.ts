@@ -138,6 +138,7 @@ export class Hosting {
       })
       connection.control.on('ask-receipt', ({ type: _, ...wanted }) => void this.#worker.api.askReceipt(wanted))
       connection.control.on('release-log', ({ sessionId }) => void this.#worker.api.releaseLog(sessionId))
+      connection.control.on('audit', (errand) => void this.#worker.api.audit(errand, new URL(errand.path, this.#options.host.origin).href))
       connection.control.on('release', () => this.#volunteer.handleRelease())
       await this.#volunteer.start()
     } catch (error) {

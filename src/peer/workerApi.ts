@@ -11,6 +11,7 @@ import type { ReceiptRequest } from '../receipts/index.ts'
 import type { ManifestHash, PeerId, SessionId } from '../shared/index.ts'
 import type { HostWork } from '../stage/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan } from '../worker/index.ts'
+import type { AuditErrand } from './auditErrands.ts'
 import type { Outcome } from './outcome.ts'
 import type { ModelSpeedProgress } from './types.ts'
 
@@ -84,6 +85,8 @@ export interface EngineWorkerApi {
   askReceipt(wanted: ReceiptRequest): Promise<void>
   /** Nobody will ask for that session any more. */
   releaseLog(sessionId: SessionId): Promise<void>
+  /** The coordinator wants rows of an audit, at `url`. Resolves when they are brought or refused. */
+  audit(errand: AuditErrand, url: string): Promise<void>
   /** Instead of serving: loads the whole model and times it. After `detect`; the worker is ended afterwards. */
   measure(request: MeasureRequest, onProgress: (progress: ModelSpeedProgress) => void): Promise<Outcome<EngineSpeed>>
   /** For the answer to a ping: who computes answers between two operations. */

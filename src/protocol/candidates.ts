@@ -38,7 +38,10 @@ export function encodeCandidates(rows: readonly Omit<PositionCandidates, 'positi
 }
 
 /** Candidates of the frame's last `resultCount` positions; an error names what no honest stage sends (rule F15). */
-export function decodeCandidates(frame: ResultsFrame, vocabularySize: number): Result<PositionCandidates[], string> {
+export function decodeCandidates(
+  frame: Pick<ResultsFrame, 'firstPosition' | 'rowCount' | 'resultCount' | 'topK' | 'payload'>,
+  vocabularySize: number,
+): Result<PositionCandidates[], string> {
   const { topK, payload } = frame
   const stride = candidateBytes(topK)
   if (payload.byteLength !== frame.resultCount * stride)

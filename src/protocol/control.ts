@@ -8,7 +8,16 @@
 
 import * as v from 'valibot'
 import { err, ok, type Result, statementRoles } from '../shared/index.ts'
-import { CONTROL_MESSAGE_BYTES_MAX, MACS_PER_SECOND_MAX, POSITIONS_MAX, REVISIONS_MAX, STAGES_MAX, STATEMENT_LINES_MAX } from './limits.ts'
+import {
+  CONTROL_MESSAGE_BYTES_MAX,
+  MACS_PER_SECOND_MAX,
+  POSITIONS_MAX,
+  REVISIONS_MAX,
+  STAGES_MAX,
+  STATEMENT_LINES_MAX,
+  TOP_K_MAX,
+} from './limits.ts'
+import { ROW_ENCODINGS } from './rows.ts'
 import {
   amount,
   base64Url,
@@ -86,6 +95,40 @@ const assignmentSchema = v.strictObject({
  * after the open sessions have ended.
  */
 export type Assignment = v.InferOutput<typeof assignmentSchema>
+
+/** Where rows of an audit go over HTTP: a path of the coordinator's origin, good once with its token. */
+const ticket = { path: text(200), token: base64Url(128) }
+
+const sendLogSchema = v.strictObject({
+  type: v.literal('send-log'),
+  sessionId,
+  /** Of the part that is asked for. */
+  span,
+  /** Its input of the positions before it; rule V15. */
+  inputEnd: count(POSITIONS_MAX),
+  /** Its output of the positions from here to `outputEnd`. */
+  outputFirst: count(POSITIONS_MAX),
+  outputEnd: count(POSITIONS_MAX),
+  ...ticket,
+})
+/** To a stage whose part has ended: its rows are wanted, see AuditRows. */
+export type SendLog = v.InferOutput<typeof sendLogSchema>
+
+const auditSchema = v.strictObject({
+  type: v.literal('audit'),
+  modelId,
+  manifestHash,
+  span,
+  /** Positions of its input, from 0. */
+  inputEnd: count(POSITIONS_MAX),
+  /** From where on output is wanted, up to `inputEnd`. */
+  outputFirst: count(POSITIONS_MAX),
+  rowEncoding: v.picklist(ROW_ENCODINGS),
+  topK: v.pipe(count(TOP_K_MAX), v.minValue(1)),
+  ...ticket,
+})
+/** To a peer that serves these layers: compute them once more over rows that it gets at the path. */
+export type AuditOrder = v.InferOutput<typeof auditSchema>
 
 const pathsSchema = v.strictObject({
   /** STUN and TURN; none: only peers of one network connect directly. */
@@ -185,6 +228,8 @@ export const serverMessageSchema = v.variant('type', [
   /** To a driver: what its session cost in the end, in micro-credits; the rest of what was held has gone back. */
   v.strictObject({ type: v.literal('settled'), sessionId, charged: credits }),
   statementSchema,
+  sendLogSchema,
+  auditSchema,
   /** Micro-credits as decimal digits, of the account that this peer belongs to. */
   v.strictObject({
     type: v.literal('account'),

@@ -1,9 +1,23 @@
 /** protocol: what peers and the coordinator say to each other. Rules: SPEC.md. */
 
+export {
+  type AuditedSpan,
+  type AuditRow,
+  type AuditRows,
+  type AuditShape,
+  type AuditTable,
+  auditBytesMax,
+  auditRowBytes,
+  decodeAuditRows,
+  encodeAuditRows,
+  NO_AUDIT_ROWS,
+  NO_ROWS_SHAPE,
+} from './auditRows.ts'
 export { candidateBytes, decodeCandidates, encodeCandidates, type PositionCandidates, topKOf } from './candidates.ts'
 export { lastCheckpoint, servedEnd } from './checkpoints.ts'
 export {
   type Assignment,
+  type AuditOrder,
   AWAY_RECOVERING,
   type ChainStage,
   type ClientMessage,
@@ -12,6 +26,7 @@ export {
   type Paths,
   parseClientMessage,
   parseServerMessage,
+  type SendLog,
   type ServerMessage,
 } from './control.ts'
 export { decodeFrame, encodeFrame } from './frameCodec.ts'
@@ -36,12 +51,14 @@ export type {
 export { type Grant, type GrantStage, type SignedGrant, stageName } from './grant.ts'
 export { openGrant, signGrant } from './grantCodec.ts'
 export {
+  AUDIT_BYTES_MAX,
   CHECKPOINT_POSITIONS,
   CONTROL_MESSAGE_BYTES_MAX,
   DRAIN_IDLE_MS,
   FAILURE_MESSAGE_CHARACTERS_MAX,
   FRAME_BYTES_MAX,
   LINK_QUEUE_BYTES_MAX,
+  LOG_KEPT_MS,
   PROTOCOL_VERSION,
   RECEIPTS_MAX,
   RELAY_RECORD_BYTES_MAX,

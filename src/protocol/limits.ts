@@ -86,3 +86,9 @@ export const RECEIPT_AHEAD_MS_MAX = 10_000
 
 /** A receipt's body in base64url: about 1,200 as peers write them, with every number at its longest 1,500. */
 export const RECEIPT_CHARACTERS_MAX = 4_000
+
+/** Rows of one audit over HTTP: a session of 8,192 positions of width 2,048 in f16, in and out. What is longer is not audited. */
+export const AUDIT_BYTES_MAX = 64 * 1024 * 1024
+
+/** How long a stage keeps the rows of a part that has ended: receipts are waited for 5 s, up to three times, and a challenge a minute. */
+export const LOG_KEPT_MS = 60_000

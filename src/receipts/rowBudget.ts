@@ -1,4 +1,7 @@
-/** RowBudget: what all sessions of one peer may keep together: rows, which are bounded here, and what is kept of each position. */
+/**
+ * RowBudget: what all sessions of one peer may keep together: rows, which are bounded here, and what is kept of each position. Where room is short
+ * whatever somebody has offered to do without goes first.
+ */
 
 /** 58,000 positions of a 576-wide model in f16. */
 const ROW_BYTES_MAX = 64 * 1024 * 1024
@@ -8,6 +11,7 @@ export class RowBudget {
   readonly bytesMax: number
   #bytesUsed = 0
   #positionBytes = 0
+  #reclaim: () => boolean = () => false
 
   constructor(bytesMax: number = ROW_BYTES_MAX) {
     this.bytesMax = bytesMax
@@ -23,16 +27,19 @@ export class RowBudget {
     return this.#positionBytes
   }
 
+  /** Called where room is short: gives some of it back, or says that there is none. */
+  reclaimWith(reclaim: () => boolean): void {
+    this.#reclaim = reclaim
+  }
+
   /** False, and nothing taken, when it would pass the bound. */
   take(bytes: number): boolean {
-    if (this.#bytesUsed + bytes > this.bytesMax) return false
-    this.#bytesUsed += bytes
-    return true
+    return this.#takeWithin(bytes, this.bytesMax)
   }
 
   /** For rows that can be done without: they leave half of the room to those that cannot. */
   borrow(bytes: number): boolean {
-    return this.#bytesUsed + bytes <= this.bytesMax / 2 && this.take(bytes)
+    return this.#takeWithin(bytes, this.bytesMax / 2)
   }
 
   give(bytes: number): void {
@@ -41,5 +48,11 @@ export class RowBudget {
 
   resizePositions(fromBytes: number, toBytes: number): void {
     this.#positionBytes += toBytes - fromBytes
+  }
+
+  #takeWithin(bytes: number, bytesMax: number): boolean {
+    while (this.#bytesUsed + bytes > bytesMax) if (!this.#reclaim()) return false
+    this.#bytesUsed += bytes
+    return true
   }
 }

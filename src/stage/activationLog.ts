@@ -1,6 +1,7 @@
 /**
  * ActivationLog: what a stage sent downstream in one session, position by position: the material for failover (replay), verification and
- * reuse. docs/ARCHITECTURE.md says what for. What its receipts commit to is hashed in receipts/.
+ * reuse. docs/ARCHITECTURE.md says what for. What its receipts commit to is hashed in receipts/. What came in is kept in another one, for
+ * verification alone.
  *
  * The last stage logs the bytes of each position's candidates, none where none were asked for.
  */
@@ -17,12 +18,12 @@ export interface LoggedRow {
 }
 
 export class ActivationLog {
-  readonly #budget: RowBudget
+  readonly #budget: Pick<RowBudget, 'take' | 'give'>
   /** Index = position; null: the row came after the bound was reached and is not kept. */
   readonly #rows: (LoggedRow | null)[] = []
   #full = false
 
-  constructor(budget: RowBudget) {
+  constructor(budget: Pick<RowBudget, 'take' | 'give'>) {
     this.#budget = budget
   }
 

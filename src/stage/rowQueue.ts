@@ -3,6 +3,7 @@
 import type { RowsFrame } from '../protocol/index.ts'
 import { assert } from '../shared/index.ts'
 import type { Segment } from '../worker/engine.ts'
+import type { LoggedRow } from './activationLog.ts'
 import { type PassRows, wantedOf } from './outputFrames.ts'
 
 export interface TakenRows extends PassRows {
@@ -81,6 +82,16 @@ function inputOf(frame: RowsFrame, first: number, end: number): Segment['input']
   const bytes = frame.payload.subarray(first * stride, end * stride)
   if (frame.encoding === 'tokens') return { kind: 'tokens', ids: tokenIds(bytes) }
   return { kind: 'rows', encoding: frame.encoding, rowCount: end - first, bytes }
+}
+
+/** The frame's first `rowCount` rows, views of it. */
+export function frameRows({ kind, rowCount: all, resultCount, payload }: RowsFrame, rowCount: number): LoggedRow[] {
+  const stride = payload.byteLength / all
+  return Array.from({ length: rowCount }, (_, row) => ({
+    kind,
+    wanted: row >= all - resultCount,
+    bytes: payload.subarray(row * stride, (row + 1) * stride),
+  }))
 }
 
 /** u32 little-endian, wherever the bytes lie. */

@@ -3,8 +3,8 @@
  * the ReceiptBook's matter; a host without one signs nothing, and asks for no acknowledgement. Rules V8 … V10 of protocol/SPEC.md.
  */
 
-import { type ReceiptFrame, type RowCounts, type RowsFrame, readReceipt, rowTotal, servedEnd, waitedRows } from '../protocol/index.ts'
-import type { Part, PartLinks, PassingRow, ReceiptBook } from '../receipts/index.ts'
+import { type ReceiptFrame, type RowCounts, readReceipt, rowTotal, servedEnd, waitedRows } from '../protocol/index.ts'
+import type { Part, PartLinks, ReceiptBook } from '../receipts/index.ts'
 import type { LoggedRow } from './activationLog.ts'
 import type { Opening } from './opening.ts'
 import type { PassRows } from './outputFrames.ts'
@@ -42,9 +42,9 @@ export class SessionReceipts {
     this.#part?.begin('sent', position)
   }
 
-  /** The first `rowCount` rows of the frame came. */
-  received(frame: RowsFrame, rowCount: number): void {
-    this.#part?.pass('received', frame.firstPosition, rowsOf(frame, rowCount))
+  /** Rows came; a log keeps those before `keptLength`. */
+  received(firstPosition: number, rows: readonly LoggedRow[], keptLength: number): void {
+    this.#part?.pass('received', firstPosition, rows, (position) => position < keptLength)
   }
 
   /** Rows were sent; the log keeps those before `keptLength`. */
@@ -91,13 +91,4 @@ function within(computed: RowCounts, links: PartLinks): RowCounts {
   const prompt = Math.min(computed.prompt, received.prompt + waited)
   const decode = Math.min(computed.decode, received.decode + waited, rowTotal(received) + waited - prompt)
   return { prompt, decode, results: Math.min(computed.results, received.results + waited, prompt + decode) }
-}
-
-function rowsOf({ kind, rowCount, resultCount, payload }: RowsFrame, taken: number): PassingRow[] {
-  const stride = payload.byteLength / rowCount
-  return Array.from({ length: taken }, (_, row) => ({
-    kind,
-    wanted: row >= rowCount - resultCount,
-    bytes: payload.subarray(row * stride, (row + 1) * stride),
-  }))
 }

@@ -7,6 +7,8 @@
 
 import { sameSpan } from '../model/index.ts'
 import {
+  type AuditRows,
+  type AuditTable,
   type Dial,
   DRAIN_IDLE_MS,
   decodeFrame,
@@ -32,7 +34,10 @@ import {
 } from '../shared/index.ts'
 import type { Engine, ForwardResult } from '../worker/engine.ts'
 import type { ActivationLog } from './activationLog.ts'
+import { type AuditedLayers, Auditing } from './auditing.ts'
+import { failureOf } from './failureOf.ts'
 import { type HostWork, WorkCounter } from './hostWork.ts'
+import { KeptLogs, type WantedRows } from './keptLogs.ts'
 import { checkOpening, type Opening, takesPart } from './opening.ts'
 import { Openings, refuse } from './openings.ts'
 import { PassPlanner } from './passPlanner.ts'
@@ -68,6 +73,8 @@ export class StageHost {
   readonly #budget: RowBudget
   /** Null: nothing is signed. */
   readonly receipts: ReceiptBook | null
+  readonly #keptLogs: KeptLogs
+  readonly #auditing: Auditing
   readonly #planner = new PassPlanner()
   /** In turn: who was in a pass goes to the end. */
   readonly #sessions = new Map<SessionId, StageSession>()
@@ -84,6 +91,8 @@ export class StageHost {
     this.#budget = new RowBudget(options.logBytesMax)
     const { peerId, sha256, clock, receipts } = options
     this.receipts = receipts === undefined ? null : new ReceiptBook({ peerId, sha256, clock, budget: this.#budget, ...receipts })
+    this.#keptLogs = new KeptLogs(clock, this.#budget)
+    this.#auditing = new Auditing({ engine: () => this.#engine, served: () => this.#served, onReady: () => this.#pump() })
     this.#links = new PeerLinks({
       dial: options.dial,
       clock: options.clock,
@@ -119,6 +128,11 @@ export class StageHost {
     return { rows: bytesUsed, positions: positionBytes }
   }
 
+  /** What sessions are accepted over; null: nothing. */
+  get served(): ServedSpan | null {
+    return this.#served
+  }
+
   /** From now on sessions over this span are accepted, null: none. Those that are open go on. */
   serve(served: ServedSpan | null): void {
     this.#served = served
@@ -134,9 +148,26 @@ export class StageHost {
     return this.#sessions.get(sessionId)?.log ?? null
   }
 
+  /** AuditRows of a part that has ended, for the coordinator; null where they are not kept. Rule V15. */
+  encodeLog(wanted: WantedRows): Uint8Array<ArrayBuffer> | null {
+    return this.#keptLogs.encode(wanted)
+  }
+
+  /** Nobody will ask for that session any more. */
+  release(sessionId: SessionId): void {
+    this.receipts?.release(sessionId)
+    this.#keptLogs.release(sessionId)
+  }
+
+  /** Computes layers over the input of `rows` when nothing else is to be done, and gives the output asked for there. Rejects with a TabswarmError. */
+  audit(order: AuditedLayers, rows: AuditRows): Promise<AuditTable> {
+    return this.#auditing.add(order, rows)
+  }
+
   /** Accepts nothing new, and ends what stands still; resolves when the last session has ended and the engine holds none of its memory. */
   async drain(): Promise<void> {
     this.#served = null
+    this.#auditing.drop()
     const cancel = this.#endIdle()
     while (this.#sessions.size > 0) {
       this.#idle ??= withResolver()
@@ -254,7 +285,7 @@ export class StageHost {
       return err({ reason: 'no-room', message: `this peer serves ${this.#sessions.size} sessions already` })
     }
     const engine = this.#engine
-    const slot = engine.open({ span: place.span, maxPositions: grant.maxPositions })
+    const slot = this.#openSlot(engine, { span: place.span, maxPositions: grant.maxPositions })
     if (!slot.ok) return err({ reason: 'no-room', message: `no KV memory for ${grant.maxPositions} positions is free here` })
     const session = new StageSession({
       opening,
@@ -264,6 +295,7 @@ export class StageHost {
       clock,
       budget: this.#budget,
       receipts: this.receipts,
+      keptLogs: this.#keptLogs,
       onReady: () => this.#pump(),
       onEnded: (ended) => this.#onEnded(ended),
     })
@@ -272,6 +304,12 @@ export class StageHost {
     this.#counter.sessionsServed++
     this.#options.onWork?.()
     return ok(session)
+  }
+
+  /** An audit gives way to a session. */
+  #openSlot(engine: Engine, request: Parameters<Engine['open']>[0]): ReturnType<Engine['open']> {
+    const slot = engine.open(request)
+    return slot.ok || !this.#auditing.giveWay() ? slot : engine.open(request)
   }
 
   async #connect(session: StageSession): Promise<void> {
@@ -297,6 +335,7 @@ export class StageHost {
 
   #failAll(reason: FailureReason, message: string): void {
     this.#served = null
+    this.#auditing.drop()
     for (const session of [...this.#sessions.values()]) session.fail(reason, message)
   }
 
@@ -311,7 +350,10 @@ export class StageHost {
     await Promise.resolve()
     for (;;) {
       const works = this.#planner.plan(this.#sessions.values())
-      if (works.length === 0) return
+      if (works.length === 0) {
+        if (await this.#auditing.pass()) continue
+        return
+      }
       for (const { session } of works) {
         this.#sessions.delete(session.grant.sessionId)
         this.#sessions.set(session.grant.sessionId, session)
@@ -347,20 +389,6 @@ export class StageHost {
       return
     }
     for (const { session } of works) session.abandon(failureOf(reason), message)
-  }
-}
-
-function failureOf(reason: string): FailureReason {
-  switch (reason) {
-    case 'not-finite':
-    case 'device-lost':
-      return reason
-    case 'bad-batch':
-      return 'protocol'
-    case 'not-loaded':
-      return 'not-serving'
-    default:
-      return 'internal'
   }
 }
 

@@ -5,6 +5,7 @@
  */
 
 import {
+  auditRowBytes,
   type FailureReason,
   type Frame,
   type Grant,
@@ -21,12 +22,14 @@ import type { Clock } from '../shared/index.ts'
 import type { Engine, Segment, SegmentOutput, Slot } from '../worker/engine.ts'
 import { ActivationLog } from './activationLog.ts'
 import { Inbox, type RowLimits } from './inbox.ts'
+import type { KeptLogs } from './keptLogs.ts'
 import type { Opening } from './opening.ts'
 import { Outbox } from './outbox.ts'
 import type { PassRows } from './outputFrames.ts'
 import { Participants } from './participants.ts'
 import type { PeerLink } from './peerLinks.ts'
 import type { Place, ServedSpan } from './place.ts'
+import { frameRows } from './rowQueue.ts'
 import { SessionReceipts } from './sessionReceipts.ts'
 
 export interface SessionSetup {
@@ -38,6 +41,8 @@ export interface SessionSetup {
   readonly budget: RowBudget
   /** Null: nothing is signed. */
   readonly receipts: ReceiptBook | null
+  /** Takes over what its receipts commit to. */
+  readonly keptLogs: KeptLogs
   /** There may be rows to compute. */
   readonly onReady: () => void
   /** Called once; the session takes no part in anything any more. */
@@ -53,6 +58,8 @@ export interface Work {
 
 export class StageSession {
   readonly log: ActivationLog
+  /** What came in; null where nothing is signed. */
+  readonly #inputLog: ActivationLog | null
   readonly #setup: SessionSetup
   readonly #outbox: Outbox
   readonly #inbox: Inbox
@@ -74,6 +81,8 @@ export class StageSession {
     this.#receipts = new SessionReceipts(receipts)
     this.#receipts.begin(opening, opening.epoch)
     this.log = new ActivationLog(budget)
+    const borrowed = { take: (bytes: number) => budget.borrow(bytes), give: (bytes: number) => budget.give(bytes) }
+    this.#inputLog = receipts === null ? null : new ActivationLog(borrowed)
     this.#outbox = new Outbox(opening.grant, opening.place.isLast, {
       log: this.log,
       width: served.config.width,
@@ -253,7 +262,7 @@ export class StageSession {
     this.#participants.end()
     this.#inbox.drop()
     this.#receipts.end()
-    this.log.drop()
+    this.#leaveLogs()
     if (!this.#inbox.passing) this.#setup.engine.close(this.#setup.slot)
     this.#setup.onEnded(this)
   }
@@ -269,8 +278,24 @@ export class StageSession {
     if (fault !== null) return this.#break(link, fault)
     const rowCount = this.#inbox.push(frame)
     if (rowCount === 0) return
-    this.#receipts.received(frame, rowCount)
+    const log = this.#inputLog
+    const rows = frameRows(frame, rowCount).map((row) => log?.append(row) ?? row)
+    this.#receipts.received(frame.firstPosition, rows, log?.keptLength ?? 0)
     this.#setup.onReady()
+  }
+
+  /** To who answers challenges. */
+  #leaveLogs(): void {
+    const { keptLogs, served } = this.#setup
+    const input = this.#inputLog
+    if (input === null || this.log.length === 0) {
+      input?.drop()
+      return this.log.drop()
+    }
+    const { span } = this.place
+    const { sessionId, rowEncoding, topK } = this.grant
+    const rowBytes = auditRowBytes({ ...span, ...served.config, rowEncoding, topK })
+    keptLogs.keep({ sessionId, span, input, output: this.log, rowBytes })
   }
 
   #onReceipt(link: PeerLink, frame: ReceiptFrame): void {
@@ -297,6 +322,7 @@ export class StageSession {
   /** Positions ≥ `length` are no longer there: neither computed, nor in the log, nor on their way. */
   #forget(length: number): void {
     this.#inbox.forget(length)
+    this.#inputLog?.truncate(Math.min(length, this.#inputLog.length))
     this.#outbox.truncate(length)
     this.#receipts.truncate(this.#inbox.epoch, length)
   }

@@ -4,8 +4,9 @@
  * volunteers load, sessionLifecycle.ts what requesters get, heartbeats.ts who is there.
  */
 
+import type { Span } from '../../model/index.ts'
 import { AWAY_RECOVERING, type NetworkSummary } from '../../protocol/index.ts'
-import { assert, type PeerId, required, unreachable } from '../../shared/index.ts'
+import { assert, type ModelId, type PeerId, required, unreachable } from '../../shared/index.ts'
 import type { AdmitMessage } from './admission.ts'
 import { Assignments } from './assignments.ts'
 import { Demand } from './demand.ts'
@@ -14,7 +15,7 @@ import type { CoreEffect, CoreEvent, PeerMessage } from './events.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { AWAY_AFTER_MS, PEERS_MAX, REGROUP_INTERVAL_MS } from './limits.ts'
 import { missedPeers } from './orders.ts'
-import { newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
+import { covers, isChoosable, newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
 import { Plan } from './plan.ts'
 import { RoundTrips } from './roundTrips.ts'
 import { type GrantOptions, SessionLifecycle } from './sessionLifecycle.ts'
@@ -89,6 +90,12 @@ export class CoordinatorCore {
   /** Whether that `admit` would get a chain now; asking changes nothing. */
   mayAdmit(peerId: PeerId, message: AdmitMessage, nowMs: number): boolean {
     return this.#sessions.mayAdmit(peerId, message, nowMs)
+  }
+
+  /** Who serves all these layers and may be asked for more, now. */
+  serving(modelId: ModelId, span: Span, nowMs: number): PeerId[] {
+    const serves = ({ served }: PeerRecord) => served !== null && served.modelId === modelId && covers(served.span, span)
+    return [...this.#peers.values()].filter((peer) => serves(peer) && isChoosable(peer, nowMs)).map(({ peerId }) => peerId)
   }
 
   #connected(peerId: PeerId, origin: string, nowMs: number): void {

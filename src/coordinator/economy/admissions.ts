@@ -70,7 +70,7 @@ export class Admissions {
   readonly #open = new Map<SessionId, HeldSession>()
   readonly #pending = new Map<PeerId, number>()
   /** Accounts that asked for a starter grant today: it is given once, and the day's answer stays. */
-  readonly #asked = new Set<string>()
+  readonly #asked = new Map<string, Promise<boolean>>()
   #day = ''
 
   constructor(options: AdmissionsOptions) {
@@ -191,16 +191,19 @@ export class Admissions {
     }
   }
 
-  /** Whether there is one that was not asked for before. */
-  async #getStarter(account: string, address: string | null, { store }: AdmissionTools): Promise<boolean> {
-    const { clock, starters } = this.#options
-    const today = dayOf(clock.nowMs())
+  /** Whether there is one today. Questions that come together wait for the same. */
+  #getStarter(account: string, address: string | null, tools: AdmissionTools): Promise<boolean> {
+    const today = dayOf(this.#options.clock.nowMs())
     if (today !== this.#day) this.#asked.clear()
     this.#day = today
-    if (this.#asked.has(account)) return false
-    this.#asked.add(account)
+    const asked = this.#asked.get(account) ?? this.#askStarter(account, address, tools)
+    this.#asked.set(account, asked)
+    return asked
+  }
+
+  async #askStarter(account: string, address: string | null, { store }: AdmissionTools): Promise<boolean> {
     try {
-      await store.starters.grant(account, address, starters)
+      await store.starters.grant(account, address, this.#options.starters)
       return true
     } catch (error) {
       if (error instanceof AccountError && error.reason === 'no-grant') return false

@@ -1,27 +1,39 @@
-/**
- * AuditDesk: the part of verification that needs engines: who could audit a result, and how its rows get there. Carrying rows to auditors is a task of
- * its own; until then NO_AUDITS stands here, no result is decided by an audit, and each is settled by rule.
- */
+/** AuditDesk: the part of verification that needs engines: who could audit a result, and how its rows get there. coordinator/audits is one. */
 
 import type { PeerId } from '../../shared/index.ts'
-import type { AuditorRequest, AvailableAuditor, VerificationEffect, VerificationEvent } from '../verification/index.ts'
-import { type Auditor, MEASURED_TOLERANCE } from '../verification/index.ts'
+import {
+  type Auditor,
+  type AuditorRequest,
+  MEASURED_TOLERANCE,
+  type VerificationEffect,
+  type VerificationEvent,
+} from '../verification/index.ts'
 
-export type AuditEffect = Extract<VerificationEffect, { kind: 'challenge' | 'audit' | 'pay-audit' }>
+/** `verdict`: whatever was kept for it is not needed any more. */
+export type AuditEffect = Extract<VerificationEffect, { kind: 'challenge' | 'audit' | 'verdict' }>
 export type AuditEvent = Extract<VerificationEvent, { kind: 'answered' | 'audited' | 'auditor-lost' }>
+
+/** Whose account it is of, the economy knows. */
+export interface PossibleAuditor {
+  readonly peerId: PeerId
+  /** loaded: it serves all these layers. spare: it serves nothing, and could. */
+  readonly kind: 'loaded' | 'spare'
+}
 
 export interface AuditDesk {
   /** Who might audit it within the session's policy, now. */
-  candidates(request: AuditorRequest): readonly AvailableAuditor[]
+  candidates(request: AuditorRequest): readonly PossibleAuditor[]
   hasOwnEngine(request: AuditorRequest): boolean
   hasCanaries(request: AuditorRequest): boolean
   /** The largest honest distance between rows of the two. */
   tolerance(auditor: Auditor, other: PeerId | Auditor): number
   /** `tell` may be called later, and within. */
   handle(effect: AuditEffect, tell: (event: AuditEvent) => void): void
+  /** It is not connected any more. */
+  left(peerId: PeerId): void
 }
 
-/** Takes a stage's rows for handed over, since nobody would look at them, and finds no auditor. */
+/** Takes a stage's rows for handed over, since nobody would look at them, and finds no auditor: each result is settled by rule. */
 export const NO_AUDITS: AuditDesk = {
   candidates: () => [],
   hasOwnEngine: () => false,
@@ -30,4 +42,5 @@ export const NO_AUDITS: AuditDesk = {
   handle(effect, tell) {
     if (effect.kind === 'challenge') tell({ kind: 'answered', claimId: effect.claimId, committed: true })
   },
+  left: () => undefined,
 }

@@ -36,6 +36,7 @@ import { EscrowBook } from './escrow.ts'
 import { type IdentifiedPeer, PeerAccounts } from './peerAccounts.ts'
 import type { EconomyStore, PeerPorts } from './ports.ts'
 import { Postings } from './postings.ts'
+import { workOfAudit } from './pricing.ts'
 import { ReceiptDesk } from './receiptDesk.ts'
 import { settlementOf } from './settlement.ts'
 import { Statements } from './statements.ts'
@@ -50,6 +51,8 @@ export interface EconomyOptions {
   readonly reserveADay: bigint
   readonly verification: Partial<VerificationLimits>
   readonly audits: AuditDesk
+  /** Everything that verification decides, for who wants to count. */
+  readonly onVerification?: (effect: VerificationEffect, accountOf: (peerId: PeerId) => string | null) => void
   readonly newSessionId: () => SessionId
   /** [0, 1), which nobody can foresee: it draws audits. */
   readonly random: () => number
@@ -121,6 +124,7 @@ export class Economy {
   left(peerId: PeerId): void {
     this.#peers.left(peerId, this.#options.clock.nowMs())
     this.#receipts.left(peerId)
+    this.#options.audits.left(peerId)
   }
 
   /** Holds what the session may cost, and gives the id that it is to bear; else why it may not be. Rule E2. */
@@ -197,7 +201,7 @@ export class Economy {
     const [trust, left] = await Promise.all([store.trust.load(), chores.begin()])
     for (const { session, owner } of left) this.#escrow.add({ session, account: owner, claimIds: [leftClaimId(session, owner)] })
     const verification = new Verification({
-      candidates: (request) => audits.candidates(request),
+      candidates: (request) => audits.candidates(request).flatMap((candidate) => this.#peers.asAuditor(candidate) ?? []),
       hasOwnEngine: (request) => audits.hasOwnEngine(request),
       hasCanaries: (request) => audits.hasCanaries(request),
       tolerance: (auditor, other) => audits.tolerance(auditor, other),
@@ -243,7 +247,8 @@ export class Economy {
   }
 
   #carryOut(effect: VerificationEffect, { trust, verification }: Opened): void {
-    const { audits, log } = this.#options
+    const { audits, log, onVerification } = this.#options
+    onVerification?.(effect, (peerId) => this.#peers.knownAccount(peerId))
     switch (effect.kind) {
       case 'ask-receipt': {
         const { peerId, sessionId, revision, endPosition } = effect
@@ -259,7 +264,7 @@ export class Economy {
         return this.#end(this.#escrow.refund(effect.claimId))
       case 'challenge':
       case 'audit':
-      case 'pay-audit':
+      case 'verdict':
         return audits.handle(effect, (answer) => this.#feed(answer))
       case 'trust':
         return trust.changed(effect.holder, effect.record)
@@ -269,8 +274,8 @@ export class Economy {
         const [one, other] = effect.peerIds.map((peerId) => peerId.slice(0, 8))
         return log(`in session ${effect.sessionId} the peers ${one} and ${other} contradict each other, and no third says who is right`)
       }
-      case 'verdict':
-        return
+      case 'pay-audit':
+        return this.#payAudit(effect)
       default:
         unreachable(effect)
     }
@@ -290,6 +295,14 @@ export class Economy {
     this.#bills.begin(sessionId, held)
     const release = { kind: 'release', session: sessionId } as const
     this.#postings.add(sessionId, payment === null ? [release] : [payment, release])
+  }
+
+  /** As many rows at a time as a replacement's replay: rule V14. */
+  #payAudit({ grant, stage, firstLayer, endLayer, peerId, ...rows }: Extract<VerificationEffect, { kind: 'pay-audit' }>): void {
+    const [config, account] = [this.#options.models.get(grant.modelId), this.#peers.knownAccount(peerId)]
+    if (config === undefined || account === null) return
+    const work = workOfAudit(config, { firstLayer, endLayer }, rows)
+    this.#postings.add(grant.sessionId, [{ kind: 'audit', session: grant.sessionId, stage, account, work }])
   }
 
   #end(command: CommandOf<'payout' | 'refund'> | null): void {
@@ -316,7 +329,9 @@ export class Economy {
   /** An escrow may be empty: of work too small to be worth a micro-credit, or that the reserve could not pay. */
   #refused(command: Command, error: LedgerError): void {
     if (command.kind === 'release' && error.reason === 'empty') this.#tellCost(this.#bills.emptied(command.session))
-    const isUsual = (error.reason === 'empty' && command.kind !== 'settle') || (error.reason === 'insufficient' && command.kind === 'cover')
+    const isUsual =
+      (error.reason === 'empty' && command.kind !== 'settle') ||
+      (error.reason === 'insufficient' && (command.kind === 'cover' || command.kind === 'audit'))
     if (!isUsual) this.#options.log(`the ledger refused a ${command.kind}: ${error.message}`)
   }
 }

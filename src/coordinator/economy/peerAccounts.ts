@@ -5,7 +5,8 @@
 
 import { type Clock, type PeerId, TabswarmError } from '../../shared/index.ts'
 import { type AccountTies, addressBlock, areLinked, type Identity, keyIdentity } from '../accounts/index.ts'
-import type { HolderId } from '../verification/index.ts'
+import type { AvailableAuditor, HolderId } from '../verification/index.ts'
+import type { PossibleAuditor } from './auditDesk.ts'
 import { PEER_KEPT_MS, PEERS_CHECK_MS, PEERS_GONE_MAX, RETRY_FIRST_MS, RETRY_LAST_MS } from './limits.ts'
 import type { EconomyStore } from './ports.ts'
 
@@ -107,6 +108,12 @@ export class PeerAccounts {
 
   networkOf(peerId: PeerId): string | null {
     return this.#peers.get(peerId)?.network ?? null
+  }
+
+  /** Null where nobody knows yet whom it belongs to: it may be anybody's. */
+  asAuditor({ peerId, kind }: PossibleAuditor): AvailableAuditor | null {
+    const holder = this.knownAccount(peerId)
+    return holder === null ? null : { peerId, kind, holder, network: this.networkOf(peerId) }
   }
 
   linked(one: HolderId, other: HolderId): boolean {

@@ -26,6 +26,15 @@ export function workOfLines(config: ModelConfig, lines: readonly WorkLine[], max
   return lines.map((line) => workOfRows(config, line, line.rows, maxPositions)).reduce(addWork, NO_WORK)
 }
 
+/** An auditor computes all positions, many at a time: a prompt's work, whatever they were. `results`: of them, those whose candidates were asked for. */
+export function workOfAudit(
+  config: ModelConfig,
+  span: Span,
+  { positions, results }: { readonly positions: number; readonly results: number },
+): Work {
+  return workOf(config, span, [{ kind: 'prompt', firstPosition: 0, rowCount: positions, resultCount: results }])
+}
+
 /**
  * Receipts count rows and do not name their positions. So a prompt's rows are taken to stand first and the others behind them, at the session's end
  * at the latest: exact for an answer without repairs and dropped drafts, and near it else, as attention is a small part of the work.

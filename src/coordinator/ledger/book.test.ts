@@ -262,6 +262,44 @@ describe('book', () => {
     expect(book.purses('escrow', 'cem', 's').size).toBe(2)
   })
 
+  const audit = (session: string, stage: string, account: string, macs: bigint): Command => ({
+    kind: 'audit',
+    session,
+    stage,
+    account,
+    work: { decode: 0n, prompt: macs, cachedPrompt: 0n },
+  })
+
+  it('an auditor is paid what a stage is for that work, out of verification as far as that goes, once a stage', () => {
+    const book = open()
+    post(book, issue('r', 'ann', 10_000_000n))
+    post(book, hold('s', 5_000_000n))
+    expect(reasonOf(book, audit('t', 'p1', 'cem', CREDIT_WORK))).toBe('unknown-event')
+    expect(reasonOf(book, audit('s', 'p1', 'cem', CREDIT_WORK))).toBe('insufficient')
+    post(book, settle('s', 0, 4n * CREDIT_WORK, ['bob', 1n]))
+    expect(book.balance(houseAccount('verification', EARNED))).toBe(320_000n)
+    post(book, audit('s', 'p1', 'cem', CREDIT_WORK))
+    expect(book.balance(userAccount('cem', EARNED))).toBe(205_000n)
+    expect(post(book, audit('s', 'p1', 'cem', CREDIT_WORK)).repeated).toBe(true)
+    expect(reasonOf(book, audit('s', 'p1', 'cem', 1n))).toBe('conflict')
+    post(book, audit('s', 'p2', 'cem', CREDIT_WORK))
+    expect(book.balance(userAccount('cem', EARNED))).toBe(320_000n)
+    expect(book.balance(houseAccount('verification', EARNED))).toBe(0n)
+    expect(reasonOf(book, audit('s', 'p3', 'dee', CREDIT_WORK))).toBe('insufficient')
+    expect(reasonOf(book, audit('s', 'p4', 'dee', 0n))).toBe('empty')
+  })
+
+  it('an audit of what grants have paid is paid in granted credits, whatever verification has', () => {
+    const book = open()
+    post(book, issue('r', 'ann', 10_000_000n))
+    post(book, hold('s', 5_000_000n))
+    post(book, settle('s', 0, 4n * CREDIT_WORK, ['bob', 1n]))
+    post(book, issue('g', 'dee', 1_000_000n, grantedUntil('2027-01-31')))
+    post(book, hold('t', 1_000_000n, 'dee'))
+    post(book, audit('t', 'p1', 'cem', CREDIT_WORK))
+    expect(Object.fromEntries(book.purses('user', 'cem', ''))).toEqual({ [GRANTED_FOR_GOOD]: 205_000n })
+  })
+
   it('a grant that has ended cannot be spent, and goes back to issuance once', () => {
     const book = open()
     post(book, issue('g', 'ann', 30n, grantedUntil('2027-01-10')))

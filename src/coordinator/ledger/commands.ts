@@ -59,6 +59,8 @@ export const commandSchema = v.variant('kind', [
   v.strictObject({ kind: v.literal('payout'), session: name, account: name, part: count }),
   /** Gives what lies in escrow for an account's work in a session back to who paid it; `part` counts its refunds. */
   v.strictObject({ kind: v.literal('refund'), session: name, account: name, part: count }),
+  /** Pays an auditor out of verification, as far as that goes, for computing what a stage of the session had: `work` is the auditor's. */
+  v.strictObject({ kind: v.literal('audit'), session: name, stage: name, account: name, work }),
   /** Earned credits from one user to another. */
   v.strictObject({ kind: v.literal('transfer'), reference: name, from: name, to: name, amount }),
   /** The opposite of an event that should not have been. */
@@ -86,6 +88,8 @@ export function businessId(command: Command): string {
       return coverId(command.session)
     case 'release':
       return releaseId(command.session)
+    case 'audit':
+      return `audit/${command.session}/${command.stage}/${command.account}`
     case 'payout':
     case 'refund':
       return `${command.kind}/${command.session}/${command.account}/${command.part}`

@@ -16,7 +16,7 @@ export interface StatementSummary {
   readonly closing: StatementAmounts
   /** Paid for answers. Micro-credits, as below; closing = opening − spent + earned + issued − expired + transferred + corrected. */
   readonly spent: bigint
-  /** Earned by computing, paid out or in escrow. */
+  /** Earned by computing and auditing, paid out or in escrow. */
   readonly earned: bigint
   /** Granted by the operator. */
   readonly issued: bigint
@@ -61,7 +61,8 @@ export class Statement {
     const own = postings.filter(({ account }) => account.owner === this.#account)
     const kinds = own.map(({ account }) => account.kind)
     const paidBack = command.kind === 'refund'
-    const userRole = paidBack || kinds.includes('hold') ? 'requester' : kinds.includes('escrow') ? 'volunteer' : 'account'
+    const computed = command.kind === 'audit' || kinds.includes('escrow')
+    const userRole = paidBack || kinds.includes('hold') ? 'requester' : computed ? 'volunteer' : 'account'
     const roleOf = (kind: AccountKind): StatementRole => (kind === 'hold' ? 'requester' : kind === 'escrow' ? 'volunteer' : userRole)
     const lines: StatementLine[] = []
     for (const role of statementRoles) {

@@ -7,10 +7,11 @@ import http, { type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
-import type { RowEncoding } from '../../protocol/index.ts'
+import type { RowEncoding, ServerMessage } from '../../protocol/index.ts'
 import {
   type Clock,
   isSessionId,
+  type PeerId,
   required,
   type SessionId,
   type Sha256,
@@ -19,9 +20,11 @@ import {
   type VerifySignature,
 } from '../../shared/index.ts'
 import type { StarterPolicy } from '../accounts/index.ts'
+import { AuditExchange, PeerAudits } from '../audits/index.ts'
 import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../core/index.ts'
 import { type AuditDesk, Economy, type EconomyStore, type PeerPorts } from '../economy/index.ts'
-import type { VerificationLimits } from '../verification/index.ts'
+import type { AuditorRequest, VerificationEffect, VerificationLimits } from '../verification/index.ts'
+import { registerAuditRoutes } from './auditRoutes.ts'
 import { CONTROL_PATH, ControlServer } from './controlServer.ts'
 import { CONNECTIONS_MAX } from './limits.ts'
 import { registerModelRoutes, type ServedModel } from './modelRoutes.ts'
@@ -68,7 +71,10 @@ export interface CoordinatorEconomy {
   /** Micro-credits. */
   readonly reserveADay: bigint
   readonly verification: Partial<VerificationLimits>
-  readonly audits: AuditDesk
+  /** Left out: peers that serve the same layers audit. */
+  readonly audits?: AuditDesk
+  /** Everything that verification decides, for who wants to count. */
+  readonly onVerification?: (effect: VerificationEffect, accountOf: (peerId: PeerId) => string | null) => void
 }
 
 export interface Coordinator {
@@ -83,13 +89,15 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   checkOptions(options)
   const signals = new SignalServer(options.clock)
   const relays = new RelayServer({ clock: options.clock, randomBytes: options.randomBytes, enabled: options.paths.relay })
-  const app = await buildApp(options)
+  const exchange = new AuditExchange(options.randomBytes)
+  const app = await buildApp(options, exchange)
+  const core = buildCore(options)
   const control = new ControlServer({
     ...options,
     signals,
     relays,
-    economy: options.economy === null ? null : buildEconomy(options, options.economy),
-    core: buildCore(options),
+    economy: options.economy === null ? null : buildEconomy(options, options.economy, { core, exchange }),
+    core,
     defaultModelId: required(options.models[0], 'the first model').hashedManifest.manifest.id,
   })
   app.server.maxConnections = CONNECTIONS_MAX
@@ -122,14 +130,21 @@ function checkOptions({ models, draftModels, minStages }: CoordinatorOptions): v
 }
 
 function buildEconomy(
-  { models, clock, randomBytes, verify, log }: CoordinatorOptions,
+  { models, clock, randomBytes, sha256, verify, log }: CoordinatorOptions,
   economy: CoordinatorEconomy,
+  { core, exchange }: { readonly core: CoordinatorCore; readonly exchange: AuditExchange },
 ): (ports: PeerPorts) => Economy {
   const configs = models.map(({ hashedManifest: { manifest } }) => [manifest.id, manifest.config] as const)
   const random = () => Buffer.from(randomBytes(4)).readUInt32LE() / 2 ** 32
   const newSessionId = () => sessionIdOf(randomBytes(16))
   const shared = { models: new Map(configs), newSessionId, random, clock, verify, log }
-  return (ports) => new Economy({ ...economy, ...shared }, ports)
+  const serving = ({ modelId, firstLayer, endLayer }: AuditorRequest) => core.serving(modelId, { firstLayer, endLayer }, clock.nowMs())
+  const pause = () => new Promise<void>((resolve) => setImmediate(resolve))
+  return (ports) => {
+    const tell = (peerId: PeerId, message: ServerMessage) => ports.tell(peerId, message)
+    const audits = economy.audits ?? new PeerAudits({ exchange, models: shared.models, serving, tell, sha256, pause, log })
+    return new Economy({ ...economy, ...shared, audits }, ports)
+  }
 }
 
 function sessionIdOf(bytes: Uint8Array): SessionId {
@@ -151,10 +166,10 @@ function buildCore({ models, minStages, rowEncoding, kernelVersion, randomBytes 
   })
 }
 
-async function buildApp(options: CoordinatorOptions): Promise<FastifyInstance> {
+async function buildApp(options: CoordinatorOptions, exchange: AuditExchange): Promise<FastifyInstance> {
   const { tls } = options
   const app = fastify({
-    // Nothing is posted here.
+    // But for rows of audits nothing is sent here.
     bodyLimit: 1_024,
     forceCloseConnections: true,
     // A URL that cannot be decoded fails before there is a route.
@@ -165,6 +180,7 @@ async function buildApp(options: CoordinatorOptions): Promise<FastifyInstance> {
   registerSecurityHeaders(app)
   app.get('/healthz', async (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' }))
   registerModelRoutes(app, options, options.log)
+  registerAuditRoutes(app, exchange)
   await registerWebApp(app, options.webRoot)
   return app
 }

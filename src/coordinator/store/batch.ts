@@ -170,7 +170,7 @@ async function writeBalances(queries: Queries, book: Book, events: readonly Ledg
 async function writePaid(queries: Queries, events: readonly LedgerEvent[]): Promise<void> {
   const paid = new Map<string, bigint>()
   for (const { command, postings } of events)
-    for (const { account, amount } of command.kind === 'payout' ? postings : [])
+    for (const { account, amount } of command.kind === 'payout' || command.kind === 'audit' ? postings : [])
       if (account.kind === 'user') paid.set(account.owner, (paid.get(account.owner) ?? 0n) + amount)
   const rows = [...paid].map(([owner, amount]) => ({ owner, amount }))
   await insertRows(queries, ledgerPaid, rows, sql`on conflict (owner) do update set amount = ledger_paid.amount + excluded.amount`)

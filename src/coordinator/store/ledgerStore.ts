@@ -112,7 +112,7 @@ export class LedgerStore {
     return readBalances(this.#tools.queries, owner)
   }
 
-  /** Micro-credits that escrow ever paid out to `owner`. */
+  /** Micro-credits that `owner` was ever paid: out of escrow, and for audits. */
   paid(owner: string): Promise<bigint> {
     return readPaid(this.#tools.queries, owner)
   }

@@ -1,6 +1,6 @@
 /** Balances and payouts are projections of the postings: here they are compared with them, and made again from them. */
 
-import { and, eq, like, sql } from 'drizzle-orm'
+import { and, eq, like, or, sql } from 'drizzle-orm'
 import type { Sha256, VerifySignature } from '../../shared/index.ts'
 import { type AuditSummary, accountId, LedgerAudit, LedgerError } from '../ledger/index.ts'
 import type { Queries } from './database.ts'
@@ -70,7 +70,7 @@ function paidOut(queries: Queries) {
     .select({ owner, amount: sql<bigint>`sum(${amount})::bigint`.as('amount') })
     .from(ledgerPostings)
     .innerJoin(ledgerEvents, eq(ledgerEvents.sequence, sequence))
-    .where(and(eq(kind, 'user'), like(ledgerEvents.id, 'payout/%')))
+    .where(and(eq(kind, 'user'), or(like(ledgerEvents.id, 'payout/%'), like(ledgerEvents.id, 'audit/%'))))
     .groupBy(owner)
 }
 

@@ -134,7 +134,7 @@ export function readNodesFrom(queries: Queries): ReadNodes {
   }
 }
 
-/** Micro-credits that escrow ever paid out to `owner`. */
+/** Micro-credits that `owner` was ever paid: out of escrow, and for audits. */
 export async function readPaid(queries: Queries, owner: string): Promise<bigint> {
   const [row] = await queries.select().from(ledgerPaid).where(eq(ledgerPaid.owner, owner))
   return row?.amount ?? 0n

@@ -47,7 +47,7 @@ export const ledgerBalances = pgTable('ledger_balances', { ...accountColumns, am
   index().on(table.owner),
 ])
 
-/** A projection, too: what escrow ever paid out to each owner. */
+/** A projection, too: what each owner was ever paid, out of escrow and for audits. */
 export const ledgerPaid = pgTable('ledger_paid', { owner: text().primaryKey(), amount: microCredits() })
 
 /** Complete subtrees of 256 events, of 256 of those, and so on. */

@@ -5,7 +5,7 @@
  * if there is one. Every wait has an end, and so every audit a verdict.
  */
 
-import type { Receipt } from '../../protocol/index.ts'
+import type { Grant, Receipt } from '../../protocol/index.ts'
 import type { PeerId } from '../../shared/index.ts'
 import { type AuditedResult, type Auditor, type AuditorCandidate, type AuditorRequest, chooseAuditor } from './auditors.ts'
 import type { Verdict, VerificationEffect } from './effects.ts'
@@ -16,6 +16,8 @@ import type { HolderId } from './trust.ts'
 export interface AuditTask extends AuditorRequest, Omit<AuditedResult, 'tried'> {
   readonly claimId: string
   readonly peerId: PeerId
+  /** Of the session's first chain. */
+  readonly grant: Grant
   readonly firstPosition: number
   readonly endPosition: number
   readonly commitments: readonly Receipt[]
@@ -81,9 +83,9 @@ export class AuditBook {
   }
 
   start(task: AuditTask, nowMs: number): void {
-    const { claimId, peerId, firstPosition, endPosition, commitments } = task
+    const { claimId, peerId, grant, firstLayer, endLayer, firstPosition, endPosition, commitments } = task
     this.#audits.set(claimId, { task, tried: [], auditor: null, dissenter: null, supporter: null, endsMs: nowMs + CHALLENGE_MS })
-    this.#emit({ kind: 'challenge', claimId, peerId, firstPosition, endPosition, commitments })
+    this.#emit({ kind: 'challenge', claimId, peerId, firstPosition, endPosition, commitments, grant, firstLayer, endLayer })
   }
 
   answered(claimId: string, committed: boolean, nowMs: number): void {

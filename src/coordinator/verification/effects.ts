@@ -81,12 +81,29 @@ export type VerificationEffect =
       readonly firstPosition: number
       readonly endPosition: number
       readonly commitments: readonly Receipt[]
+      /** Of the session's first chain. */
+      readonly grant: Grant
+      /** The layers that it computed. */
+      readonly firstLayer: number
+      readonly endLayer: number
     }
   /** Its log of that session is not needed any more. */
   | { readonly kind: 'release-log'; readonly peerId: PeerId; readonly sessionId: SessionId }
   /** Have the challenged rows computed again by that auditor. `against`: an auditor that differs from the stage, to be compared with too. */
   | { readonly kind: 'audit'; readonly claimId: string; readonly auditor: Auditor; readonly against: Auditor | null }
-  | { readonly kind: 'pay-audit'; readonly claimId: string; readonly peerId: PeerId; readonly positions: number; readonly layers: number }
+  /** For computing `positions` positions of the session's rows through the layers that `stage` had. */
+  | {
+      readonly kind: 'pay-audit'
+      readonly claimId: string
+      readonly grant: Grant
+      readonly stage: PeerId
+      readonly firstLayer: number
+      readonly endLayer: number
+      readonly peerId: PeerId
+      readonly positions: number
+      /** Of them, those whose candidates were asked for. */
+      readonly results: number
+    }
   /** To the peer itself, who may see what was found. */
   | { readonly kind: 'verdict'; readonly claimId: string; readonly peerId: PeerId; readonly verdict: Verdict; readonly reason: string }
   /** Two peers contradict each other and no third one says who is right; for the operator. */

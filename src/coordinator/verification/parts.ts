@@ -71,6 +71,7 @@ export function taskOf({ opened, segments }: TrackedSession, peerId: PeerId, lef
     claimId: claimIdOf(sessionId, peerId),
     sessionId,
     peerId,
+    grant: opened.grant,
     modelId,
     firstLayer: party.firstLayer,
     endLayer: party.endLayer,

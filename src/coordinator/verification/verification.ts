@@ -184,12 +184,13 @@ export class Verification {
 
   #judge(judgement: AuditJudgement): void {
     const { task, verdict, reason, odd, right } = judgement
-    const { claimId, peerId, holder } = task
+    const { claimId, peerId, holder, grant, firstLayer, endLayer, endPosition: positions } = task
     this.#effects.push({ kind: 'verdict', claimId, peerId, verdict, reason })
     for (const auditor of right) {
       if (!('peerId' in auditor)) continue
-      const layers = task.endLayer - task.firstLayer
-      this.#effects.push({ kind: 'pay-audit', claimId, peerId: auditor.peerId, positions: task.endPosition, layers })
+      const results = task.commitments.reduce((sum, { sent }) => sum + sent.results, 0)
+      const computed = { grant, stage: peerId, firstLayer, endLayer, positions, results: Math.min(positions, results) }
+      this.#effects.push({ kind: 'pay-audit', claimId, peerId: auditor.peerId, ...computed })
     }
     if (odd !== null && 'holder' in odd) this.#fail(odd.holder)
     if (verdict === 'valid') this.#setTrust(holder, afterValid(this.trustOf(holder)))

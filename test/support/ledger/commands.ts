@@ -71,6 +71,10 @@ export function commandsAmong(sessions: number): fc.Arbitrary<Command> {
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('release' as const), session }) },
     { weight: 5, arbitrary: fc.record({ kind: fc.constant('payout' as const), session, account, part }) },
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('refund' as const), session, account, part }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({ kind: fc.constant('audit' as const), session, stage: fc.constantFrom('p1', 'p2'), account, work: someWork }),
+    },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('transfer' as const), reference, from: account, to: account, amount }) },
     {
       weight: 1,

@@ -64,6 +64,14 @@ describe('a hold', () => {
     expect(await made.sums('rich')).toMatchObject({ user: CREDIT - PRICE })
   })
 
+  it('[E5] a newcomer that asks several questions at once gets its grant for all of them', async () => {
+    const made = new EconomyWorld({ starters: DEFAULT_STARTER_POLICY })
+    await made.join(['driver'])
+    const held = await Promise.all([1, 2, 3].map(() => made.economy.hold(peerOf('driver'), admit)))
+    expect(held.map(({ ok }) => ok)).toEqual([true, true, true])
+    expect(await made.sums('driver')).toMatchObject({ hold: 3n * PRICE })
+  })
+
   it('waits for no more than four of one tab at once, and not for a store that does not answer', async () => {
     const made = new EconomyWorld()
     await made.settle()

@@ -118,7 +118,9 @@ export class MemoryStore implements EconomyStore {
       return this.balances().filter(({ account }) => owner === undefined || account.owner === owner)
     },
     paid: async (owner) => {
-      const paid = this.events.filter(({ command }) => command.kind === 'payout').flatMap(({ postings }) => postings)
+      const paid = this.events
+        .filter(({ command }) => command.kind === 'payout' || command.kind === 'audit')
+        .flatMap(({ postings }) => postings)
       return paid.reduce((sum, { account, amount }) => (account.kind === 'user' && account.owner === owner ? sum + amount : sum), 0n)
     },
     open: async (kind) => {

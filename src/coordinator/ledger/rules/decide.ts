@@ -4,6 +4,7 @@ import { ok, type Result, unreachable } from '../../../shared/index.ts'
 import type { Posting } from '../accounts.ts'
 import type { Command } from '../commands.ts'
 import type { LedgerError } from '../errors.ts'
+import { audit } from './audit.ts'
 import { compensate } from './compensate.ts'
 import { cover, refund } from './failure.ts'
 import { expire, issue } from './issue.ts'
@@ -31,6 +32,8 @@ export function decide(command: Command, view: LedgerView, atMs: number): Result
       return payout(command, view, atMs)
     case 'refund':
       return refund(command, view, atMs)
+    case 'audit':
+      return audit(command, view, atMs)
     case 'transfer':
       return transfer(command, view, atMs)
     case 'compensate':

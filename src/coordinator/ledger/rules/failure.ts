@@ -71,7 +71,7 @@ function paidBack(session: string, payer: string, purse: Account['purse'], amoun
 }
 
 /** Of `amount`, what would have come from grants had the requester paid it: as much as of the hold, rounded up. */
-function grantedShare(session: string, amount: bigint, view: LedgerView): bigint {
+export function grantedShare(session: string, amount: bigint, view: LedgerView): bigint {
   const held = heldFrom(session, view)
   const granted = sumOf(held.filter(({ purse }) => isGranted(purse)).map((part) => part.amount))
   return divideUp(amount * granted, sumOf(held.map((part) => part.amount)))

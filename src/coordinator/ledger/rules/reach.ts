@@ -18,6 +18,8 @@ export function eventsAsked(command: Command): readonly string[] {
       return [holdId(command.session)]
     case 'cover':
       return [holdId(command.session), settleId(command.session, 0)]
+    case 'audit':
+      return [holdId(command.session)]
     case 'refund':
       return [holdId(command.session), coverId(command.session)]
     case 'compensate':
@@ -32,6 +34,7 @@ export function postingsAsked(command: Command): readonly string[] {
   switch (command.kind) {
     case 'cover':
     case 'refund':
+    case 'audit':
       return [holdId(command.session)]
     case 'compensate':
       return [command.event]
@@ -66,6 +69,8 @@ export function accountsTouched(command: Command, view: Pick<LedgerView, 'event'
       return [escrow(command.account, command.session), user(command.account)]
     case 'refund':
       return [escrow(command.account, command.session), houseAccount('reserve', EARNED), ...holdOf(command.session, view)]
+    case 'audit':
+      return [houseAccount('verification', EARNED), user(command.account)]
     case 'transfer':
       return [user(command.from), user(command.to)]
     case 'compensate':

@@ -1,0 +1,150 @@
+/** The swarm of `audit`: a coordinator with a store in memory, volunteer tabs of which one may cheat, a requester, and what the ledger paid whom. */
+
+import type { Browser } from 'playwright-core'
+import type { CoordinatorStore } from '../coordinator/store/index.ts'
+import type { Answer, AskRequest } from '../peer/index.ts'
+import { type PeerId, TabswarmError } from '../shared/index.ts'
+import { AuditTally } from './auditTally.ts'
+import { printNote } from './output.ts'
+
+export interface AuditSwarmOptions {
+  readonly model: Awaited<ReturnType<typeof import('../node/index.ts')['resolveModel']>>
+  readonly tabs: number
+  readonly stages: number
+  /** Null: everybody is honest. */
+  readonly cheat: { readonly kind: string; readonly afterSessions: number } | null
+  readonly maxTokens: number
+}
+
+type Node = typeof import('../node/index.ts')
+type RequesterTab = Awaited<ReturnType<Node['openRequesterTab']>>
+
+const SERVING_TIMEOUT_MS = 300_000
+/** Receipts are waited for 5 s, up to three times, and an audit is one prefill for each of up to three auditors. */
+const SETTLED_TIMEOUT_MS = 300_000
+const LOOK_MS = 250
+/** Of a prompt, with the chat template around it. */
+const PROMPT_POSITIONS = 128
+
+/** Before any of the page's own scripts: its workers are told what to do by their name. */
+function cheatScript({ kind, afterSessions }: NonNullable<AuditSwarmOptions['cheat']>): string {
+  return `globalThis.Worker = class extends Worker {
+    constructor(url, options) {
+      super(url, { ...options, name: options.name + ' cheat=${kind},${afterSessions}' })
+    }
+  }`
+}
+
+export class AuditSwarm {
+  readonly tally: AuditTally
+  /** The first is the one that cheats, where one does. */
+  readonly peers: readonly PeerId[]
+  readonly #requester: RequesterTab
+  readonly #store: CoordinatorStore
+  readonly #close: () => Promise<void>
+  readonly #options: AuditSwarmOptions
+
+  private constructor(
+    options: AuditSwarmOptions,
+    parts: {
+      readonly tally: AuditTally
+      readonly peers: readonly PeerId[]
+      readonly requester: RequesterTab
+      readonly store: CoordinatorStore
+      readonly close: () => Promise<void>
+    },
+  ) {
+    this.#options = options
+    this.tally = parts.tally
+    this.peers = parts.peers
+    this.#requester = parts.requester
+    this.#store = parts.store
+    this.#close = parts.close
+  }
+
+  static async open(options: AuditSwarmOptions): Promise<AuditSwarm> {
+    const { model, stages } = options
+    const { createServer, openServerStore } = await import('../server.ts')
+    const node = await import('../node/index.ts')
+    const webRoot = await node.ensureWebApp(printNote, { canCheat: true })
+    const tally = new AuditTally()
+    const store = await openServerStore({ kind: 'memory' })
+    const coordinator = await createServer({
+      host: '127.0.0.1',
+      port: 0,
+      models: [model],
+      minStages: stages,
+      webRoot,
+      store: Promise.resolve(store),
+      onVerification: (effect, accountOf) => tally.take(effect, accountOf),
+    })
+    const browser = await node.launchChromium()
+    const close = async () => {
+      await browser.close()
+      await coordinator.close()
+    }
+    try {
+      const requester = await node.openRequesterTab(browser, { url: coordinator.url, latencyMs: 0 })
+      const peers = await openVolunteers(node, browser, coordinator.url, options)
+      return new AuditSwarm(options, { tally, peers, requester, store, close })
+    } catch (error) {
+      await close()
+      throw error
+    }
+  }
+
+  /** The same question so many times at once, all sessions settled and all audits judged. */
+  async ask(prompt: string, count: number): Promise<readonly Answer[]> {
+    const { model, maxTokens } = this.#options
+    const request: AskRequest = {
+      modelId: model.hashedManifest.manifest.id,
+      prompt: { kind: 'messages', messages: [{ role: 'user', content: prompt }] },
+      maxTokens,
+      sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, seed: 0, stop: [] },
+    }
+    const answers = await this.#requester.askTogether(request, count)
+    await this.#settled()
+    return answers.map(({ answer }) => answer)
+  }
+
+  /** Micro-credits: what it was paid, and what waits for it. */
+  async paidTo(peerId: PeerId): Promise<bigint> {
+    const account = this.tally.accountOf(peerId)
+    if (account === null) return 0n
+    const escrow = (await this.#store.ledger.balances(account)).filter((balance) => balance.account.kind === 'escrow')
+    return escrow.reduce((sum, { amount }) => sum + amount, await this.#store.ledger.paid(account))
+  }
+
+  close(): Promise<void> {
+    return this.#close()
+  }
+
+  async #settled(): Promise<void> {
+    const endMs = performance.now() + SETTLED_TIMEOUT_MS
+    while ((await this.#store.ledger.open('hold')).length > 0 || this.tally.open > 0) {
+      if (performance.now() > endMs) throw new TabswarmError('stuck', `sessions are not settled after ${SETTLED_TIMEOUT_MS / 1000} s`)
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+    }
+  }
+}
+
+async function openVolunteers(node: Node, browser: Browser, url: string, options: AuditSwarmOptions): Promise<readonly PeerId[]> {
+  const { model, tabs, stages, cheat, maxTokens } = options
+  const { smallestPledgeBytes } = await import('../server.ts')
+  const { manifest } = model.hashedManifest
+  // All answers of a round at one tab, and an audit beside them.
+  const positions = (tabs + 1) * (PROMPT_POSITIONS + maxTokens)
+  const megabytes = (form: 'blocks' | 'unpacked') => Math.ceil(smallestPledgeBytes(manifest, stages, positions, form) / 1e6)
+  const pledge = { engine: 'wasm', pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('unpacked') } as const
+  printNote(`opening ${tabs} volunteer tabs for chains of ${stages}, each pledging ${pledge.pledgeMbWasm} MB`)
+  const peers: PeerId[] = []
+  for (let index = 0; index < tabs; index++) {
+    const initScript = index === 0 && cheat !== null ? { initScript: cheatScript(cheat) } : {}
+    const tab = await node.openVolunteerTab(browser, { url, latencyMs: 0, ...pledge, ...initScript })
+    await tab.serving(SERVING_TIMEOUT_MS)
+    const peerId = await tab.peerId()
+    if (peerId === null) throw new TabswarmError('volunteer-timeout', 'a volunteer tab has no key')
+    peers.push(peerId)
+  }
+  return peers
+}

@@ -1,0 +1,95 @@
+/** What `audit` counts of a coordinator's verification: audits, verdicts, lost trust, and work, from the effects alone. */
+
+import type { VerificationEffect } from '../coordinator/verification/index.ts'
+import { rowTotal } from '../protocol/index.ts'
+import type { PeerId, SessionId } from '../shared/index.ts'
+
+type Challenge = Extract<VerificationEffect, { kind: 'challenge' }>
+type AuditorKind = Extract<VerificationEffect, { kind: 'audit' }>['auditor']['kind']
+
+export class AuditTally {
+  /** By claim: those that have no verdict yet. */
+  readonly #open = new Map<string, Challenge>()
+  readonly #accounts = new Map<PeerId, string>()
+  /** Of sessions that were settled: whose work is in them, also of who was replaced. */
+  readonly #stages = new Map<SessionId, readonly PeerId[]>()
+  /** Of accounts that have lost their trust: how often. */
+  readonly #failures = new Map<string, number>()
+  readonly #reasons = new Map<PeerId, string>()
+  readonly auditsByKind: Record<AuditorKind, number> = { loaded: 0, spare: 0, coordinator: 0, canary: 0 }
+  #sessionWork = 0
+  #auditWork = 0
+
+  take(effect: VerificationEffect, accountOf: (peerId: PeerId) => string | null): void {
+    switch (effect.kind) {
+      case 'challenge':
+        this.#open.set(effect.claimId, effect)
+        return
+      case 'audit': {
+        const challenge = this.#open.get(effect.claimId)
+        this.auditsByKind[effect.auditor.kind]++
+        if ('holder' in effect.auditor) this.#accounts.set(effect.auditor.peerId, effect.auditor.holder)
+        if (challenge !== undefined) this.#auditWork += challenge.endPosition * (challenge.endLayer - challenge.firstLayer)
+        return
+      }
+      case 'settle':
+        this.#stages.set(
+          effect.sessionId,
+          effect.claims.map(({ peerId }) => peerId),
+        )
+        for (const { peerId, lines } of effect.claims) {
+          const account = accountOf(peerId)
+          if (account !== null) this.#accounts.set(peerId, account)
+          for (const { rows, firstLayer, endLayer } of lines) this.#sessionWork += rowTotal(rows) * (endLayer - firstLayer)
+        }
+        return
+      case 'verdict':
+        this.#open.delete(effect.claimId)
+        if (effect.verdict === 'failed' && !this.#reasons.has(effect.peerId)) this.#reasons.set(effect.peerId, effect.reason)
+        return
+      case 'trust':
+        this.#failures.set(effect.holder, effect.record.failures)
+        return
+      default:
+        return
+    }
+  }
+
+  get audits(): number {
+    return Object.values(this.auditsByKind).reduce((sum, count) => sum + count, 0)
+  }
+
+  /** Results that are being audited. */
+  get open(): number {
+    return this.#open.size
+  }
+
+  /** Null where it has served nothing that was settled. */
+  accountOf(peerId: PeerId): string | null {
+    return this.#accounts.get(peerId) ?? null
+  }
+
+  hadPart(peerId: PeerId, sessionId: SessionId): boolean {
+    return this.#stages.get(sessionId)?.includes(peerId) ?? false
+  }
+
+  failuresOf(peerId: PeerId): number {
+    return this.#failures.get(this.accountOf(peerId) ?? '') ?? 0
+  }
+
+  /** Why its first result failed; null: none did. It may have lost its trust as an auditor. */
+  reasonOf(peerId: PeerId): string | null {
+    return this.#reasons.get(peerId) ?? (this.failuresOf(peerId) > 0 ? 'as an auditor it was contradicted by two others' : null)
+  }
+
+  /** Failures of all but that peer. */
+  failuresOfOthers(peerId: PeerId): number {
+    const own = this.accountOf(peerId)
+    return [...this.#failures].reduce((sum, [account, failures]) => (account === own ? sum : sum + failures), 0)
+  }
+
+  /** Rows × layers that auditors were asked for, of those that sessions computed. */
+  get extraComputePercent(): number {
+    return this.#sessionWork === 0 ? 0 : (100 * this.#auditWork) / this.#sessionWork
+  }
+}
