@@ -87,7 +87,7 @@ const LOSS_EFFECT_MS = 30_000
 /** Its own tab's disturbance explains a question without a grant for so long: a socket is dropped after 30 s of silence. */
 const REFUSAL_EFFECT_MS = 60_000
 /** Losses of one session that one disturbance explains: at both ends of a link, and while the tab is slow or comes back. */
-const LOSSES_A_DISTURBANCE = 3
+const LOSSES_A_DISTURBANCE = 5
 /** Who was told to load other layers, or frees a session late, refuses so what was granted meanwhile, or ends what stands still. */
 const EXPECTED_LOSSES: readonly Loss['reason'][] = ['not-serving', 'no-room', 'stopped']
 /** Of what a stage keeps of each position of KV memory: hashes of what came and of what went, and three bytes; room is doubled. */
