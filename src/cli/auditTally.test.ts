@@ -28,7 +28,7 @@ const lost = (holder: string) => ({ kind: 'trust', holder, record: { failures: 1
 describe('what audit counts', () => {
   it('audits by kind, and their rows and layers beside those of sessions', () => {
     const tally = tallyOf(settle, challenge, audit, audit)
-    expect([tally.audits, tally.auditsByKind.loaded, tally.open]).toEqual([2, 2, 1])
+    expect([tally.audits, tally.auditsByKind.loaded, tally.auditsBy(auditor), tally.auditsBy(cheat), tally.open]).toEqual([2, 2, 2, 0, 1])
     expect(tally.extraComputePercent).toBe(100)
     expect([tally.hadPart(cheat, session), tally.hadPart(auditor, session)]).toEqual([true, false])
   })

@@ -16,6 +16,7 @@ export class AuditTally {
   /** Of accounts that have lost their trust: how often. */
   readonly #failures = new Map<string, number>()
   readonly #reasons = new Map<PeerId, string>()
+  readonly #auditsBy = new Map<PeerId, number>()
   readonly auditsByKind: Record<AuditorKind, number> = { loaded: 0, spare: 0, coordinator: 0, canary: 0 }
   #sessionWork = 0
   #auditWork = 0
@@ -28,7 +29,11 @@ export class AuditTally {
       case 'audit': {
         const challenge = this.#open.get(effect.claimId)
         this.auditsByKind[effect.auditor.kind]++
-        if ('holder' in effect.auditor) this.#accounts.set(effect.auditor.peerId, effect.auditor.holder)
+        if ('peerId' in effect.auditor) {
+          const { peerId, holder } = effect.auditor
+          this.#accounts.set(peerId, holder)
+          this.#auditsBy.set(peerId, this.auditsBy(peerId) + 1)
+        }
         if (challenge !== undefined) this.#auditWork += challenge.endPosition * (challenge.endLayer - challenge.firstLayer)
         return
       }
@@ -57,6 +62,11 @@ export class AuditTally {
 
   get audits(): number {
     return Object.values(this.auditsByKind).reduce((sum, count) => sum + count, 0)
+  }
+
+  /** That it was asked for. */
+  auditsBy(peerId: PeerId): number {
+    return this.#auditsBy.get(peerId) ?? 0
   }
 
   /** Results that are being audited. */
