@@ -34,7 +34,7 @@ describe('what audit counts', () => {
   })
 
   it('whose trust was lost and why, also that of an auditor, and who else was blamed', () => {
-    const found = tallyOf(settle, challenge, audit, lost('account of cheat'), failed)
+    const found = tallyOf(settle, challenge, audit, failed, lost('account of cheat'))
     expect([found.failuresOf(cheat), found.failuresOfOthers(cheat), found.reasonOf(cheat), found.open]).toEqual([
       1,
       0,
