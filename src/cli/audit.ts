@@ -107,11 +107,13 @@ async function askAll(
   let served = 0
   let untilDetected: number | null = null
   while (all.length < requests) {
+    // Its engine cannot tell an audit from a session.
+    const audited = swarm.tally.auditsBy(suspect)
     const prompt = required(PROMPTS[(seed + all.length) % PROMPTS.length], 'a prompt')
     for (const answer of await swarm.ask(prompt, Math.min(atOnce, requests - all.length))) {
       const isSuspects = answer.sessionId !== null && swarm.tally.hadPart(suspect, answer.sessionId)
       if (isSuspects) served++
-      all.push({ prompt, answer, isCheated: cheat !== 'none' && isSuspects && served > cheatAfter })
+      all.push({ prompt, answer, isCheated: cheat !== 'none' && isSuspects && served + audited > cheatAfter })
     }
     const cheats = all.filter(({ isCheated }) => isCheated).length
     if (swarm.tally.failuresOf(suspect) > 0) untilDetected ??= cheats

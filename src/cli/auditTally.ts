@@ -15,7 +15,9 @@ export class AuditTally {
   readonly #stages = new Map<SessionId, readonly PeerId[]>()
   /** Of accounts that have lost their trust: how often. */
   readonly #failures = new Map<string, number>()
-  readonly #reasons = new Map<PeerId, string>()
+  /** Of accounts: why they lost it first. */
+  readonly #reasons = new Map<string, string>()
+  readonly #auditsBy = new Map<PeerId, number>()
   readonly auditsByKind: Record<AuditorKind, number> = { loaded: 0, spare: 0, coordinator: 0, canary: 0 }
   #sessionWork = 0
   #auditWork = 0
@@ -28,7 +30,11 @@ export class AuditTally {
       case 'audit': {
         const challenge = this.#open.get(effect.claimId)
         this.auditsByKind[effect.auditor.kind]++
-        if ('holder' in effect.auditor) this.#accounts.set(effect.auditor.peerId, effect.auditor.holder)
+        if ('peerId' in effect.auditor) {
+          const { peerId, holder } = effect.auditor
+          this.#accounts.set(peerId, holder)
+          this.#auditsBy.set(peerId, this.auditsBy(peerId) + 1)
+        }
         if (challenge !== undefined) this.#auditWork += challenge.endPosition * (challenge.endLayer - challenge.firstLayer)
         return
       }
@@ -45,10 +51,12 @@ export class AuditTally {
         return
       case 'verdict':
         this.#open.delete(effect.claimId)
-        if (effect.verdict === 'failed' && !this.#reasons.has(effect.peerId)) this.#reasons.set(effect.peerId, effect.reason)
+        if (effect.verdict === 'failed') this.#blame(accountOf(effect.peerId), effect.reason)
         return
       case 'trust':
         this.#failures.set(effect.holder, effect.record.failures)
+        // Of a result that failed its verdict has come before.
+        if (effect.record.failures > 0) this.#blame(effect.holder, 'as an auditor it was contradicted by two others')
         return
       default:
         return
@@ -57,6 +65,11 @@ export class AuditTally {
 
   get audits(): number {
     return Object.values(this.auditsByKind).reduce((sum, count) => sum + count, 0)
+  }
+
+  /** That it was asked for. */
+  auditsBy(peerId: PeerId): number {
+    return this.#auditsBy.get(peerId) ?? 0
   }
 
   /** Results that are being audited. */
@@ -77,9 +90,9 @@ export class AuditTally {
     return this.#failures.get(this.accountOf(peerId) ?? '') ?? 0
   }
 
-  /** Why its first result failed; null: none did. It may have lost its trust as an auditor. */
+  /** Null: it was never blamed. */
   reasonOf(peerId: PeerId): string | null {
-    return this.#reasons.get(peerId) ?? (this.failuresOf(peerId) > 0 ? 'as an auditor it was contradicted by two others' : null)
+    return this.#reasons.get(this.accountOf(peerId) ?? '') ?? null
   }
 
   /** Failures of all but that peer. */
@@ -91,5 +104,9 @@ export class AuditTally {
   /** Rows × layers that auditors were asked for, of those that sessions computed. */
   get extraComputePercent(): number {
     return this.#sessionWork === 0 ? 0 : (100 * this.#auditWork) / this.#sessionWork
+  }
+
+  #blame(account: string | null, reason: string): void {
+    if (account !== null && !this.#reasons.has(account)) this.#reasons.set(account, reason)
   }
 }

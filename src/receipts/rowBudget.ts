@@ -11,7 +11,7 @@ export class RowBudget {
   readonly bytesMax: number
   #bytesUsed = 0
   #positionBytes = 0
-  #reclaim: () => boolean = () => false
+  #reclaim: (isNeeded: boolean) => boolean = () => false
 
   constructor(bytesMax: number = ROW_BYTES_MAX) {
     this.bytesMax = bytesMax
@@ -27,19 +27,19 @@ export class RowBudget {
     return this.#positionBytes
   }
 
-  /** Called where room is short: gives some of it back, or says that there is none. */
-  reclaimWith(reclaim: () => boolean): void {
+  /** Called where room is short, `isNeeded` for rows that cannot be done without: gives some of it back, or says that there is none. */
+  reclaimWith(reclaim: (isNeeded: boolean) => boolean): void {
     this.#reclaim = reclaim
   }
 
   /** False, and nothing taken, when it would pass the bound. */
   take(bytes: number): boolean {
-    return this.#takeWithin(bytes, this.bytesMax)
+    return this.#takeWithin(bytes, this.bytesMax, true)
   }
 
   /** For rows that can be done without: they leave half of the room to those that cannot. */
   borrow(bytes: number): boolean {
-    return this.#takeWithin(bytes, this.bytesMax / 2)
+    return this.#takeWithin(bytes, this.bytesMax / 2, false)
   }
 
   give(bytes: number): void {
@@ -50,8 +50,8 @@ export class RowBudget {
     this.#positionBytes += toBytes - fromBytes
   }
 
-  #takeWithin(bytes: number, bytesMax: number): boolean {
-    while (this.#bytesUsed + bytes > bytesMax) if (!this.#reclaim()) return false
+  #takeWithin(bytes: number, bytesMax: number, isNeeded: boolean): boolean {
+    while (this.#bytesUsed + bytes > bytesMax) if (!this.#reclaim(isNeeded)) return false
     this.#bytesUsed += bytes
     return true
   }

@@ -6,7 +6,6 @@
 
 import { type Span, sameSpan } from '../model/index.ts'
 import { type AuditTable, encodeAuditRows, LOG_KEPT_MS, type SendLog } from '../protocol/index.ts'
-import type { RowBudget } from '../receipts/index.ts'
 import type { CancelTimer, Clock, SessionId } from '../shared/index.ts'
 import type { ActivationLog, LoggedRow } from './activationLog.ts'
 
@@ -29,9 +28,8 @@ export class KeptLogs {
   /** In the order of their ends. */
   readonly #parts = new Map<EndedPart, CancelTimer>()
 
-  constructor(clock: Clock, budget: RowBudget) {
+  constructor(clock: Clock) {
     this.#clock = clock
-    budget.reclaimWith(() => this.#dropOldest())
   }
 
   get count(): number {
@@ -44,7 +42,7 @@ export class KeptLogs {
       part,
       this.#clock.after(LOG_KEPT_MS, () => this.#drop(part)),
     )
-    if (this.#parts.size > LOGS_MAX) this.#dropOldest()
+    if (this.#parts.size > LOGS_MAX) this.dropOldest()
   }
 
   /** AuditRows of what is wanted; null where some of it is not there. */
@@ -65,7 +63,8 @@ export class KeptLogs {
     for (const part of [...this.#parts.keys()]) this.#drop(part)
   }
 
-  #dropOldest(): boolean {
+  /** False where there is none. */
+  dropOldest(): boolean {
     const [oldest] = this.#parts.keys()
     if (oldest !== undefined) this.#drop(oldest)
     return oldest !== undefined

@@ -91,7 +91,9 @@ export class StageHost {
     this.#budget = new RowBudget(options.logBytesMax)
     const { peerId, sha256, clock, receipts } = options
     this.receipts = receipts === undefined ? null : new ReceiptBook({ peerId, sha256, clock, budget: this.#budget, ...receipts })
-    this.#keptLogs = new KeptLogs(clock, this.#budget)
+    this.#keptLogs = new KeptLogs(clock)
+    // What repairs need goes before what audits would.
+    this.#budget.reclaimWith((isNeeded) => this.#keptLogs.dropOldest() || (isNeeded && this.#dropInput()))
     this.#auditing = new Auditing({ engine: () => this.#engine, served: () => this.#served, onReady: () => this.#pump() })
     this.#links = new PeerLinks({
       dial: options.dial,
@@ -322,6 +324,11 @@ export class StageHost {
     } catch (error) {
       if (isWanted()) session.unreachable(`${stageName(grant, place.index + 1)} could not be reached: ${toErrorBody(error).message}`)
     }
+  }
+
+  #dropInput(): boolean {
+    for (const session of this.#sessions.values()) if (session.dropInput()) return true
+    return false
   }
 
   #onEnded(session: StageSession): void {

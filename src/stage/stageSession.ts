@@ -58,8 +58,8 @@ export interface Work {
 
 export class StageSession {
   readonly log: ActivationLog
-  /** What came in; null where nothing is signed. */
-  readonly #inputLog: ActivationLog | null
+  /** What came in; null where nothing is signed, or its room was needed. */
+  #inputLog: ActivationLog | null
   readonly #setup: SessionSetup
   readonly #outbox: Outbox
   readonly #inbox: Inbox
@@ -253,6 +253,14 @@ export class StageSession {
     if (this.#ended) return
     this.#participants.tellFailure(reason, message)
     this.end()
+  }
+
+  /** Gives up what only an audit would need; false where there is nothing. */
+  dropInput(): boolean {
+    const input = this.#inputLog
+    input?.drop()
+    this.#inputLog = null
+    return input !== null
   }
 
   /** Frees everything at once; the slot after the pass that still writes to it. */

@@ -10,7 +10,7 @@ import {
   topKOf,
 } from '../../protocol/index.ts'
 import { candidatesDistance, rowsDistance } from '../verification/index.ts'
-import { ROWS_AT_ONCE } from './limits.ts'
+import { VALUES_AT_ONCE } from './limits.ts'
 
 /** What the rows are. */
 export type RowMeaning =
@@ -21,8 +21,9 @@ export type RowMeaning =
 export async function tableDistance(one: AuditTable, other: AuditTable, meaning: RowMeaning, pause: () => Promise<void>): Promise<number> {
   if (one.rows.length !== other.rows.length) return Number.POSITIVE_INFINITY
   let worst = 0
+  const rowsAtOnce = Math.max(1, Math.floor(VALUES_AT_ONCE / (meaning.kind === 'rows' ? meaning.width : topKOf(one.rowBytes))))
   for (const [index, row] of one.rows.entries()) {
-    if (index > 0 && index % ROWS_AT_ONCE === 0) await pause()
+    if (index > 0 && index % rowsAtOnce === 0) await pause()
     worst = Math.max(worst, rowDistance(row, other.rows[index], meaning))
   }
   return worst
