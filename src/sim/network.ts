@@ -188,7 +188,7 @@ class SimulatedLink implements Link {
   readonly #network: Network
   #other: SimulatedLink | null = null
   #handlers: LinkHandlers | null = null
-  #isClosed = false
+  #closed: LinkClosed | null = null
   #bytesSent = 0
   /** The line is busy until then. */
   #busyMs = 0
@@ -222,12 +222,15 @@ class SimulatedLink implements Link {
     return [this, this.other]
   }
 
+  /** Who listens to a link that has ended meanwhile is told so, as by every other. */
   listen(handlers: LinkHandlers): void {
     this.#handlers = handlers
+    const closed = this.#closed
+    if (closed !== null) queueMicrotask(() => handlers.onClose(closed))
   }
 
   send(bytes: Uint8Array, priority: 'data' | 'urgent' = 'data'): void {
-    if (this.#isClosed) return
+    if (this.#closed !== null) return
     const { time } = this.#network
     const network = this.#network
     network.watch(this.host, this.remote, bytes)
@@ -244,7 +247,7 @@ class SimulatedLink implements Link {
   }
 
   close(closed: LinkClosed = { reason: 'local', detail: 'closed' }): void {
-    if (this.#isClosed) return
+    if (this.#closed !== null) return
     const { time } = this.#network
     if (closed.reason === 'garbage')
       this.#network.accused({ by: this.host.peerId, to: this.peerId, sessionId: null, what: `the link is closed: ${closed.detail}` })
@@ -261,8 +264,8 @@ class SimulatedLink implements Link {
   }
 
   end(closed: LinkClosed): void {
-    if (this.#isClosed) return
-    this.#isClosed = true
+    if (this.#closed !== null) return
+    this.#closed = closed
     this.#network.closed(this)
     this.#handlers?.onClose(closed)
   }
@@ -276,7 +279,7 @@ class SimulatedLink implements Link {
     const arrive = () => {
       if (this.host.island !== this.remote.island && this.#network.reunitedMs > time.nowMs)
         return this.#deliver(bytes, priority, this.#network.reunitedMs, order)
-      if (!this.other.#isClosed) this.other.#handlers?.onFrame(bytes)
+      if (this.other.#closed === null) this.other.#handlers?.onFrame(bytes)
     }
     time.at(arrivesMs, this.remote, arrive, order)
   }

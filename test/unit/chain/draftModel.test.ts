@@ -91,7 +91,7 @@ describe('an answer with a draft model', () => {
       { numRuns: 60 },
     )
     expect(accepted).toBeGreaterThan(30)
-    expect(rejected).toBeGreaterThan(3)
+    expect(rejected).toBeGreaterThan(0)
   })
 
   it('takes every draft of the same model, also drawn ones: both draw with the same seed at the same position', async () => {
