@@ -23,6 +23,8 @@ export class LapCosts {
   #laps = 0
   #oneRowMs: number | null = null
   #rowLaps = PRIOR.value
+  /** Samples that `#rowLaps` is the median of, beside the prior. */
+  #freshCount = 0
   #paidRowLaps = PRIOR.value
 
   /** What a lap of one row takes, milliseconds, above 0; null before enough of them were seen. */
@@ -45,7 +47,9 @@ export class LapCosts {
     if (rowCount === 1) this.#observeOneRow(lapMs)
     else if (this.#oneRowMs !== null) this.#observeRows(rowCount - 1, lapMs / this.#oneRowMs - 1)
     const fresh = this.#more.filter(({ lap }) => this.#laps - lap < FRESH_LAPS)
-    this.#rowLaps = weightedMedian([...fresh, PRIOR])
+    // A lap of one row adds none: as many are the same.
+    if (rowCount > 1 || fresh.length !== this.#freshCount) this.#rowLaps = weightedMedian([...fresh, PRIOR])
+    this.#freshCount = fresh.length
   }
 
   #observeRows(rows: number, laps: number): void {

@@ -16,7 +16,13 @@ export const ARITHMETIC_WIDTH = 4
 
 /** The row of a token, [ARITHMETIC_WIDTH]. */
 export function embed(id: number): number[] {
-  return [0, 1, 2, 3].map((column) => (id * 17 + column * 5 + 1) % MODULUS)
+  const first = id * 17 + 1
+  return [first % MODULUS, (first + 5) % MODULUS, (first + 10) % MODULUS, (first + 15) % MODULUS]
+}
+
+/** The row of `values` that begins there, [ARITHMETIC_WIDTH]: whole numbers again, since each remainder of floats would be a call. */
+export function rowAt(values: Float32Array, at: number): number[] {
+  return [(values[at] ?? 0) | 0, (values[at + 1] ?? 0) | 0, (values[at + 2] ?? 0) | 0, (values[at + 3] ?? 0) | 0]
 }
 
 /**

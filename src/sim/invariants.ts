@@ -136,6 +136,8 @@ export class Invariants {
   readonly holesMs: number[] = []
   readonly #options: InvariantsOptions
   readonly #holes = new Map<ModelId, number>()
+  /** Whether layers may be nobody's since the last look. */
+  #mayHaveHoles = true
   readonly #granted = new Map<SessionId, Reserved>()
   readonly #ended = new Set<SessionId>()
   /** Peers of the chain that each session's driver uses. */
@@ -246,6 +248,11 @@ export class Invariants {
     this.break('wrong-answer', what, aboutOf(asking))
   }
 
+  /** Somebody serves layers no more that he served before, or is gone. */
+  onLessServed(): void {
+    this.#mayHaveHoles = true
+  }
+
   /** With every tick. */
   check(): void {
     const nowMs = this.#options.nowMs()
@@ -253,7 +260,7 @@ export class Invariants {
       if (nowMs - asking.progressMs > WAIT_MS_MAX)
         this.break('left-waiting', `session ${asking.sessionId} waits since ${asking.progressMs}`, aboutOf(asking))
     this.#checkLeaving(nowMs)
-    this.#checkCover(nowMs)
+    if (this.#mayHaveHoles || this.#holes.size > 0) this.#checkCover(nowMs)
   }
 
   /** When all is quiet. */
@@ -318,6 +325,7 @@ export class Invariants {
   }
 
   #checkCover(nowMs: number): void {
+    this.#mayHaveHoles = false
     for (const { modelId, costs } of this.#options.models) {
       const sinceMs = this.#holes.get(modelId)
       if (uncovered(costs.layerCount, this.#spansOf(modelId)).length === 0) {
@@ -329,8 +337,10 @@ export class Invariants {
     }
   }
 
-  *#spansOf(modelId: ModelId): Generator<Span> {
-    for (const { served } of this.#options.volunteers.values()) if (served?.model.modelId === modelId) yield served.span
+  #spansOf(modelId: ModelId): Span[] {
+    const spans: Span[] = []
+    for (const { served } of this.#options.volunteers.values()) if (served?.model.modelId === modelId) spans.push(served.span)
+    return spans
   }
 
   /** Whether tabs that nothing has happened to since then can hold all models side by side. */

@@ -8,7 +8,7 @@ import type { Span } from '../model/index.ts'
 import { decodeRows, encodeRows, type RowKind } from '../protocol/index.ts'
 import { err, ok, type Result, required, TabswarmError } from '../shared/index.ts'
 import type { Engine, EngineUsage, ForwardResult, Segment, SegmentOutput, Slot } from '../worker/engine.ts'
-import { ARITHMETIC_WIDTH, candidatesOf, embed, passLayer } from './arithmetic.ts'
+import { ARITHMETIC_WIDTH, candidatesOf, embed, passLayer, rowAt } from './arithmetic.ts'
 import type { Actor, VirtualTime } from './virtualTime.ts'
 
 /** Tokens that a model of the simulation knows: few, since all travel as candidates. */
@@ -161,7 +161,7 @@ export class ModelEngine implements Engine {
     for (const row of rows) pass(state, row, kind)
     if (output.kind === 'rows') {
       const values = new Float32Array(rows.length * ARITHMETIC_WIDTH)
-      for (let index = 0; index < rows.length; index++) values.set(rows[index] ?? [], index * ARITHMETIC_WIDTH)
+      for (let at = 0; at < values.length; at++) values[at] = rows[Math.floor(at / ARITHMETIC_WIDTH)]?.[at % ARITHMETIC_WIDTH] ?? 0
       return { kind: 'rows', bytes: encodeRows(output.encoding, values, ARITHMETIC_WIDTH) }
     }
     if (output.kind === 'logits') throw new Error('the driver asks for candidates only')
@@ -191,10 +191,6 @@ function rowsOf(input: Segment['input']): number[][] {
   if (input.kind === 'tokens') return Array.from(input.ids, embed)
   const values = decodeRows(input.encoding, input.bytes, ARITHMETIC_WIDTH)
   const rows: number[][] = []
-  for (let at = 0; at < values.length; at += ARITHMETIC_WIDTH) {
-    const row: number[] = []
-    for (let column = 0; column < ARITHMETIC_WIDTH; column++) row.push(values[at + column] ?? 0)
-    rows.push(row)
-  }
+  for (let at = 0; at < values.length; at += ARITHMETIC_WIDTH) rows.push(rowAt(values, at))
   return rows
 }

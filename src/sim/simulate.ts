@@ -245,6 +245,7 @@ class Simulation {
       ...sabotage,
       events: {
         onMove: () => this.#measures.moves++,
+        onLessServed: () => this.#invariants.onLessServed(),
         onWork: ({ host, engine, peerId }) => this.#invariants.onWork(peerId, host.logBytes, engine.kvPositions),
         onBroken: ({ peerId }, kind, what) => this.#invariants.break(kind, `${peerId}: ${what}`, [peerId]),
       },
@@ -311,6 +312,7 @@ class Simulation {
       const gone = this.#faults.leave()
       if (gone === null) return false
       this.#volunteers.delete(gone.peerId)
+      this.#invariants.onLessServed()
       this.#time.after(backMs, null, () => this.#join())
     }
     this.#measures.leaves++

@@ -38,6 +38,8 @@ export interface VolunteerOptions {
 export interface VolunteerEvents {
   /** It has to load layers, though it held others. */
   onMove(tab: VolunteerTab): void
+  /** It may serve layers no more that it served before. */
+  onLessServed(): void
   /** A pass is done, or a session begun or ended. */
   onWork(tab: VolunteerTab): void
   readonly onBroken: (tab: VolunteerTab, ...broken: Parameters<ModelEngineOptions['onBroken']>) => void
@@ -92,6 +94,8 @@ export class VolunteerTab implements Client {
   #measuredMs = 0
   #passesTold = NO_PASSES
   #leaveWhenIdle: (() => void) | null = null
+  /** As the host said last, which says each change: 17 million pongs a day ask for it, and the host lies further away in memory. */
+  #sessionsOpen = 0
 
   constructor(options: VolunteerOptions) {
     const { peerId, group, network, coordinator, coordinatorKey, verify, sha256, signer, logBytesMax } = options
@@ -115,9 +119,10 @@ export class VolunteerTab implements Client {
       logBytesMax,
       ...(signer !== null && { receipts: { signer, onReceipt } }),
       onWork: () => {
+        this.#sessionsOpen = this.host.sessionsOpen
         options.events.onWork(this)
         this.#tellMeasured()
-        if (this.host.sessionsOpen === 0) this.#leaveWhenIdle?.()
+        if (this.#sessionsOpen === 0) this.#leaveWhenIdle?.()
       },
     })
     this.accept = (link) => this.host.addLink(link)
@@ -158,7 +163,7 @@ export class VolunteerTab implements Client {
   admitted(): void {}
 
   load(): { readonly sessions: number; readonly kvPositionsFree: number } {
-    return { sessions: this.host.sessionsOpen, kvPositionsFree: this.#engine.kvPositionsFree }
+    return { sessions: this.#sessionsOpen, kvPositionsFree: this.#engine.kvPositionsFree }
   }
 
   disconnected(): void {
@@ -308,6 +313,7 @@ export class VolunteerTab implements Client {
   }
 
   #serve(held: Held | null): void {
+    if (this.#served !== null) this.#options.events.onLessServed()
     this.#served = held
     this.host.serve(
       held === null ? null : { manifestHash: held.model.manifestHash, span: held.span, config: arithmeticConfig(held.model.costs) },

@@ -87,11 +87,10 @@ function inputOf(frame: RowsFrame, first: number, end: number): Segment['input']
 /** The frame's first `rowCount` rows, views of it. */
 export function frameRows({ kind, rowCount: all, resultCount, payload }: RowsFrame, rowCount: number): LoggedRow[] {
   const stride = payload.byteLength / all
-  return Array.from({ length: rowCount }, (_, row) => ({
-    kind,
-    wanted: row >= all - resultCount,
-    bytes: payload.subarray(row * stride, (row + 1) * stride),
-  }))
+  const rows: LoggedRow[] = []
+  for (let row = 0; row < rowCount; row++)
+    rows.push({ kind, wanted: row >= all - resultCount, bytes: payload.subarray(row * stride, (row + 1) * stride) })
+  return rows
 }
 
 /** u32 little-endian, wherever the bytes lie. */

@@ -2,6 +2,7 @@
  * Admission: one request for a session, answered at once by a chain or by a refusal that says what to do. Nothing queues.
  */
 
+import type { Span } from '../../model/index.ts'
 import type { ClientMessage } from '../../protocol/index.ts'
 import type { PeerId } from '../../shared/index.ts'
 import { RETRY_BUSY_MS, RETRY_LOADING_MS, SESSIONS_PER_REQUESTER_MAX } from './limits.ts'
@@ -74,7 +75,7 @@ export function decideAdmission(request: AdmissionRequest): Decision {
   if (missing.length > 0) return { kind: 'refused', refusal: explainMissing(request, model, missing) }
   const positions = message.promptTokens + message.maxTokens
   const large = present.filter((peer) => (peer.served?.kvPositions ?? 0) >= positions)
-  if (uncovered(model.costs.layerCount, spansOf(large)).length > 0)
+  if (large.length < present.length && uncovered(model.costs.layerCount, spansOf(large)).length > 0)
     return refuse(
       'too-large',
       `${positions} positions (${message.promptTokens} of the prompt, ${message.maxTokens} of the answer) are more than the tabs can keep; ask for fewer tokens, or let tabs pledge more memory`,
@@ -146,8 +147,10 @@ function explainMissing(
   }
 }
 
-function* spansOf(peers: readonly PeerRecord[]) {
-  for (const { served } of peers) if (served !== null) yield served.span
+function spansOf(peers: readonly PeerRecord[]): Span[] {
+  const spans: Span[] = []
+  for (const { served } of peers) if (served !== null) spans.push(served.span)
+  return spans
 }
 
 /** Peers that serve the model and have room, as room.ts reckons it. */

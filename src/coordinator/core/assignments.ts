@@ -30,8 +30,8 @@ export class Assignments {
   readonly #ports: AssignmentPorts
   /** Who may have to be placed otherwise. */
   #changed = new Set<PeerId>()
-  /** The plan that orders were made of last; null where one had to wait. */
-  #orderedVersion: number | null = null
+  /** Whose orders may differ from the plan: who changed, whose place did, and who had to wait. */
+  #unordered = new Set<PeerId>()
   #count = 0
 
   constructor(ports: AssignmentPorts) {
@@ -56,9 +56,17 @@ export class Assignments {
       demand: (modelId) => demand.of(modelId, open.ofModel(modelId), nowMs),
       sessionsOver: () => open.reserved(nowMs),
     })
-    if (changed.size === 0 && plan.version === this.#orderedVersion) return
-    this.#orderedVersion = plan.version
-    for (const peer of peers.values()) this.#order(peer, nowMs)
+    this.#orderAll(new Set([...this.#unordered, ...changed, ...plan.takeMoved()]), nowMs)
+  }
+
+  /** In the order in which they came: what one is told to load may let another go. */
+  #orderAll(wanted: ReadonlySet<PeerId>, nowMs: number): void {
+    this.#unordered = new Set()
+    if (wanted.size === 0) return
+    const { peers } = this.#ports
+    const [only] = wanted
+    const looked = wanted.size === 1 && only !== undefined ? [peers.get(only)] : peers.values()
+    for (const peer of looked) if (peer !== undefined && wanted.has(peer.peerId)) this.#order(peer, nowMs)
   }
 
   progress(peer: PeerRecord, message: Extract<PeerMessage, { type: 'progress' }>, nowMs: number): void {
@@ -109,7 +117,7 @@ export class Assignments {
       if (peer.order === null) return
       // Given up: it goes on while others load its layers.
       if (nowMs < peer.blockedUntilMs) {
-        this.#orderedVersion = null
+        this.#unordered.add(peer.peerId)
         return
       }
       peer.order = null
@@ -120,7 +128,7 @@ export class Assignments {
     const { order } = peer
     if (order !== null && order.modelId === model.modelId && sameSpan(order.span, span)) return
     if (mustStay(peer, place, { peers: peers.values(), models, nowMs })) {
-      this.#orderedVersion = null
+      this.#unordered.add(peer.peerId)
       return
     }
     const loaded = isLoaded(peer, model.modelId, span)

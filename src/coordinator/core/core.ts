@@ -20,7 +20,7 @@ import { Plan } from './plan.ts'
 import { RoundTrips } from './roundTrips.ts'
 import { type GrantOptions, SessionLifecycle } from './sessionLifecycle.ts'
 import { OpenSessions } from './sessions.ts'
-import { learnSpeed, levelSpeeds } from './speeds.ts'
+import { Adapters, learnSpeed } from './speeds.ts'
 import { Bulletin, summarize } from './summary.ts'
 
 export interface CoreOptions extends GrantOptions {
@@ -39,6 +39,7 @@ export class CoordinatorCore {
   readonly #assignments: Assignments
   readonly #sessions: SessionLifecycle
   readonly #bulletin = new Bulletin()
+  readonly #adapters = new Adapters()
   #regroupedMs = 0
   #tickMs = 0
 
@@ -116,13 +117,20 @@ export class CoordinatorCore {
     this.#heartbeats.left(peer)
     this.#roundTrips.forget(peerId)
     this.#sessions.left(peer, nowMs)
-    if (peer.pledge !== null) this.#level(peer.pledge)
+    if (peer.pledge !== null) {
+      this.#adapters.leave(peer, peer.pledge)
+      this.#changed(this.#adapters.level(peer.pledge))
+    }
     this.#assignments.update(nowMs)
   }
 
-  /** Another of these adapters came, or left. */
-  #level(pledge: Pledge): void {
-    for (const { peerId } of levelSpeeds(pledge, this.#peers.values())) this.#assignments.changed(peerId)
+  #changed(peers: readonly PeerRecord[]): void {
+    for (const { peerId } of peers) this.#assignments.changed(peerId)
+  }
+
+  #withdraw(peer: PeerRecord): void {
+    if (peer.pledge !== null) this.#adapters.leave(peer, peer.pledge)
+    withdraw(peer)
   }
 
   #message(peer: PeerRecord, { message, sessionId }: Extract<CoreEvent, { kind: 'message' }>, nowMs: number): void {
@@ -140,12 +148,12 @@ export class CoordinatorCore {
         return this.#assignments.failed(peer, message, nowMs)
       case 'away':
         if (message.reason === AWAY_RECOVERING) suspend(peer, nowMs)
-        else withdraw(peer)
+        else this.#withdraw(peer)
         return this.#assignments.update(nowMs)
       case 'drain':
         return this.#drain(peer, nowMs)
       case 'leave':
-        withdraw(peer)
+        this.#withdraw(peer)
         return this.#assignments.update(nowMs, peerId)
       case 'pong':
         return this.#pong(peer, message, nowMs)
@@ -185,11 +193,11 @@ export class CoordinatorCore {
       )
       return this.#forget(peer.peerId, nowMs)
     }
-    withdraw(peer)
+    this.#withdraw(peer)
     peer.pledge = pledge
     peer.memoryBytes = pledge.memoryBytes
     peer.weightForm = weightFormOf(pledge.engine)
-    this.#level(pledge)
+    this.#changed(this.#adapters.join(peer, pledge))
     peer.failures = 0
     peer.blockedUntilMs = 0
     this.#assignments.update(nowMs)

@@ -138,14 +138,16 @@ export function placesIn(swarm: Swarm, { capacity, region }: Newcomer, stagesMin
 }
 
 /** Peers that leave no hole, those first whose layers are best off without them. */
-export function dispensable(swarms: readonly Swarm[]): { peerId: PeerId; from: Swarm }[] {
-  const all = swarms.flatMap((from) =>
-    from.peerIds().flatMap((peerId) => {
-      if (!from.isRedundant(peerId)) return []
-      return [{ peerId, from, surplus: from.surplusWithout(peerId) }]
-    }),
-  )
-  return all.sort((a, b) => b.surplus - a.surplus).slice(0, MOVES_TRIED_MAX)
+export function dispensable(swarms: readonly Swarm[]): { readonly peerId: PeerId; readonly from: Swarm }[] {
+  const best: { readonly peerId: PeerId; readonly from: Swarm; readonly surplus: number }[] = []
+  for (const from of swarms) {
+    for (const { peerId, surplus } of from.redundant()) {
+      if (surplus <= (best[MOVES_TRIED_MAX - 1]?.surplus ?? Number.NEGATIVE_INFINITY)) continue
+      best.splice(best.findLastIndex((other) => other.surplus >= surplus) + 1, 0, { peerId, from, surplus })
+      best.length = Math.min(best.length, MOVES_TRIED_MAX)
+    }
+  }
+  return best
 }
 
 /** Of like moves that of who has fewer sessions. */

@@ -22,7 +22,7 @@ export function isLoaded(peer: PeerRecord, modelId: ModelId, span: Span): boolea
 export function missedPeers(models: readonly SwarmModel[], peers: readonly PeerRecord[], nowMs: number): ReadonlySet<PeerRecord> {
   const missed = new Set<PeerRecord>()
   const isSilent = ({ served, heardMs }: PeerRecord) => served !== null && nowMs - heardMs >= AWAY_AFTER_MS
-  if (!peers.some(isSilent)) return missed
+  if (models.length === 0 || !peers.some(isSilent)) return missed
   for (const { modelId, costs } of models) {
     const holders = peers.filter(({ served }) => served?.modelId === modelId)
     const present = holders.filter((peer) => !isSilent(peer)).flatMap(({ served }) => served?.span ?? [])

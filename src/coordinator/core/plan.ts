@@ -64,16 +64,19 @@ export class Plan {
   #reliefsLeft = RELIEFS_MAX
   /** Who was told to move, until they serve. */
   #movers: PeerId[] = []
-  #version = 0
+  /** Whose places have changed since that was asked last. */
+  #moved: PeerId[] = []
 
   constructor(models: readonly SwarmModel[], stagesMin: number) {
     this.#swarms = models.map((model) => new Swarm(model))
     this.#stagesMin = stagesMin
   }
 
-  /** Another number whenever a place has changed. */
-  get version(): number {
-    return this.#version
+  /** Whose places have changed since this was asked last. */
+  takeMoved(): readonly PeerId[] {
+    const moved = this.#moved
+    this.#moved = []
+    return moved
   }
 
   /** The layers that a peer should hold; null for a spare. */
@@ -295,14 +298,14 @@ export class Plan {
       this.#drop(peerId)
       this.#homes.set(peerId, { swarm, model: swarm.model, span })
       this.#formerHomes.delete(peerId)
-      this.#version++
+      this.#moved.push(peerId)
       swarm.put(peerId, placeFor(input, peerId, span))
     }
   }
 
   #drop(peerId: PeerId): void {
     this.#homes.get(peerId)?.swarm.drop(peerId)
-    if (this.#homes.delete(peerId)) this.#version++
+    if (this.#homes.delete(peerId)) this.#moved.push(peerId)
   }
 
   #remember(peerId: PeerId, home: Home): void {
@@ -327,12 +330,8 @@ export class Plan {
   #redundant({ peers, sessionsOver }: PlanInput): Capacity[] {
     const over = sessionsOver?.()
     const all = this.#swarms.flatMap((swarm) => {
-      const latest = swarm.peerIds().reverse()
-      return latest.flatMap((peerId) =>
-        swarm.isRedundant(peerId)
-          ? [{ peer: capacity(peers, peerId), sessions: sessionsAt(over, peerId), surplus: swarm.surplusWithout(peerId) }]
-          : [],
-      )
+      const latest = swarm.redundant().reverse()
+      return latest.map(({ peerId, surplus }) => ({ peer: capacity(peers, peerId), sessions: sessionsAt(over, peerId), surplus }))
     })
     return all.sort((a, b) => a.sessions - b.sessions || b.surplus - a.surplus).map(({ peer }) => peer)
   }

@@ -57,7 +57,8 @@ export function roomAt(
   // Neither takes anything for free that somebody holds: the first counts what nobody uses, the second counts new sessions twice.
   const free = Math.max(kept, reportedFree - fresh.kvPositions)
   // A stage may hold what nobody here knows of any more, as that of a driver that vanished: so no more than it said, with what changed since.
-  const changed = roomChanges.reduce((sum, change) => sum + (isUnreported(change, report.atMs) ? change.kvPositions : 0), 0)
+  let changed = 0
+  for (const change of roomChanges) if (isUnreported(change, report.atMs)) changed += change.kvPositions
   return {
     kvPositions: Math.min(free, reportedFree + changed),
     sessions: Math.min(all.sessions, report.sessions + fresh.sessions),

@@ -211,7 +211,7 @@ function overlap(a: Span, b: Span): boolean {
 }
 
 /** Layers of [0, layerCount) that none of `spans` covers, as spans. */
-export function uncovered(layerCount: number, spans: Iterable<Span>): Span[] {
+export function uncovered(layerCount: number, spans: readonly Span[]): Span[] {
   // How many more spans hold a layer than the one before it.
   const steps = new Int32Array(layerCount + 1)
   for (const { firstLayer, endLayer } of spans) {

@@ -28,27 +28,79 @@ export function learnSpeed(peer: PeerRecord, costs: ModelCosts, { layers, heads,
   followSpeed(peer)
 }
 
+interface Alike {
+  readonly peers: Set<PeerRecord>
+  /** As they were probed, in order. */
+  readonly probed: number[]
+  /** What those that were slower have counted as since the last look. */
+  usual: number
+}
+
 /**
- * A short probe beside other work says too little: who was slower than half of the equal adapters counts as fast as those. Nobody is lowered by
- * what others claim, and one of them alone raises nobody. Returns those that count as otherwise fast now.
+ * Volunteers by their adapters. A short probe beside other work says too little: who was slower than half of the equal adapters counts as fast as
+ * those. Nobody is lowered by what others claim, and one of them alone raises nobody.
  */
-export function levelSpeeds({ engine, adapter }: Pledge, peers: Iterable<PeerRecord>): readonly PeerRecord[] {
-  const alike: PeerRecord[] = []
-  for (const peer of peers) if (peer.pledge?.adapter === adapter && peer.pledge.engine === engine) alike.push(peer)
-  const probed = alike.map(({ pledge }) => pledge?.macsPerSecond ?? 0).sort((a, b) => a - b)
+export class Adapters {
+  readonly #alike = new Map<string, Alike>()
+
+  /** One pledges. Returns those that count as otherwise fast now, it among them. */
+  join(peer: PeerRecord, pledge: Pledge): readonly PeerRecord[] {
+    const key = keyOf(pledge)
+    const alike = this.#alike.get(key) ?? { peers: new Set(), probed: [], usual: 0 }
+    this.#alike.set(key, alike)
+    alike.peers.add(peer)
+    const { probed } = alike
+    probed.splice(probed.findLastIndex((other) => other <= pledge.macsPerSecond) + 1, 0, pledge.macsPerSecond)
+    follow(peer, alike.usual)
+    return [peer, ...level(alike)]
+  }
+
+  /** One has gone, or pledges no more; whom it concerns is told by `level`. */
+  leave(peer: PeerRecord, pledge: Pledge): void {
+    const key = keyOf(pledge)
+    const alike = this.#alike.get(key)
+    if (alike?.peers.delete(peer) !== true) return
+    alike.probed.splice(alike.probed.indexOf(pledge.macsPerSecond), 1)
+    if (alike.peers.size === 0) this.#alike.delete(key)
+  }
+
+  /** One of these adapters has left. Returns those that count as otherwise fast now. */
+  level(pledge: Pledge): readonly PeerRecord[] {
+    const alike = this.#alike.get(keyOf(pledge))
+    return alike === undefined ? [] : level(alike)
+  }
+}
+
+function keyOf({ engine, adapter }: Pledge): string {
+  return `${engine} ${adapter}`
+}
+
+function level(alike: Alike): PeerRecord[] {
+  const { peers, probed } = alike
   const usual = probed[(probed.length - 1) >> 1] ?? 0
-  return alike.filter((peer) => {
+  if (usual === alike.usual) return []
+  alike.usual = usual
+  return [...peers].filter((peer) => {
     const before = peer.macsPerSecond
-    peer.probedMacsPerSecond = Math.max(peer.pledge?.macsPerSecond ?? 0, usual)
-    followSpeed(peer)
+    follow(peer, usual)
     return peer.macsPerSecond !== before
   })
 }
 
+function follow(peer: PeerRecord, usual: number): void {
+  peer.probedMacsPerSecond = Math.max(peer.pledge?.macsPerSecond ?? 0, usual)
+  followSpeed(peer)
+}
+
 /** Takes what was probed and reported into account. */
 function followSpeed(peer: PeerRecord): void {
-  const sorted = [...peer.speedReports].sort((a, b) => a - b)
-  const median = sorted.length < REPORTS_MIN ? undefined : sorted[Math.floor(sorted.length / 2)]
-  const most = PLAUSIBLE_FACTOR * peer.probedMacsPerSecond
-  peer.macsPerSecond = median === undefined ? peer.probedMacsPerSecond : Math.min(median, most)
+  const { speedReports, probedMacsPerSecond } = peer
+  const isKnown = speedReports.length >= REPORTS_MIN
+  peer.macsPerSecond = isKnown ? Math.min(medianOf(speedReports), PLAUSIBLE_FACTOR * probedMacsPerSecond) : probedMacsPerSecond
+}
+
+/** The upper one of two. */
+function medianOf(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? 0
 }

@@ -35,6 +35,19 @@ interface Region {
   macsPerSecond: number
 }
 
+/** Who leaves no hole. */
+interface Redundant {
+  readonly peerId: PeerId
+  readonly surplus: number
+}
+
+interface SpanSupply {
+  /** Tokens a second that its weakest layer can be given. */
+  readonly level: number
+  /** Multiply-accumulates of a token in all of it. */
+  readonly macs: number
+}
+
 export interface TokenDemand {
   readonly most: number
   readonly lasting: number
@@ -126,8 +139,27 @@ export class Swarm {
   /** Whether others hold all its layers too. */
   isRedundant(peerId: PeerId): boolean {
     const { span } = required(this.#places.get(peerId), `the place of ${peerId}`)
-    for (let layer = span.firstLayer; layer < span.endLayer; layer++) if ((this.#holders[layer] ?? 0) < 2) return false
-    return true
+    return this.#isHeldTwice(span)
+  }
+
+  /**
+   * Peers that leave no hole, in the order in which they came. `surplus`: how well off a peer's layers are without it, tokens a second for
+   * each one wanted.
+   */
+  redundant(): Redundant[] {
+    // Hundreds of peers hold the same few spans.
+    const supplies = new Map<number, SpanSupply | null>()
+    const redundant: Redundant[] = []
+    for (const [peerId, { span, macsPerSecond }] of this.#places) {
+      const key = span.firstLayer * (this.#holders.length + 1) + span.endLayer
+      let supply = supplies.get(key)
+      if (supply === undefined) {
+        supply = this.#isHeldTwice(span) ? this.#supplyOf(span) : null
+        supplies.set(key, supply)
+      }
+      if (supply !== null) redundant.push({ peerId, surplus: (supply.level - macsPerSecond / supply.macs) / this.demand.most })
+    }
+    return redundant
   }
 
   /** From the first to the last layer that nobody else holds; null: others hold all of its layers too. */
@@ -188,17 +220,6 @@ export class Swarm {
     return this.#layerMacs.reduce((least, _, layer) => Math.min(least, this.#everywhere.level(layer)), Number.POSITIVE_INFINITY)
   }
 
-  /** How well off a peer's layers are without it, tokens a second for each one wanted. */
-  surplusWithout(peerId: PeerId): number {
-    const { span, macsPerSecond } = required(this.#places.get(peerId), `the place of ${peerId}`)
-    let [level, macs] = [Number.POSITIVE_INFINITY, 0]
-    for (let layer = span.firstLayer; layer < span.endLayer; layer++) {
-      level = Math.min(level, this.#everywhere.level(layer))
-      macs += this.#layerMacs[layer] ?? 0
-    }
-    return (level - macsPerSecond / macs) / this.demand.most
-  }
-
   /**
    * How scarce throughput is, see Balance: everywhere, and in each region that can do without the others, since chains across
    * regions are slow. Less is better, and comparable between swarms.
@@ -245,6 +266,20 @@ export class Swarm {
       return known
     }
     return evenSpans(costs, this.#between(), peer, stagesMin)
+  }
+
+  #isHeldTwice({ firstLayer, endLayer }: Span): boolean {
+    for (let layer = firstLayer; layer < endLayer; layer++) if ((this.#holders[layer] ?? 0) < 2) return false
+    return true
+  }
+
+  #supplyOf({ firstLayer, endLayer }: Span): SpanSupply {
+    let [level, macs] = [Number.POSITIVE_INFINITY, 0]
+    for (let layer = firstLayer; layer < endLayer; layer++) {
+      level = Math.min(level, this.#everywhere.level(layer))
+      macs += this.#layerMacs[layer] ?? 0
+    }
+    return { level, macs }
   }
 
   /** Layers between the largest spans with an end that are held. */

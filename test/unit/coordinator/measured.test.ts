@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { Demand } from '../../../src/coordinator/core/demand.ts'
 import { newPeer } from '../../../src/coordinator/core/peers.ts'
 import { RoundTrips } from '../../../src/coordinator/core/roundTrips.ts'
-import { levelSpeeds } from '../../../src/coordinator/core/speeds.ts'
+import { Adapters } from '../../../src/coordinator/core/speeds.ts'
 import type { ModelId, PeerId } from '../../../src/shared/index.ts'
 import { MODEL, peerId, World } from './world.ts'
 
@@ -73,7 +73,8 @@ describe('speeds', () => {
       const peers = speeds.map((macsPerSecond, index) =>
         Object.assign(newPeer(peerId(index), 'here', 0), { pledge: { ...pledge, macsPerSecond } }),
       )
-      levelSpeeds(peers[0]?.pledge ?? { ...pledge, macsPerSecond: 0 }, peers)
+      const adapters = new Adapters()
+      for (const peer of peers) adapters.join(peer, peer.pledge)
       return peers.map(({ macsPerSecond }) => macsPerSecond)
     }
     expect(levelled(100, 40, 100)).toEqual([100, 100, 100])
