@@ -4,7 +4,7 @@
  * volunteers load, sessionLifecycle.ts what requesters get, heartbeats.ts who is there.
  */
 
-import type { Span } from '../../model/index.ts'
+import { coversSpan, type Span } from '../../model/index.ts'
 import { AWAY_RECOVERING, type NetworkSummary } from '../../protocol/index.ts'
 import { assert, type ModelId, type PeerId, required, unreachable } from '../../shared/index.ts'
 import type { AdmitMessage } from './admission.ts'
@@ -15,7 +15,7 @@ import type { CoreEffect, CoreEvent, PeerMessage } from './events.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { AWAY_AFTER_MS, PEERS_MAX, REGROUP_INTERVAL_MS } from './limits.ts'
 import { missedPeers } from './orders.ts'
-import { covers, isChoosable, newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
+import { isChoosable, newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
 import { Plan } from './plan.ts'
 import { RoundTrips } from './roundTrips.ts'
 import { type GrantOptions, SessionLifecycle } from './sessionLifecycle.ts'
@@ -95,7 +95,7 @@ export class CoordinatorCore {
 
   /** Who serves all these layers and may be asked for more, now. */
   serving(modelId: ModelId, span: Span, nowMs: number): PeerId[] {
-    const serves = ({ served }: PeerRecord) => served !== null && served.modelId === modelId && covers(served.span, span)
+    const serves = ({ served }: PeerRecord) => served !== null && served.modelId === modelId && coversSpan(served.span, span)
     return [...this.#peers.values()].filter((peer) => serves(peer) && isChoosable(peer, nowMs)).map(({ peerId }) => peerId)
   }
 
@@ -117,10 +117,7 @@ export class CoordinatorCore {
     this.#heartbeats.left(peer)
     this.#roundTrips.forget(peerId)
     this.#sessions.left(peer, nowMs)
-    if (peer.pledge !== null) {
-      this.#adapters.leave(peer, peer.pledge)
-      this.#changed(this.#adapters.level(peer.pledge))
-    }
+    if (peer.pledge !== null) this.#changed(this.#adapters.leave(peer, peer.pledge))
     this.#assignments.update(nowMs)
   }
 
@@ -129,8 +126,9 @@ export class CoordinatorCore {
   }
 
   #withdraw(peer: PeerRecord): void {
-    if (peer.pledge !== null) this.#adapters.leave(peer, peer.pledge)
+    const { pledge } = peer
     withdraw(peer)
+    if (pledge !== null) this.#changed(this.#adapters.leave(peer, pledge))
   }
 
   #message(peer: PeerRecord, { message, sessionId }: Extract<CoreEvent, { kind: 'message' }>, nowMs: number): void {

@@ -55,19 +55,14 @@ export class Adapters {
     return [peer, ...level(alike)]
   }
 
-  /** One has gone, or pledges no more; whom it concerns is told by `level`. */
-  leave(peer: PeerRecord, pledge: Pledge): void {
+  /** One has gone, or pledges no more. Returns those that count as otherwise fast now. */
+  leave(peer: PeerRecord, pledge: Pledge): readonly PeerRecord[] {
     const key = keyOf(pledge)
     const alike = this.#alike.get(key)
-    if (alike?.peers.delete(peer) !== true) return
+    if (alike?.peers.delete(peer) !== true) return []
     alike.probed.splice(alike.probed.indexOf(pledge.macsPerSecond), 1)
     if (alike.peers.size === 0) this.#alike.delete(key)
-  }
-
-  /** One of these adapters has left. Returns those that count as otherwise fast now. */
-  level(pledge: Pledge): readonly PeerRecord[] {
-    const alike = this.#alike.get(keyOf(pledge))
-    return alike === undefined ? [] : level(alike)
+    return level(alike)
   }
 }
 
