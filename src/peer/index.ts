@@ -8,6 +8,7 @@ export type { EngineWorker } from './hosting.ts'
 export type { HostSignals, PressureReason } from './pressure.ts'
 export { createPeerRuntime, type RuntimeHost } from './runtime.ts'
 export type {
+  AccountCalls,
   AccountKeeping,
   AccountState,
   Answer,
@@ -22,6 +23,7 @@ export type {
   ContributeOptions,
   DraftModelOffer,
   DraftModelState,
+  FoundByPhrase,
   GpuSummary,
   MeasureOptions,
   ModelMeasurement,

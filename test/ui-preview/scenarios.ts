@@ -1,7 +1,7 @@
 /** Every state that a page can be in, by name. */
 
 import type { AccountState, AskProgress, PeerState, StatementPage, VolunteerState } from '../../src/peer/index.ts'
-import { fromErrorBody, type ManifestHash, type SessionId, type StatementLine } from '../../src/shared/index.ts'
+import { type ErrorBody, fromErrorBody, type ManifestHash, type SessionId, type StatementLine } from '../../src/shared/index.ts'
 import { FakeRuntime, fakeStage, fakeSwarm, fakeVolunteer, MODEL_ID, OWN_PEER_ID } from '../../src/ui/testing/fakeRuntime.ts'
 
 const OWN = OWN_PEER_ID.slice(0, 8)
@@ -220,10 +220,29 @@ const keepings: Record<string, Partial<PeerState>> = {
   account: {},
   'account-new': { account: NOTHING_YET },
   'account-unknown': { account: null },
-  'account-unsaved': { accountKeeping: { isKept: true, unsavedPhrase: PHRASE } },
-  'account-phrase': { accountKeeping: { isKept: true, unsavedPhrase: PHRASE } },
-  'account-private': { accountKeeping: { isKept: false, unsavedPhrase: PHRASE } },
+  'account-unsaved': { accountKeeping: { isKept: true, unsavedPhrase: PHRASE, hasCopy: true } },
+  'account-phrase': { accountKeeping: { isKept: true, unsavedPhrase: PHRASE, hasCopy: true } },
+  'account-private': { accountKeeping: { isKept: false, unsavedPhrase: PHRASE, hasCopy: true } },
   'account-failed': {},
+  'account-first': {
+    account: NOTHING_YET,
+    accountKeeping: { isKept: true, unsavedPhrase: PHRASE, hasCopy: false },
+  },
+  'account-code': {},
+  'account-join-refused': {},
+  'account-restore': {},
+  'account-restore-unknown': {},
+}
+
+const refusals: Record<string, ErrorBody> = {
+  'account-join-refused': {
+    reason: 'bad-code',
+    message: 'this code is wrong, was used, or is older than five minutes; make a new one on the other device',
+  },
+  'account-restore-unknown': {
+    reason: 'bad-phrase',
+    message: 'this is not a recovery phrase: its words do not fit together: one is wrong, or two are exchanged',
+  },
 }
 
 const amounts = (available: bigint, held = 0n, escrow = 0n) => ({ available, held, escrow, granted: 0n })
@@ -268,6 +287,11 @@ export function startScenario(name: string): FakeRuntime {
   if (name === 'account') runtime.statementPages = [STATEMENT]
   if (name === 'account-failed')
     runtime.statement = () => Promise.reject(fromErrorBody({ reason: 'timeout', message: 'the coordinator did not answer within 20 s' }))
+  const refusal = refusals[name]
+  if (refusal !== undefined) {
+    const refuse = () => Promise.reject(fromErrorBody(refusal))
+    runtime.account = { ...runtime.account, findByPhrase: refuse, join: refuse }
+  }
   const draftModel = drafts[name]
   if (draftModel !== undefined) runtime.store.setState({ draftOffers: [draftOffer], draftModel })
   chats[name]?.(runtime)

@@ -5,6 +5,7 @@
 
 import { createStore } from 'zustand/vanilla'
 import type {
+  AccountCalls,
   Answer,
   Ask,
   AskProgress,
@@ -111,7 +112,7 @@ export class FakeRuntime implements PeerRuntime {
       connection: { kind: 'online', peerId: OWN_PEER_ID },
       reach: 'everywhere',
       account: null,
-      accountKeeping: { isKept: true, unsavedPhrase: null },
+      accountKeeping: { isKept: true, unsavedPhrase: null, hasCopy: true },
       bills: new Map(),
       prices: new Map(),
       contributingAs: OWN_PEER_ID,
@@ -182,9 +183,22 @@ export class FakeRuntime implements PeerRuntime {
     return { ...(this.statementPages[cursor ?? 0] ?? EMPTY_PAGE), month }
   }
 
+  /** What a test puts in the place of a call answers it. */
+  account: AccountCalls = {
+    findByPhrase: async (phrase) => {
+      this.calls.push(`findByPhrase ${phrase}`)
+      return { kind: 'other', take: async () => void this.calls.push('take') }
+    },
+    pairingCode: async () => {
+      this.calls.push('pairingCode')
+      return { code: 'K7QF-2M9X-TB4C', lifeMs: 300_000 }
+    },
+    join: async (code) => void this.calls.push(`join ${code}`),
+  }
+
   async phraseSaved(): Promise<void> {
     this.calls.push('phraseSaved')
-    this.store.setState({ accountKeeping: { isKept: true, unsavedPhrase: null } })
+    this.store.setState({ accountKeeping: { isKept: true, unsavedPhrase: null, hasCopy: true } })
   }
 
   async deleteStorage(): Promise<void> {

@@ -4,6 +4,7 @@
  */
 
 import {
+  AccountError,
   type AccountTies,
   DEFAULT_STARTER_POLICY,
   decideStarterGrant,
@@ -88,6 +89,19 @@ export class MemoryStore implements EconomyStore {
       this.#check()
       const plain = (account: string): AccountTies => ({ account, keys: [], teams: [], family: account, blocks: [] })
       return new Map(ids.map((id) => [id, { ...plain(id), ...this.tiesOf.get(id) }]))
+    },
+  }
+  /** Copies and codes are the real store's matter, see test/store. */
+  readonly recovery: EconomyStore['recovery'] = {
+    keep: async () => this.#check(),
+    find: () => Promise.reject(new AccountError('unknown-phrase', 'nothing is kept here')),
+  }
+  readonly pairing: EconomyStore['pairing'] = {
+    create: async (account) => ({ text: account, expiresAtMs: this.clock.nowMs() }),
+    join: async (account, { subject }) => {
+      this.#check()
+      this.#accountOf.set(subject, account)
+      return account
     },
   }
   readonly starters: EconomyStore['starters'] = {
