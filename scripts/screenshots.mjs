@@ -85,6 +85,10 @@ const SCENARIOS = {
     'account-code',
     'account-join-refused',
     'account-restore',
+    'account-keys',
+    'account-key-made',
+    'account-key-revoke',
+    'account-keys-failed',
     'account-restore-unknown',
   ],
   '/nowhere': ['two-tabs'],
@@ -165,6 +169,12 @@ async function playAccount(page, scenario) {
     await page.getByTestId('join-code').fill('K7QF-2M9X-TB4D')
     await page.getByTestId('join').click()
   }
+  if (scenario === 'account-key-made') {
+    await page.getByTestId('key-name').fill('laptop')
+    await page.getByTestId('key-budget').fill('20')
+    await page.getByTestId('create-key').click()
+  }
+  if (scenario === 'account-key-revoke') await page.getByTestId('revoke-key').first().click()
   if (scenario.startsWith('account-restore')) {
     await page.getByTestId('restore-phrase').fill('harbor velvet orbit candle mimic ribbon tunnel glance pepper acoustic lizard swarm')
     await page.getByTestId('restore-find').click()

@@ -1,10 +1,11 @@
 /**
- * What a page asks of its account: to bring one back by its recovery phrase, to bring devices together. The tab's own connection speaks for the account that
+ * What a page asks of its account: to bring one back by its recovery phrase, to bring devices together, API keys. The tab's own connection speaks for the account that
  * this browser has; one that a phrase has opened speaks for itself for a moment, over a connection of its own.
  */
 
 import type { ControlClient } from '../network/index.ts'
 import { TabswarmError } from '../shared/index.ts'
+import { apiKeyOf } from './accountView.ts'
 import { type ConnectionHost, type FoundAccount, type HostAccount, PeerConnection } from './connection.ts'
 import type { AccountCalls, FoundByPhrase } from './types.ts'
 
@@ -43,6 +44,17 @@ export function createAccountCalls({ host, control, onTaken }: AccountCallsOptio
       return { code, lifeMs: Math.max(0, expiresAtMs - client.coordinatorNowMs()) }
     },
     join,
+    async apiKeys() {
+      return (await (await control()).account({ kind: 'keys' })).keys.map(apiKeyOf)
+    },
+    async createApiKey(name, { models, budget, requestsAMinute }) {
+      const scope = { models: models && [...models], budget: budget === null ? null : budget.toString(), requestsAMinute }
+      const { key, text } = await (await control()).account({ kind: 'create-key', name, ...scope })
+      return { key: apiKeyOf(key), text }
+    },
+    async revokeApiKey(keyId) {
+      await (await control()).account({ kind: 'revoke-key', keyId })
+    },
   }
 }
 

@@ -14,6 +14,7 @@ export type {
   Answer,
   AnswerDraftModel,
   AnswerRepair,
+  ApiKeyState,
   Ask,
   AskProgress,
   AskRequest,

@@ -175,6 +175,26 @@ export type FoundByPhrase =
       take(): Promise<void>
     }
 
+/** Null: no limit. */
+export interface ApiKeyLimits {
+  readonly models: readonly string[] | null
+  /** Micro-credits that it may spend in all. */
+  readonly budget: bigint | null
+  readonly requestsAMinute: number | null
+}
+
+/** An API key of this account that opens something; its secret is told once, when it is made. Times are coordinator time. */
+export interface ApiKeyState extends ApiKeyLimits {
+  readonly id: string
+  readonly name: string
+  readonly pools: readonly string[] | null
+  /** Micro-credits: paid, or set aside for what is open. */
+  readonly spent: bigint
+  readonly createdAtMs: number
+  /** Null: never. */
+  readonly usedAtMs: number | null
+}
+
 /** Each rejects with a TabswarmError. */
 export interface AccountCalls {
   /** Reasons: `bad-phrase`, `unknown-phrase`, `bad-copy`, `too-many-requests`, `offline`. */
@@ -183,6 +203,12 @@ export interface AccountCalls {
   pairingCode(): Promise<{ readonly code: string; readonly lifeMs: number }>
   /** This browser joins the account whose device shows that code. Reasons: `bad-code`, `too-many-requests`, `offline`. */
   join(code: string): Promise<void>
+  /** Those that were not revoked, the oldest first. */
+  apiKeys(): Promise<readonly ApiKeyState[]>
+  /** `text` is the key itself, told now and never again. Reasons: `bad-value`, `offline`. */
+  createApiKey(name: string, limits: ApiKeyLimits): Promise<{ readonly key: ApiKeyState; readonly text: string }>
+  /** From then on it opens nothing, for good. */
+  revokeApiKey(id: string): Promise<void>
 }
 
 export interface PeerState {

@@ -1,10 +1,11 @@
 /**
- * What a tab asks of its account over the control socket, and what it is answered: the locked copy of its key, codes for other devices. Each
- * answer bears the kind of what was asked. Rules A1 … A7.
+ * What a tab asks of its account over the control socket, and what it is answered: the locked copy of its key, codes for other devices, API keys. Each
+ * answer bears the kind of what was asked. Rules A1 … A9.
  */
 
 import * as v from 'valibot'
-import { amount, base64Url, text } from './schemas.ts'
+import { API_KEYS_MAX, SCOPE_NAMES_MAX } from '../shared/index.ts'
+import { amount, base64Url, count, credits, text } from './schemas.ts'
 
 /** A name that only the words of a recovery phrase give. */
 const lookup = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))
@@ -25,6 +26,28 @@ const recoveryCopySchema = v.strictObject({ lookup, ...wrappedKey })
 /** The copy, and the name under which whoever has the phrase finds it. */
 export type RecoveryCopy = v.InferOutput<typeof recoveryCopySchema>
 
+/** Null: all. */
+const scopeNames = v.nullable(v.pipe(v.array(text(100)), v.minLength(1), v.maxLength(SCOPE_NAMES_MAX)))
+const keyId = v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/))
+const requestsAMinute = v.nullable(v.pipe(count(1_000_000), v.minValue(1)))
+
+const apiKeySchema = v.strictObject({
+  /** No secret. */
+  id: keyId,
+  name: text(64),
+  models: scopeNames,
+  pools: scopeNames,
+  /** Micro-credits in all, as `spent`; null: no limit. */
+  budget: v.nullable(credits),
+  spent: credits,
+  requestsAMinute,
+  createdAtMs: amount,
+  /** Null: never. */
+  usedAtMs: v.nullable(amount),
+})
+/** An API key that was not revoked, without its secret. */
+export type ListedApiKey = v.InferOutput<typeof apiKeySchema>
+
 export const accountAskSchema = v.variant('kind', [
   /** Keep this copy of the key that has certified this peer, in place of one before. */
   v.strictObject({ kind: v.literal('keep-copy'), copy: recoveryCopySchema }),
@@ -33,6 +56,9 @@ export const accountAskSchema = v.variant('kind', [
   v.strictObject({ kind: v.literal('pair') }),
   /** The key that has certified this peer joins the account whose code this is, as somebody typed it. */
   v.strictObject({ kind: v.literal('join'), code: text(64) }),
+  v.strictObject({ kind: v.literal('keys') }),
+  v.strictObject({ kind: v.literal('create-key'), name: text(64), models: scopeNames, budget: v.nullable(credits), requestsAMinute }),
+  v.strictObject({ kind: v.literal('revoke-key'), keyId }),
 ])
 export type AccountAsk = v.InferOutput<typeof accountAskSchema>
 
@@ -46,6 +72,10 @@ export const accountAnswerSchema = v.variant('kind', [
     expiresAtMs: amount,
   }),
   v.strictObject({ kind: v.literal('join'), accountId: text(64) }),
+  v.strictObject({ kind: v.literal('keys'), keys: v.pipe(v.array(apiKeySchema), v.maxLength(API_KEYS_MAX)) }),
+  /** `text` is the key itself, told now and never again. */
+  v.strictObject({ kind: v.literal('create-key'), key: apiKeySchema, text: text(100) }),
+  v.strictObject({ kind: v.literal('revoke-key') }),
 ])
 export type AccountAnswer = v.InferOutput<typeof accountAnswerSchema>
 

@@ -1,6 +1,6 @@
 /**
- * One account on several browsers, with real tabs: it comes back by its twelve words, a second device joins by a code, and what the browsers had earned
- * before comes along. Nobody computes here: credits are issued.
+ * One account on several browsers, with real tabs: it has API keys, comes back by its twelve words, a second device joins by a code, and what the browsers
+ * had earned before comes along. Nobody computes here: credits are issued.
  */
 
 import type { Browser, Page } from 'playwright-core'
@@ -58,6 +58,28 @@ async function find(page: Page, phrase: string): Promise<void> {
   await page.getByTestId('restore-phrase').fill(phrase)
   await page.getByTestId('restore-find').click()
 }
+
+describe('API keys on the page', () => {
+  it('[A8] a key is shown once, opens its account within its limits, and nothing after it was revoked', async () => {
+    const mine = await accountId(laptop)
+    await laptop.getByTestId('key-name').fill('tests')
+    await laptop.getByTestId('key-budget').fill('0.5')
+    await laptop.getByTestId('key-rate').fill('60')
+    await laptop.getByTestId('create-key').click()
+    const text = await laptop.getByTestId('key-text').innerText(WAIT)
+    expect(await store.keys.authorize(text, null)).toMatchObject({ account: mine, name: 'tests', budget: 500_000n, requestsAMinute: 60 })
+    await laptop.getByTestId('key-saved').click()
+    await laptop.reload()
+    const row = laptop.getByTestId('api-key')
+    await row.waitFor(WAIT)
+    expect(await row.innerText()).toContain('60 requests a minute')
+    expect(await laptop.content()).not.toContain(text)
+    await row.getByTestId('revoke-key').click()
+    await row.getByTestId('revoke-key-really').click()
+    await row.waitFor({ ...WAIT, state: 'detached' })
+    await expect(store.keys.authorize(text, null)).rejects.toMatchObject({ reason: 'bad-key' })
+  })
+})
 
 describe('one account on several browsers', () => {
   it('[A1] [A2] comes back by its twelve words in another browser, whose own earnings come along', async () => {

@@ -165,14 +165,26 @@ describe.each(storeKinds)('accounts on %s', (kind) => {
     const mixed = `${text.slice(0, 'tabswarm_'.length + 16)}${other.text.slice(-44)}`
     for (const wrong of [mixed, `${text}x`, '', `tabswarm_${'0'.repeat(16)}${text.slice(-44)}`])
       await expect(keys.authorize(wrong, null)).rejects.toMatchObject({ reason: 'bad-key' })
-    await keys.revoke(key.id)
+    await expect(keys.revoke(key.id, await contact())).rejects.toMatchObject({ reason: 'unknown' })
+    await keys.authorize(other.text, null)
+    await keys.revoke(key.id, id)
     await expect(keys.authorize(text, null)).rejects.toMatchObject({ reason: 'bad-key' })
     const { revokedAtMs } = required((await keys.list(id))[0], 'the key')
     nowMs += 1_000
-    await keys.revoke(key.id)
+    await keys.revoke(key.id, null)
     expect((await keys.list(id))[0]?.revokedAtMs).toBe(revokedAtMs)
     expect((await keys.authorize(other.text, null)).id).toBe(other.key.id)
-    await expect(keys.revoke('nothing')).rejects.toMatchObject({ reason: 'unknown' })
+    await expect(keys.revoke('nothing', null)).rejects.toMatchObject({ reason: 'unknown' })
+  })
+
+  it('[A9] an account has fifty keys that open something; one that is revoked makes room', async () => {
+    const id = await contact()
+    const { key } = await keys.create(id, 'first', ALL)
+    for (let more = 49; more > 0; more--) await keys.create(id, 'another', ALL)
+    await expect(keys.create(id, 'one too many', ALL)).rejects.toMatchObject({ reason: 'bad-value' })
+    await keys.revoke(key.id, id)
+    await keys.create(id, 'in its place', ALL)
+    await expect(keys.create(id, 'one too many', ALL)).rejects.toMatchObject({ reason: 'bad-value' })
   })
 
   it('a budget bears what fits, however many ask at once; a session counts once, and what it left is free again', async () => {
@@ -190,7 +202,7 @@ describe.each(storeKinds)('accounts on %s', (kind) => {
     const spent = async () => required((await keys.list(key.account))[0], 'the key').spent
     expect(await spent()).toBe(40n)
     await expect(keys.charge(required(taken[2], 'a session'), 31n)).rejects.toThrow()
-    await keys.revoke(key.id)
+    await keys.revoke(key.id, null)
     await expect(keys.reserve(key.id, session(99), 1n)).rejects.toMatchObject({ reason: 'bad-key' })
     expect(await spent()).toBe(40n)
   })

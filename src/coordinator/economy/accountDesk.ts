@@ -1,11 +1,11 @@
 /**
- * AccountDesk: what peers ask of their own accounts beside statements: to keep and find locked copies of keys, and to bring devices together.
+ * AccountDesk: what peers ask of their own accounts beside statements: locked copies of keys, bringing devices together, API keys.
  * What any of it means is the store's; here it is whose account it is about.
  */
 
-import type { AccountAnswer, AccountAsk, ClientMessage, ServerMessage } from '../../protocol/index.ts'
+import type { AccountAnswer, AccountAsk, ClientMessage, ListedApiKey, ServerMessage } from '../../protocol/index.ts'
 import { type Clock, type PeerId, toBase64Url, unreachable } from '../../shared/index.ts'
-import { AccountError } from '../accounts/index.ts'
+import { AccountError, type ApiKey } from '../accounts/index.ts'
 import { ACCOUNT_RATE, ACCOUNTS_AT_ONCE } from './limits.ts'
 import { type IdentifiedPeer, identityOf, type PeerAccounts } from './peerAccounts.ts'
 import type { EconomyStore } from './ports.ts'
@@ -15,7 +15,7 @@ type AccountRequest = Extract<ClientMessage, { type: 'account-request' }>
 type AccountAnswered = Extract<ServerMessage, { type: 'account-answer' }>
 
 export interface AccountDeskOptions {
-  readonly store: () => Promise<Pick<EconomyStore, 'recovery' | 'pairing'>>
+  readonly store: () => Promise<Pick<EconomyStore, 'recovery' | 'pairing' | 'keys'>>
   readonly peers: Pick<PeerAccounts, 'get' | 'accountOf' | 'moved'>
   readonly clock: Clock
   readonly log: (line: string) => void
@@ -32,7 +32,7 @@ export class AccountDesk {
     this.#gate = new RequestGate({ ...options, rate: ACCOUNT_RATE, atOnce: ACCOUNTS_AT_ONCE, tooMany: TOO_MANY })
   }
 
-  /** Rules A1 … A7. Never rejects. */
+  /** Rules A1 … A9. Never rejects. */
   answer(peerId: PeerId, { requestId, ask }: AccountRequest): Promise<AccountAnswered | Refused> {
     return this.#gate.answer(peerId, requestId, async () => {
       const peer = this.#options.peers.get(peerId)
@@ -48,7 +48,7 @@ export class AccountDesk {
 
   async #answer(peer: IdentifiedPeer, account: string, ask: AccountAsk): Promise<AccountAnswer> {
     const { store, peers } = this.#options
-    const { recovery, pairing } = await store()
+    const { recovery, pairing, keys } = await store()
     const { kind } = ask
     switch (kind) {
       case 'keep-copy': {
@@ -72,8 +72,35 @@ export class AccountDesk {
         peers.moved(identity)
         return { kind, accountId }
       }
+      case 'keys': {
+        const living = (await keys.list(account)).filter(({ revokedAtMs }) => revokedAtMs === null)
+        return { kind, keys: living.map(listed) }
+      }
+      case 'create-key': {
+        const { name, models, budget, requestsAMinute } = ask
+        const scope = { models, pools: null, budget: budget === null ? null : BigInt(budget), requestsAMinute }
+        const { key, text } = await keys.create(account, name, scope)
+        return { kind, key: listed(key), text }
+      }
+      case 'revoke-key':
+        await keys.revoke(ask.keyId, account)
+        return { kind }
       default:
         return unreachable(kind)
     }
+  }
+}
+
+function listed({ id, name, models, pools, budget, spent, requestsAMinute, createdAtMs, usedAtMs }: ApiKey): ListedApiKey {
+  const lists = { models: models && [...models], pools: pools && [...pools] }
+  return {
+    id,
+    name,
+    ...lists,
+    budget: budget === null ? null : budget.toString(),
+    spent: spent.toString(),
+    requestsAMinute,
+    createdAtMs,
+    usedAtMs,
   }
 }

@@ -145,7 +145,7 @@ export class Economy {
     this.#ports.tell(peerId, await this.#statements.answer(peerId, message))
   }
 
-  /** Answers what a peer asks of its account, or says why not. Rules A1 … A7. */
+  /** Answers what a peer asks of its account, or says why not. Rules A1 … A9. */
   async request(peerId: PeerId, message: Extract<ClientMessage, { type: 'account-request' }>): Promise<void> {
     this.#ports.tell(peerId, await this.#desk.answer(peerId, message))
   }

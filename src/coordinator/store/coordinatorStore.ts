@@ -2,6 +2,7 @@
 
 import { AccountStore, type AccountTools } from './accountStore.ts'
 import { openDatabase, type StorePlace } from './database.ts'
+import { KeyStore } from './keyStore.ts'
 import { LedgerStore } from './ledgerStore.ts'
 import { PairingStore } from './pairingStore.ts'
 import { RecoveryStore } from './recoveryStore.ts'
@@ -14,6 +15,7 @@ export interface CoordinatorStore {
   readonly accounts: AccountStore
   readonly pairing: PairingStore
   readonly recovery: RecoveryStore
+  readonly keys: KeyStore
   readonly starters: StarterStore
   readonly ledger: LedgerStore
   readonly trust: TrustStore
@@ -36,6 +38,7 @@ export async function openStore(place: StorePlace, tools: AccountTools): Promise
     accounts,
     pairing,
     recovery: new RecoveryStore(database, tools),
+    keys: new KeyStore(database, tools),
     starters,
     ledger,
     trust: new TrustStore(database),

@@ -12,6 +12,7 @@ import { EarningsPanel } from '../contribute/earningsPanel.tsx'
 import { UiContext } from '../runtimeContext.ts'
 import { FakeBenchHost } from '../testing/fakeBench.ts'
 import { FakeRuntime, MODEL_ID } from '../testing/fakeRuntime.ts'
+import { describeScope, describeSpending, describeUse } from './apiKeyWords.ts'
 import { BalanceFigures } from './balanceFigures.tsx'
 import { DevicesPanel } from './devicesPanel.tsx'
 import { KeepingNotes } from './keepingNotes.tsx'
@@ -89,6 +90,26 @@ describe('the account’s devices', () => {
     expect(describeMoving({ ...NOTHING, spendable: 5n, granted: 5n })[0]).toContain('has earned nothing that could come along')
     expect(describeMoving(NOTHING)).toEqual(['The account that this browser has now is empty: nothing is left behind.'])
     expect(describeMoving(null)).toHaveLength(1)
+  })
+})
+
+describe('API keys', () => {
+  const none = { models: null, pools: null, requestsAMinute: null }
+
+  it('say what they may', () => {
+    expect(describeScope(none)).toBe('All models, at any rate')
+    expect(describeScope({ ...none, requestsAMinute: 60 })).toBe('60 requests a minute')
+    expect(describeScope({ models: ['a', 'b'], pools: ['trusted'], requestsAMinute: 5 })).toBe(
+      'Only a, b; only in the pools trusted; 5 requests a minute',
+    )
+  })
+
+  it('say what they have spent, of what, and when they were used', () => {
+    expect(describeSpending({ spent: 70_112n, budget: null })).toBe('0.070112 credits spent.')
+    expect(describeSpending({ spent: 70_112n, budget: 5_000_000n })).toBe('0.070112 of 5 credits spent.')
+    const createdAtMs = Date.UTC(2027, 0, 4, 23, 59)
+    expect(describeUse({ createdAtMs, usedAtMs: null })).toBe('Made on 4 January 2027, never used.')
+    expect(describeUse({ createdAtMs, usedAtMs: createdAtMs + 60_000 })).toBe('Made on 4 January 2027, last used on 5 January 2027.')
   })
 })
 

@@ -3,6 +3,7 @@
 import { Code, Paper, Stack, Text, Title } from '@mantine/core'
 import { Page } from '../page.tsx'
 import { usePeer } from '../runtimeContext.ts'
+import { ApiKeysPanel } from './apiKeysPanel.tsx'
 import { BalanceFigures, CreditUnit } from './balanceFigures.tsx'
 import { DevicesPanel } from './devicesPanel.tsx'
 import { KeepingNotes } from './keepingNotes.tsx'
@@ -36,6 +37,7 @@ export function AccountPage() {
       </Paper>
       <StatementPanel />
       <DevicesPanel />
+      <ApiKeysPanel />
     </Page>
   )
 }

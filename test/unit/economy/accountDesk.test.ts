@@ -49,6 +49,25 @@ describe('requests about an account', () => {
     expect(made.failed).toEqual([])
   })
 
+  it('[A8] keys are made, listed and revoked for the account of the peer, and for no other', async () => {
+    const { made, ask, refusals } = await world()
+    const last = (name: string) => made.messages('account-answer', name).at(-1)?.answer
+    await ask('page', { kind: 'create-key', name: 'laptop', models: ['m'], budget: '5000000', requestsAMinute: 60 })
+    const answer = last('page')
+    const key = { id: '0'.repeat(16), name: 'laptop', models: ['m'], pools: null, budget: '5000000', spent: '0', requestsAMinute: 60 }
+    const listed = { ...key, createdAtMs: made.clock.nowMs(), usedAtMs: null }
+    expect(answer).toEqual({ kind: 'create-key', key: listed, text: `tabswarm_${key.id}` })
+    await ask('worker', { kind: 'keys' })
+    expect(last('worker')).toEqual({ kind: 'keys', keys: [listed] })
+    await ask('other', { kind: 'keys' })
+    expect(last('other')).toEqual({ kind: 'keys', keys: [] })
+    await ask('other', { kind: 'revoke-key', keyId: key.id })
+    expect(refusals()).toEqual(['unknown'])
+    await ask('worker', { kind: 'revoke-key', keyId: key.id })
+    await ask('page', { kind: 'keys' })
+    expect(last('page')).toEqual({ kind: 'keys', keys: [] })
+  })
+
   it('[A7] each is answered once: twenty of a peer at once and one a second, thirty-two of all at a time', async () => {
     const { made, ask, refusals } = await world()
     const keep: AccountAsk = { kind: 'keep-copy', copy: copyOf('browser') }
