@@ -73,7 +73,24 @@ const SCENARIOS = {
     'bench-model',
     'bench-model-loading',
   ],
-  '/account': ['account', 'account-new', 'account-unknown', 'account-unsaved', 'account-phrase', 'account-private', 'account-failed'],
+  '/account': [
+    'account',
+    'account-new',
+    'account-unknown',
+    'account-unsaved',
+    'account-phrase',
+    'account-private',
+    'account-failed',
+    'account-first',
+    'account-code',
+    'account-join-refused',
+    'account-restore',
+    'account-keys',
+    'account-key-made',
+    'account-key-revoke',
+    'account-keys-failed',
+    'account-restore-unknown',
+  ],
   '/nowhere': ['two-tabs'],
 }
 
@@ -131,7 +148,7 @@ async function picture(context, name, url, scenario) {
     await page.getByLabel('Options of the answer').click()
     await page.getByTestId('draft-model').waitFor({ state: 'attached' })
   }
-  if (scenario === 'account-phrase') await page.getByTestId('show-phrase').click()
+  if (scenario.startsWith('account-')) await playAccount(page, scenario)
   if (scenario.startsWith('bench-')) await playBench(page, scenario)
   await page.waitForLoadState('networkidle')
   await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true })
@@ -142,6 +159,26 @@ async function picture(context, name, url, scenario) {
   for (const { id, nodes } of violations)
     complain(name, `axe ${id}: ${nodes[0]?.html.slice(0, 160)} (${nodes[0]?.failureSummary?.split('\n')[1]?.trim()})`)
   await page.close()
+}
+
+/** What a person does first on the Account page of this scenario. */
+async function playAccount(page, scenario) {
+  if (scenario === 'account-phrase') await page.getByTestId('show-phrase').click()
+  if (scenario === 'account-code') await page.getByTestId('pairing-show').click()
+  if (scenario === 'account-join-refused') {
+    await page.getByTestId('join-code').fill('K7QF-2M9X-TB4D')
+    await page.getByTestId('join').click()
+  }
+  if (scenario === 'account-key-made') {
+    await page.getByTestId('key-name').fill('laptop')
+    await page.getByTestId('key-budget').fill('20')
+    await page.getByTestId('create-key').click()
+  }
+  if (scenario === 'account-key-revoke') await page.getByTestId('revoke-key').first().click()
+  if (scenario.startsWith('account-restore')) {
+    await page.getByTestId('restore-phrase').fill('harbor velvet orbit candle mimic ribbon tunnel glance pepper acoustic lizard swarm')
+    await page.getByTestId('restore-find').click()
+  }
 }
 
 /** What a person does first on the Benchmark page of this scenario: compare, open a file, press Run. */

@@ -3,8 +3,8 @@ import { createIdentity, peerIdOf, sha256Of, signatureVerifier } from '../networ
 import { openCertificate } from '../protocol/index.ts'
 import { fromBase64Url, toBase64Url } from '../shared/index.ts'
 import { type AccountVault, BrowserAccount, type KeptAccount } from './account.ts'
-import { createAccountKey, restoreAccountKey } from './accountKey.ts'
-import { newRecoveryPhrase } from './recoveryPhrase.ts'
+import { createAccountKey, openCopy } from './accountKey.ts'
+import { newRecoveryPhrase, recoveryKeys } from './recoveryPhrase.ts'
 import { memoryVault } from './vault.ts'
 
 const { subtle } = globalThis.crypto
@@ -73,17 +73,27 @@ describe('a browser’s account', () => {
     await expect(subtle.exportKey('pkcs8', privateKey)).rejects.toThrow()
   })
 
-  it('comes back on another device with its phrase, and takes the place of the one there', async () => {
+  it('[A2] comes back on another device with its phrase, out of the copy under its name, and takes the place of the one there', async () => {
     const first = await BrowserAccount.open(vault(), ports)
     const place = vault()
     const second = await BrowserAccount.open(place, ports)
     const phrase = first.unsavedPhrase ?? ''
     expect(phrase.split(' ')).toHaveLength(12)
-    await second.restore(`  ${phrase.toUpperCase().replace(' ', '\n  ')} `, first.wrapped)
-    expect(second.publicKey).toEqual(first.publicKey)
-    expect((await BrowserAccount.open(place, ports)).publicKey).toEqual(first.publicKey)
+    const names: string[] = []
+    const found = await second.find(`  ${phrase.toUpperCase().replace(' ', '\n  ')} `, async (lookup) => {
+      names.push(lookup)
+      return first.copy
+    })
+    expect([names, found.isSame]).toEqual([[first.copy.lookup], false])
     const peerId = await newPeerId()
-    expect(await openCertificate(await second.certify(peerId, now), peerId, verify, now)).toEqual({ ok: true, value: first.publicKey })
+    const certified = { ok: true, value: first.publicKey }
+    expect(await openCertificate(await found.certify(peerId, now), peerId, verify, now)).toEqual(certified)
+    expect(second.publicKey).not.toEqual(first.publicKey)
+    await found.take()
+    expect(second).toMatchObject({ publicKey: first.publicKey, copy: first.copy, unsavedPhrase: null })
+    expect((await BrowserAccount.open(place, ports)).publicKey).toEqual(first.publicKey)
+    expect(await openCertificate(await second.certify(peerId, now), peerId, verify, now)).toEqual(certified)
+    expect((await second.find(phrase, async () => first.copy)).isSame).toBe(true)
   })
 
   it('forgets the phrase once it is saved, and the copy still opens with it', async () => {
@@ -93,29 +103,33 @@ describe('a browser’s account', () => {
     await account.forgetPhrase()
     expect(account.unsavedPhrase).toBeNull()
     expect(JSON.stringify(place.kept)).not.toContain(phrase.split(' ')[0] ?? ' ')
-    expect((await restoreAccountKey(phrase, account.wrapped, subtle)).publicKey).toEqual(account.publicKey)
+    expect((await openCopy(await recoveryKeys(phrase, subtle), account.copy, subtle)).publicKey).toEqual(account.publicKey)
   })
 
-  it('hears that another tab let the phrase go, and keeps its key when another tab has restored one', async () => {
+  it('hears that another tab let the phrase go, and takes the account that another tab has brought back', async () => {
     const place = vault()
     const [one, other] = [await BrowserAccount.open(place, ports), await BrowserAccount.open(place, ports)]
-    const before = toBase64Url(other.publicKey)
     let heard = 0
     other.onChange(() => heard++)
     await one.forgetPhrase()
     await expect.poll(() => heard).toBe(1)
     expect(other.unsavedPhrase).toBeNull()
     const stranger = await BrowserAccount.open(vault(), ports)
-    await one.restore(stranger.unsavedPhrase ?? '', stranger.wrapped)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-    expect([heard, toBase64Url(other.publicKey)]).toEqual([1, before])
+    await (await one.find(stranger.unsavedPhrase ?? '', async () => stranger.copy)).take()
+    await expect.poll(() => heard).toBe(2)
+    expect(other.publicKey).toEqual(stranger.publicKey)
+    // What it says later is of that account: the one before does not come back by it.
+    await other.forgetPhrase()
+    expect(one.publicKey).toEqual(stranger.publicKey)
   })
 
-  it('does not change hands when restoring fails', async () => {
+  it('does not change hands when a copy does not open, or is not there', async () => {
     const account = await BrowserAccount.open(vault(), ports)
     const before = toBase64Url(account.publicKey)
     const other = await createAccountKey(newRecoveryPhrase(randomBytes), ports)
-    await expect(account.restore(newRecoveryPhrase(randomBytes), other.wrapped)).rejects.toMatchObject({ reason: 'wrong-phrase' })
+    const phrase = newRecoveryPhrase(randomBytes)
+    await expect(account.find(phrase, async () => other.copy)).rejects.toMatchObject({ reason: 'bad-copy' })
+    await expect(account.find(phrase, () => Promise.reject(new Error('unknown')))).rejects.toThrow('unknown')
     expect(toBase64Url(account.publicKey)).toBe(before)
   })
 })
@@ -123,14 +137,15 @@ describe('a browser’s account', () => {
 describe('a wrapped key', () => {
   it('opens with its own phrase only, and not once a byte of it was changed', async () => {
     const phrase = newRecoveryPhrase(randomBytes)
-    const { wrapped } = await createAccountKey(phrase, ports)
+    const { copy } = await createAccountKey(phrase, ports)
+    const keys = await recoveryKeys(phrase, subtle)
     for (const part of ['publicKey', 'iv', 'wrapped'] as const) {
-      const bytes = fromBase64Url(wrapped[part]) ?? new Uint8Array()
+      const bytes = fromBase64Url(copy[part]) ?? new Uint8Array()
       const changed = toBase64Url(bytes.map((byte, index) => (index === 3 ? byte ^ 1 : byte)))
-      await expect(restoreAccountKey(phrase, { ...wrapped, [part]: changed }, subtle)).rejects.toMatchObject({ reason: 'bad-copy' })
+      await expect(openCopy(keys, { ...copy, [part]: changed }, subtle)).rejects.toMatchObject({ reason: 'bad-copy' })
     }
-    const stranger = newRecoveryPhrase(randomBytes)
-    await expect(restoreAccountKey(stranger, wrapped, subtle)).rejects.toMatchObject({ reason: 'wrong-phrase' })
+    const stranger = await recoveryKeys(newRecoveryPhrase(randomBytes), subtle)
+    await expect(openCopy(stranger, copy, subtle)).rejects.toMatchObject({ reason: 'bad-copy' })
   })
 
   it.each([
@@ -138,23 +153,23 @@ describe('a wrapped key', () => {
     ['a word that is none', `${'abandon '.repeat(11)}tabswarm`, /“tabswarm” is not/],
     ['a wrong checksum', 'abandon '.repeat(12), /do not fit together/],
   ])('says what is wrong with a phrase: %s', async (_, phrase, message) => {
-    const { wrapped } = await createAccountKey(newRecoveryPhrase(randomBytes), ports)
-    await expect(restoreAccountKey(phrase, wrapped, subtle)).rejects.toMatchObject({
+    await expect(recoveryKeys(phrase, subtle)).rejects.toMatchObject({
       reason: 'bad-phrase',
       message: expect.stringMatching(message),
     })
   })
 
-  it('is found under a name that the phrase alone gives, as BIP 39 and HKDF say', async () => {
+  it('[A1] is found under a name that the phrase alone gives, as BIP 39, PBKDF2 and HKDF say', async () => {
     const phrase = `${'abandon '.repeat(11)}about`
-    const { wrapped } = await createAccountKey(phrase, ports)
-    const { createHmac } = await import('node:crypto')
-    // RFC 5869 by hand: twelve times this word are 16 zero bytes.
-    const extracted = createHmac('sha256', 'tabswarm recovery 1\n').update(new Uint8Array(16)).digest()
+    const { lookup } = await recoveryKeys(phrase, subtle)
+    const { createHmac, pbkdf2Sync } = await import('node:crypto')
+    // Eleven times this word and “about” are 16 zero bytes; RFC 5869 by hand.
+    const stretched = pbkdf2Sync(new Uint8Array(16), 'tabswarm recovery 1\n', 200_000, 32, 'sha256')
+    const extracted = createHmac('sha256', 'tabswarm recovery 1\n').update(stretched).digest()
     const expanded = createHmac('sha256', extracted)
       .update('lookup')
       .update(new Uint8Array([1]))
       .digest()
-    expect(wrapped.lookup).toBe(expanded.subarray(0, 16).toString('hex'))
+    expect(lookup).toBe(expanded.subarray(0, 16).toString('hex'))
   })
 })

@@ -3,14 +3,14 @@
  * and the recovery phrase with it until its owner says that it is saved.
  */
 
-import { certifyPeer, type SignedDocument } from '../protocol/index.ts'
+import { certifyPeer, type RecoveryCopy, type SignedDocument, type WrappedKey } from '../protocol/index.ts'
 import { type PeerId, type Signer, toBase64Url } from '../shared/index.ts'
-import { type AccountKey, type AccountKeyPorts, accountSigner, createAccountKey, restoreAccountKey, type WrappedKey } from './accountKey.ts'
-import { newRecoveryPhrase } from './recoveryPhrase.ts'
+import { type AccountKey, type AccountKeyPorts, accountSigner, createAccountKey, openCopy } from './accountKey.ts'
+import { newRecoveryPhrase, recoveryKeys } from './recoveryPhrase.ts'
 
 /** What a browser keeps of its account. */
 export interface KeptAccount extends AccountKey {
-  readonly wrapped: WrappedKey
+  readonly copy: RecoveryCopy
   /** Until its owner has saved it; null from then on. */
   readonly phrase: string | null
 }
@@ -25,6 +25,15 @@ export interface AccountVault {
   replace(account: KeptAccount): Promise<void>
   /** Calls `listener`, the last one given, whenever another tab has replaced it. */
   onReplaced(listener: () => void): void
+}
+
+/** An account that a phrase has opened, and that is not this browser's yet. */
+export interface FoundAccount {
+  /** It is this browser's already. */
+  readonly isSame: boolean
+  certify(peerId: PeerId, nowMs: number): Promise<SignedDocument>
+  /** It takes the place of this browser's account, in all its tabs. */
+  take(): Promise<void>
 }
 
 export class BrowserAccount {
@@ -54,8 +63,8 @@ export class BrowserAccount {
   }
 
   /** For the coordinator to keep: whoever knows the phrase gets it back from there, on any device. */
-  get wrapped(): WrappedKey {
-    return this.#kept.wrapped
+  get copy(): RecoveryCopy {
+    return this.#kept.copy
   }
 
   /** To be shown until it is saved; null from then on. */
@@ -73,25 +82,41 @@ export class BrowserAccount {
     await this.#replace({ ...this.#kept, phrase: null })
   }
 
-  /** Calls `listener`, the last one given, when another tab has let the phrase go. A key restored there counts here from the next start on. */
+  /** Calls `listener`, the last one given, when another tab has let the phrase go or taken another account. */
   onChange(listener: () => void): void {
     const reread = async () => {
       const kept = await this.#vault.read()
-      if (kept === null || toBase64Url(kept.publicKey) !== toBase64Url(this.#kept.publicKey)) return
-      this.#kept = kept
+      if (kept === null) return
+      this.#use(kept)
       listener()
     }
     this.#vault.onReplaced(() => void reread().catch(() => undefined))
   }
 
-  /** Another account takes this one's place in this browser, for all its tabs from their next start. Rejects as restoreAccountKey does. */
-  async restore(phrase: string, wrapped: WrappedKey): Promise<void> {
-    const key = await restoreAccountKey(phrase, wrapped, this.#ports.subtle)
-    await this.#replace({ ...key, wrapped, phrase: null })
+  /**
+   * The account that a phrase opens; `copyAt` gives the copy that is kept under a name. Rejects with TabswarmError `bad-phrase` or `bad-copy`, or as
+   * `copyAt` does.
+   */
+  async find(phrase: string, copyAt: (lookup: string) => Promise<WrappedKey>): Promise<FoundAccount> {
+    const { subtle } = this.#ports
+    const keys = await recoveryKeys(phrase, subtle)
+    const { publicKey, iv, wrapped } = await copyAt(keys.lookup)
+    const copy = { lookup: keys.lookup, publicKey, iv, wrapped }
+    const key = await openCopy(keys, copy, subtle)
+    const signer = accountSigner(key, subtle)
+    return {
+      isSame: toBase64Url(key.publicKey) === toBase64Url(this.#kept.publicKey),
+      certify: (peerId, nowMs) => certifyPeer(peerId, signer, nowMs),
+      take: () => this.#replace({ ...key, copy, phrase: null }),
+    }
   }
 
   async #replace(kept: KeptAccount): Promise<void> {
     await this.#vault.replace(kept)
+    this.#use(kept)
+  }
+
+  #use(kept: KeptAccount): void {
     this.#kept = kept
     this.#signer = accountSigner(kept, this.#ports.subtle)
   }
@@ -99,6 +124,6 @@ export class BrowserAccount {
 
 async function create(ports: AccountKeyPorts): Promise<KeptAccount> {
   const phrase = newRecoveryPhrase(ports.randomBytes)
-  const { key, wrapped } = await createAccountKey(phrase, ports)
-  return { ...key, wrapped, phrase }
+  const { key, copy } = await createAccountKey(phrase, ports)
+  return { ...key, copy, phrase }
 }

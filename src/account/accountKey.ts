@@ -3,26 +3,14 @@
  * and taken back in a form that signs and cannot be read. The wrapped copy may lie anywhere; only the phrase opens it.
  */
 
+import type { RecoveryCopy, WrappedKey } from '../protocol/index.ts'
 import type { Signer } from '../shared/index.ts'
 import { assert, fromBase64Url, TabswarmError, toBase64Url } from '../shared/index.ts'
-import { recoveryKeys } from './recoveryPhrase.ts'
+import { type RecoveryKeys, recoveryKeys } from './recoveryPhrase.ts'
 
 const KEY = { name: 'ECDSA', namedCurve: 'P-256' }
 const SIGNATURE = { name: 'ECDSA', hash: 'SHA-256' }
 const IV_BYTES = 12
-
-/** What brings an account back to whoever has its phrase. */
-export interface WrappedKey {
-  readonly version: 1
-  /** See RecoveryKeys. */
-  readonly lookup: string
-  /** Raw, base64url; authenticated with the wrapped half. */
-  readonly publicKey: string
-  /** base64url. */
-  readonly iv: string
-  /** PKCS #8 under AES-256-GCM, base64url. */
-  readonly wrapped: string
-}
 
 export interface AccountKey {
   /** Raw, 65 bytes. */
@@ -36,27 +24,24 @@ export interface AccountKeyPorts {
   readonly randomBytes: (count: number) => Uint8Array
 }
 
-export async function createAccountKey(phrase: string, ports: AccountKeyPorts): Promise<{ key: AccountKey; wrapped: WrappedKey }> {
+export async function createAccountKey(phrase: string, ports: AccountKeyPorts): Promise<{ key: AccountKey; copy: RecoveryCopy }> {
   const { subtle, randomBytes } = ports
-  const { wrapping, lookup } = await recoveryKeys(phrase, subtle)
+  const keys = await recoveryKeys(phrase, subtle)
   const pair = await subtle.generateKey(KEY, true, ['sign', 'verify'])
   const publicKey = new Uint8Array(await subtle.exportKey('raw', pair.publicKey))
   const iv = new Uint8Array(randomBytes(IV_BYTES))
-  const sealed = await subtle.wrapKey('pkcs8', pair.privateKey, wrapping, sealing(iv, publicKey))
-  const wrapped: WrappedKey = {
-    version: 1,
-    lookup,
+  const sealed = await subtle.wrapKey('pkcs8', pair.privateKey, keys.wrapping, sealing(iv, publicKey))
+  const copy: RecoveryCopy = {
+    lookup: keys.lookup,
     publicKey: toBase64Url(publicKey),
     iv: toBase64Url(iv),
     wrapped: toBase64Url(new Uint8Array(sealed)),
   }
-  return { key: await restoreAccountKey(phrase, wrapped, subtle), wrapped }
+  return { key: await openCopy(keys, copy, subtle), copy }
 }
 
-/** Rejects with TabswarmError: `bad-phrase`, `wrong-phrase`, or `bad-copy` when the wrapped key was changed. */
-export async function restoreAccountKey(phrase: string, copy: WrappedKey, subtle: SubtleCrypto): Promise<AccountKey> {
-  const { wrapping, lookup } = await recoveryKeys(phrase, subtle)
-  if (lookup !== copy.lookup) throw new TabswarmError('wrong-phrase', 'this recovery phrase belongs to another account')
+/** Rejects with TabswarmError `bad-copy` when it was changed, or is another phrase's. */
+export async function openCopy({ wrapping }: RecoveryKeys, copy: WrappedKey, subtle: SubtleCrypto): Promise<AccountKey> {
   const [publicKey, iv, wrapped] = [fromBase64Url(copy.publicKey), fromBase64Url(copy.iv), fromBase64Url(copy.wrapped)]
   if (publicKey === null || iv === null || wrapped === null) throw badCopy()
   const privateKey = await subtle

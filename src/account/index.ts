@@ -1,5 +1,4 @@
 /** account: who a browser earns and pays as: its key, its recovery phrase, and the certificates of its peers. */
 
 export { type AccountVault, BrowserAccount, type KeptAccount } from './account.ts'
-export type { WrappedKey } from './accountKey.ts'
 export { memoryVault, openAccountVault } from './vault.ts'

@@ -1,6 +1,6 @@
 /**
  * Recovery phrase: twelve words (BIP 39, 128 random bits and a checksum) from which come the key that wraps an account's private key, and
- * the name under which the wrapped key is kept for whoever knows the words. The bits cannot be guessed, so no slow hash is needed.
+ * the name under which the wrapped key is kept for whoever knows the words. All twelve cannot be guessed; the slow hash is for who has seen some.
  */
 
 import { entropyToMnemonic, mnemonicToEntropy } from '@scure/bip39'
@@ -11,6 +11,9 @@ const ENTROPY_BYTES = 16
 const WORDS = 12
 const LOOKUP_BYTES = 16
 const SALT = utf8Encode('tabswarm recovery 1\n')
+/** Of PBKDF2 over SHA-256: a tenth of a second of a laptop, half a second of an old phone, at the first visit and when an account comes back. */
+const ITERATIONS = 200_000
+const STRETCHED_BITS = 256
 
 export interface RecoveryKeys {
   /** AES-256-GCM; wraps and unwraps. */
@@ -26,7 +29,12 @@ export function newRecoveryPhrase(randomBytes: (count: number) => Uint8Array): s
 
 /** As a person types it: case, line breaks and further spaces do not count. Rejects with TabswarmError `bad-phrase`, which says what is wrong. */
 export async function recoveryKeys(phrase: string, subtle: SubtleCrypto): Promise<RecoveryKeys> {
-  const secret = await subtle.importKey('raw', new Uint8Array(entropyOf(phrase)), 'HKDF', false, ['deriveKey', 'deriveBits'])
+  const entropy = await subtle.importKey('raw', new Uint8Array(entropyOf(phrase)), 'PBKDF2', false, ['deriveBits'])
+  const stretching = { name: 'PBKDF2', hash: 'SHA-256', salt: SALT, iterations: ITERATIONS }
+  const secret = await subtle.importKey('raw', await subtle.deriveBits(stretching, entropy, STRETCHED_BITS), 'HKDF', false, [
+    'deriveKey',
+    'deriveBits',
+  ])
   const derivation = (purpose: string) => ({ name: 'HKDF', hash: 'SHA-256', salt: SALT, info: utf8Encode(purpose) })
   const wrapping = await subtle.deriveKey(derivation('wrap'), secret, { name: 'AES-GCM', length: 256 }, false, ['wrapKey', 'unwrapKey'])
   const lookup = await subtle.deriveBits(derivation('lookup'), secret, 8 * LOOKUP_BYTES)

@@ -91,7 +91,7 @@ async function change(id: string, { name, roles, json, ...flags }: ChangeFlags):
 }
 
 async function exportAccount(id: string, flags: StoreFlags): Promise<void> {
-  const whole = await withAccounts(flags, false, async ({ accounts, keys, teams, ledger }) => {
+  const whole = await withAccounts(flags, false, async ({ accounts, keys, teams, recovery, ledger }) => {
     const { createdAtMs, erasedAtMs: _, ...known } = await accounts.details(id)
     const ties = (await accounts.ties([id])).get(id)
     const own = (await teams.list()).filter((team) => team.id === id || team.members.includes(id))
@@ -100,6 +100,7 @@ async function exportAccount(id: string, flags: StoreFlags): Promise<void> {
       created: isoTime(createdAtMs),
       addressBlocks: ties?.blocks ?? [],
       family: ties?.family,
+      recoveryCopies: (await recovery.list(id)).map(({ keptAtMs, ...copy }) => ({ ...copy, kept: timeOf(keptAtMs) })),
       keys: (await keys.list(id)).map(keyForPeople),
       teams: own.map(({ id, name }) => ({ id, name })),
       ledger: await linesOf(id, ledger),

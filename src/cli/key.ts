@@ -67,7 +67,7 @@ async function list(account: string, { json, ...flags }: JsonFlags): Promise<voi
 }
 
 async function revoke(id: string, { json, ...flags }: JsonFlags): Promise<void> {
-  await withAccounts(flags, false, ({ keys }) => keys.revoke(id))
+  await withAccounts(flags, false, ({ keys }) => keys.revoke(id, null))
   if (json) printJson({ id, revoked: true })
   else printLine(`${id} opens nothing any more; what it has open ends as usual`)
 }

@@ -9,6 +9,7 @@ import type {
   KeyStore,
   LedgerStore,
   PairingStore,
+  RecoveryStore,
   StarterStore,
   StorePlace,
   TeamStore,
@@ -58,6 +59,7 @@ export interface OpenedAccounts {
   readonly keys: KeyStore
   readonly teams: TeamStore
   readonly pairing: PairingStore
+  readonly recovery: RecoveryStore
   readonly starters: StarterStore
   readonly ledger: LedgerStore
 }
@@ -65,10 +67,8 @@ export interface OpenedAccounts {
 /** As withDatabase, for accounts, their keys, teams and ledger. */
 export function withAccounts<Value>(flags: StoreFlags, create: boolean, work: (opened: OpenedAccounts) => Promise<Value>): Promise<Value> {
   return withDatabase(flags, create, async (database) => {
-    const [{ AccountStore, KeyStore, LedgerStore, PairingStore, StarterStore, TeamStore }, { nodeClock }] = await Promise.all([
-      import('../coordinator/store/index.ts'),
-      import('../node/index.ts'),
-    ])
+    const [{ AccountStore, KeyStore, LedgerStore, PairingStore, RecoveryStore, StarterStore, TeamStore }, { nodeClock }] =
+      await Promise.all([import('../coordinator/store/index.ts'), import('../node/index.ts')])
     const tools = { clock: nodeClock, randomBytes }
     const accounts = new AccountStore(database, tools)
     const ledger = await LedgerStore.open(database, tools)
@@ -78,6 +78,7 @@ export function withAccounts<Value>(flags: StoreFlags, create: boolean, work: (o
         keys: new KeyStore(database, tools),
         teams: new TeamStore(database, accounts),
         pairing: new PairingStore(database, ledger, tools),
+        recovery: new RecoveryStore(database, tools),
         starters: new StarterStore(database, ledger, tools),
         ledger,
       })

@@ -5,6 +5,10 @@
 
 import { createNanoEvents, type Emitter } from 'nanoevents'
 import {
+  type AccountAnswer,
+  type AccountAnswerTo,
+  type AccountAsk,
+  type AccountAskOf,
   type ClientMessage,
   IDENTIFY_CONTEXT,
   PROTOCOL_VERSION,
@@ -105,6 +109,7 @@ export const ADMIT_DEADLINE_MS = 20_000
 /** The coordinator waits for spares that load before it refuses. */
 export const REPAIR_DEADLINE_MS = 250_000
 const STATEMENT_DEADLINE_MS = 20_000
+const ACCOUNT_DEADLINE_MS = 20_000
 
 /** Sessions whose end is told again: four times as many as a requester may have open. */
 const ENDED_KEPT = 16
@@ -158,7 +163,7 @@ export class ControlClient {
    * False while the socket is not online. Nothing is kept then, for who pledges does it again after each `online`; but for `ended` and
    * `receipt`, which are said again anyway (rules C21 and C25).
    */
-  send(message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' | 'statement' }>): boolean {
+  send(message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' | 'statement' | 'account-request' }>): boolean {
     if (message.type === 'ended') this.#lastEnded = [...this.#lastEnded, message].slice(-ENDED_KEPT)
     if (message.type === 'receipt') this.#lastReceipts = [...this.#lastReceipts, message].slice(-RECEIPTS_KEPT)
     if (this.#state.kind !== 'online') return false
@@ -182,6 +187,15 @@ export class ControlClient {
   statement(month: string, cursor: number | null): Promise<Message<'statement'>> {
     const message = (requestId: string) => ({ type: 'statement' as const, requestId, month, cursor })
     return this.#ask({ answer: 'statement', deadlineMs: STATEMENT_DEADLINE_MS, repeats: false, message })
+  }
+
+  /** Something of this peer's account. Rejects as `admit` does. */
+  async account<Kind extends AccountAsk['kind']>(ask: AccountAskOf<Kind>): Promise<AccountAnswerTo<Kind>> {
+    const message = (requestId: string) => ({ type: 'account-request' as const, requestId, ask })
+    const { answer } = await this.#ask({ answer: 'account-answer', deadlineMs: ACCOUNT_DEADLINE_MS, repeats: false, message })
+    if (!isAnswerTo(answer, ask.kind))
+      throw new TabswarmError('protocol', `the coordinator answered ${answer.kind} to ${ask.kind}; reload the page`)
+    return answer
   }
 
   #ask<Type extends Answer['type']>(question: Question<Type>, signal?: AbortSignal): Promise<Extract<Answer, { type: Type }>> {
@@ -318,6 +332,7 @@ export class ControlClient {
         return this.#events.emit('settled', message)
       case 'admitted':
       case 'statement':
+      case 'account-answer':
         return this.#questions.answer(message)
       case 'refused':
         return this.#questions.refuse(message.requestId, new CoordinatorRefused(message.reason, message.message, message.retryAfterMs))
@@ -371,4 +386,8 @@ export class ControlClient {
     this.#state = state
     this.#events.emit('state', state)
   }
+}
+
+function isAnswerTo<Kind extends AccountAsk['kind']>(answer: AccountAnswer, kind: Kind): answer is AccountAnswerTo<Kind> {
+  return answer.kind === kind
 }

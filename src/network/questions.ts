@@ -6,7 +6,7 @@
 import type { ClientMessage, ServerMessage } from '../protocol/index.ts'
 import { type Clock, TabswarmError } from '../shared/index.ts'
 
-export type Answer = Extract<ServerMessage, { type: 'admitted' | 'statement' }>
+export type Answer = Extract<ServerMessage, { type: 'admitted' | 'statement' | 'account-answer' }>
 
 export interface Question<Type extends Answer['type']> {
   readonly answer: Type

@@ -3,9 +3,9 @@
  * this tab is held at and has cost.
  */
 
-import type { ListedModel, ServerMessage } from '../protocol/index.ts'
+import type { ListedApiKey, ListedModel, ServerMessage } from '../protocol/index.ts'
 import { type ModelId, parseCredits, type SessionId, type StatementAmounts } from '../shared/index.ts'
-import type { AccountState, Bill, ModelPrice, StatementPage } from './types.ts'
+import type { AccountState, ApiKeyState, Bill, ModelPrice, StatementPage } from './types.ts'
 
 type Message<Type extends ServerMessage['type']> = Extract<ServerMessage, { type: Type }>
 type Bills = ReadonlyMap<SessionId, Bill>
@@ -34,6 +34,10 @@ export function statementPageOf({ month, opening, closing, lines, cursor }: Mess
     }),
     cursor,
   }
+}
+
+export function apiKeyOf({ budget, spent, ...key }: ListedApiKey): ApiKeyState {
+  return { ...key, budget: budget === null ? null : BigInt(budget), spent: BigInt(spent) }
 }
 
 /** Models whose price is nothing, or unreadable, are left out. */

@@ -15,19 +15,33 @@ import {
   sha256Of,
   signatureVerifier,
 } from '../network/index.ts'
-import type { Link, Paths, SignedDocument } from '../protocol/index.ts'
+import type { Link, Paths, RecoveryCopy, SignedDocument, WrappedKey } from '../protocol/index.ts'
 import { type Clock, type PeerId, TabswarmError } from '../shared/index.ts'
 
 /** Who the browser earns and pays as: see account's BrowserAccount. */
-export interface HostAccount {
+export interface HostAccount extends Certifier {
   /** False: it ends with this tab. */
   readonly isKept: boolean
+  /** For the coordinator to keep. */
+  readonly copy: RecoveryCopy
   readonly unsavedPhrase: string | null
+  forgetPhrase(): Promise<void>
+  /** Another tab has forgotten the phrase, or taken another account. */
+  onChange(listener: () => void): void
+  /** The account that a phrase opens, out of the copy that is kept under a name. Rejects with a TabswarmError. */
+  find(phrase: string, copyAt: (lookup: string) => Promise<WrappedKey>): Promise<FoundAccount>
+}
+
+interface Certifier {
   /** The account's word that this peer is its own. `nowMs` is coordinator time. */
   certify(peerId: PeerId, nowMs: number): Promise<SignedDocument>
-  forgetPhrase(): Promise<void>
-  /** Another tab has forgotten it. */
-  onChange(listener: () => void): void
+}
+
+export interface FoundAccount extends Certifier {
+  /** It is this browser's already. */
+  readonly isSame: boolean
+  /** It takes the place of this browser's account. */
+  take(): Promise<void>
 }
 
 export interface ConnectionHost {
@@ -41,7 +55,7 @@ export interface ConnectionHost {
   readonly randomBytes: (count: number) => Uint8Array
   readonly subtle: SubtleCrypto
   /** Whom this browser's peers belong to; null where it has no keys: each is an account of its own then. */
-  readonly account: Promise<HostAccount | null>
+  readonly account: Promise<Certifier | null>
 }
 
 export interface ConnectionOptions {

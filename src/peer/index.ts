@@ -8,11 +8,13 @@ export type { EngineWorker } from './hosting.ts'
 export type { HostSignals, PressureReason } from './pressure.ts'
 export { createPeerRuntime, type RuntimeHost } from './runtime.ts'
 export type {
+  AccountCalls,
   AccountKeeping,
   AccountState,
   Answer,
   AnswerDraftModel,
   AnswerRepair,
+  ApiKeyState,
   Ask,
   AskProgress,
   AskRequest,
@@ -22,6 +24,7 @@ export type {
   ContributeOptions,
   DraftModelOffer,
   DraftModelState,
+  FoundByPhrase,
   GpuSummary,
   MeasureOptions,
   ModelMeasurement,

@@ -1,13 +1,14 @@
 /** createPeerRuntime: the whole peer of one tab. Fills the store, carries out what the page asks; both roles, each its own peer. */
 
-import { CoordinatorRefused, sha256Of, signatureVerifier } from '../network/index.ts'
+import { type ControlClient, CoordinatorRefused, sha256Of, signatureVerifier } from '../network/index.ts'
 import type { Paths, ServerMessage } from '../protocol/index.ts'
 import { ReceiptBook, RowBudget } from '../receipts/index.ts'
 import { LinkRouter } from '../session/index.ts'
 import { type Clock, type ErrorBody, type ManifestHash, type ModelId, type PeerId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
+import { createAccountCalls } from './accountCalls.ts'
 import { accountStateOf, pricesOf, statementPageOf, withCharge, withHeld } from './accountView.ts'
-import { type ConnectionHost, PeerConnection } from './connection.ts'
+import { type ConnectionHost, type HostAccount, PeerConnection } from './connection.ts'
 import { Contribution } from './contribution.ts'
 import { DraftModel, type DraftWorker } from './draftModel.ts'
 import { type EngineWorker, Hosting } from './hosting.ts'
@@ -20,6 +21,7 @@ import { createPeerStore } from './store.ts'
 import type { Ask, PeerRuntime, PeerState, Reach } from './types.ts'
 
 export interface RuntimeHost extends ConnectionHost {
+  readonly account: Promise<HostAccount | null>
   readonly fetch: HttpFetch
   /** Absent in insecure contexts. */
   readonly storage: StorageManager | undefined
@@ -52,7 +54,9 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   void measureStorage()
   const showAccount = async () => {
     const account = await host.account
-    if (account !== null) store.setState({ accountKeeping: { isKept: account.isKept, unsavedPhrase: account.unsavedPhrase } })
+    if (account === null) return
+    const { isKept, unsavedPhrase } = account
+    store.setState(({ accountKeeping }) => ({ accountKeeping: { isKept, unsavedPhrase, hasCopy: accountKeeping?.hasCopy ?? null } }))
   }
   void showAccount()
   void host.account.then((account) => account?.onChange(() => void showAccount()))
@@ -104,6 +108,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
       draftModel = null
     },
     statement: (month, cursor) => requester.statement(month, cursor),
+    account: createAccountCalls({ host, control: () => requester.control(), onTaken: () => void showAccount() }),
     async phraseSaved() {
       await (await host.account)?.forgetPhrase()
       await showAccount()
@@ -128,6 +133,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
 interface Requester extends RequesterPorts {
   defaultModel(): Promise<ModelText>
   statement: PeerRuntime['statement']
+  control(): Promise<ControlClient>
   close(): void
 }
 
@@ -149,6 +155,9 @@ function openRequester(
     (connection) => {
       if (closed) return connection.close()
       watch(connection, library, store)
+      connection.control.on('state', ({ kind }) => {
+        if (kind === 'online') void keepCopy(connection.control, host, store)
+      })
     },
     (error: unknown) => store.setState({ connection: { kind: 'offline', error: toErrorBody(error), retryInMs: Number.POSITIVE_INFINITY } }),
   )
@@ -199,6 +208,7 @@ function openRequester(
     onGone: (listener) => onPeer('gone', listener),
     onDraining: (listener) => onPeer('draining', listener),
     statement: (month, cursor) => patiently(clock, async () => statementPageOf(await (await opening).control.statement(month, cursor))),
+    control: async () => (await opening).control,
     onHeld: (sessionId, held) => store.setState(({ bills }) => ({ bills: withHeld(bills, sessionId, held) })),
     onLap: (peerIds) => void report.handleLap(peerIds),
     ended(sessionId, outcome, failedStage) {
@@ -263,6 +273,17 @@ function reachOf({ iceServers, relay }: Paths): Reach {
 
 function notOffered(modelId: ModelId): ErrorBody {
   return { reason: 'unknown-model', message: `the coordinator does not offer ${modelId} to draft with; start it with --draft-model` }
+}
+
+/** Says it again over each connection: another coordinator may answer, or one that has lost its store. */
+async function keepCopy(control: ControlClient, host: RuntimeHost, store: PeerRuntime['store']): Promise<void> {
+  const account = await host.account
+  if (account === null || !account.isKept) return
+  const hasCopy = await control.account({ kind: 'keep-copy', copy: account.copy }).then(
+    () => true,
+    () => false,
+  )
+  store.setState(({ accountKeeping }) => ({ accountKeeping: accountKeeping && { ...accountKeeping, hasCopy } }))
 }
 
 /** A list that cannot be had offers nothing and names no price; the next connection asks again. */

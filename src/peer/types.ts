@@ -162,6 +162,53 @@ export interface AccountKeeping {
   readonly isKept: boolean
   /** Until its owner says that it is saved; null from then on. */
   readonly unsavedPhrase: string | null
+  /** The coordinator has the key's locked copy, which the phrase opens; null: it has not said it yet. */
+  readonly hasCopy: boolean | null
+}
+
+/** What a recovery phrase has found: the account that this browser has anyway, or another. */
+export type FoundByPhrase =
+  | { readonly kind: 'same' }
+  | {
+      readonly kind: 'other'
+      /** This browser's account joins it, as a device by a pairing code does, and its key takes the place of this browser's. Rejects with a TabswarmError. */
+      take(): Promise<void>
+    }
+
+/** Null: no limit. */
+export interface ApiKeyLimits {
+  readonly models: readonly string[] | null
+  /** Micro-credits that it may spend in all. */
+  readonly budget: bigint | null
+  readonly requestsAMinute: number | null
+}
+
+/** An API key of this account that opens something; its secret is told once, when it is made. Times are coordinator time. */
+export interface ApiKeyState extends ApiKeyLimits {
+  readonly id: string
+  readonly name: string
+  readonly pools: readonly string[] | null
+  /** Micro-credits: paid, or set aside for what is open. */
+  readonly spent: bigint
+  readonly createdAtMs: number
+  /** Null: never. */
+  readonly usedAtMs: number | null
+}
+
+/** Each rejects with a TabswarmError. */
+export interface AccountCalls {
+  /** Reasons: `bad-phrase`, `unknown-phrase`, `bad-copy`, `too-many-requests`, `offline`. */
+  findByPhrase(phrase: string): Promise<FoundByPhrase>
+  /** A code for another device, `K7QF-2M9X-TB4C`, and how long it works. */
+  pairingCode(): Promise<{ readonly code: string; readonly lifeMs: number }>
+  /** This browser joins the account whose device shows that code. Reasons: `bad-code`, `too-many-requests`, `offline`. */
+  join(code: string): Promise<void>
+  /** Those that were not revoked, the oldest first. */
+  apiKeys(): Promise<readonly ApiKeyState[]>
+  /** `text` is the key itself, told now and never again. Reasons: `bad-value`, `offline`. */
+  createApiKey(name: string, limits: ApiKeyLimits): Promise<{ readonly key: ApiKeyState; readonly text: string }>
+  /** From then on it opens nothing, for good. */
+  revokeApiKey(id: string): Promise<void>
 }
 
 export interface PeerState {
@@ -352,6 +399,7 @@ export interface PeerRuntime {
    * `offline`.
    */
   statement(month: string, cursor: number | null): Promise<StatementPage>
+  readonly account: AccountCalls
   /** The recovery phrase is in safe hands: this browser forgets it. */
   phraseSaved(): Promise<void>
   /** Deletes the cached weights. */

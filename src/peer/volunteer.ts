@@ -15,7 +15,9 @@ import type { ContributeOptions, GpuSummary, VolunteerState } from './types.ts'
 import type { DetectedEngine, LoadProgress, ServeRequest, StageWork } from './workerApi.ts'
 
 export interface VolunteerPorts {
-  readonly send: (message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' | 'statement' }>) => void
+  readonly send: (
+    message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' | 'statement' | 'account-request' }>,
+  ) => void
   readonly detect: () => Promise<Outcome<DetectedEngine>>
   readonly serve: (request: ServeRequest) => Promise<Outcome<null>>
   /** What the worker holds; null where it does not answer. */

@@ -8,6 +8,7 @@
 
 import * as v from 'valibot'
 import { err, ok, type Result, statementRoles } from '../shared/index.ts'
+import { accountAnswerSchema, accountAskSchema } from './accountRequests.ts'
 import {
   CONTROL_MESSAGE_BYTES_MAX,
   MACS_PER_SECOND_MAX,
@@ -228,6 +229,7 @@ export const serverMessageSchema = v.variant('type', [
   /** To a driver: what its session cost in the end, in micro-credits; the rest of what was held has gone back. */
   v.strictObject({ type: v.literal('settled'), sessionId, charged: credits }),
   statementSchema,
+  v.strictObject({ type: v.literal('account-answer'), requestId: text(64), answer: accountAnswerSchema }),
   sendLogSchema,
   auditSchema,
   /** Micro-credits as decimal digits, of the account that this peer belongs to. */
@@ -322,6 +324,8 @@ export const clientMessageSchema = v.variant('type', [
   v.strictObject({ type: v.literal('receipt'), receipt: signedReceipt }),
   /** Asks for a month (UTC) of this peer's account: from its beginning, or on from where an answer's `cursor` says. */
   v.strictObject({ type: v.literal('statement'), requestId: text(64), month, cursor: v.nullable(ledgerSequence) }),
+  /** Something of this peer's account, see accountRequests.ts. */
+  v.strictObject({ type: v.literal('account-request'), requestId: text(64), ask: accountAskSchema }),
   /** Asks for a relayed channel to a peer that no direct path leads to. */
   v.strictObject({ type: v.literal('relay'), peerId }),
   v.strictObject({ type: v.literal('watch') }),

@@ -1,5 +1,6 @@
 /** protocol: what peers and the coordinator say to each other. Rules: SPEC.md. */
 
+export type { AccountAnswer, AccountAnswerTo, AccountAsk, AccountAskOf, ListedApiKey, RecoveryCopy, WrappedKey } from './accountRequests.ts'
 export {
   type AuditedSpan,
   type AuditRow,

@@ -1,5 +1,6 @@
 /** shared: what every folder may use and what imports nothing. */
 
+export { type AccountRole, API_KEYS_MAX, accountRoles, SCOPE_NAMES_MAX } from './account.ts'
 export { assert, required, unreachable } from './assert.ts'
 export { concatBytes, equalBytes, fromBase64Url, fromHex, toBase64Url, toHex, utf8Decode, utf8Encode, writeHex } from './bytes.ts'
 export { type CancelTimer, type Clock, ManualClock } from './clock.ts'

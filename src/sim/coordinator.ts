@@ -10,7 +10,7 @@ import type { PeerId, SessionId, Signer } from '../shared/index.ts'
 import type { Host, Network } from './network.ts'
 import type { VirtualTime } from './virtualTime.ts'
 
-export type Said = Exclude<ClientMessage, { type: 'identify' | 'relay' | 'receipt' | 'statement' }>
+export type Said = Exclude<ClientMessage, { type: 'identify' | 'relay' | 'receipt' | 'statement' | 'account-request' }>
 
 /** A tab with a control socket. */
 export interface Client extends Host {

@@ -8,12 +8,13 @@ import {
   KeyStore,
   LedgerStore,
   PairingStore,
+  RecoveryStore,
   StarterStore,
   TeamStore,
   writeBackup,
 } from '../../src/coordinator/store/index.ts'
 import { nodeClock } from '../../src/node/modelFile.ts'
-import { required, type StatementLine } from '../../src/shared/index.ts'
+import { required, type StatementLine, toBase64Url, toHex } from '../../src/shared/index.ts'
 import { NOON_MS } from '../support/ledger/commands.ts'
 import { type SharedDatabase, shareDatabase, storeKinds } from '../support/ledger/stores.ts'
 
@@ -35,6 +36,7 @@ describe.each(storeKinds)('accounts on %s', (kind) => {
   let teams: TeamStore
   let starters: StarterStore
   let pairing: PairingStore
+  let recovery: RecoveryStore
 
   beforeAll(async () => {
     shared = await shareDatabase(kind)
@@ -44,6 +46,7 @@ describe.each(storeKinds)('accounts on %s', (kind) => {
     teams = new TeamStore(shared.database, accounts)
     starters = new StarterStore(shared.database, ledger, tools)
     pairing = new PairingStore(shared.database, ledger, tools)
+    recovery = new RecoveryStore(shared.database, tools)
     await ledger.post({ kind: 'price', version: 0, table: DEFAULT_PRICES })
   })
   afterAll(async () => {
@@ -162,14 +165,26 @@ describe.each(storeKinds)('accounts on %s', (kind) => {
     const mixed = `${text.slice(0, 'tabswarm_'.length + 16)}${other.text.slice(-44)}`
     for (const wrong of [mixed, `${text}x`, '', `tabswarm_${'0'.repeat(16)}${text.slice(-44)}`])
       await expect(keys.authorize(wrong, null)).rejects.toMatchObject({ reason: 'bad-key' })
-    await keys.revoke(key.id)
+    await expect(keys.revoke(key.id, await contact())).rejects.toMatchObject({ reason: 'unknown' })
+    await keys.authorize(other.text, null)
+    await keys.revoke(key.id, id)
     await expect(keys.authorize(text, null)).rejects.toMatchObject({ reason: 'bad-key' })
     const { revokedAtMs } = required((await keys.list(id))[0], 'the key')
     nowMs += 1_000
-    await keys.revoke(key.id)
+    await keys.revoke(key.id, null)
     expect((await keys.list(id))[0]?.revokedAtMs).toBe(revokedAtMs)
     expect((await keys.authorize(other.text, null)).id).toBe(other.key.id)
-    await expect(keys.revoke('nothing')).rejects.toMatchObject({ reason: 'unknown' })
+    await expect(keys.revoke('nothing', null)).rejects.toMatchObject({ reason: 'unknown' })
+  })
+
+  it('[A9] an account has fifty keys that open something; one that is revoked makes room', async () => {
+    const id = await contact()
+    const { key } = await keys.create(id, 'first', ALL)
+    for (let more = 49; more > 0; more--) await keys.create(id, 'another', ALL)
+    await expect(keys.create(id, 'one too many', ALL)).rejects.toMatchObject({ reason: 'bad-value' })
+    await keys.revoke(key.id, id)
+    await keys.create(id, 'in its place', ALL)
+    await expect(keys.create(id, 'one too many', ALL)).rejects.toMatchObject({ reason: 'bad-value' })
   })
 
   it('a budget bears what fits, however many ask at once; a session counts once, and what it left is free again', async () => {
@@ -187,7 +202,7 @@ describe.each(storeKinds)('accounts on %s', (kind) => {
     const spent = async () => required((await keys.list(key.account))[0], 'the key').spent
     expect(await spent()).toBe(40n)
     await expect(keys.charge(required(taken[2], 'a session'), 31n)).rejects.toThrow()
-    await keys.revoke(key.id)
+    await keys.revoke(key.id, null)
     await expect(keys.reserve(key.id, session(99), 1n)).rejects.toMatchObject({ reason: 'bad-key' })
     expect(await spent()).toBe(40n)
   })
@@ -277,6 +292,52 @@ describe.each(storeKinds)('accounts on %s', (kind) => {
     const ties = await accounts.ties(sybils)
     const [first, second] = [ties.get(required(sybils[0], 'one')), ties.get(required(sybils[50], 'another'))]
     expect(areLinked(required(first, 'ties'), required(second, 'ties'))).toBe(true)
+  })
+
+  const newCopy = () => ({ lookup: toHex(randomBytes(16)), iv: toBase64Url(randomBytes(12)), wrapped: toBase64Url(randomBytes(154)) })
+
+  it('[A1] [A2] one locked copy an identity, found under its name alone, replaced by a newer one', async () => {
+    const [ann, bob] = [newIdentity(), newIdentity()]
+    const { id } = await accounts.contact(ann, nowhere)
+    await accounts.contact(bob, nowhere)
+    const [first, second] = [newCopy(), newCopy()]
+    await recovery.keep(ann, first)
+    await recovery.keep(ann, first)
+    expect(await recovery.find(first.lookup, null)).toEqual({ ...first, subject: ann.subject })
+    await recovery.keep(ann, second)
+    await expect(recovery.find(first.lookup, null)).rejects.toMatchObject({ reason: 'unknown-phrase' })
+    expect(await recovery.list(id)).toEqual([{ ...second, subject: ann.subject, keptAtMs: nowMs }])
+    await expect(recovery.keep(bob, { ...newCopy(), lookup: second.lookup })).rejects.toMatchObject({ reason: 'bad-value' })
+    expect(await recovery.find(second.lookup, null)).toEqual({ ...second, subject: ann.subject })
+    await expect(recovery.keep(newIdentity(), newCopy())).rejects.toMatchObject({ reason: 'unknown' })
+  })
+
+  it('[A3] names of copies are tried ten times a minute from one address block', async () => {
+    const identity = newIdentity()
+    await accounts.contact(identity, nowhere)
+    const copy = newCopy()
+    await recovery.keep(identity, copy)
+    for (let left = 10; left > 0; left--)
+      await expect(recovery.find(newCopy().lookup, `192.0.2.${left}`)).rejects.toMatchObject({ reason: 'unknown-phrase' })
+    await expect(recovery.find(copy.lookup, '192.0.2.99')).rejects.toMatchObject({ reason: 'too-many-requests' })
+    expect(await recovery.find(copy.lookup, '198.51.100.1')).toMatchObject(copy)
+    nowMs += 6_000
+    expect(await recovery.find(copy.lookup, '192.0.2.99')).toMatchObject(copy)
+  })
+
+  it('a locked copy goes with its identity: to the account that it joins, and for good when that is erased', async () => {
+    const device = newIdentity()
+    await accounts.contact(device, nowhere)
+    const copy = newCopy()
+    await recovery.keep(device, copy)
+    const ann = await contact()
+    await pairing.join((await pairing.create(ann)).text, device, '192.0.2.1')
+    expect((await recovery.list(ann)).map(({ lookup }) => lookup)).toEqual([copy.lookup])
+    expect(await recovery.find(copy.lookup, null)).toMatchObject({ subject: device.subject })
+    expect(await everything()).toContain(copy.wrapped)
+    await accounts.erase(ann)
+    expect(await everything()).not.toContain(copy.wrapped)
+    await expect(recovery.find(copy.lookup, null)).rejects.toMatchObject({ reason: 'unknown-phrase' })
   })
 
   it('a pairing code joins one device to the account, once, even if two come at once', async () => {

@@ -6,7 +6,7 @@
 import { WebSocket } from 'ws'
 import { sha256Of, signatureVerifier } from '../../src/network/index.ts'
 import { AuditErrands } from '../../src/peer/auditErrands.ts'
-import { type ConnectionHost, type HostAccount, PeerConnection } from '../../src/peer/connection.ts'
+import { type ConnectionHost, PeerConnection } from '../../src/peer/connection.ts'
 import { certifyPeer, type Grant, openGrant } from '../../src/protocol/index.ts'
 import { ReceiptBook, RowBudget } from '../../src/receipts/index.ts'
 import { GREEDY, generate, LinkRouter, openLinkChain } from '../../src/session/index.ts'
@@ -31,16 +31,6 @@ export interface TabOptions {
   readonly owner?: Signer
 }
 
-function accountOf(owner: Signer): HostAccount {
-  return {
-    isKept: true,
-    unsavedPhrase: null,
-    certify: (peerId, nowMs) => certifyPeer(peerId, owner, nowMs),
-    forgetPhrase: async () => undefined,
-    onChange: () => undefined,
-  }
-}
-
 function hostOf({ url, clock, owner }: TabOptions): ConnectionHost {
   return {
     origin: new URL(url).origin,
@@ -49,7 +39,7 @@ function hostOf({ url, clock, owner }: TabOptions): ConnectionHost {
     random: Math.random,
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
     subtle,
-    account: Promise.resolve(owner === undefined ? null : accountOf(owner)),
+    account: Promise.resolve(owner === undefined ? null : { certify: (peerId, nowMs) => certifyPeer(peerId, owner, nowMs) }),
   }
 }
 

@@ -1,7 +1,7 @@
 /** Every state that a page can be in, by name. */
 
-import type { AccountState, AskProgress, PeerState, StatementPage, VolunteerState } from '../../src/peer/index.ts'
-import { fromErrorBody, type ManifestHash, type SessionId, type StatementLine } from '../../src/shared/index.ts'
+import type { AccountState, ApiKeyState, AskProgress, PeerState, StatementPage, VolunteerState } from '../../src/peer/index.ts'
+import { type ErrorBody, fromErrorBody, type ManifestHash, type SessionId, type StatementLine } from '../../src/shared/index.ts'
 import { FakeRuntime, fakeStage, fakeSwarm, fakeVolunteer, MODEL_ID, OWN_PEER_ID } from '../../src/ui/testing/fakeRuntime.ts'
 
 const OWN = OWN_PEER_ID.slice(0, 8)
@@ -220,10 +220,33 @@ const keepings: Record<string, Partial<PeerState>> = {
   account: {},
   'account-new': { account: NOTHING_YET },
   'account-unknown': { account: null },
-  'account-unsaved': { accountKeeping: { isKept: true, unsavedPhrase: PHRASE } },
-  'account-phrase': { accountKeeping: { isKept: true, unsavedPhrase: PHRASE } },
-  'account-private': { accountKeeping: { isKept: false, unsavedPhrase: PHRASE } },
+  'account-unsaved': { accountKeeping: { isKept: true, unsavedPhrase: PHRASE, hasCopy: true } },
+  'account-phrase': { accountKeeping: { isKept: true, unsavedPhrase: PHRASE, hasCopy: true } },
+  'account-private': { accountKeeping: { isKept: false, unsavedPhrase: PHRASE, hasCopy: true } },
   'account-failed': {},
+  'account-first': {
+    account: NOTHING_YET,
+    accountKeeping: { isKept: true, unsavedPhrase: PHRASE, hasCopy: false },
+  },
+  'account-code': {},
+  'account-join-refused': {},
+  'account-restore': {},
+  'account-keys': {},
+  'account-key-made': {},
+  'account-key-revoke': {},
+  'account-keys-failed': {},
+  'account-restore-unknown': {},
+}
+
+const refusals: Record<string, ErrorBody> = {
+  'account-join-refused': {
+    reason: 'bad-code',
+    message: 'this code is wrong, was used, or is older than five minutes; make a new one on the other device',
+  },
+  'account-restore-unknown': {
+    reason: 'bad-phrase',
+    message: 'this is not a recovery phrase: its words do not fit together: one is wrong, or two are exchanged',
+  },
 }
 
 const amounts = (available: bigint, held = 0n, escrow = 0n) => ({ available, held, escrow, granted: 0n })
@@ -245,6 +268,30 @@ const STATEMENT: StatementPage = {
   lines: lines.map((line, at) => ({ ...line, sequence: at, atMs: Date.UTC(2026, 10, 3 + 2 * at, 9, 41), event: line.kind, session: 's' })),
   cursor: lines.length,
 }
+const KEYS: readonly ApiKeyState[] = [
+  {
+    id: '7c2e95d0b1f84a63',
+    name: 'laptop',
+    models: null,
+    pools: null,
+    budget: null,
+    spent: 70_112n,
+    requestsAMinute: null,
+    createdAtMs: Date.UTC(2026, 9, 2),
+    usedAtMs: Date.UTC(2026, 10, 21),
+  },
+  {
+    id: '1f84a637c2e95d0b',
+    name: 'nightly tests of the documentation’s examples',
+    models: [MODEL_ID],
+    pools: null,
+    budget: 20_000_000n,
+    spent: 3_420_000n,
+    requestsAMinute: 60,
+    createdAtMs: Date.UTC(2026, 10, 3),
+    usedAtMs: null,
+  },
+]
 const SESSION = '5'.repeat(32) as SessionId
 
 export function startScenario(name: string): FakeRuntime {
@@ -268,6 +315,15 @@ export function startScenario(name: string): FakeRuntime {
   if (name === 'account') runtime.statementPages = [STATEMENT]
   if (name === 'account-failed')
     runtime.statement = () => Promise.reject(fromErrorBody({ reason: 'timeout', message: 'the coordinator did not answer within 20 s' }))
+  if (name in keepings && name !== 'account-new') runtime.apiKeys = KEYS
+  if (name === 'account-keys-failed')
+    runtime.account.apiKeys = () =>
+      Promise.reject(fromErrorBody({ reason: 'busy', message: 'the coordinator answers others now; try again in a moment' }))
+  const refusal = refusals[name]
+  if (refusal !== undefined) {
+    const refuse = () => Promise.reject(fromErrorBody(refusal))
+    runtime.account = { ...runtime.account, findByPhrase: refuse, join: refuse }
+  }
   const draftModel = drafts[name]
   if (draftModel !== undefined) runtime.store.setState({ draftOffers: [draftOffer], draftModel })
   chats[name]?.(runtime)

@@ -3,15 +3,13 @@
  * be erased, and the ledger, which knows the id alone, stays as it is.
  */
 
-import { err, ok, type Result, toBase64Url, toHex } from '../../shared/index.ts'
+import { type AccountRole, err, ok, type Result, toBase64Url, toHex } from '../../shared/index.ts'
 import { AccountError } from './errors.ts'
 
-/** Operators administer, requesters ask for tokens, volunteers compute; an account may be several. */
-export const roles = ['operator', 'requester', 'volunteer'] as const
-export type Role = (typeof roles)[number]
+export { type AccountRole as Role, accountRoles as roles } from '../../shared/index.ts'
 
 /** What everybody may be from the first contact on. */
-export const FIRST_ROLES: readonly Role[] = ['requester', 'volunteer']
+export const FIRST_ROLES: readonly AccountRole[] = ['requester', 'volunteer']
 
 /** Kinds of identity; subjects of OpenID Connect will be another. */
 export const identityKinds = ['key'] as const
@@ -27,7 +25,7 @@ export interface AccountRecord {
   readonly id: string
   /** Empty until it is given one, and when it was erased. */
   readonly name: string
-  readonly roles: readonly Role[]
+  readonly roles: readonly AccountRole[]
   /** Coordinator time, as all here. */
   readonly createdAtMs: number
   /** Its names and identities are gone for good; null: they are not. */

@@ -15,6 +15,11 @@ interface AddressBlock {
 const PRIVATE = ['private', 'linkLocal', 'uniqueLocal']
 const IPV6_GROUPS = 3
 
+/** What tries are counted by: all that come from no block count together. */
+export function blockName(address: string | null): string {
+  return address === null ? '' : (addressBlock(address)?.text ?? '')
+}
+
 /** Null for a loopback address, which is everybody's own, and for a text that is no address. */
 export function addressBlock(address: string): AddressBlock | null {
   // The library takes `1.2` and `0x7f.1` for addresses too.

@@ -3,7 +3,7 @@
  * shown once and kept as a hash. What a key may do is its scope, and within it that of its team.
  */
 
-import { err, ok, type Result, type Sha256, toBase64Url, toHex } from '../../shared/index.ts'
+import { err, ok, type Result, SCOPE_NAMES_MAX, type Sha256, toBase64Url, toHex } from '../../shared/index.ts'
 import { AccountError } from './errors.ts'
 import { hashSecret, isSameHash } from './secrets.ts'
 
@@ -41,8 +41,6 @@ export interface NewKey {
 
 /** Uses of one key that lie closer together are recorded as one. */
 export const USE_MS = 60_000
-/** Names in one list of a scope. */
-export const SCOPE_NAMES_MAX = 64
 export const REQUESTS_A_MINUTE_MAX = 100_000
 
 const PREFIX = 'tabswarm'

@@ -9,6 +9,8 @@ export type AccountErrorReason =
   | 'bad-key'
   /** A pairing code that is wrong, used or too old. */
   | 'bad-code'
+  /** No copy of a key is kept under a recovery phrase. */
+  | 'unknown-phrase'
   /** A name, a list or a number that breaks a limit. */
   | 'bad-value'
   /** The key's scope, or its team's, leaves it out. */

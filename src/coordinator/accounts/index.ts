@@ -11,7 +11,7 @@ export {
   type Role,
   roles,
 } from './account.ts'
-export { addressBlock } from './addressBlock.ts'
+export { addressBlock, blockName } from './addressBlock.ts'
 export {
   type ApiKey,
   apiKeyId,
@@ -28,6 +28,7 @@ export {
 export { AccountError, type AccountErrorReason } from './errors.ts'
 export { badCode, newPairing, PAIRINGS_A_MINUTE, parsePairingCode, tryPairing } from './pairing.ts'
 export { RateLimits } from './rateLimits.ts'
+export { COPY_TRIES_A_MINUTE, type KeptCopy, type LockedKey } from './recovery.ts'
 export {
   DEFAULT_STARTER_POLICY,
   DEMO_STARTER_POLICY,

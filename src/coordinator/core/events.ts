@@ -4,7 +4,7 @@ import type { ClientMessage, Grant, ServerMessage } from '../../protocol/index.t
 import type { ErrorBody, PeerId, SessionId } from '../../shared/index.ts'
 
 /** A client's message as far as it concerns the core; `identify`, `relay`, `receipt` and `statement` are the server's matter. */
-export type PeerMessage = Exclude<ClientMessage, { type: 'identify' | 'relay' | 'receipt' | 'statement' }>
+export type PeerMessage = Exclude<ClientMessage, { type: 'identify' | 'relay' | 'receipt' | 'statement' | 'account-request' }>
 
 export type CoreEvent =
   /** A socket proved its key; if the peer was connected before, the older socket is gone. `origin`: whose tabs count as one requester; by default each is its own. */

@@ -8,4 +8,4 @@ export { AWAY_AFTER_MS, KV_BLOCK_POSITIONS, SESSIONS_PER_REQUESTER_MAX, UNHELD_M
 export { type Capacity, joinSpans, placeChain, smallestPledgeBytes } from './placement.ts'
 export { uncovered } from './route.ts'
 export type { SwarmModel } from './swarm.ts'
-export { TokenBucket, TokenBuckets } from './tokenBucket.ts'
+export { type Rate, TokenBucket, TokenBuckets } from './tokenBucket.ts'

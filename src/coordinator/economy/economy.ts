@@ -27,6 +27,7 @@ import {
   type VerificationEvent,
   type VerificationLimits,
 } from '../verification/index.ts'
+import { AccountDesk } from './accountDesk.ts'
 import { Admissions, type Refusal } from './admissions.ts'
 import type { AuditDesk } from './auditDesk.ts'
 import { Balances } from './balances.ts'
@@ -80,6 +81,7 @@ export class Economy {
   readonly #admissions: Admissions
   readonly #postings: Postings
   readonly #statements: Statements
+  readonly #desk: AccountDesk
   readonly #escrow = new EscrowBook()
   readonly #bills = new Bills()
   readonly #opening: Promise<Opened>
@@ -101,6 +103,7 @@ export class Economy {
     })
     const ledger = async () => (await store).ledger
     this.#statements = new Statements({ ledger, accountOf: (peerId) => this.#peers.accountOf(peerId), clock, log })
+    this.#desk = new AccountDesk({ store: () => store, peers: this.#peers, clock, log })
     this.#opening = this.#open()
     this.#admissions = new Admissions({
       ...options,
@@ -142,6 +145,11 @@ export class Economy {
     this.#ports.tell(peerId, await this.#statements.answer(peerId, message))
   }
 
+  /** Answers what a peer asks of its account, or says why not. Rules A1 … A9. */
+  async request(peerId: PeerId, message: Extract<ClientMessage, { type: 'account-request' }>): Promise<void> {
+    this.#ports.tell(peerId, await this.#desk.answer(peerId, message))
+  }
+
   /** The core has not admitted it after all, or the requester is gone. Nothing happens where it has opened. */
   drop(sessionId: SessionId): void {
     if (this.#admissions.drop(sessionId)) this.#postings.add(sessionId, [{ kind: 'release', session: sessionId }])
@@ -175,6 +183,7 @@ export class Economy {
     const nowMs = clock.nowMs()
     this.#peers.tick(nowMs)
     this.#statements.tick(nowMs)
+    this.#desk.tick(nowMs)
     if (this.#opened === null) return
     this.#feed({ kind: 'tick' })
     this.#opened.trust.tick(nowMs)

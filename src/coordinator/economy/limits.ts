@@ -34,7 +34,12 @@ export const STATEMENT_RATE = { perSecond: 2, burst: 20 } as const
 /** Of all peers: holds come first. */
 export const STATEMENTS_AT_ONCE = 4
 /** What a peer is told to wait when there are more. */
-export const RETRY_STATEMENT_MS = 1_000
+export const RETRY_REQUEST_MS = 1_000
+
+/** Of one peer's other requests about its account: what a person does on a page. */
+export const ACCOUNT_RATE = { perSecond: 1, burst: 20 } as const
+/** Of all peers: each is a few rows, and each new connection of a browser has one. */
+export const ACCOUNTS_AT_ONCE = 32
 
 /** How often the day's work is looked for: whoever runs for months begins each day soon. */
 export const CHORES_MS = 3_600_000

@@ -69,6 +69,11 @@ export class PeerAccounts {
     known.found.catch(() => undefined)
   }
 
+  /** Whose identity it is has changed: it is asked anew for each of its peers. */
+  moved(identity: Identity): void {
+    for (const peer of [...this.#connected]) if (subjectOf(peer) === identity.subject) this.identified(peer)
+  }
+
   left(peerId: PeerId, nowMs: number): void {
     const peer = this.#peers.get(peerId)
     if (peer === undefined || peer.goneMs !== null) return
@@ -152,7 +157,7 @@ export class PeerAccounts {
 }
 
 /** Of its account's key, or of its own where no account has certified it. */
-function identityOf({ accountKey, publicKey }: IdentifiedPeer): Identity {
+export function identityOf({ accountKey, publicKey }: IdentifiedPeer): Identity {
   return keyIdentity(accountKey ?? publicKey)
 }
 

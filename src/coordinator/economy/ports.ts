@@ -2,12 +2,15 @@
 
 import type { ServerMessage } from '../../protocol/index.ts'
 import type { ErrorBody, PeerId } from '../../shared/index.ts'
-import type { AccountStore, LedgerStore, StarterStore, TrustStore } from '../store/index.ts'
+import type { AccountStore, KeyStore, LedgerStore, PairingStore, RecoveryStore, StarterStore, TrustStore } from '../store/index.ts'
 
 export interface EconomyStore {
   /** Other coordinators may have it too: what is open in it may be theirs. */
   readonly isShared: boolean
   readonly accounts: Pick<AccountStore, 'contact' | 'ties'>
+  readonly pairing: Pick<PairingStore, 'create' | 'join'>
+  readonly recovery: Pick<RecoveryStore, 'keep' | 'find'>
+  readonly keys: Pick<KeyStore, 'create' | 'list' | 'revoke'>
   readonly starters: Pick<StarterStore, 'grant'>
   readonly ledger: Pick<LedgerStore, 'post' | 'balances' | 'paid' | 'open' | 'prices' | 'statementPage'>
   readonly trust: Pick<TrustStore, 'load' | 'save'>

@@ -2,12 +2,12 @@
 
 import { type ClientMessage, type ServerMessage, STATEMENT_LINES_MAX } from '../../protocol/index.ts'
 import type { Clock, PeerId, StatementAmounts } from '../../shared/index.ts'
-import { TokenBuckets } from '../core/index.ts'
-import { RETRY_STATEMENT_MS, RETRY_STORE_MS, STATEMENT_RATE, STATEMENTS_AT_ONCE } from './limits.ts'
+import { STATEMENT_RATE, STATEMENTS_AT_ONCE } from './limits.ts'
 import type { EconomyStore } from './ports.ts'
+import { type Refused, RequestGate } from './requestGate.ts'
 
 type StatementRequest = Extract<ClientMessage, { type: 'statement' }>
-type StatementAnswer = Extract<ServerMessage, { type: 'statement' | 'refused' }>
+type StatementAnswer = Extract<ServerMessage, { type: 'statement' }>
 
 export interface StatementsOptions {
   readonly ledger: () => Promise<Pick<EconomyStore['ledger'], 'statementPage'>>
@@ -17,37 +17,24 @@ export interface StatementsOptions {
   readonly log: (line: string) => void
 }
 
+const TOO_MANY = { reason: 'too-many-statements', message: 'this tab asks for statements too often; wait a moment' }
+
 export class Statements {
   readonly #options: StatementsOptions
-  readonly #buckets = new TokenBuckets(STATEMENT_RATE)
-  #reading = 0
+  readonly #gate: RequestGate
 
   constructor(options: StatementsOptions) {
     this.#options = options
+    this.#gate = new RequestGate({ ...options, rate: STATEMENT_RATE, atOnce: STATEMENTS_AT_ONCE, tooMany: TOO_MANY })
   }
 
   /** Rule E11. Never rejects. */
-  async answer(peerId: PeerId, request: StatementRequest): Promise<StatementAnswer> {
-    const { clock, log } = this.#options
-    const nowMs = clock.nowMs()
-    const bucket = this.#buckets.of(peerId, nowMs)
-    if (!bucket.take(nowMs))
-      return refused(request, 'too-many-statements', 'this tab asks for statements too often; wait a moment', bucket.waitMs(nowMs))
-    if (this.#reading >= STATEMENTS_AT_ONCE)
-      return refused(request, 'busy', 'the coordinator reads other statements now; try again in a moment', RETRY_STATEMENT_MS)
-    this.#reading++
-    try {
-      return await this.#read(peerId, request)
-    } catch (error) {
-      log(`a statement could not be read: ${String(error)}`)
-      return refused(request, 'no-accounts', 'the coordinator’s accounts do not answer; try again in a moment', RETRY_STORE_MS)
-    } finally {
-      this.#reading--
-    }
+  answer(peerId: PeerId, request: StatementRequest): Promise<StatementAnswer | Refused> {
+    return this.#gate.answer(peerId, request.requestId, () => this.#read(peerId, request))
   }
 
   tick(nowMs: number): void {
-    this.#buckets.forgetFull(nowMs)
+    this.#gate.tick(nowMs)
   }
 
   async #read(peerId: PeerId, { requestId, month, cursor }: StatementRequest): Promise<StatementAnswer> {
@@ -60,10 +47,6 @@ export class Statements {
     })
     return { type: 'statement', requestId, month, opening: digits(opening), closing: digits(closing), lines: told, cursor: next }
   }
-}
-
-function refused({ requestId }: StatementRequest, reason: string, message: string, retryAfterMs: number): StatementAnswer {
-  return { type: 'refused', requestId, reason, message, retryAfterMs }
 }
 
 function digits({ available, held, escrow, granted }: StatementAmounts): Record<keyof StatementAmounts, string> {

@@ -151,14 +151,15 @@ export class ControlServer {
   #receive(client: ControlSocket, peerId: PeerId, message: PeerMessage): void {
     if (message.type === 'relay') this.#options.relays.request(peerId, message.peerId, this.#relayPorts)
     else if (message.type === 'receipt') this.#economy?.receipt(peerId, message.receipt)
-    else if (message.type === 'statement') this.#answerStatement(client, peerId, message)
+    else if (message.type === 'statement' || message.type === 'account-request') this.#answerAccount(client, peerId, message)
     else if (message.type === 'admit' && this.#economy !== null) void this.#hold(client, peerId, message, this.#economy)
     else this.#feed({ kind: 'message', peerId, message })
   }
 
-  #answerStatement(client: ControlSocket, peerId: PeerId, message: Extract<PeerMessage, { type: 'statement' }>): void {
-    if (this.#economy !== null) return void this.#economy.statement(peerId, message)
+  #answerAccount(client: ControlSocket, peerId: PeerId, message: Extract<PeerMessage, { type: 'statement' | 'account-request' }>): void {
     const { requestId } = message
+    if (this.#economy !== null)
+      return void (message.type === 'statement' ? this.#economy.statement(peerId, message) : this.#economy.request(peerId, message))
     client.send({ type: 'refused', requestId, reason: 'no-accounts', message: 'this coordinator keeps no accounts', retryAfterMs: null })
   }
 

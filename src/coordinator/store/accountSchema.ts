@@ -4,7 +4,7 @@
  */
 
 import { sql } from 'drizzle-orm'
-import { boolean, check, index, integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
+import { boolean, check, foreignKey, index, integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
 import { maybeMicroCredits, maybeWhole, microCredits, whole } from './columns.ts'
 
 export const accounts = pgTable('accounts', {
@@ -28,6 +28,27 @@ export const accountIdentities = pgTable(
   'account_identities',
   { kind: text().notNull(), subject: text().notNull(), account: account(), addedAtMs: whole('added_at_ms') },
   (table) => [primaryKey({ columns: [table.kind, table.subject] }), index().on(table.account)],
+)
+
+/** Account keys under their recovery phrases; each goes with its identity. */
+export const recoveryCopies = pgTable(
+  'recovery_copies',
+  {
+    kind: text().notNull(),
+    subject: text().notNull(),
+    /** Of the words, by a slow hash. */
+    lookup: text().notNull().unique(),
+    /** base64url, as all here. */
+    iv: text().notNull(),
+    wrapped: text().notNull(),
+    keptAtMs: whole('kept_at_ms'),
+  },
+  (table) => [
+    primaryKey({ columns: [table.kind, table.subject] }),
+    foreignKey({ columns: [table.kind, table.subject], foreignColumns: [accountIdentities.kind, accountIdentities.subject] }).onDelete(
+      'cascade',
+    ),
+  ],
 )
 
 /** Keys that are or were identities of an account, and address blocks that it came from. */
@@ -128,6 +149,7 @@ export const starterGrants = pgTable(
 export const accountTables = [
   accounts,
   accountIdentities,
+  recoveryCopies,
   accountTies,
   pairings,
   teams,

@@ -2,8 +2,10 @@
 
 import { AccountStore, type AccountTools } from './accountStore.ts'
 import { openDatabase, type StorePlace } from './database.ts'
+import { KeyStore } from './keyStore.ts'
 import { LedgerStore } from './ledgerStore.ts'
 import { PairingStore } from './pairingStore.ts'
+import { RecoveryStore } from './recoveryStore.ts'
 import { StarterStore } from './starterStore.ts'
 import { TrustStore } from './trustStore.ts'
 
@@ -11,6 +13,9 @@ export interface CoordinatorStore {
   /** Other coordinators may have it too. */
   readonly isShared: boolean
   readonly accounts: AccountStore
+  readonly pairing: PairingStore
+  readonly recovery: RecoveryStore
+  readonly keys: KeyStore
   readonly starters: StarterStore
   readonly ledger: LedgerStore
   readonly trust: TrustStore
@@ -31,6 +36,9 @@ export async function openStore(place: StorePlace, tools: AccountTools): Promise
   return {
     isShared: place.kind === 'server',
     accounts,
+    pairing,
+    recovery: new RecoveryStore(database, tools),
+    keys: new KeyStore(database, tools),
     starters,
     ledger,
     trust: new TrustStore(database),

@@ -1,7 +1,7 @@
 /** KeyStore: API keys on a database, and what sessions cost their budgets. A session counts once, whoever repeats it. */
 
 import { and, asc, count, eq, isNull, sql } from 'drizzle-orm'
-import type { Sha256 } from '../../shared/index.ts'
+import { API_KEYS_MAX, required, type Sha256 } from '../../shared/index.ts'
 import {
   AccountError,
   type ApiKey,
@@ -29,6 +29,7 @@ export interface CreatedKey {
 
 /** Keys of one account, revoked ones among them: each list of them is read whole. */
 const KEYS_MAX = 200
+const countLiving = sql<number | string>`count(*) filter (where ${apiKeys.revokedAtMs} is null)`
 
 export class KeyStore {
   readonly #queries: Queries
@@ -45,8 +46,12 @@ export class KeyStore {
     for (const checked of [checkName(name), checkScope(scope)]) if (!checked.ok) throw checked.error
     return this.#queries.transaction(async (tx) => {
       await findAccount(tx, account)
-      if (((await tx.select({ count: count() }).from(apiKeys).where(eq(apiKeys.account, account)))[0]?.count ?? 0) >= KEYS_MAX)
+      const mine = eq(apiKeys.account, account)
+      const [all] = await tx.select({ had: count(), living: countLiving }).from(apiKeys).where(mine)
+      if (required(all, 'a count').had >= KEYS_MAX)
         throw new AccountError('bad-value', `account ${account} has had ${KEYS_MAX} keys; use another account or a team`)
+      if (Number(all?.living) >= API_KEYS_MAX)
+        throw new AccountError('bad-value', `account ${account} has ${API_KEYS_MAX} keys; revoke one that is not used any more`)
       const { id, text, hash } = await newApiKey(this.#tools.randomBytes, this.#tools.sha256)
       const { models, pools, budget, requestsAMinute } = scope
       const lists = { models: models && [...models], pools: pools && [...pools] }
@@ -63,12 +68,15 @@ export class KeyStore {
     return rows.map(keyOf)
   }
 
-  /** From now on it opens nothing. Rejects with AccountError `unknown`; a key that was revoked before stays so. */
-  async revoke(id: string): Promise<void> {
+  /**
+   * From now on it opens nothing. Rejects with AccountError `unknown`, also where it is not `owner`'s; a key that was revoked before stays so.
+   * `owner`: null: whosever it is.
+   */
+  async revoke(id: string, owner: string | null): Promise<void> {
     const found = await this.#queries
       .update(apiKeys)
       .set({ revokedAtMs: sql`coalesce(${apiKeys.revokedAtMs}, ${this.#nowMs()})` })
-      .where(eq(apiKeys.id, id))
+      .where(and(eq(apiKeys.id, id), owner === null ? undefined : eq(apiKeys.account, owner)))
       .returning({ id: apiKeys.id })
     if (found.length === 0) throw noKey(id)
   }

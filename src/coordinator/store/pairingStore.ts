@@ -8,8 +8,8 @@ import { alias } from 'drizzle-orm/pg-core'
 import type { Sha256 } from '../../shared/index.ts'
 import {
   AccountError,
-  addressBlock,
   badCode,
+  blockName,
   type Identity,
   newPairing,
   PAIRINGS_A_MINUTE,
@@ -73,7 +73,7 @@ export class PairingStore {
    * `bad-code` or `too-many-requests`.
    */
   async join(typed: string, identity: Identity, address: string | null): Promise<string> {
-    this.#limit(`block ${address === null ? '' : (addressBlock(address)?.text ?? '')}`)
+    this.#limit(`block ${blockName(address)}`)
     const parsed = parsePairingCode(typed)
     if (parsed === null) throw badCode()
     // A wrong try must be counted, so it does not break off the transaction.
@@ -122,8 +122,10 @@ export class PairingStore {
     const same = and(eq(accountIdentities.kind, kind), eq(accountIdentities.subject, subject))
     const [before] = await tx.select().from(accountIdentities).where(same).for('update')
     if (before?.account === account) return
-    await tx.delete(accountIdentities).where(same)
-    await tx.insert(accountIdentities).values({ kind, subject, account, addedAtMs: nowMs })
+    const now = { account, addedAtMs: nowMs }
+    // What hangs on the identity, as its key's locked copy does, moves with it.
+    if (before === undefined) await tx.insert(accountIdentities).values({ kind, subject, ...now })
+    else await tx.update(accountIdentities).set(now).where(same)
     await tx.insert(accountTies).values({ account, kind, value: subject, seenAtMs: nowMs }).onConflictDoNothing()
     if (before === undefined) return
     const others = await tx.select().from(accountIdentities).where(eq(accountIdentities.account, before.account)).limit(1)

@@ -12,8 +12,11 @@ import { EarningsPanel } from '../contribute/earningsPanel.tsx'
 import { UiContext } from '../runtimeContext.ts'
 import { FakeBenchHost } from '../testing/fakeBench.ts'
 import { FakeRuntime, MODEL_ID } from '../testing/fakeRuntime.ts'
+import { describeScope, describeSpending, describeUse } from './apiKeyWords.ts'
 import { BalanceFigures } from './balanceFigures.tsx'
+import { DevicesPanel } from './devicesPanel.tsx'
 import { KeepingNotes } from './keepingNotes.tsx'
+import { describeMoving } from './movingWords.ts'
 import { createStatementStore } from './statementStore.ts'
 import { describeLine, describeOthers, formatChange, monthsUpTo, nameMonth } from './statementWords.ts'
 
@@ -35,14 +38,14 @@ function show(part: ReactNode, state: Partial<PeerState>): string {
 }
 
 describe('the account’s key', () => {
-  const unsaved = { accountKeeping: { isKept: true, unsavedPhrase: PHRASE } }
+  const unsaved = { accountKeeping: { isKept: true, unsavedPhrase: PHRASE, hasCopy: true } }
 
   it('asks for the phrase to be saved from the first earnings on, until it is', () => {
     expect(show(<KeepingNotes />, { ...unsaved, account: NOTHING })).toBe('')
     expect(show(<KeepingNotes />, { ...unsaved, account: { ...NOTHING, spendable: 7n, granted: 7n } })).toBe('')
     for (const earnings of [{ escrow: 1n }, { earned: 1n }])
       expect(show(<KeepingNotes />, { ...unsaved, account: { ...NOTHING, ...earnings } })).toContain('save your recovery phrase')
-    const saved = { accountKeeping: { isKept: true, unsavedPhrase: null } }
+    const saved = { accountKeeping: { isKept: true, unsavedPhrase: null, hasCopy: true } }
     expect(show(<KeepingNotes />, { ...saved, account: { ...NOTHING, earned: 1n } })).toBe('')
   })
 
@@ -51,9 +54,62 @@ describe('the account’s key', () => {
   })
 
   it('says where nothing is kept, before anything is earned', () => {
-    const lost = { accountKeeping: { isKept: false, unsavedPhrase: PHRASE } }
+    const lost = { accountKeeping: { isKept: false, unsavedPhrase: PHRASE, hasCopy: true } }
     expect(show(<KeepingNotes />, { ...lost, account: NOTHING })).toContain('ends with it')
     expect(show(<KeepingNotes />, { ...lost, account: { ...NOTHING, earned: 1n } })).not.toContain('recovery phrase')
+  })
+})
+
+describe('the account’s devices', () => {
+  const unsaved = { accountKeeping: { isKept: true, unsavedPhrase: PHRASE, hasCopy: true } }
+
+  it('are for browsers that keep something', () => {
+    expect(show(<DevicesPanel />, { accountKeeping: null })).toBe('')
+    expect(show(<DevicesPanel />, { accountKeeping: { isKept: false, unsavedPhrase: PHRASE, hasCopy: null } })).toBe('')
+    expect(show(<DevicesPanel />, unsaved)).toContain('Bring an account back by its recovery phrase')
+  })
+
+  it('have the phrase at hand before anything is earned, and leave it to the notice after that', () => {
+    expect(show(<DevicesPanel />, { ...unsaved, account: NOTHING })).toContain('show-phrase')
+    expect(show(<DevicesPanel />, { ...unsaved, account: { ...NOTHING, escrow: 1n } })).not.toContain('show-phrase')
+  })
+
+  it('are warned while the coordinator has no copy of the key', () => {
+    const copied = (hasCopy: boolean | null) => show(<DevicesPanel />, { accountKeeping: { ...unsaved.accountKeeping, hasCopy } })
+    expect(copied(false)).toContain('has not taken the copy yet')
+    for (const hasCopy of [true, null]) expect(copied(hasCopy)).not.toContain('has not taken the copy yet')
+  })
+
+  it('are told what comes along with them, and what stays behind', () => {
+    const whole = { ...NOTHING, spendable: 12_500_000n, granted: 10_000_000n, escrow: 250_000n }
+    expect(describeMoving(whole).slice(0, 2)).toEqual([
+      'What the account of this browser has comes along: 2.5 credits that it can transfer, and 0.25 that it has in escrow, once they are paid out.',
+      '10 granted credits stay behind: grants cannot be moved, so spend them first.',
+    ])
+    expect(describeMoving({ ...whole, granted: 0n, escrow: 0n })).toHaveLength(2)
+    expect(describeMoving({ ...NOTHING, spendable: 5n, granted: 5n })[0]).toContain('has earned nothing that could come along')
+    expect(describeMoving(NOTHING)).toEqual(['The account that this browser has now is empty: nothing is left behind.'])
+    expect(describeMoving(null)).toHaveLength(1)
+  })
+})
+
+describe('API keys', () => {
+  const none = { models: null, pools: null, requestsAMinute: null }
+
+  it('say what they may', () => {
+    expect(describeScope(none)).toBe('All models, at any rate')
+    expect(describeScope({ ...none, requestsAMinute: 60 })).toBe('60 requests a minute')
+    expect(describeScope({ models: ['a', 'b'], pools: ['trusted'], requestsAMinute: 5 })).toBe(
+      'Only a, b; only in the pools trusted; 5 requests a minute',
+    )
+  })
+
+  it('say what they have spent, of what, and when they were used', () => {
+    expect(describeSpending({ spent: 70_112n, budget: null })).toBe('0.070112 credits spent.')
+    expect(describeSpending({ spent: 70_112n, budget: 5_000_000n })).toBe('0.070112 of 5 credits spent.')
+    const createdAtMs = Date.UTC(2027, 0, 4, 23, 59)
+    expect(describeUse({ createdAtMs, usedAtMs: null })).toBe('Made on 4 January 2027, never used.')
+    expect(describeUse({ createdAtMs, usedAtMs: createdAtMs + 60_000 })).toBe('Made on 4 January 2027, last used on 5 January 2027.')
   })
 })
 

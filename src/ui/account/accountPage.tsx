@@ -3,7 +3,9 @@
 import { Code, Paper, Stack, Text, Title } from '@mantine/core'
 import { Page } from '../page.tsx'
 import { usePeer } from '../runtimeContext.ts'
+import { ApiKeysPanel } from './apiKeysPanel.tsx'
 import { BalanceFigures, CreditUnit } from './balanceFigures.tsx'
+import { DevicesPanel } from './devicesPanel.tsx'
 import { KeepingNotes } from './keepingNotes.tsx'
 import { StatementPanel } from './statementPanel.tsx'
 
@@ -34,6 +36,8 @@ export function AccountPage() {
         </Stack>
       </Paper>
       <StatementPanel />
+      <DevicesPanel />
+      <ApiKeysPanel />
     </Page>
   )
 }

@@ -24,7 +24,7 @@ export function KeepingNotes() {
   if (keeping.unsavedPhrase === null || !hasEarned) return null
   return (
     <Paper component="section" aria-label="Recovery phrase" withBorder p="md" data-testid="recovery-notice">
-      <RecoveryPhrase phrase={keeping.unsavedPhrase} />
+      <RecoveryPhrase phrase={keeping.unsavedPhrase} lead="You have earned credits; save your recovery phrase." />
     </Paper>
   )
 }

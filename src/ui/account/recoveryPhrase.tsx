@@ -5,18 +5,24 @@ import { useState } from 'react'
 import { type ErrorBody, toErrorBody } from '../../shared/index.ts'
 import { copyText, randomSeed, saveFile } from '../browser.ts'
 import { ErrorNote } from '../errorNote.tsx'
-import { useServices } from '../runtimeContext.ts'
+import { usePeer, useServices } from '../runtimeContext.ts'
 import styles from './recoveryPhrase.module.css'
 
-export function RecoveryPhrase({ phrase }: { readonly phrase: string }) {
+interface RecoveryPhraseProps {
+  readonly phrase: string
+  /** Why it is shown now. */
+  readonly lead: string
+}
+
+export function RecoveryPhrase({ phrase, lead }: RecoveryPhraseProps) {
   const [isShown, setShown] = useState(false)
+  const hasCopy = usePeer(({ accountKeeping }) => accountKeeping?.hasCopy)
   return (
     <Stack gap="sm">
       <Group justify="space-between" gap="sm">
         <Text size="sm" flex={1} miw={240} maw="62ch">
-          <b>You have earned credits; save your recovery phrase.</b> The key to this account is in this browser alone. Its twelve words open
-          the key’s locked copy, so that an account can come back after this browser forgot it. Coming back on another device is not offered
-          by this version yet.
+          <b>{lead}</b> The key to this account is in this browser alone. The coordinator keeps a locked copy of it, which it cannot open:
+          twelve words do. With them the account comes back here or on any other device; without them nobody can bring it back.
         </Text>
         {!isShown && (
           <Button variant="default" onClick={() => setShown(true)} data-testid="show-phrase">
@@ -24,6 +30,11 @@ export function RecoveryPhrase({ phrase }: { readonly phrase: string }) {
           </Button>
         )}
       </Group>
+      {hasCopy === false && (
+        <Text size="sm" maw="62ch" role="status" data-testid="no-copy">
+          The coordinator has not taken the copy yet. This tab tries again when it connects anew; until then the words open nothing.
+        </Text>
+      )}
       {isShown && <Words phrase={phrase} />}
     </Stack>
   )

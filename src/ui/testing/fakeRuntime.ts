@@ -5,7 +5,9 @@
 
 import { createStore } from 'zustand/vanilla'
 import type {
+  AccountCalls,
   Answer,
+  ApiKeyState,
   Ask,
   AskProgress,
   AskRequest,
@@ -97,6 +99,8 @@ export interface ScriptedMeasurement {
   reject(error: Error): void
 }
 
+/** 4 January 2027. */
+const CREATED_MS = 1_799_020_800_000
 const NOTHING = { available: 0n, held: 0n, escrow: 0n, granted: 0n }
 const EMPTY_PAGE: StatementPage = { month: '2027-01', opening: NOTHING, closing: NOTHING, lines: [], cursor: null }
 
@@ -111,7 +115,7 @@ export class FakeRuntime implements PeerRuntime {
       connection: { kind: 'online', peerId: OWN_PEER_ID },
       reach: 'everywhere',
       account: null,
-      accountKeeping: { isKept: true, unsavedPhrase: null },
+      accountKeeping: { isKept: true, unsavedPhrase: null, hasCopy: true },
       bills: new Map(),
       prices: new Map(),
       contributingAs: OWN_PEER_ID,
@@ -182,9 +186,33 @@ export class FakeRuntime implements PeerRuntime {
     return { ...(this.statementPages[cursor ?? 0] ?? EMPTY_PAGE), month }
   }
 
+  apiKeys: readonly ApiKeyState[] = []
+
+  /** What a test puts in the place of a call answers it. */
+  account: AccountCalls = {
+    findByPhrase: async (phrase) => {
+      this.calls.push(`findByPhrase ${phrase}`)
+      return { kind: 'other', take: async () => void this.calls.push('take') }
+    },
+    pairingCode: async () => {
+      this.calls.push('pairingCode')
+      return { code: 'K7QF-2M9X-TB4C', lifeMs: 300_000 }
+    },
+    join: async (code) => void this.calls.push(`join ${code}`),
+    apiKeys: async () => this.apiKeys,
+    createApiKey: async (name, limits) => {
+      this.calls.push(
+        `createApiKey ${name} ${limits.models?.join(',') ?? 'all'} ${limits.budget ?? 'all'} ${limits.requestsAMinute ?? 'any'}`,
+      )
+      const key = { ...limits, id: 'c0ffee00c0ffee00', name, pools: null, spent: 0n, createdAtMs: CREATED_MS, usedAtMs: null }
+      return { key, text: `tabswarm_${key.id}_${'A1b2C3d4-_'.repeat(5).slice(0, 43)}` }
+    },
+    revokeApiKey: async (id) => void this.calls.push(`revokeApiKey ${id}`),
+  }
+
   async phraseSaved(): Promise<void> {
     this.calls.push('phraseSaved')
-    this.store.setState({ accountKeeping: { isKept: true, unsavedPhrase: null } })
+    this.store.setState({ accountKeeping: { isKept: true, unsavedPhrase: null, hasCopy: true } })
   }
 
   async deleteStorage(): Promise<void> {

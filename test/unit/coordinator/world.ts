@@ -129,7 +129,7 @@ export class World {
     return tab
   }
 
-  say(index: number, message: Exclude<ClientMessage, { type: 'identify' | 'relay' | 'receipt' | 'statement' }>): void {
+  say(index: number, message: Exclude<ClientMessage, { type: 'identify' | 'relay' | 'receipt' | 'statement' | 'account-request' }>): void {
     this.feed({ kind: 'message', peerId: peerId(index), message })
   }
 

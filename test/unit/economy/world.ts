@@ -4,7 +4,9 @@
  */
 
 import {
+  AccountError,
   type AccountTies,
+  type ApiKey,
   DEFAULT_STARTER_POLICY,
   decideStarterGrant,
   type Identity,
@@ -68,6 +70,7 @@ export class MemoryStore implements EconomyStore {
   readonly tiesOf = new Map<string, Partial<AccountTies>>()
   readonly #accountOf = new Map<string, string>()
   readonly #granted = new Map<string, bigint>()
+  readonly #keys: ApiKey[] = []
   readonly clock: ManualClock
   /** Every call fails with it while it is set. */
   broken: Error | null = null
@@ -89,6 +92,38 @@ export class MemoryStore implements EconomyStore {
       this.#check()
       const plain = (account: string): AccountTies => ({ account, keys: [], teams: [], family: account, blocks: [] })
       return new Map(ids.map((id) => [id, { ...plain(id), ...this.tiesOf.get(id) }]))
+    },
+  }
+  /** Copies and codes are the real store's matter, see test/store. */
+  readonly recovery: EconomyStore['recovery'] = {
+    keep: async () => this.#check(),
+    find: () => Promise.reject(new AccountError('unknown-phrase', 'nothing is kept here')),
+  }
+  readonly pairing: EconomyStore['pairing'] = {
+    create: async (account) => ({ text: account, expiresAtMs: this.clock.nowMs() }),
+    join: async (account, { subject }) => {
+      this.#check()
+      this.#accountOf.set(subject, account)
+      return account
+    },
+  }
+  readonly keys: EconomyStore['keys'] = {
+    create: async (account, name, { models, pools, budget, requestsAMinute }) => {
+      const id = this.#keys.length.toString(16).padStart(16, '0')
+      const [scope, times] = [
+        { models, pools, budget, requestsAMinute },
+        { createdAtMs: this.clock.nowMs(), usedAtMs: null, revokedAtMs: null },
+      ]
+      const key: ApiKey = { id, account, name, ...scope, ...times, spent: 0n }
+      this.#keys.push(key)
+      return { key, text: `tabswarm_${id}` }
+    },
+    list: async (account) => this.#keys.filter((key) => key.account === account),
+    revoke: async (id, owner) => {
+      const at = this.#keys.findIndex((key) => key.id === id && key.account === owner)
+      const key = this.#keys[at]
+      if (key === undefined) throw new AccountError('unknown', `there is no key ${id}`)
+      this.#keys[at] = { ...key, revokedAtMs: this.clock.nowMs() }
     },
   }
   readonly starters: EconomyStore['starters'] = {

@@ -1,0 +1,11 @@
+/** What everybody who speaks of accounts means by the same word: what one may be, and how many keys it has. */
+
+/** Operators administer, requesters ask for tokens, volunteers compute; an account may be several. */
+export const accountRoles = ['operator', 'requester', 'volunteer'] as const
+export type AccountRole = (typeof accountRoles)[number]
+
+/** API keys of one account that open something: a list of them is one message. Who needs more has teams. */
+export const API_KEYS_MAX = 50
+
+/** Models, or pools, that an API key may name: with all names at their longest a list of keys is 170 KB. */
+export const SCOPE_NAMES_MAX = 16

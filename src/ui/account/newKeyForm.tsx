@@ -1,0 +1,139 @@
+/** Makes an API key: a name, limits where some are wanted, and the key itself, shown once. */
+
+import { Button, Checkbox, Code, Group, NumberInput, Paper, Stack, Text, TextInput, Title } from '@mantine/core'
+import { useState } from 'react'
+import type { ApiKeyState } from '../../peer/index.ts'
+import { type ModelId, parseCredits } from '../../shared/index.ts'
+import { copyText } from '../browser.ts'
+import { ErrorNote } from '../errorNote.tsx'
+import { usePeer, useServices } from '../runtimeContext.ts'
+import { useCall } from '../useCall.ts'
+
+/** As the coordinator has it. */
+const NAME_CHARACTERS_MAX = 64
+const RATE_MAX = 100_000
+
+export function NewKeyForm({ onCreated }: { readonly onCreated: (key: ApiKeyState) => void }) {
+  const { runtime } = useServices()
+  const call = useCall()
+  const [name, setName] = useState('')
+  const [budget, setBudget] = useState('')
+  const [rate, setRate] = useState<number | null>(null)
+  const [models, setModels] = useState<readonly ModelId[]>([])
+  const [text, setText] = useState<string | null>(null)
+  const amount = budget.trim() === '' ? null : parseCredits(budget.trim())
+  const isBudgetWrong = budget.trim() !== '' && amount === null
+  const isReady = name.trim() !== '' && !isBudgetWrong && !call.isRunning
+  const create = () =>
+    call.run(async () => {
+      const scope = { models: models.length === 0 ? null : models, budget: amount, requestsAMinute: rate }
+      const made = await runtime.account.createApiKey(name.trim(), scope)
+      setText(made.text)
+      onCreated(made.key)
+      setName('')
+    })
+  if (text !== null) return <ShownKey text={text} onSaved={() => setText(null)} />
+  return (
+    <Paper withBorder p="md">
+      <form
+        onSubmit={(event) => {
+          event.preventDefault()
+          if (isReady) create()
+        }}
+      >
+        <Stack gap="sm">
+          <Title order={3} size="h5">
+            Make a key
+          </Title>
+          <TextInput
+            label="What it is for"
+            value={name}
+            onChange={(event) => setName(event.currentTarget.value)}
+            maxLength={NAME_CHARACTERS_MAX}
+            maw={420}
+            autoComplete="off"
+            data-testid="key-name"
+          />
+          <Group gap="sm" align="start">
+            <TextInput
+              label="Credits that it may spend in all"
+              description="Empty: as much as the account has"
+              value={budget}
+              onChange={(event) => setBudget(event.currentTarget.value)}
+              error={isBudgetWrong ? 'A positive number with at most six decimals' : null}
+              inputMode="decimal"
+              autoComplete="off"
+              data-testid="key-budget"
+            />
+            <NumberInput
+              label="Requests a minute"
+              description="Empty: no limit"
+              min={1}
+              max={RATE_MAX}
+              allowDecimal={false}
+              value={rate ?? ''}
+              onChange={(value) => setRate(typeof value === 'number' && value >= 1 && value <= RATE_MAX ? value : null)}
+              data-testid="key-rate"
+            />
+          </Group>
+          <ModelChoice models={models} onChange={setModels} />
+          <Group>
+            <Button type="submit" variant="default" disabled={!isReady} data-testid="create-key">
+              {call.isRunning ? 'Making it …' : 'Make the key'}
+            </Button>
+          </Group>
+          {call.error !== null && <ErrorNote title="There is no key" error={call.error} />}
+        </Stack>
+      </form>
+    </Paper>
+  )
+}
+
+interface ModelChoiceProps {
+  readonly models: readonly ModelId[]
+  readonly onChange: (models: readonly ModelId[]) => void
+}
+
+/** Of what is served here; nothing chosen stands for all, also those to come. */
+function ModelChoice({ models, onChange }: ModelChoiceProps) {
+  const network = usePeer((state) => state.network)
+  if (network === null) return null
+  return (
+    <Checkbox.Group
+      label="Only these models"
+      description="None chosen: all"
+      value={[...models]}
+      onChange={(chosen) => onChange(network.swarms.map(({ modelId }) => modelId).filter((modelId) => chosen.includes(modelId)))}
+    >
+      <Group gap="md" mt={6}>
+        {network.swarms.map(({ modelId, name }) => (
+          <Checkbox key={modelId} value={modelId} label={name} />
+        ))}
+      </Group>
+    </Checkbox.Group>
+  )
+}
+
+function ShownKey({ text, onSaved }: { readonly text: string; readonly onSaved: () => void }) {
+  const [copied, setCopied] = useState<'no' | 'yes' | 'refused'>('no')
+  return (
+    <Paper withBorder p="md">
+      <Stack gap="sm">
+        <Text size="sm" role="status">
+          <b>Keep the key now.</b> It is not shown again, and nobody can find it out.
+        </Text>
+        <Code block style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }} data-testid="key-text">
+          {text}
+        </Code>
+        <Group gap="sm">
+          <Button variant="default" onClick={async () => setCopied((await copyText(text)) ? 'yes' : 'refused')}>
+            {copied === 'no' ? 'Copy' : copied === 'yes' ? 'Copied' : 'The browser refused; select the key'}
+          </Button>
+          <Button variant="default" onClick={onSaved} data-testid="key-saved">
+            I have it
+          </Button>
+        </Group>
+      </Stack>
+    </Paper>
+  )
+}

@@ -1,0 +1,133 @@
+/**
+ * One account on several browsers, with real tabs: it has API keys, comes back by its twelve words, a second device joins by a code, and what the browsers
+ * had earned before comes along. Nobody computes here: credits are issued.
+ */
+
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { EARNED } from '../../src/coordinator/ledger/index.ts'
+import { ensureWebApp, launchChromium, openRequesterTab, resolveModel } from '../../src/node/index.ts'
+import { type CoordinatorStore, createServer, openServerStore, type Server } from '../../src/server.ts'
+
+let store: CoordinatorStore
+let server: Server
+let browser: Browser
+/** Each of a browser of its own. */
+let laptop: Page
+let phone: Page
+let tablet: Page
+
+beforeAll(async () => {
+  const [model, webRoot] = [await resolveModel('default'), await ensureWebApp(() => undefined)]
+  const opening = openServerStore({ kind: 'memory' })
+  server = await createServer({ host: '127.0.0.1', port: 0, models: [model], minStages: 2, webRoot, store: opening })
+  store = await opening
+  browser = await launchChromium({ webGpu: false })
+  const open = async () => {
+    const { page } = await openRequesterTab(browser, { url: server.url, latencyMs: 0 })
+    await page.getByRole('navigation', { name: 'Pages' }).getByText('Account').click()
+    return page
+  }
+  laptop = await open()
+  phone = await open()
+  tablet = await open()
+})
+afterAll(async () => {
+  await browser?.close()
+  await server?.close()
+})
+
+const WAIT = { timeout: 20_000 }
+const accountId = (page: Page) => page.getByTestId('account-id').innerText(WAIT)
+const spendable = (page: Page) => page.getByTestId('balances').locator('dd').first().innerText()
+
+async function issue(page: Page, credits: bigint): Promise<void> {
+  const [account, reference] = [await accountId(page), `e2e-${await accountId(page)}`]
+  await store.ledger.post({ kind: 'issue', reference, account, purse: EARNED, amount: credits * 1_000_000n, note: '' })
+  // Behind the coordinator's back: the page is told when it comes again.
+  await page.reload()
+  await expect.poll(() => spendable(page), WAIT).toBe(String(credits))
+}
+
+async function words(page: Page): Promise<string[]> {
+  await page.getByTestId('show-phrase').click()
+  return page.getByTestId('phrase').locator('li').allInnerTexts()
+}
+
+async function find(page: Page, phrase: string): Promise<void> {
+  await page.getByTestId('restore-phrase').fill(phrase)
+  await page.getByTestId('restore-find').click()
+}
+
+describe('API keys on the page', () => {
+  it('[A8] a key is shown once, opens its account within its limits, and nothing after it was revoked', async () => {
+    const mine = await accountId(laptop)
+    await laptop.getByTestId('key-name').fill('tests')
+    await laptop.getByTestId('key-budget').fill('0.5')
+    await laptop.getByTestId('key-rate').fill('60')
+    await laptop.getByTestId('create-key').click()
+    const text = await laptop.getByTestId('key-text').innerText(WAIT)
+    expect(await store.keys.authorize(text, null)).toMatchObject({ account: mine, name: 'tests', budget: 500_000n, requestsAMinute: 60 })
+    await laptop.getByTestId('key-saved').click()
+    await laptop.reload()
+    const row = laptop.getByTestId('api-key')
+    await row.waitFor(WAIT)
+    expect(await row.innerText()).toContain('60 requests a minute')
+    expect(await laptop.content()).not.toContain(text)
+    await row.getByTestId('revoke-key').click()
+    await row.getByTestId('revoke-key-really').click()
+    await row.waitFor({ ...WAIT, state: 'detached' })
+    await expect(store.keys.authorize(text, null)).rejects.toMatchObject({ reason: 'bad-key' })
+  })
+})
+
+describe('one account on several browsers', () => {
+  it('[A1] [A2] comes back by its twelve words in another browser, whose own earnings come along', async () => {
+    const mine = await accountId(laptop)
+    expect(await accountId(phone)).not.toBe(mine)
+    await issue(laptop, 5n)
+    await issue(phone, 2n)
+    const phrase = await words(laptop)
+    expect(phrase).toHaveLength(12)
+    await expect.poll(() => store.recovery.list(mine), WAIT).toHaveLength(1)
+    await find(phone, phrase.slice(1).join(' '))
+    await phone.getByRole('alert').getByText('it has 11 words, not 12').waitFor()
+    await find(phone, phrase.join(' '))
+    await phone.getByTestId('restore-found').waitFor(WAIT)
+    expect(await phone.getByTestId('restore-found').innerText()).toContain('2 credits that it can transfer')
+    await phone.getByTestId('restore-take').click()
+    await phone.getByTestId('restored').waitFor(WAIT)
+    for (const page of [phone, laptop]) await expect.poll(() => spendable(page), WAIT).toBe('7')
+    expect(await accountId(phone)).toBe(mine)
+  })
+
+  it('[I1] that browser comes as the account that it brought back when it is opened again', async () => {
+    const mine = await accountId(laptop)
+    await phone.reload()
+    await expect.poll(() => accountId(phone), WAIT).toBe(mine)
+    await find(phone, 'abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about')
+    await phone.getByRole('alert').getByText('no account is kept here under this recovery phrase').waitFor()
+    expect((await store.accounts.details(mine)).identities).toHaveLength(2)
+  })
+
+  it('[A4] [A5] [A6] a third joins by the code that one of them shows, once', async () => {
+    const mine = await accountId(laptop)
+    await issue(tablet, 1n)
+    await phone.getByTestId('pairing-show').click()
+    const code = await phone.getByTestId('pairing-code').innerText()
+    expect(code).toMatch(/^[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}$/)
+    const type = async (typed: string) => {
+      await tablet.getByTestId('join-code').fill(typed)
+      await tablet.getByTestId('join').click()
+    }
+    await type(`${code.slice(0, -1)}${code.endsWith('0') ? '1' : '0'}`)
+    await tablet.getByRole('alert').getByText('this code is wrong').waitFor()
+    await type(code.toLowerCase().replaceAll('-', ' '))
+    await tablet.getByTestId('joined').waitFor(WAIT)
+    await expect.poll(() => accountId(tablet), WAIT).toBe(mine)
+    for (const page of [tablet, laptop]) await expect.poll(() => spendable(page), WAIT).toBe('8')
+    await type(code)
+    await tablet.getByRole('alert').getByText('this code is wrong').waitFor()
+    await store.ledger.audit()
+  })
+})
