@@ -16,6 +16,7 @@ export type {
   Ask,
   AskProgress,
   AskRequest,
+  AuditVerdict,
   Bill,
   ChatMessage,
   ConnectionState,

@@ -5,7 +5,7 @@
  */
 
 import type { ModelConfig } from '../../model/index.ts'
-import type { ClientMessage, Receipt, SignedReceipt } from '../../protocol/index.ts'
+import type { ClientMessage, Receipt, SignedReceipt, VerdictMessage } from '../../protocol/index.ts'
 import {
   type Clock,
   type ModelId,
@@ -71,6 +71,8 @@ interface Opened {
   readonly balances: Balances
   readonly chores: Chores
 }
+
+type ToldVerdict = Omit<VerdictMessage, 'type' | 'standing'> & { readonly peerId: PeerId }
 
 export class Economy {
   readonly #options: EconomyOptions
@@ -221,6 +223,7 @@ export class Economy {
     const { ledger } = store
     const balances = new Balances({
       ledger,
+      standingOf: (account) => verification.standingOf(account),
       peersOf: (account) => this.#peers.peersOf(account),
       tell: (peerId, message) => this.#ports.tell(peerId, message),
       log,
@@ -246,7 +249,7 @@ export class Economy {
     for (const effect of this.#opened.verification.handle(event, this.#options.clock.nowMs())) this.#carryOut(effect, this.#opened)
   }
 
-  #carryOut(effect: VerificationEffect, { trust, verification }: Opened): void {
+  #carryOut(effect: VerificationEffect, { trust, verification, balances }: Opened): void {
     const { audits, log, onVerification } = this.#options
     onVerification?.(effect, (peerId) => this.#peers.knownAccount(peerId))
     switch (effect.kind) {
@@ -264,9 +267,16 @@ export class Economy {
         return this.#end(this.#escrow.refund(effect.claimId))
       case 'challenge':
       case 'audit':
-      case 'verdict':
         return audits.handle(effect, (answer) => this.#feed(answer))
+      case 'verdict':
+        audits.handle(effect, (answer) => this.#feed(answer))
+        return this.#tellVerdict({ ...effect, role: effect.span === null ? 'driver' : 'stage' }, verification)
+      case 'contradicted': {
+        const reason = 'two others agree with each other, and not with what it computed as an auditor'
+        return this.#tellVerdict({ ...effect, role: 'auditor', verdict: 'failed', reason }, verification)
+      }
       case 'trust':
+        balances.changed(effect.holder)
         return trust.changed(effect.holder, effect.record)
       case 'ban':
         return this.#ban(effect.holder, trust)
@@ -279,6 +289,12 @@ export class Economy {
       default:
         unreachable(effect)
     }
+  }
+
+  /** With how its holder stands after it. Rule V24. */
+  #tellVerdict({ peerId, sessionId, role, span, verdict, reason }: ToldVerdict, verification: Verification): void {
+    const standing = verification.standingOf(this.#peers.holderOf(peerId))
+    this.#ports.tell(peerId, { type: 'verdict', sessionId, role, span, verdict, reason, standing })
   }
 
   #settle(effect: Extract<VerificationEffect, { kind: 'settle' }>, verification: Verification): void {

@@ -112,6 +112,7 @@ export class FakeRuntime implements PeerRuntime {
       reach: 'everywhere',
       account: null,
       accountKeeping: { isKept: true, unsavedPhrase: null },
+      verdicts: [],
       bills: new Map(),
       prices: new Map(),
       contributingAs: OWN_PEER_ID,

@@ -201,7 +201,7 @@ describe('a settlement', () => {
     expect(own.store.events.some(({ command }) => command.kind === 'refund')).toBe(true)
   })
 
-  it('[E9] a stage that reports too much is paid nothing, and banned the second time', async () => {
+  it('[E9][V24] a stage that reports too much is told so, is paid nothing, and banned the second time', async () => {
     const made = await world()
     const twice = (receipts: readonly Receipt[]) =>
       receipts.map((receipt): Receipt => {
@@ -215,6 +215,11 @@ describe('a settlement', () => {
     expect(made.failed).toEqual([])
     await made.session('driver', ['a', 'b', 'c'], { bend: twice })
     expect(made.failed).toEqual([{ name: 'c', reason: 'banned' }])
+    const told = { role: 'stage', span: { firstLayer: 20, endLayer: 30 }, verdict: 'failed' } as const
+    expect(made.messages('verdict', 'c')).toMatchObject([1, 2].map((failures) => ({ ...told, standing: { validInARow: 0, failures } })))
+    expect(made.messages('verdict', 'a').map(({ verdict }) => verdict)).toEqual(['undecided', 'undecided'])
+    await made.wait(2_000)
+    expect(made.messages('account', 'c').at(-1)?.standing).toMatchObject({ failures: 2 })
     expect(made.store.trusted.get(await made.account('c'))).toMatchObject({ failures: 2 })
     // The key stays banned, also with the coordinator that comes next.
     const next = new EconomyWorld({ store: made.store })
