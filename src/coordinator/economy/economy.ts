@@ -93,7 +93,8 @@ export class Economy {
     const { clock, verify, log, store } = options
     const accounts = async () => (await store).accounts
     this.#peers = new PeerAccounts({ accounts, clock, onFound: (peerId, account) => this.#found(peerId, account), log })
-    this.#receipts = new ReceiptDesk({ clock, verify, take: (receipt) => this.#take(receipt) })
+    const keyOf = (peerId: PeerId) => this.#peers.get(peerId)?.publicKey ?? null
+    this.#receipts = new ReceiptDesk({ clock, keyOf, verify, take: (receipt) => this.#take(receipt) })
     this.#postings = new Postings({
       post: async (command) => (await store).ledger.post(command),
       clock,
@@ -167,8 +168,7 @@ export class Economy {
   }
 
   receipt(peerId: PeerId, receipt: SignedReceipt): void {
-    const peer = this.#peers.get(peerId)
-    if (peer !== null) void this.#receipts.receive(peerId, peer.publicKey, receipt)
+    void this.#receipts.receive(peerId, receipt)
   }
 
   /** Time has passed; a few times a second. */
