@@ -41,6 +41,9 @@ const SCENARIOS = {
     'failed',
     'account-unsaved',
     'account-private',
+    'audits-passed',
+    'audits-failed',
+    'audits-odd',
   ],
   '/chat': [
     'no-tabs',

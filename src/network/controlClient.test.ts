@@ -186,6 +186,7 @@ describe('the control client', () => {
       held: '0',
       escrow: '1000000000000000000',
       earned: '7',
+      standing: { validInARow: 3, trustedFrom: 10, failures: 0 },
     } as const
     socket.say(message)
     expect(heard).toEqual([message])
@@ -193,6 +194,21 @@ describe('the control client', () => {
     // No amount is negative, or too long to be one.
     socket.say({ ...message, spendable: '-1' })
     expect(client.state.kind).toBe('offline')
+  })
+
+  it('[V24] hands on what was found of its work', async () => {
+    const socket = await goOnline()
+    const heard: unknown[] = []
+    client.on('verdict', (message) => heard.push(message))
+    const sessionId = 'a'.repeat(32) as SessionId
+    const standing = { validInARow: 0, trustedFrom: 10, failures: 1 }
+    const said = { type: 'verdict', sessionId, verdict: 'failed', reason: 'two agree', standing } as const
+    const messages = [
+      { ...said, role: 'stage', span: { firstLayer: 0, endLayer: 15 } } as const,
+      { ...said, role: 'driver', span: null } as const,
+    ]
+    for (const message of messages) socket.say(message)
+    expect(heard).toEqual(messages)
   })
 
   it('[C8] resolves an admission with its own answer, and rejects with the coordinator’s reason', async () => {

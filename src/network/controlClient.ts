@@ -54,6 +54,7 @@ interface ControlEvents {
   audit: (message: Message<'send-log'> | Message<'audit'>) => void
   account: (message: Message<'account'>) => void
   settled: (message: Message<'settled'>) => void
+  verdict: (message: Message<'verdict'>) => void
   network: (message: Message<'network'>) => void
   paths: (message: Message<'paths'>) => void
   relay: (message: Message<'relay'> | Message<'relay-refused'>) => void
@@ -330,6 +331,8 @@ export class ControlClient {
         return this.#events.emit('relay', message)
       case 'settled':
         return this.#events.emit('settled', message)
+      case 'verdict':
+        return this.#events.emit('verdict', message)
       case 'admitted':
       case 'statement':
       case 'account-answer':

@@ -1,16 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import type { ListedModel } from '../protocol/index.ts'
 import type { ManifestHash, ModelId, SessionId } from '../shared/index.ts'
-import { accountStateOf, BILLS_MAX, pricesOf, statementPageOf, withCharge, withHeld } from './accountView.ts'
+import { accountStateOf, BILLS_MAX, pricesOf, statementPageOf, VERDICTS_MAX, withCharge, withHeld, withVerdict } from './accountView.ts'
 
+const standing = { validInARow: 3, trustedFrom: 10, failures: 0 }
 const sessionId = (index: number) => index.toString(16).padStart(32, '0') as SessionId
 
 describe('what the coordinator says of an account', () => {
   it('is read exactly, beyond what a floating number could hold', () => {
     const huge = '1234567890123456789012345'
     const amounts = { spendable: huge, granted: '1', held: '2', escrow: '3', earned: '4' }
-    const state = accountStateOf({ type: 'account', accountId: 'ann', ...amounts })
-    expect(state).toEqual({ accountId: 'ann', spendable: BigInt(huge), granted: 1n, held: 2n, escrow: 3n, earned: 4n })
+    const state = accountStateOf({ type: 'account', accountId: 'ann', ...amounts, standing })
+    expect(state).toEqual({ accountId: 'ann', spendable: BigInt(huge), granted: 1n, held: 2n, escrow: 3n, earned: 4n, standing })
   })
 
   it('a statement’s changes may be less than nothing', () => {
@@ -52,5 +53,25 @@ describe('bills', () => {
     for (let index = 0; index < BILLS_MAX + 5; index++) bills = withHeld(bills, sessionId(index), 1n)
     expect(bills.size).toBe(BILLS_MAX)
     expect([bills.has(sessionId(4)), bills.has(sessionId(5))]).toEqual([false, true])
+  })
+})
+
+describe('[V24] verdicts', () => {
+  const told = { type: 'verdict', sessionId: sessionId(1), role: 'stage', span: { firstLayer: 0, endLayer: 15 } } as const
+  const found = { ...told, verdict: 'valid', reason: 'an auditor agrees', standing: { ...standing, validInARow: 4 } } as const
+  const amounts = { spendable: '0', granted: '0', held: '0', escrow: '0', earned: '0' }
+  const account = accountStateOf({ type: 'account', accountId: 'ann', ...amounts, standing })
+
+  it('say how the account stands at once, and are kept with when they came', () => {
+    const { type: _, standing: after, ...verdict } = found
+    const state = withVerdict({ account, verdicts: [] }, found, 7)
+    expect(state).toEqual({ account: { ...account, standing: after }, verdicts: [{ ...verdict, atMs: 7 }] })
+    expect(withVerdict({ account: null, verdicts: [] }, found, 7).account).toBeNull()
+  })
+
+  it('are kept of the last ones only', () => {
+    let state = withVerdict({ account, verdicts: [] }, found, 0)
+    for (let atMs = 1; atMs <= VERDICTS_MAX; atMs++) state = withVerdict(state, found, atMs)
+    expect(state.verdicts.map(({ atMs }) => atMs)).toEqual(Array.from({ length: VERDICTS_MAX }, (_, index) => index + 1))
   })
 })

@@ -1,19 +1,21 @@
 /**
  * The account as a page shows it: what the coordinator says of it, read into amounts. All in micro-credits, exact. Also what each answer of
- * this tab is held at and has cost.
+ * this tab is held at and has cost, and what audits found of its work.
  */
 
 import type { ListedApiKey, ListedModel, ServerMessage } from '../protocol/index.ts'
 import { type ModelId, parseCredits, type SessionId, type StatementAmounts } from '../shared/index.ts'
-import type { AccountState, ApiKeyState, Bill, ModelPrice, StatementPage } from './types.ts'
+import type { AccountState, ApiKeyState, Bill, ModelPrice, PeerState, StatementPage } from './types.ts'
 
 type Message<Type extends ServerMessage['type']> = Extract<ServerMessage, { type: Type }>
 type Bills = ReadonlyMap<SessionId, Bill>
 
 /** Of the last answers: a conversation shows no more. */
 export const BILLS_MAX = 256
+/** Kept of what audits found: a page shows the last few. */
+export const VERDICTS_MAX = 32
 
-export function accountStateOf({ accountId, ...amounts }: Message<'account'>): AccountState {
+export function accountStateOf({ accountId, standing, ...amounts }: Message<'account'>): AccountState {
   return {
     accountId,
     spendable: BigInt(amounts.spendable),
@@ -21,6 +23,7 @@ export function accountStateOf({ accountId, ...amounts }: Message<'account'>): A
     held: BigInt(amounts.held),
     escrow: BigInt(amounts.escrow),
     earned: BigInt(amounts.earned),
+    standing,
   }
 }
 
@@ -60,6 +63,18 @@ export function withHeld(bills: Bills, sessionId: SessionId, held: bigint): Bill
 export function withCharge(bills: Bills, sessionId: SessionId, charged: bigint): Bills {
   const bill = bills.get(sessionId)
   return bill === undefined ? bills : new Map(bills).set(sessionId, { ...bill, charged })
+}
+
+/** A verdict was told, and with it how the account stands now. */
+export function withVerdict(
+  { account, verdicts }: Pick<PeerState, 'account' | 'verdicts'>,
+  { type: _, standing, ...verdict }: Message<'verdict'>,
+  atMs: number,
+): Pick<PeerState, 'account' | 'verdicts'> {
+  return {
+    account: account === null ? null : { ...account, standing },
+    verdicts: [...verdicts.slice(1 - VERDICTS_MAX), { ...verdict, atMs }],
+  }
 }
 
 function amountsOf({ available, held, escrow, granted }: Record<keyof StatementAmounts, string>): StatementAmounts {

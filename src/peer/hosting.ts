@@ -5,7 +5,7 @@
 
 import { proxy, type Remote, transfer } from 'comlink'
 import { type HandedLink, handOver } from '../network/index.ts'
-import type { Assignment, Link } from '../protocol/index.ts'
+import type { Assignment, Link, VerdictMessage } from '../protocol/index.ts'
 import { equalBytes, type PeerId, toErrorBody } from '../shared/index.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
 import type { ModelLibrary } from './modelLibrary.ts'
@@ -36,6 +36,7 @@ export interface HostingOptions {
   readonly onHung: () => void
   /** The peer that contributes, as soon as it has a key. */
   readonly onPeer: (peerId: PeerId) => void
+  readonly onVerdict: (verdict: VerdictMessage) => void
   /** Weights were kept, or might have been. */
   readonly onStored: () => void
 }
@@ -139,6 +140,7 @@ export class Hosting {
       connection.control.on('ask-receipt', ({ type: _, ...wanted }) => void this.#worker.api.askReceipt(wanted))
       connection.control.on('release-log', ({ sessionId }) => void this.#worker.api.releaseLog(sessionId))
       connection.control.on('audit', (errand) => void this.#worker.api.audit(errand, new URL(errand.path, this.#options.host.origin).href))
+      connection.control.on('verdict', (verdict) => this.#options.onVerdict(verdict))
       connection.control.on('release', () => this.#volunteer.handleRelease())
       await this.#volunteer.start()
     } catch (error) {

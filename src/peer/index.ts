@@ -18,6 +18,7 @@ export type {
   Ask,
   AskProgress,
   AskRequest,
+  AuditVerdict,
   Bill,
   ChatMessage,
   ConnectionState,

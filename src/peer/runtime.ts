@@ -1,13 +1,13 @@
 /** createPeerRuntime: the whole peer of one tab. Fills the store, carries out what the page asks; both roles, each its own peer. */
 
 import { type ControlClient, CoordinatorRefused, sha256Of, signatureVerifier } from '../network/index.ts'
-import type { Paths, ServerMessage } from '../protocol/index.ts'
+import type { Paths, ServerMessage, VerdictMessage } from '../protocol/index.ts'
 import { ReceiptBook, RowBudget } from '../receipts/index.ts'
 import { LinkRouter } from '../session/index.ts'
 import { type Clock, type ErrorBody, type ManifestHash, type ModelId, type PeerId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
 import { createAccountCalls } from './accountCalls.ts'
-import { accountStateOf, pricesOf, statementPageOf, withCharge, withHeld } from './accountView.ts'
+import { accountStateOf, pricesOf, statementPageOf, withCharge, withHeld, withVerdict } from './accountView.ts'
 import { type ConnectionHost, type HostAccount, PeerConnection } from './connection.ts'
 import { Contribution } from './contribution.ts'
 import { DraftModel, type DraftWorker } from './draftModel.ts'
@@ -67,8 +67,10 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
       // Asked for where it helps; browsers that refuse may evict, which costs a download.
       void storage?.persist().catch(() => false)
       const onStored = () => void measureStorage()
+      const onVerdict = (verdict: VerdictMessage) => showVerdict(store, verdict, clock)
       contribution = new Contribution({
-        host: (events) => new Hosting({ host, library, startWorker: host.startWorker, contribution: options, onStored, ...events }),
+        host: (events) =>
+          new Hosting({ host, library, startWorker: host.startWorker, contribution: options, onStored, onVerdict, ...events }),
         watchHost: options.yieldsToOthers === false ? null : host.watchHost,
         clock,
         onState: (volunteer) => store.setState({ volunteer }),
@@ -158,6 +160,7 @@ function openRequester(
       connection.control.on('state', ({ kind }) => {
         if (kind === 'online') void keepCopy(connection.control, host, store)
       })
+      connection.control.on('verdict', (verdict) => showVerdict(store, verdict, clock))
     },
     (error: unknown) => store.setState({ connection: { kind: 'offline', error: toErrorBody(error), retryInMs: Number.POSITIVE_INFINITY } }),
   )
@@ -317,6 +320,10 @@ function watch({ control, peerId }: PeerConnection, library: ModelLibrary, store
         return store.setState({ connection: { kind: 'offline', error: state.error, retryInMs: Number.POSITIVE_INFINITY }, network: null })
     }
   })
+}
+
+function showVerdict(store: PeerRuntime['store'], verdict: VerdictMessage, clock: Clock): void {
+  store.setState((state) => withVerdict(state, verdict, clock.nowMs()))
 }
 
 function announcedHash(store: PeerRuntime['store'], modelId: ModelId): ManifestHash {

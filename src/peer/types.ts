@@ -5,7 +5,7 @@
 
 import type { StoreApi } from 'zustand/vanilla'
 import type { Span } from '../model/index.ts'
-import type { ChainStage, LinkKind, NetworkSummary } from '../protocol/index.ts'
+import type { ChainStage, LinkKind, NetworkSummary, Standing, VerdictMessage } from '../protocol/index.ts'
 import type { DraftCounts } from '../session/index.ts'
 import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId, StatementAmounts, StatementLine } from '../shared/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
@@ -127,6 +127,13 @@ export interface AccountState {
   readonly escrow: bigint
   /** All that it was ever paid for computing. */
   readonly earned: bigint
+  readonly standing: Standing
+}
+
+/** What the coordinator found of one of this tab's parts in sessions. */
+export interface AuditVerdict extends Pick<VerdictMessage, 'sessionId' | 'role' | 'span' | 'verdict' | 'reason'> {
+  /** When it was told, on the page's clock. */
+  readonly atMs: number
 }
 
 /** Micro-credits. */
@@ -219,6 +226,8 @@ export interface PeerState {
   readonly account: AccountState | null
   /** Null before it is known, and on insecure pages, which have no keys. */
   readonly accountKeeping: AccountKeeping | null
+  /** The last ones that this tab was told since it was opened, latest last. */
+  readonly verdicts: readonly AuditVerdict[]
   /** Of this tab's last answers. */
   readonly bills: ReadonlyMap<SessionId, Bill>
   /** Empty before the coordinator has said them. */

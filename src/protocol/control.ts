@@ -131,6 +131,31 @@ const auditSchema = v.strictObject({
 /** To a peer that serves these layers: compute them once more over rows that it gets at the path. */
 export type AuditOrder = v.InferOutput<typeof auditSchema>
 
+const standingSchema = v.strictObject({
+  /** Audits passed since the beginning, or since trust was lost. */
+  validInARow: count(2 ** 31),
+  /** So many make it trusted. */
+  trustedFrom: count(1_000_000),
+  /** Results found wrong, ever. */
+  failures: count(1_000_000),
+})
+/** How an account stands with the coordinator's audits. */
+export type Standing = v.InferOutput<typeof standingSchema>
+
+const verdictSchema = v.strictObject({
+  type: v.literal('verdict'),
+  sessionId,
+  /** What it took part in that session as; an auditor came afterwards. */
+  role: v.picklist(['stage', 'auditor', 'driver']),
+  /** The layers in question; null: a driver has none. */
+  span: v.nullable(span),
+  verdict: v.picklist(['valid', 'failed', 'unanswered', 'undecided']),
+  reason: text(300),
+  standing: standingSchema,
+})
+/** What the coordinator found of this peer's part in a session. */
+export type VerdictMessage = v.InferOutput<typeof verdictSchema>
+
 const pathsSchema = v.strictObject({
   /** STUN and TURN; none: only peers of one network connect directly. */
   iceServers: v.pipe(
@@ -230,6 +255,7 @@ export const serverMessageSchema = v.variant('type', [
   v.strictObject({ type: v.literal('settled'), sessionId, charged: credits }),
   statementSchema,
   v.strictObject({ type: v.literal('account-answer'), requestId: text(64), answer: accountAnswerSchema }),
+  verdictSchema,
   sendLogSchema,
   auditSchema,
   /** Micro-credits as decimal digits, of the account that this peer belongs to. */
@@ -246,6 +272,7 @@ export const serverMessageSchema = v.variant('type', [
     escrow: credits,
     /** All that it was ever paid for computing. */
     earned: credits,
+    standing: standingSchema,
   }),
   v.strictObject({ type: v.literal('network'), summary: networkSummarySchema }),
   /** The last message before the coordinator closes the socket. */

@@ -29,6 +29,8 @@ export {
   parseServerMessage,
   type SendLog,
   type ServerMessage,
+  type Standing,
+  type VerdictMessage,
 } from './control.ts'
 export { decodeFrame, encodeFrame } from './frameCodec.ts'
 export { HEADER_BYTES } from './frameHeader.ts'

@@ -56,6 +56,11 @@ export class ReceiptBook {
     this.#makeRoom()
   }
 
+  /** What another has signed and this peer has from it, for the coordinator, too. */
+  forward(signed: SignedReceipt): void {
+    void this.#options.onReceipt(signed)
+  }
+
   /** The coordinator wants to know more of that part; nothing happens where it is not known any more. */
   ask({
     sessionId,

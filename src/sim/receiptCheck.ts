@@ -74,9 +74,10 @@ export class ReceiptCheck {
     if (known !== undefined) known.isAnswered = true
   }
 
-  /** It came over the socket of that peer. */
+  /** It came over the socket of that peer. What a stage forwards of its driver says nothing new here: drivers tell it themselves. */
   onReceipt(peerId: PeerId, receipt: Receipt): void {
     this.#figures.receipts++
+    if (receipt.peerId !== peerId && receipt.party.kind === 'driver') return
     if (receipt.peerId !== peerId) this.#options.onBroken(receipt.sessionId, `${peerId} tells a receipt of ${receipt.peerId}`)
     const isKnown = this.#book.get(receipt.sessionId)?.segments.some(({ segment }) => segment.grant.revision === receipt.revision)
     const fault = this.#book.receipt(receipt)

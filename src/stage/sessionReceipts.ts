@@ -1,9 +1,10 @@
 /**
- * SessionReceipts: what one stage signs of one session, segment by segment, and how far its driver has acknowledged. Counting and signing is
- * the ReceiptBook's matter; a host without one signs nothing, and asks for no acknowledgement. Rules V8 … V10 of protocol/SPEC.md.
+ * SessionReceipts: what one stage signs of one session, segment by segment, and how far its driver has acknowledged, which the coordinator hears
+ * too. Counting and signing is the ReceiptBook's matter; a host without one signs nothing, and asks for no acknowledgement. Rules V8 … V10 and V25
+ * of protocol/SPEC.md.
  */
 
-import { type ReceiptFrame, type RowCounts, readReceipt, rowTotal, servedEnd, waitedRows } from '../protocol/index.ts'
+import { type ReceiptFrame, type RowCounts, readReceipt, rowTotal, type SignedReceipt, servedEnd, waitedRows } from '../protocol/index.ts'
 import type { Part, PartLinks, ReceiptBook } from '../receipts/index.ts'
 import type { LoggedRow } from './activationLog.ts'
 import type { Opening } from './opening.ts'
@@ -13,6 +14,8 @@ export class SessionReceipts {
   readonly #book: ReceiptBook | null
   #part: Part | null = null
   #acknowledged = 0
+  /** The driver's last receipt of the present segment. */
+  #acknowledgement: SignedReceipt | null = null
 
   constructor(book: ReceiptBook | null) {
     this.#book = book
@@ -28,6 +31,8 @@ export class SessionReceipts {
 
   /** This stage takes no further part in the segment. */
   end(): void {
+    if (this.#acknowledgement !== null) this.#book?.forward(this.#acknowledgement)
+    this.#acknowledgement = null
     if (this.#part !== null) this.#book?.end(this.#part)
     this.#part = null
   }
@@ -72,9 +77,10 @@ export class SessionReceipts {
   acknowledge({ sessionId, receipt }: ReceiptFrame): string | null {
     const read = readReceipt(receipt)
     if (!read.ok) return read.error
-    const { party, received } = read.value
+    const { party, received, revision } = read.value
     if (read.value.sessionId !== sessionId || party.kind !== 'driver') return 'the receipt is not of this session by its driver'
     this.#acknowledged = Math.max(this.#acknowledged, received.endPosition)
+    if (revision === this.#part?.revision) this.#acknowledgement = receipt
     return null
   }
 

@@ -84,13 +84,19 @@ describe.each(storeKinds)('audits on %s', (kind) => {
     await expect.poll(async () => (await store.ledger.open('hold')).length, { timeout: 20_000 }).toBe(0)
   }
 
-  it('[V15][V17][V21] honest stages are found valid by others, which are paid for it, and are paid all once they are trusted', async () => {
+  it('[V15][V17][V21][V24] honest stages are found valid by others, which are paid for it, and are paid all once they are trusted', async () => {
     await serve(NEVER_MS)
     // Who is fastest is asked; the others audit.
     const [stage, ...auditors] = [await volunteer(4e9), await volunteer(2e9), await volunteer(1e9)]
     const asks = await requester()
     for (let session = 0; session < NEWCOMER_RESULTS; session++) await ask(asks)
     expect(all('verdict').map(({ peerId, verdict }) => [peerId, verdict])).toEqual(Array(NEWCOMER_RESULTS).fill([stage.peerId, 'valid']))
+    const passed = Array.from({ length: NEWCOMER_RESULTS }, (_, index) => ({
+      role: 'stage',
+      verdict: 'valid',
+      standing: { validInARow: index + 1 },
+    }))
+    await expect.poll(() => stage.verdicts).toMatchObject(passed)
     await expect.poll(escrow).toBe(0)
     expect(await store.ledger.paid(stage.account)).toBeGreaterThan(0n)
     const paid = all('pay-audit').map(({ peerId }) => peerId)
@@ -100,7 +106,7 @@ describe.each(storeKinds)('audits on %s', (kind) => {
     await store.ledger.audit()
   })
 
-  it('[V18] who computes something else is found by two others, is paid nothing, and is out the second time', async () => {
+  it('[V18][V24] who computes something else is found by two others, is told so, is paid nothing, and is out the second time', async () => {
     await serve(NEVER_MS)
     const disguise = (engine: Engine) => cheatingEngine('noise', engine, { random: Math.random, openAnother: async () => engine })
     const cheat = await volunteer(4e9, { disguise })
@@ -117,6 +123,11 @@ describe.each(storeKinds)('audits on %s', (kind) => {
     await ask(asks)
     expect(all('ban')).toMatchObject([{ holder: cheat.account }])
     expect(await cheat.ended).toMatchObject({ reason: 'banned' })
+    expect(cheat.verdicts.map(({ verdict, standing }) => [verdict, standing.failures])).toEqual([
+      ['failed', 1],
+      ['failed', 2],
+    ])
+    expect(others.flatMap(({ verdicts }) => verdicts)).toEqual([])
     await expect.poll(escrow).toBe(0)
     expect(await store.ledger.paid(cheat.account)).toBe(0n)
     await store.ledger.audit()

@@ -14,6 +14,7 @@ import {
   type Receipt,
   type RowCounts,
   type ServerMessage,
+  type SignedReceipt,
   signReceipt,
 } from '../../src/protocol/index.ts'
 import { type Clock, fromBase64Url, type PeerId, required, type Signer } from '../../src/shared/index.ts'
@@ -245,6 +246,27 @@ describe.each(storeKinds)('credits on %s', (kind) => {
     expect(await gain(left)).toBeGreaterThan(0n)
     const paid = await paidBy(driver)
     expect(paid > 0n && paid < honestCharge).toBe(true)
+  })
+
+  it('[V25] a silent driver pays its only stage what it has acknowledged to it; what the stage says in its name counts for nothing', async () => {
+    const silentSession = async (forwarded: (acknowledged: Receipt, stage: Party, driver: Party) => Promise<SignedReceipt>) => {
+      const [stage, driver] = [await volunteer(), await join()]
+      const grant = await admit(driver)
+      expect(grant.stages).toHaveLength(1)
+      const ring = new Ring(grant).submit('prompt', PROMPT).flow()
+      const acknowledged = ring.receipt(0)
+      ring.submit('decode', ANSWER).flow()
+      stage.client.send({ type: 'receipt', receipt: await forwarded(acknowledged, stage, driver) })
+      await sign([stage], [ring.receipt(1, { final: true })])
+      await end(driver, grant)
+      const result = { paid: await paidBy(driver), gained: await gain(stage) }
+      for (const { client } of parties.splice(0)) client.socket.close()
+      return result
+    }
+    const honest = await silentSession((acknowledged, _, driver) => signReceipt(acknowledged, driver.signer))
+    expect(honest.gained > 0n && honest.paid > honest.gained).toBe(true)
+    const forged = await silentSession((acknowledged, stage) => signReceipt(acknowledged, stage.signer))
+    expect(forged).toEqual({ paid: 0n, gained: 0n })
   })
 
   it('colluders with a forged driver pay each other, a fee less, and gain nothing that can be transferred', async () => {

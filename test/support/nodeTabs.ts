@@ -6,8 +6,8 @@
 import { WebSocket } from 'ws'
 import { sha256Of, signatureVerifier } from '../../src/network/index.ts'
 import { AuditErrands } from '../../src/peer/auditErrands.ts'
-import { type ConnectionHost, PeerConnection } from '../../src/peer/connection.ts'
-import { certifyPeer, type Grant, openGrant } from '../../src/protocol/index.ts'
+import { type ConnectionHost, type HostAccount, PeerConnection } from '../../src/peer/connection.ts'
+import { certifyPeer, type Grant, openGrant, type VerdictMessage } from '../../src/protocol/index.ts'
 import { ReceiptBook, RowBudget } from '../../src/receipts/index.ts'
 import { GREEDY, generate, LinkRouter, openLinkChain } from '../../src/session/index.ts'
 import { type Clock, type ModelId, type PeerId, type Signer, toErrorBody } from '../../src/shared/index.ts'
@@ -50,6 +50,8 @@ export interface VolunteerTab {
   /** Resolves with the error that the coordinator closed it with. */
   readonly ended: Promise<{ readonly reason: string }>
   readonly host: StageHost
+  /** What it was told of its work, in order. */
+  readonly verdicts: readonly VerdictMessage[]
   close(): void
 }
 
@@ -69,6 +71,8 @@ export async function openVolunteer(
   const told = new Promise<string>((resolve) => {
     control.on('account', ({ accountId }) => resolve(accountId))
   })
+  const verdicts: VerdictMessage[] = []
+  control.on('verdict', (verdict) => verdicts.push(verdict))
   const online = await onlineState(connection)
   const stage = new StageHost({
     peerId,
@@ -106,7 +110,7 @@ export async function openVolunteer(
   const kernels = { adapter: 'CPU', numericClass: 'cpu', kernelVersion: 'test-1' }
   control.send({ type: 'pledge', memoryBytes: 1e9, engine: 'cpu', ...kernels, macsPerSecond })
   await serving
-  return { peerId, account: await told, ended, host: stage, close: () => connection.close() }
+  return { peerId, account: await told, ended, host: stage, verdicts, close: () => connection.close() }
 }
 
 export interface RequesterTab {

@@ -1,6 +1,14 @@
 /** Every state that a page can be in, by name. */
 
-import type { AccountState, ApiKeyState, AskProgress, PeerState, StatementPage, VolunteerState } from '../../src/peer/index.ts'
+import type {
+  AccountState,
+  ApiKeyState,
+  AskProgress,
+  AuditVerdict,
+  PeerState,
+  StatementPage,
+  VolunteerState,
+} from '../../src/peer/index.ts'
 import { type ErrorBody, fromErrorBody, type ManifestHash, type SessionId, type StatementLine } from '../../src/shared/index.ts'
 import { FakeRuntime, fakeStage, fakeSwarm, fakeVolunteer, MODEL_ID, OWN_PEER_ID } from '../../src/ui/testing/fakeRuntime.ts'
 
@@ -211,9 +219,43 @@ const ACCOUNT: AccountState = {
   held: 70_112n,
   escrow: 38_204n,
   earned: 62_807n,
+  standing: { validInARow: 12, trustedFrom: 10, failures: 0 },
 }
-const NOTHING_YET: AccountState = { ...ACCOUNT, spendable: 0n, granted: 0n, held: 0n, escrow: 0n, earned: 0n }
+const NOTHING_YET: AccountState = {
+  ...ACCOUNT,
+  spendable: 0n,
+  granted: 0n,
+  held: 0n,
+  escrow: 0n,
+  earned: 0n,
+  standing: { validInARow: 0, trustedFrom: 10, failures: 0 },
+}
 const PHRASE = 'harbor velvet orbit candle mimic ribbon tunnel glance pepper acoustic lizard swarm'
+
+const SESSION = '5'.repeat(32) as SessionId
+const verdict = (minute: number, found: AuditVerdict['verdict'], changed: Partial<AuditVerdict> = {}): AuditVerdict => ({
+  atMs: Date.UTC(2026, 10, 22, 9, minute),
+  sessionId: SESSION,
+  role: 'stage',
+  span: firstHalf,
+  verdict: found,
+  reason: 'an auditor agrees',
+  ...changed,
+})
+const disagreed = 'two auditors agree with each other; the distance is 0.0473'
+const lost = { ...ACCOUNT, escrow: 0n, standing: { validInARow: 0, trustedFrom: 10, failures: 1 } }
+
+/** While the tab serves. */
+const audits: Record<string, Partial<PeerState>> = {
+  'audits-passed': { verdicts: [verdict(3, 'valid'), verdict(11, 'undecided'), verdict(19, 'unanswered'), verdict(41, 'valid')] },
+  'audits-failed': { account: lost, verdicts: [verdict(3, 'valid'), verdict(41, 'failed', { reason: disagreed })] },
+  'audits-odd': {
+    account: lost,
+    verdicts: [
+      verdict(41, 'failed', { role: 'auditor', reason: 'two others agree with each other, and not with what it computed as an auditor' }),
+    ],
+  },
+}
 
 /** What the account scenes change of it. */
 const keepings: Record<string, Partial<PeerState>> = {
@@ -292,12 +334,17 @@ const KEYS: readonly ApiKeyState[] = [
     usedAtMs: null,
   },
 ]
-const SESSION = '5'.repeat(32) as SessionId
 
 export function startScenario(name: string): FakeRuntime {
-  const volunteer = volunteers[name]
+  const volunteer = name in audits ? volunteers.serving : volunteers[name]
   const network =
-    name in networks ? networks[name] : chats[name] !== undefined ? others : volunteer === undefined ? twoTabs : networkOf(name)
+    name in networks
+      ? networks[name]
+      : chats[name] !== undefined
+        ? others
+        : volunteer === undefined
+          ? twoTabs
+          : networkOf(name in audits ? 'serving' : name)
   const state: Partial<PeerState> = {
     network: network ?? null,
     storage: { keptBytes: 63_400_000, quotaBytes: 10_000_000_000 },
@@ -305,6 +352,7 @@ export function startScenario(name: string): FakeRuntime {
     prices: new Map([[MODEL_ID, { decode: 134_515_021n, prompt: 33_600_400n }]]),
     bills: new Map([[SESSION, { held: 70_112n, charged: name === 'chat-done' ? 8_071n : null }]]),
     ...keepings[name],
+    ...audits[name],
   }
   const runtime = new FakeRuntime(volunteer === undefined ? state : { ...state, volunteer })
   if (name === 'chat-failed') runtime.store.setState({ network: fakeSwarm([]) })

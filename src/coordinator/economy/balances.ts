@@ -1,9 +1,10 @@
-/** Balances: tells connected peers what their account has, once they have come and after each change, at most once a second. */
+/** Balances: tells connected peers what their account has and how it stands, once they have come and after each change, at most once a second. */
 
 import type { ServerMessage } from '../../protocol/index.ts'
 import type { PeerId } from '../../shared/index.ts'
 import { dayOf, grantedUntil, isGranted } from '../ledger/index.ts'
 import type { Balance } from '../store/index.ts'
+import type { Standing } from '../verification/index.ts'
 import { BALANCE_MS, BALANCES_AT_ONCE } from './limits.ts'
 import type { EconomyStore } from './ports.ts'
 
@@ -11,6 +12,7 @@ type AccountMessage = Extract<ServerMessage, { type: 'account' }>
 
 export interface BalancesOptions {
   readonly ledger: Pick<EconomyStore['ledger'], 'balances' | 'paid'>
+  readonly standingOf: (account: string) => Standing
   readonly peersOf: (account: string) => readonly PeerId[]
   readonly tell: (peerId: PeerId, message: AccountMessage) => void
   readonly log: (line: string) => void
@@ -46,11 +48,11 @@ export class Balances {
   }
 
   async #tell(account: string, nowMs: number): Promise<void> {
-    const { ledger, peersOf, tell, log } = this.#options
+    const { ledger, standingOf, peersOf, tell, log } = this.#options
     this.#reading++
     try {
       const [balances, paid] = await Promise.all([ledger.balances(account), ledger.paid(account)])
-      const message = accountMessage(account, balances, paid, nowMs)
+      const message = accountMessage(account, { balances, paid, standing: standingOf(account) }, nowMs)
       for (const peerId of peersOf(account)) tell(peerId, message)
     } catch (error) {
       log(`the balance of an account could not be read: ${String(error)}`)
@@ -73,10 +75,16 @@ export function spendableOf(balances: readonly Balance[], nowMs: number): { read
   return { all, granted }
 }
 
-export function accountMessage(accountId: string, balances: readonly Balance[], paid: bigint, nowMs: number): AccountMessage {
+export interface AccountFacts {
+  readonly balances: readonly Balance[]
+  readonly paid: bigint
+  readonly standing: Standing
+}
+
+export function accountMessage(accountId: string, { balances, paid, standing }: AccountFacts, nowMs: number): AccountMessage {
   const sumOf = (kind: 'hold' | 'escrow') =>
     balances.reduce((sum, { account, amount }) => (account.kind === kind ? sum + amount : sum), 0n).toString()
   const { all, granted } = spendableOf(balances, nowMs)
   const spendable = { spendable: all.toString(), granted: granted.toString() }
-  return { type: 'account', accountId, ...spendable, held: sumOf('hold'), escrow: sumOf('escrow'), earned: paid.toString() }
+  return { type: 'account', accountId, ...spendable, held: sumOf('hold'), escrow: sumOf('escrow'), earned: paid.toString(), standing }
 }

@@ -5,7 +5,7 @@
  */
 
 import type { ModelConfig } from '../../model/index.ts'
-import type { ClientMessage, Receipt, SignedReceipt } from '../../protocol/index.ts'
+import type { ClientMessage, Receipt, SignedReceipt, VerdictMessage } from '../../protocol/index.ts'
 import {
   type Clock,
   type ModelId,
@@ -73,6 +73,8 @@ interface Opened {
   readonly chores: Chores
 }
 
+type ToldVerdict = Omit<VerdictMessage, 'type' | 'standing'> & { readonly peerId: PeerId }
+
 export class Economy {
   readonly #options: EconomyOptions
   readonly #ports: PeerPorts
@@ -93,7 +95,8 @@ export class Economy {
     const { clock, verify, log, store } = options
     const accounts = async () => (await store).accounts
     this.#peers = new PeerAccounts({ accounts, clock, onFound: (peerId, account) => this.#found(peerId, account), log })
-    this.#receipts = new ReceiptDesk({ clock, verify, take: (receipt) => this.#take(receipt) })
+    const keyOf = (peerId: PeerId) => this.#peers.get(peerId)?.publicKey ?? null
+    this.#receipts = new ReceiptDesk({ clock, keyOf, verify, take: (receipt) => this.#take(receipt) })
     this.#postings = new Postings({
       post: async (command) => (await store).ledger.post(command),
       clock,
@@ -173,8 +176,7 @@ export class Economy {
   }
 
   receipt(peerId: PeerId, receipt: SignedReceipt): void {
-    const peer = this.#peers.get(peerId)
-    if (peer !== null) void this.#receipts.receive(peerId, peer.publicKey, receipt)
+    void this.#receipts.receive(peerId, receipt)
   }
 
   /** Time has passed; a few times a second. */
@@ -230,6 +232,7 @@ export class Economy {
     const { ledger } = store
     const balances = new Balances({
       ledger,
+      standingOf: (account) => verification.standingOf(account),
       peersOf: (account) => this.#peers.peersOf(account),
       tell: (peerId, message) => this.#ports.tell(peerId, message),
       log,
@@ -255,7 +258,7 @@ export class Economy {
     for (const effect of this.#opened.verification.handle(event, this.#options.clock.nowMs())) this.#carryOut(effect, this.#opened)
   }
 
-  #carryOut(effect: VerificationEffect, { trust, verification }: Opened): void {
+  #carryOut(effect: VerificationEffect, { trust, verification, balances }: Opened): void {
     const { audits, log, onVerification } = this.#options
     onVerification?.(effect, (peerId) => this.#peers.knownAccount(peerId))
     switch (effect.kind) {
@@ -273,9 +276,16 @@ export class Economy {
         return this.#end(this.#escrow.refund(effect.claimId))
       case 'challenge':
       case 'audit':
-      case 'verdict':
         return audits.handle(effect, (answer) => this.#feed(answer))
+      case 'verdict':
+        audits.handle(effect, (answer) => this.#feed(answer))
+        return this.#tellVerdict({ ...effect, role: effect.span === null ? 'driver' : 'stage' }, verification)
+      case 'contradicted': {
+        const reason = 'two others agree with each other, and not with what it computed as an auditor'
+        return this.#tellVerdict({ ...effect, role: 'auditor', verdict: 'failed', reason }, verification)
+      }
       case 'trust':
+        balances.changed(effect.holder)
         return trust.changed(effect.holder, effect.record)
       case 'ban':
         return this.#ban(effect.holder, trust)
@@ -288,6 +298,12 @@ export class Economy {
       default:
         unreachable(effect)
     }
+  }
+
+  /** With how its holder stands after it. Rule V24. */
+  #tellVerdict({ peerId, sessionId, role, span, verdict, reason }: ToldVerdict, verification: Verification): void {
+    const standing = verification.standingOf(this.#peers.holderOf(peerId))
+    this.#ports.tell(peerId, { type: 'verdict', sessionId, role, span, verdict, reason, standing })
   }
 
   #settle(effect: Extract<VerificationEffect, { kind: 'settle' }>, verification: Verification): void {

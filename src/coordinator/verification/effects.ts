@@ -3,6 +3,7 @@
 import type { Grant, Receipt, RowCounts } from '../../protocol/index.ts'
 import type { PeerId, SessionId } from '../../shared/index.ts'
 import type { Auditor } from './auditors.ts'
+import type { PartSpan } from './segment.ts'
 import type { WorkLine } from './settle.ts'
 import type { HolderId, TrustRecord } from './trust.ts'
 
@@ -104,8 +105,25 @@ export type VerificationEffect =
       /** Of them, those whose candidates were asked for. */
       readonly results: number
     }
-  /** To the peer itself, who may see what was found. */
-  | { readonly kind: 'verdict'; readonly claimId: string; readonly peerId: PeerId; readonly verdict: Verdict; readonly reason: string }
+  /** Once a result that was drawn or contradicted. The peer itself may see what was found. */
+  | {
+      readonly kind: 'verdict'
+      readonly claimId: string
+      readonly sessionId: SessionId
+      readonly peerId: PeerId
+      /** Null: it was the driver. */
+      readonly span: PartSpan | null
+      readonly verdict: Verdict
+      readonly reason: string
+    }
+  /** Of an auditor, who may see it too: two others agree with each other and not with what it computed. */
+  | {
+      readonly kind: 'contradicted'
+      readonly claimId: string
+      readonly sessionId: SessionId
+      readonly peerId: PeerId
+      readonly span: PartSpan
+    }
   /** Two peers contradict each other and no third one says who is right; for the operator. */
   | { readonly kind: 'dispute'; readonly sessionId: SessionId; readonly peerIds: readonly [PeerId, PeerId] }
   /** To be kept by the store. */

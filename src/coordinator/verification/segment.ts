@@ -13,6 +13,12 @@ import { mostRows } from './rows.ts'
  */
 const RECEIPTS_KEPT = 16 * (WINDOW_ROWS / CHECKPOINT_POSITIONS)
 
+/** Layers that a peer computed. */
+export interface PartSpan {
+  readonly firstLayer: number
+  readonly endLayer: number
+}
+
 export class Segment {
   readonly grant: Grant
   readonly #receipts: Receipt[][]
@@ -47,6 +53,12 @@ export class Segment {
   peerAt(place: number): PeerId {
     const { driver, stages } = this.grant
     return place % this.size === 0 ? driver : required(stages[(place % this.size) - 1], `stage ${place - 1}`).peerId
+  }
+
+  /** Null: of the driver. */
+  spanAt(place: number): PartSpan | null {
+    const stage = this.grant.stages[(place % this.size) - 1]
+    return stage === undefined ? null : { firstLayer: stage.firstLayer, endLayer: stage.endLayer }
   }
 
   /** Of a stage; 0: it is none. */

@@ -20,10 +20,20 @@ export interface TrustRecord {
   readonly strikesMs: readonly number[]
 }
 
+/** What a holder may know of how it stands. */
+export interface Standing extends Pick<TrustRecord, 'validInARow' | 'failures'> {
+  /** Audits in a row that make it trusted. */
+  readonly trustedFrom: number
+}
+
 export const NO_TRUST: TrustRecord = { validInARow: 0, sinceAudit: 0, failures: 0, strikesMs: [] }
 
 export function isTrusted({ validInARow }: TrustRecord, { newcomerResults }: VerificationLimits): boolean {
   return validInARow >= newcomerResults
+}
+
+export function standingOf({ validInARow, failures }: TrustRecord, { newcomerResults }: VerificationLimits): Standing {
+  return { validInARow, failures, trustedFrom: newcomerResults }
 }
 
 export function isBanned({ failures }: TrustRecord): boolean {

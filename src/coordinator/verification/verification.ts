@@ -10,6 +10,7 @@ import { type Claim, ClaimBook } from './claims.ts'
 import type { VerificationEffect, VerificationEvent } from './effects.ts'
 import { VERIFICATION_DEFAULTS, type VerificationLimits } from './limits.ts'
 import { claimIdOf, claimsOf, isSeenFailure, leaversOf, partsOf, taskOf } from './parts.ts'
+import type { PartSpan } from './segment.ts'
 import { SessionBook, type TrackedSession } from './sessions.ts'
 import { settle } from './settle.ts'
 import {
@@ -22,6 +23,8 @@ import {
   isBanned,
   isTrusted,
   NO_TRUST,
+  type Standing,
+  standingOf,
   type TrustRecord,
 } from './trust.ts'
 
@@ -73,6 +76,10 @@ export class Verification {
 
   isTrusted(holder: HolderId): boolean {
     return isTrusted(this.trustOf(holder), this.#limits)
+  }
+
+  standingOf(holder: HolderId): Standing {
+    return standingOf(this.trustOf(holder), this.#limits)
   }
 
   handle(event: VerificationEvent, nowMs: number): VerificationEffect[] {
@@ -153,8 +160,10 @@ export class Verification {
     const early = this.#early.get(sessionId)
     this.#early.delete(sessionId)
     for (const judgement of early?.values() ?? []) if (judgement !== null) this.#settleVerdict(judgement)
-    const liars = new Set(findings.flatMap(({ segment, liars: places }) => [...places].map((place) => segment.peerAt(place))))
-    for (const peerId of liars) this.#lied(sessionId, peerId)
+    const liars = new Map(
+      findings.flatMap(({ segment, liars: places }) => [...places].map((place) => [segment.peerAt(place), segment.spanAt(place)] as const)),
+    )
+    for (const [peerId, span] of liars) this.#lied(sessionId, peerId, span)
     for (const { peerId, left } of partsOf(session)) {
       if (liars.has(peerId)) this.#effects.push({ kind: 'release-log', peerId, sessionId })
       else if (early?.has(peerId) !== true) this.#draw(session, peerId, { forced: disputed.has(peerId), left })
@@ -184,15 +193,19 @@ export class Verification {
 
   #judge(judgement: AuditJudgement): void {
     const { task, verdict, reason, odd, right } = judgement
-    const { claimId, peerId, holder, grant, firstLayer, endLayer, endPosition: positions } = task
-    this.#effects.push({ kind: 'verdict', claimId, peerId, verdict, reason })
+    const { claimId, sessionId, peerId, holder, grant, firstLayer, endLayer, endPosition: positions } = task
+    const span = { firstLayer, endLayer }
+    this.#effects.push({ kind: 'verdict', claimId, sessionId, peerId, span, verdict, reason })
     for (const auditor of right) {
       if (!('peerId' in auditor)) continue
       const results = task.commitments.reduce((sum, { sent }) => sum + sent.results, 0)
       const computed = { grant, stage: peerId, firstLayer, endLayer, positions, results: Math.min(positions, results) }
       this.#effects.push({ kind: 'pay-audit', claimId, peerId: auditor.peerId, ...computed })
     }
-    if (odd !== null && 'holder' in odd) this.#fail(odd.holder)
+    if (odd !== null && 'holder' in odd) {
+      this.#effects.push({ kind: 'contradicted', claimId, sessionId, peerId: odd.peerId, span })
+      this.#fail(odd.holder)
+    }
     if (verdict === 'valid') this.#setTrust(holder, afterValid(this.trustOf(holder)))
     const early = this.#early.get(task.sessionId)
     if (early?.has(peerId)) early.set(peerId, judgement)
@@ -210,9 +223,9 @@ export class Verification {
     if (verdict === 'valid' && this.isTrusted(holder)) this.#effects.push(...this.#claims.releaseOf(holder, untilMs ?? this.#nowMs))
   }
 
-  #lied(sessionId: SessionId, peerId: PeerId): void {
+  #lied(sessionId: SessionId, peerId: PeerId, span: PartSpan | null): void {
     const reason = 'two others that do not belong together contradict its receipts'
-    this.#effects.push({ kind: 'verdict', claimId: claimIdOf(sessionId, peerId), peerId, verdict: 'failed', reason })
+    this.#effects.push({ kind: 'verdict', claimId: claimIdOf(sessionId, peerId), sessionId, peerId, span, verdict: 'failed', reason })
     this.#fail(this.#options.holderOf(peerId))
   }
 

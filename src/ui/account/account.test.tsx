@@ -20,7 +20,8 @@ import { describeMoving } from './movingWords.ts'
 import { createStatementStore } from './statementStore.ts'
 import { describeLine, describeOthers, formatChange, monthsUpTo, nameMonth } from './statementWords.ts'
 
-const NOTHING: AccountState = { accountId: 'ann', spendable: 0n, granted: 0n, held: 0n, escrow: 0n, earned: 0n }
+const standing = { validInARow: 0, trustedFrom: 10, failures: 0 }
+const NOTHING: AccountState = { accountId: 'ann', spendable: 0n, granted: 0n, held: 0n, escrow: 0n, earned: 0n, standing }
 const PHRASE = 'abandon ability able about above absent absorb abstract absurd abuse access accident'
 const SESSION = '5'.repeat(32) as SessionId
 

@@ -6,6 +6,7 @@ import { readBrowser } from '../browser.ts'
 import { Page } from '../page.tsx'
 import { usePeer, useServices } from '../runtimeContext.ts'
 import { NetworkCard } from '../swarm/networkCard.tsx'
+import { AuditsPanel } from './auditsPanel.tsx'
 import { Consent } from './consent.tsx'
 import { EarningsPanel } from './earningsPanel.tsx'
 import { initialEngine, initialPledgeMb, pledgeBytes, wasmPledgeMb, yieldsToOthers } from './pledge.ts'
@@ -45,6 +46,7 @@ export function ContributePage() {
         </Stack>
       </Paper>
       <EarningsPanel />
+      <AuditsPanel />
       <NetworkCard title="Where it fits in" />
       <StoragePanel />
     </Page>

@@ -116,6 +116,7 @@ export class FakeRuntime implements PeerRuntime {
       reach: 'everywhere',
       account: null,
       accountKeeping: { isKept: true, unsavedPhrase: null, hasCopy: true },
+      verdicts: [],
       bills: new Map(),
       prices: new Map(),
       contributingAs: OWN_PEER_ID,

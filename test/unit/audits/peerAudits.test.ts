@@ -16,7 +16,7 @@ import {
   rowHashInput,
   type ServerMessage,
 } from '../../../src/protocol/index.ts'
-import { fromHex, type ModelId, type PeerId, required, toHex } from '../../../src/shared/index.ts'
+import { fromHex, type ModelId, type PeerId, required, type SessionId, toHex } from '../../../src/shared/index.ts'
 import { modelConfig } from '../../support/modelConfig.ts'
 import { sha256 } from '../chain/world.ts'
 
@@ -120,7 +120,8 @@ describe('audits by peers', () => {
     made.audit(two, one)
     await made.bring(outputOf(table(3)))
     expect(made.events.at(-1)).toMatchObject({ kind: 'audited', between: 0 })
-    made.audits.handle({ kind: 'verdict', claimId: 'c', peerId: stage, verdict: 'failed', reason: '' }, () => undefined)
+    const found = { peerId: stage, sessionId: 's' as SessionId, span: { firstLayer: 2, endLayer: 4 }, reason: '' }
+    made.audits.handle({ kind: 'verdict', claimId: 'c', ...found, verdict: 'failed' }, () => undefined)
     expect([made.audits.count, made.exchange.bytes]).toEqual([0, 0])
   })
 

@@ -140,6 +140,40 @@ describe('receipts of a chain', () => {
 })
 
 describe('a stage', () => {
+  it('[V25] tells the coordinator what its driver acknowledged last, when its part ends', async () => {
+    const world = new World(2)
+    const chain = await world.open(world.grant(LONG))
+    const talk = talkOver(world, chain)
+    await talk.prompt(600)
+    expect(world.forwarded).toEqual([])
+    const acknowledged = required(of(world, DRIVER).at(-1), 'the last receipt')
+    expect(acknowledged).toMatchObject({ final: false, received: { endPosition: 512 } })
+    chain.close()
+    await world.settle()
+    expect(world.forwarded).toEqual([acknowledged, acknowledged])
+  })
+
+  it('[V25] tells of each segment what was acknowledged in it, and nothing where nothing was', async () => {
+    const world = new World(4)
+    const grant = world.grant({ stageCount: 3, ...LONG })
+    const chain = await world.runInTime(world.opening(grant, replaceBy4(world, grant)))
+    const talk = talkOver(world, chain)
+    await talk.prompt(300)
+    world.tellDraining(peerId(2))
+    await world.settle()
+    await talk.prompt(50)
+    chain.close()
+    await world.settle()
+    const told = world.forwarded.map(({ revision, received }) => [revision, received.endPosition])
+    expect(told).toEqual([...Array(3).fill([0, 256]), ...Array(3).fill([1, 300])])
+    const quiet = new World(1)
+    const short = await quiet.open(quiet.grant())
+    await talkOver(quiet, short).prompt(200)
+    short.close()
+    await quiet.settle()
+    expect(quiet.forwarded).toEqual([])
+  })
+
   it('[V10] computes 1,280 positions beyond what the driver has acknowledged, and no more', async () => {
     const world = new World(2, { driverSigns: false })
     const chain = await world.open(world.grant(LONG))

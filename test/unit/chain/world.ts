@@ -153,6 +153,8 @@ export class World {
   readonly links: { readonly from: PeerId; readonly to: PeerId; readonly atFrom: TestLink; readonly atTo: TestLink }[] = []
   /** What everybody signed, and under which grants. */
   readonly receipts: Receipt[] = []
+  /** What stages told of their driver's, beside their own. */
+  readonly forwarded: Receipt[] = []
   readonly #receiptFaults: string[] = []
   readonly grants: Grant[] = []
   /** Rows that the driver submitted, of all sessions. */
@@ -179,12 +181,13 @@ export class World {
     this.#pick = options.pick ?? (() => turn++)
     this.clock.advance(NOW_MS)
     const signer = { sign: async () => new Uint8Array(64) }
-    const onReceipt = (signed: SignedReceipt) => {
+    const receiptsOf = (peer: PeerId) => (signed: SignedReceipt) => {
       const receipt = readReceipt(signed)
-      if (receipt.ok) this.receipts.push(receipt.value)
-      else this.#receiptFaults.push(receipt.error)
+      if (!receipt.ok) this.#receiptFaults.push(receipt.error)
+      else if (receipt.value.peerId === peer) this.receipts.push(receipt.value)
+      else this.forwarded.push(receipt.value)
     }
-    const tools = { peerId: DRIVER, signer, sha256, clock: this.clock, budget: new RowBudget(), onReceipt }
+    const tools = { peerId: DRIVER, signer, sha256, clock: this.clock, budget: new RowBudget(), onReceipt: receiptsOf(DRIVER) }
     this.#driverBook = options.driverSigns === false ? null : new ReceiptBook(tools)
     this.router = new LinkRouter({ dial: (to) => this.dial(DRIVER, to), clock: this.clock })
     this.stages = Array.from({ length: stageCount }, (_, index) => {
@@ -199,7 +202,7 @@ export class World {
         coordinatorKey: COORDINATOR_KEY,
         verify,
         sha256,
-        receipts: { signer, onReceipt },
+        receipts: { signer, onReceipt: receiptsOf(id) },
         ...(options.logBytesMax === undefined ? {} : { logBytesMax: options.logBytesMax }),
       })
       host.serve({ manifestHash: MANIFEST, span: { firstLayer: 0, endLayer: fakeConfig.layerCount }, config: fakeConfig })

@@ -25,7 +25,9 @@ describe('balances', () => {
     ]
     expect(spendableOf(balances, NOW_MS)).toEqual({ all: 13n, granted: 8n })
     const amounts = { spendable: '13', granted: '8', held: '20', escrow: '30', earned: '9' }
-    expect(accountMessage('ann', balances, 9n, NOW_MS)).toEqual({ type: 'account', accountId: 'ann', ...amounts })
+    const standing = { validInARow: 3, trustedFrom: 10, failures: 1 }
+    const message = accountMessage('ann', { balances, paid: 9n, standing }, NOW_MS)
+    expect(message).toEqual({ type: 'account', accountId: 'ann', ...amounts, standing })
   })
 })
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { DEFAULT_STARTER_POLICY } from '../../../src/coordinator/accounts/index.ts'
 import { RECEIPT_RATE } from '../../../src/coordinator/economy/limits.ts'
 import { sessionPrice } from '../../../src/coordinator/economy/pricing.ts'
-import { DEFAULT_PRICES } from '../../../src/coordinator/ledger/index.ts'
+import { DEFAULT_PRICES, priceOf, workOf } from '../../../src/coordinator/ledger/index.ts'
 import type { Receipt } from '../../../src/protocol/index.ts'
 import type { SessionId } from '../../../src/shared/index.ts'
 import { NO_AUDITS } from '../../support/noAudits.ts'
@@ -202,7 +202,7 @@ describe('a settlement', () => {
     expect(own.store.events.some(({ command }) => command.kind === 'refund')).toBe(true)
   })
 
-  it('[E9] a stage that reports too much is paid nothing, and banned the second time', async () => {
+  it('[E9][V24] a stage that reports too much is told so, is paid nothing, and banned the second time', async () => {
     const made = await world()
     const twice = (receipts: readonly Receipt[]) =>
       receipts.map((receipt): Receipt => {
@@ -216,6 +216,11 @@ describe('a settlement', () => {
     expect(made.failed).toEqual([])
     await made.session('driver', ['a', 'b', 'c'], { bend: twice })
     expect(made.failed).toEqual([{ name: 'c', reason: 'banned' }])
+    const told = { role: 'stage', span: { firstLayer: 20, endLayer: 30 }, verdict: 'failed' } as const
+    expect(made.messages('verdict', 'c')).toMatchObject([1, 2].map((failures) => ({ ...told, standing: { validInARow: 0, failures } })))
+    expect(made.messages('verdict', 'a').map(({ verdict }) => verdict)).toEqual(['undecided', 'undecided'])
+    await made.wait(2_000)
+    expect(made.messages('account', 'c').at(-1)?.standing).toMatchObject({ failures: 2 })
     expect(made.store.trusted.get(await made.account('c'))).toMatchObject({ failures: 2 })
     // The key stays banned, also with the coordinator that comes next.
     const next = new EconomyWorld({ store: made.store })
@@ -231,8 +236,8 @@ describe('receipts', () => {
     const finals = new Ring(grant).submit('prompt', 30).flow().submit('decode', 20).flow().finals()
     const { signReceipt } = await import('../../../src/protocol/index.ts')
     const signer = { publicKey: new Uint8Array(65), sign: async () => new Uint8Array(64) }
-    // Somebody else hands in what a stage signed.
-    for (const receipt of finals) made.economy.receipt(peerOf('a'), await signReceipt(receipt, signer))
+    // Somebody else hands in what stages signed.
+    for (const receipt of finals.slice(1)) made.economy.receipt(peerOf('a'), await signReceipt(receipt, signer))
     made.economy.session({ kind: 'closed', sessionId: grant.sessionId, outcome: 'finished', sawFailure: false })
     await made.wait(16_000)
     expect((await made.sums()).escrow).toBe(0n)
@@ -249,6 +254,55 @@ describe('receipts', () => {
     expect((await flooded.sums()).hold).toBe(PRICE)
     await flooded.wait(12_000)
     expect((await flooded.sums()).hold).toBe(0n)
+  })
+})
+
+describe('a silent driver', () => {
+  /** A chain of one stage whose driver signs 30 rows and no more, and not to the coordinator. */
+  async function settled(told: (ring: Ring, acknowledged: Receipt) => readonly Receipt[]): Promise<EconomyWorld> {
+    const made = await world()
+    const grant = await made.open('driver', ['a'])
+    const ring = new Ring(grant).submit('prompt', 30).flow()
+    const acknowledged = ring.receipt(0)
+    ring.submit('decode', 20).flow()
+    await made.sign(told(ring, acknowledged), 'a')
+    made.economy.session({ kind: 'closed', sessionId: grant.sessionId, outcome: 'finished', sawFailure: false })
+    await made.wait(16_000)
+    expect(await made.sums()).toMatchObject({ hold: 0n })
+    return made
+  }
+
+  it('[V13] owes its only stage nothing that nobody else saw', async () => {
+    const made = await settled((ring) => [ring.receipt(1, { final: true })])
+    expect((await made.sums('a')).escrow).toBe(0n)
+    expect((await made.sums('driver')).user).toBe(CREDIT)
+  })
+
+  it('[V25] pays what it has acknowledged to it, and no row more', async () => {
+    const made = await settled((ring, acknowledged) => [acknowledged, ring.receipt(1, { final: true })])
+    expect((await made.sums('a')).escrow).toBeGreaterThan(0n)
+    const paid = CREDIT - (await made.sums('driver')).user
+    const rows = { kind: 'prompt', firstPosition: 0, rowCount: 30, resultCount: 0 } as const
+    expect(paid).toBe(priceOf(DEFAULT_PRICES, 'standard', workOf(CONFIG, { firstLayer: 0, endLayer: 10 }, [rows])))
+  })
+
+  it('[V25] says no less by what a stage has forwarded of it than by its own last word', async () => {
+    const made = await world()
+    const grant = await made.open('driver', ['a'])
+    const ring = new Ring(grant).submit('prompt', 30).flow()
+    const acknowledged = ring.receipt(0)
+    const finals = ring.submit('decode', 20).flow().finals()
+    await made.sign(finals)
+    await made.sign([acknowledged], 'a')
+    made.economy.session({ kind: 'closed', sessionId: grant.sessionId, outcome: 'finished', sawFailure: false })
+    await made.wait(16_000)
+    const other = await world()
+    const plain = await other.open('driver', ['a'])
+    await other.sign(new Ring(plain).submit('prompt', 30).flow().submit('decode', 20).flow().finals())
+    other.economy.session({ kind: 'closed', sessionId: plain.sessionId, outcome: 'finished', sawFailure: false })
+    await other.wait(16_000)
+    expect(await made.sums('driver')).toEqual(await other.sums('driver'))
+    expect((await made.sums('driver')).user).toBeLessThan(CREDIT)
   })
 })
 

@@ -91,6 +91,11 @@ describe('verdicts', () => {
     repeat(12, () => made.session())
     expect(made.verdicts.every(({ verdict }) => verdict === 'valid')).toBe(true)
     expect(made.verification.trustOf('e').failures).toBe(2)
+    // So it is told, of each.
+    const span = { firstLayer: 0, endLayer: 10 }
+    const contradicted = made.all('contradicted')
+    expect(contradicted[0]).toMatchObject({ peerId: peerOf('e'), sessionId: sessionOf('session 0'), span })
+    expect(contradicted).toHaveLength(2)
     for (const name of ['a', 'b', 'c']) expect(made.verification.trustOf(name).failures).toBe(0)
   })
 
@@ -196,6 +201,7 @@ describe('receipts that lie', () => {
     })
     expect(made.verification.trustOf('b')).toMatchObject({ validInARow: 0, failures: 1 })
     expect(made.verdicts.at(-1)).toEqual({ name: 'b', verdict: 'failed' })
+    expect(made.all('verdict').at(-1)).toMatchObject({ sessionId: sessionOf('session 10'), span: { firstLayer: 10, endLayer: 20 } })
     expect(made.outcome('b')).toHaveLength(10)
     for (const name of ['a', 'c']) expect(made.verification.isTrusted(name)).toBe(true)
   })
