@@ -1,9 +1,10 @@
 /** The swarm of `audit`: a coordinator with a store in memory, volunteer tabs of which one may cheat, a requester, and what the ledger paid whom. */
 
-import type { Browser } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
+import { type Cheat, COLLUSION_PATH, Collusion } from '../cheats/index.ts'
 import type { CoordinatorStore } from '../coordinator/store/index.ts'
 import type { Answer, AskRequest } from '../peer/index.ts'
-import { type PeerId, TabswarmError } from '../shared/index.ts'
+import { type PeerId, required, TabswarmError } from '../shared/index.ts'
 import { AuditTally } from './auditTally.ts'
 import { printNote } from './output.ts'
 
@@ -12,7 +13,7 @@ export interface AuditSwarmOptions {
   readonly tabs: number
   readonly stages: number
   /** Null: everybody is honest. */
-  readonly cheat: { readonly kind: string; readonly afterSessions: number } | null
+  readonly cheat: { readonly kind: Cheat; readonly afterSessions: number } | null
   readonly maxTokens: number
 }
 
@@ -27,7 +28,7 @@ const LOOK_MS = 250
 const PROMPT_POSITIONS = 128
 
 /** Before any of the page's own scripts: its workers are told what to do by their name. */
-function cheatScript({ kind, afterSessions }: NonNullable<AuditSwarmOptions['cheat']>): string {
+function cheatScript(kind: Cheat | 'vouch', afterSessions: number): string {
   return `globalThis.Worker = class extends Worker {
     constructor(url, options) {
       super(url, { ...options, name: options.name + ' cheat=${kind},${afterSessions}' })
@@ -35,31 +36,36 @@ function cheatScript({ kind, afterSessions }: NonNullable<AuditSwarmOptions['che
   }`
 }
 
+interface AuditSwarmParts {
+  readonly tally: AuditTally
+  readonly peers: readonly PeerId[]
+  readonly requester: RequesterTab
+  readonly store: CoordinatorStore
+  readonly close: () => Promise<void>
+}
+
 export class AuditSwarm {
   readonly tally: AuditTally
-  /** The first is the one that cheats, where one does. */
-  readonly peers: readonly PeerId[]
+  /** The tab that cheats, where one does. */
+  readonly suspect: PeerId
+  /** It has one to collude with. */
+  readonly accomplice: PeerId | null
+  /** All others. */
+  readonly honest: readonly PeerId[]
   readonly #requester: RequesterTab
   readonly #store: CoordinatorStore
   readonly #close: () => Promise<void>
   readonly #options: AuditSwarmOptions
 
-  private constructor(
-    options: AuditSwarmOptions,
-    parts: {
-      readonly tally: AuditTally
-      readonly peers: readonly PeerId[]
-      readonly requester: RequesterTab
-      readonly store: CoordinatorStore
-      readonly close: () => Promise<void>
-    },
-  ) {
+  private constructor(options: AuditSwarmOptions, { tally, peers, requester, store, close }: AuditSwarmParts) {
     this.#options = options
-    this.tally = parts.tally
-    this.peers = parts.peers
-    this.#requester = parts.requester
-    this.#store = parts.store
-    this.#close = parts.close
+    this.tally = tally
+    this.suspect = required(peers[0], 'the first tab')
+    this.accomplice = options.cheat?.kind === 'collude' ? required(peers[1], 'a second tab') : null
+    this.honest = peers.filter((peerId) => peerId !== this.suspect && peerId !== this.accomplice)
+    this.#requester = requester
+    this.#store = store
+    this.#close = close
   }
 
   static async open(options: AuditSwarmOptions): Promise<AuditSwarm> {
@@ -137,14 +143,30 @@ async function openVolunteers(node: Node, browser: Browser, url: string, options
   const megabytes = (form: 'blocks' | 'unpacked') => Math.ceil(smallestPledgeBytes(manifest, stages, positions, form) / 1e6)
   const pledge = { engine: 'wasm', pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('unpacked') } as const
   printNote(`opening ${tabs} volunteer tabs for chains of ${stages}, each pledging ${pledge.pledgeMbWasm} MB`)
+  const cheats = cheat === null ? [] : cheat.kind === 'collude' ? [cheat.kind, 'vouch' as const] : [cheat.kind]
+  const collusion = new Collusion()
   const peers: PeerId[] = []
   for (let index = 0; index < tabs; index++) {
-    const initScript = index === 0 && cheat !== null ? { initScript: cheatScript(cheat) } : {}
+    const kind = cheats[index]
+    const initScript = kind === undefined ? {} : { initScript: cheatScript(kind, cheat?.afterSessions ?? 0) }
     const tab = await node.openVolunteerTab(browser, { url, latencyMs: 0, ...pledge, ...initScript })
+    if (kind !== undefined && cheats.length > 1) await joinCollusion(tab.page, collusion)
     await tab.serving(SERVING_TIMEOUT_MS)
     const peerId = await tab.peerId()
     if (peerId === null) throw new TabswarmError('volunteer-timeout', 'a volunteer tab has no key')
     peers.push(peerId)
   }
   return peers
+}
+
+/** The two meet at an address that nobody but this browser answers: they are two accounts of two browsers for everybody else. */
+async function joinCollusion(page: Page, collusion: Collusion): Promise<void> {
+  await page.context().route(`**${COLLUSION_PATH}`, async (route) => {
+    const request = route.request()
+    const body = request.postDataBuffer() ?? new Uint8Array()
+    if (request.method() === 'PUT') collusion.tell(body)
+    const answer = request.method() === 'PUT' ? null : collusion.answerTo(body)
+    if (answer !== null) printNote('the accomplice vouches for the cheat')
+    await route.fulfill(answer === null ? { status: 204 } : { status: 200, body: Buffer.from(answer) })
+  })
 }
