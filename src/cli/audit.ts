@@ -112,10 +112,14 @@ async function askAll(
   const cheats = () => (cheat === 'none' ? 0 : Math.max(0, served - cheatAfter))
   let untilDetected: number | null = null
   while (all.length < requests) {
-    const prompt = required(PROMPTS[(seed + all.length) % PROMPTS.length], 'a prompt')
-    const round = (await swarm.ask(prompt, Math.min(atOnce, requests - all.length))).map((answer) => {
-      const isSuspects = answer.sessionId !== null && swarm.tally.hadPart(suspect, answer.sessionId)
-      return { prompt, answer, isSuspects }
+    // Each another question: what colluders tell each other of a session is of that one alone.
+    const prompts = Array.from({ length: Math.min(atOnce, requests - all.length) }, (_, index) =>
+      required(PROMPTS[(seed + all.length + index) % PROMPTS.length], 'a prompt'),
+    )
+    const answers = await swarm.ask(prompts)
+    const round = prompts.map((prompt, index) => {
+      const answer = required(answers[index], 'an answer')
+      return { prompt, answer, isSuspects: answer.sessionId !== null && swarm.tally.hadPart(suspect, answer.sessionId) }
     })
     served += round.filter(({ isSuspects }) => isSuspects).length
     // Which of one round's were opened first nobody knows here.

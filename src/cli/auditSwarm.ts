@@ -99,18 +99,18 @@ export class AuditSwarm {
     }
   }
 
-  /** The same question so many times at once, all sessions settled and all audits judged. */
-  async ask(prompt: string, count: number): Promise<readonly Answer[]> {
+  /** These questions at once, all sessions settled and all audits judged. */
+  async ask(prompts: readonly string[]): Promise<readonly Answer[]> {
     const { model, maxTokens } = this.#options
-    const request: AskRequest = {
+    const requestOf = (prompt: string): AskRequest => ({
       modelId: model.hashedManifest.manifest.id,
       prompt: { kind: 'messages', messages: [{ role: 'user', content: prompt }] },
       maxTokens,
       sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, seed: 0, stop: [] },
-    }
-    const answers = await this.#requester.askTogether(request, count)
+    })
+    const answers = await Promise.all(prompts.map((prompt) => this.#requester.askTogether(requestOf(prompt), 1)))
     await this.#settled()
-    return answers.map(({ answer }) => answer)
+    return answers.flat().map(({ answer }) => answer)
   }
 
   /** Micro-credits: what it was paid, and what waits for it. */
