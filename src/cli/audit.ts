@@ -4,7 +4,7 @@
  */
 
 import type { Command } from 'commander'
-import { CHEATS, type Cheat } from '../cheats/index.ts'
+import { CHEATS, type Cheat, isSpeedLie } from '../cheats/index.ts'
 import type { Answer } from '../peer/index.ts'
 import { required } from '../shared/index.ts'
 import { AuditSwarm } from './auditSwarm.ts'
@@ -74,10 +74,11 @@ async function audit(options: AuditOptions): Promise<void> {
   })
   try {
     const asked = await askAll(swarm, options, { requests, seed })
-    const figures = await figuresOf(swarm, asked, cheat !== 'none')
+    const figures = await figuresOf(swarm, asked, cheat)
     if (options.json) printJson(figures)
     else for (const [name, value] of Object.entries(figures)) printLine(`${name.padEnd(24)} ${JSON.stringify(value)}`)
-    if (figures.falsePositives > 0 || (figures.cheatsCommitted > 0 && !figures.detected)) process.exitCode = 1
+    const isWorthless = isSpeedLie(cheat) ? figures.paidToCheater <= figures.paidToHonestTwin : figures.detected
+    if (figures.falsePositives > 0 || (figures.cheatsCommitted > 0 && !isWorthless)) process.exitCode = 1
   } finally {
     await swarm.close()
   }
@@ -105,7 +106,8 @@ async function askAll(
   { requests, seed }: { readonly requests: number; readonly seed: number },
 ): Promise<AskedAll> {
   const { suspect } = swarm
-  const atOnce = Math.max(1, Math.min(4, Math.floor(tabs / stages)))
+  // One after the other where the question is who is thought to be the fastest.
+  const atOnce = isSpeedLie(cheat) ? 1 : Math.max(1, Math.min(4, Math.floor(tabs / stages)))
   const all: Asked[] = []
   // As its engine counts: sessions, not audits.
   let served = 0
@@ -132,13 +134,19 @@ async function askAll(
   return { all, cheats: cheats(), untilDetected }
 }
 
-async function figuresOf(swarm: AuditSwarm, { all, cheats, untilDetected }: AskedAll, hasCheat: boolean) {
+async function figuresOf(swarm: AuditSwarm, { all, cheats, untilDetected }: AskedAll, cheat: Cheat | 'none') {
   const { tally, suspect, accomplice } = swarm
+  const hasCheat = cheat !== 'none'
   const honest = new Map(
     all.filter(({ isDoubtful }) => !isDoubtful).map(({ prompt, answer }) => [prompt, answer.completionTokenIds.join()]),
   )
   const isWrong = ({ prompt, answer }: Asked) => honest.has(prompt) && honest.get(prompt) !== answer.completionTokenIds.join()
-  const paid = await Promise.all(swarm.honest.map((peerId) => swarm.paidTo(peerId)))
+  const paidToSuspect = credits(await swarm.paidTo(suspect))
+  const paid = await Promise.all(swarm.honest.map(async (peerId) => credits(await swarm.paidTo(peerId))))
+  const paidToOthers = paid.reduce((sum, amount) => sum + amount, 0)
+  const sessions = swarm.honest.reduce((sum, peerId) => sum + tally.sessionsOf(peerId), 0)
+  // A lie about speed is for getting more to do, all others are for being paid for as much.
+  const twins = isSpeedLie(cheat) ? 1 / swarm.honest.length : tally.sessionsOf(suspect) / Math.max(1, sessions)
   const dishonest = [...(hasCheat ? [suspect] : []), ...(accomplice === null ? [] : [accomplice])]
   return {
     requests: all.length,
@@ -149,12 +157,17 @@ async function figuresOf(swarm: AuditSwarm, { all, cheats, untilDetected }: Aske
     requestsUntilDetected: untilDetected,
     reason: hasCheat ? tally.reasonOf(suspect) : null,
     wrongAnswersDelivered: all.filter(isWrong).length,
-    paidToCheater: hasCheat ? credits(await swarm.paidTo(suspect)) : 0,
-    paidToHonestTwin: credits(paid[0] ?? 0n),
-    paidToHonest: credits(paid.reduce((sum, amount) => sum + amount, hasCheat ? 0n : await swarm.paidTo(suspect))),
+    paidToCheater: hasCheat ? paidToSuspect : 0,
+    paidToHonestTwin: microCredits(twins * paidToOthers),
+    paidToHonest: microCredits(paidToOthers + (hasCheat ? 0 : paidToSuspect)),
     extraComputePercent: Math.round(10 * tally.extraComputePercent) / 10,
     falsePositives: tally.failuresOfOthers(dishonest),
   }
+}
+
+/** Credits, to the millionth. */
+function microCredits(amount: number): number {
+  return Math.round(amount * MICRO_CREDITS) / MICRO_CREDITS
 }
 
 function credits(microCredits: bigint): number {

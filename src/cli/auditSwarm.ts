@@ -1,7 +1,7 @@
 /** The swarm of `audit`: a coordinator with a store in memory, volunteer tabs of which one may cheat, a requester, and what the ledger paid whom. */
 
 import type { Browser, Page } from 'playwright-core'
-import { type Cheat, COLLUSION_PATH, Collusion } from '../cheats/index.ts'
+import { type Cheat, COLLUSION_PATH, Collusion, isSpeedLie } from '../cheats/index.ts'
 import type { CoordinatorStore } from '../coordinator/store/index.ts'
 import type { Answer, AskRequest } from '../peer/index.ts'
 import { type PeerId, required, TabswarmError } from '../shared/index.ts'
@@ -24,6 +24,8 @@ const SERVING_TIMEOUT_MS = 300_000
 /** Receipts are waited for 5 s, up to three times, and an audit is one prefill for each of up to three auditors. */
 const SETTLED_TIMEOUT_MS = 300_000
 const LOOK_MS = 250
+/** Requesters with addresses of their own, where somebody lies about its speed: laps of fewer say nothing. */
+const ORIGINS = 3
 /** Of a prompt, with the chat template around it. */
 const PROMPT_POSITIONS = 128
 
@@ -39,7 +41,7 @@ function cheatScript(kind: Cheat | 'vouch', afterSessions: number): string {
 interface AuditSwarmParts {
   readonly tally: AuditTally
   readonly peers: readonly PeerId[]
-  readonly requester: RequesterTab
+  readonly requesters: readonly RequesterTab[]
   readonly store: CoordinatorStore
   readonly close: () => Promise<void>
 }
@@ -52,24 +54,25 @@ export class AuditSwarm {
   readonly accomplice: PeerId | null
   /** All others. */
   readonly honest: readonly PeerId[]
-  readonly #requester: RequesterTab
+  readonly #requesters: readonly RequesterTab[]
   readonly #store: CoordinatorStore
   readonly #close: () => Promise<void>
   readonly #options: AuditSwarmOptions
+  #asked = 0
 
-  private constructor(options: AuditSwarmOptions, { tally, peers, requester, store, close }: AuditSwarmParts) {
+  private constructor(options: AuditSwarmOptions, { tally, peers, requesters, store, close }: AuditSwarmParts) {
     this.#options = options
     this.tally = tally
     this.suspect = required(peers[0], 'the first tab')
     this.accomplice = options.cheat?.kind === 'collude' ? required(peers[1], 'a second tab') : null
     this.honest = peers.filter((peerId) => peerId !== this.suspect && peerId !== this.accomplice)
-    this.#requester = requester
+    this.#requesters = requesters
     this.#store = store
     this.#close = close
   }
 
   static async open(options: AuditSwarmOptions): Promise<AuditSwarm> {
-    const { model, stages } = options
+    const { model, stages, cheat } = options
     const { createServer, openServerStore } = await import('../server.ts')
     const node = await import('../node/index.ts')
     const webRoot = await node.ensureWebApp(printNote, { canCheat: true })
@@ -85,21 +88,28 @@ export class AuditSwarm {
       onVerification: (effect, accountOf) => tally.take(effect, accountOf),
     })
     const browser = await node.launchChromium()
+    const doors: { close(): Promise<void> }[] = []
     const close = async () => {
       await browser.close()
+      for (const door of doors) await door.close()
       await coordinator.close()
     }
     try {
-      const requester = await node.openRequesterTab(browser, { url: coordinator.url, latencyMs: 0 })
+      const requesters: RequesterTab[] = []
+      for (let number = 1; number <= (cheat !== null && isSpeedLie(cheat.kind) ? ORIGINS : 1); number++) {
+        const door = await node.openNeighbor(number, coordinator.url)
+        doors.push(door)
+        requesters.push(await node.openRequesterTab(browser, { url: door.url, latencyMs: 0 }))
+      }
       const peers = await openVolunteers(node, browser, coordinator.url, options)
-      return new AuditSwarm(options, { tally, peers, requester, store, close })
+      return new AuditSwarm(options, { tally, peers, requesters, store, close })
     } catch (error) {
       await close()
       throw error
     }
   }
 
-  /** These questions at once, all sessions settled and all audits judged. */
+  /** These questions at once, by one requester after the other, all sessions settled and all audits judged. */
   async ask(prompts: readonly string[]): Promise<readonly Answer[]> {
     const { model, maxTokens } = this.#options
     const requestOf = (prompt: string): AskRequest => ({
@@ -108,7 +118,7 @@ export class AuditSwarm {
       maxTokens,
       sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, seed: 0, stop: [] },
     })
-    const answers = await Promise.all(prompts.map((prompt) => this.#requester.askTogether(requestOf(prompt), 1)))
+    const answers = await Promise.all(prompts.map((prompt) => this.#next().askTogether(requestOf(prompt), 1)))
     await this.#settled()
     return answers.flat().map(({ answer }) => answer)
   }
@@ -123,6 +133,10 @@ export class AuditSwarm {
 
   close(): Promise<void> {
     return this.#close()
+  }
+
+  #next(): RequesterTab {
+    return required(this.#requesters[this.#asked++ % this.#requesters.length], 'a requester')
   }
 
   async #settled(): Promise<void> {

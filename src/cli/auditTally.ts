@@ -72,6 +72,11 @@ export class AuditTally {
     return this.#accounts.get(peerId) ?? null
   }
 
+  /** Of those that were settled. */
+  sessionsOf(peerId: PeerId): number {
+    return [...this.#stages.values()].filter((peerIds) => peerIds.includes(peerId)).length
+  }
+
   hadPart(peerId: PeerId, sessionId: SessionId): boolean {
     return this.#stages.get(sessionId)?.includes(peerId) ?? false
   }

@@ -201,8 +201,8 @@ function openRequester(
     statement: (month, cursor) => patiently(clock, async () => statementPageOf(await (await opening).control.statement(month, cursor))),
     onHeld: (sessionId, held) => store.setState(({ bills }) => ({ bills: withHeld(bills, sessionId, held) })),
     onLap: (peerIds) => void report.handleLap(peerIds),
-    ended(sessionId, outcome, failedStage) {
-      void opening.then(({ control }) => control.send({ type: 'ended', sessionId, outcome, failedPeerId: failedStage?.peerId ?? null }))
+    ended(session) {
+      void opening.then(({ control }) => control.send({ type: 'ended', ...session }))
     },
     router() {
       router ??= opening.then(

@@ -155,7 +155,7 @@ export async function openRequester(options: TabOptions): Promise<RequesterTab> 
       const opened = await openGrant(signedGrant, coordinatorKey, verify, now.nowMs())
       if (!opened.ok) throw new Error(opened.error)
       const grant = opened.value
-      const told = { sessionId: grant.sessionId, failedPeerId: null } as const
+      const told = { sessionId: grant.sessionId, failedPeerId: null, laps: null } as const
       try {
         const chain = await openLinkChain({ router, grant, signedGrant, repair: null, vocabularySize, clock, receipts })
         const tokenizer = { vocabularySize, isEnd: () => false, tokenBytes: () => new Uint8Array(0) }

@@ -9,6 +9,7 @@ import { AWAY_RECOVERING, type NetworkSummary } from '../../protocol/index.ts'
 import { assert, type ModelId, type PeerId, required, unreachable } from '../../shared/index.ts'
 import type { AdmitMessage } from './admission.ts'
 import { Assignments } from './assignments.ts'
+import type { ModelCosts } from './costs.ts'
 import { Demand } from './demand.ts'
 import { Effects } from './effects.ts'
 import type { CoreEffect, CoreEvent, PeerMessage } from './events.ts'
@@ -20,7 +21,7 @@ import { Plan } from './plan.ts'
 import { RoundTrips } from './roundTrips.ts'
 import { type GrantOptions, SessionLifecycle } from './sessionLifecycle.ts'
 import { OpenSessions } from './sessions.ts'
-import { learnSpeed, levelSpeeds } from './speeds.ts'
+import { Speeds } from './speeds.ts'
 import { Bulletin, summarize } from './summary.ts'
 
 export interface CoreOptions extends GrantOptions {
@@ -34,6 +35,7 @@ export class CoordinatorCore {
   readonly #plan: Plan
   readonly #open = new OpenSessions()
   readonly #roundTrips = new RoundTrips()
+  readonly #speeds = new Speeds(this.#peers)
   readonly #effects = new Effects()
   readonly #heartbeats = new Heartbeats(this.#effects)
   readonly #assignments: Assignments
@@ -115,14 +117,15 @@ export class CoordinatorCore {
     this.#assignments.changed(peerId)
     this.#heartbeats.left(peer)
     this.#roundTrips.forget(peerId)
+    this.#speeds.forget(peerId)
     this.#sessions.left(peer, nowMs)
-    if (peer.pledge !== null) this.#level(peer.pledge)
+    if (peer.pledge !== null) this.#level(peer.pledge, nowMs)
     this.#assignments.update(nowMs)
   }
 
   /** Another of these adapters came, or left. */
-  #level(pledge: Pledge): void {
-    for (const { peerId } of levelSpeeds(pledge, this.#peers.values())) this.#assignments.changed(peerId)
+  #level(pledge: Pledge, nowMs: number): void {
+    for (const { peerId } of this.#speeds.level(pledge, nowMs)) this.#assignments.changed(peerId)
   }
 
   #message(peer: PeerRecord, { message, sessionId }: Extract<CoreEvent, { kind: 'message' }>, nowMs: number): void {
@@ -150,12 +153,13 @@ export class CoordinatorCore {
       case 'pong':
         return this.#pong(peer, message, nowMs)
       case 'measured':
-        return this.#measured(peer, message)
+        return this.#measured(peer, message, nowMs)
       case 'admit':
         return this.#sessions.admit(peerId, message, sessionId ?? null, nowMs)
       case 'repair':
         return this.#sessions.repair(peerId, message, nowMs)
       case 'ended':
+        this.#seeLaps(peer, message, nowMs)
         return this.#sessions.ended(peerId, message, nowMs)
       case 'watch':
         peer.watching = true
@@ -189,7 +193,7 @@ export class CoordinatorCore {
     peer.pledge = pledge
     peer.memoryBytes = pledge.memoryBytes
     peer.weightForm = weightFormOf(pledge.engine)
-    this.#level(pledge)
+    this.#level(pledge, nowMs)
     peer.failures = 0
     peer.blockedUntilMs = 0
     this.#assignments.update(nowMs)
@@ -208,14 +212,31 @@ export class CoordinatorCore {
   }
 
   /** Passes count for the order that they were computed for; links to whoever is there. */
-  #measured(peer: PeerRecord, { assignmentId, passes, links }: Extract<PeerMessage, { type: 'measured' }>): void {
+  #measured(peer: PeerRecord, { assignmentId, passes, links }: Extract<PeerMessage, { type: 'measured' }>, nowMs: number): void {
     const { order } = peer
-    if (order !== null && order.assignmentId === assignmentId) {
-      const model = this.#options.models.find(({ modelId }) => modelId === order.modelId)
-      learnSpeed(peer, required(model, `model ${order.modelId}`).costs, passes)
-    }
+    if (order !== null && order.assignmentId === assignmentId) this.#speeds.learn(peer, this.#costsOf(order.modelId), passes, nowMs)
     for (const { peerId, rttMs } of links)
       if (peerId !== peer.peerId && this.#peers.has(peerId)) this.#roundTrips.report(peer.peerId, peerId, rttMs)
+  }
+
+  /** What the driver saw of its own session's chain. */
+  #seeLaps(driver: PeerRecord, { sessionId, laps }: Extract<PeerMessage, { type: 'ended' }>, nowMs: number): void {
+    const grant = this.#open.get(sessionId)
+    if (laps === null || grant?.driver !== driver.peerId) return
+    const seen = this.#speeds.see(laps, {
+      grant,
+      origin: driver.origin,
+      costs: this.#costsOf(grant.modelId),
+      rttMs: (a, b) => this.#roundTrips.between(a, b),
+      sessionsAt: (peerId) => this.#open.busiestAt(sessionId, peerId),
+      nowMs,
+    })
+    for (const { peerId } of seen) this.#assignments.changed(peerId)
+  }
+
+  #costsOf(modelId: ModelId): ModelCosts {
+    const model = this.#options.models.find((known) => known.modelId === modelId)
+    return required(model, `model ${modelId}`).costs
   }
 
   #tick(nowMs: number): void {
@@ -236,15 +257,15 @@ export class CoordinatorCore {
     if (nowMs - this.#regroupedMs >= REGROUP_INTERVAL_MS) {
       this.#regroupedMs = nowMs
       this.#roundTrips.regroup()
-      for (const peer of this.#peers.values()) this.#follow(peer)
+      for (const peer of this.#peers.values()) this.#follow(peer, nowMs)
     }
     this.#assignments.update(nowMs)
     this.#tellWatchers(nowMs)
   }
 
-  #follow(peer: PeerRecord): void {
+  #follow(peer: PeerRecord, nowMs: number): void {
     const region = this.#roundTrips.regionOf(peer.peerId)
-    if (region !== peer.region) this.#assignments.changed(peer.peerId)
+    if (this.#speeds.follow(peer, nowMs) || region !== peer.region) this.#assignments.changed(peer.peerId)
     peer.region = region
   }
 

@@ -1,10 +1,14 @@
 /**
  * Speeds: how fast peers decode, in multiply-accumulates a second. At first as they and equal adapters were probed, then as the passes of
- * sessions took: the median of the last reports, since a machine is busy with other things at times, and no more than its kind
- * can plausibly do, since reports are claims.
+ * sessions took: the median of the last reports, since a machine is busy with other things at times, no more than its kind can plausibly do, and
+ * no more than the laps that drivers see leave to it, since probes and reports are claims.
  */
 
+import type { Grant } from '../../protocol/index.ts'
+import type { PeerId } from '../../shared/index.ts'
 import type { ModelCosts } from './costs.ts'
+import { HOP_MS } from './limits.ts'
+import { Paces } from './paces.ts'
 import type { PeerRecord, Pledge } from './peers.ts'
 
 /** Passes of one decode row each, since the last report: all together. */
@@ -14,41 +18,95 @@ export interface PassReport {
   readonly ms: number
 }
 
+/** One session's laps of one decode row over its last chain: how many, and what a quarter of them did not take. */
+export interface LapReport {
+  readonly count: number
+  readonly quarterMs: number
+}
+
+/** What else is known of that session. */
+export interface LapCircumstances {
+  readonly grant: Grant
+  /** Its driver's. */
+  readonly origin: string
+  readonly costs: ModelCosts
+  readonly rttMs: (a: PeerId, b: PeerId) => number
+  /** Sessions at one of its stages, itself among them, when there were most. */
+  readonly sessionsAt: (peerId: PeerId) => number
+  readonly nowMs: number
+}
+
 /** Reports that the median is of. */
 const REPORTS_MAX = 9
 /** Fewer than this say too little: shaders are compiled, clocks are raised. */
 const REPORTS_MIN = 3
 /** Times the speed that was probed: a probe beside other work may be that slow, hardly slower. */
 const PLAUSIBLE_FACTOR = 4
+/** A probe is one matrix that nothing else waits for: honest passes were up to four times as slow for their work, on a busy machine. */
+const PROBE_OPTIMISM = 4
+/** Laps of a session that say something. */
+const LAPS_MIN = 4
 
-export function learnSpeed(peer: PeerRecord, costs: ModelCosts, { layers, heads, ms }: PassReport): void {
-  const macs = layers * costs.macsPerLayer + heads * costs.headMacs
-  if (macs === 0 || ms === 0) return
-  peer.speedReports = [...peer.speedReports, (macs * 1_000) / ms].slice(-REPORTS_MAX)
-  followSpeed(peer)
-}
+export class Speeds {
+  readonly #peers: ReadonlyMap<PeerId, PeerRecord>
+  readonly #paces = new Paces()
 
-/**
- * A short probe beside other work says too little: who was slower than half of the equal adapters counts as fast as those. Nobody is lowered by
- * what others claim, and one of them alone raises nobody. Returns those that count as otherwise fast now.
- */
-export function levelSpeeds({ engine, adapter }: Pledge, peers: Iterable<PeerRecord>): readonly PeerRecord[] {
-  const alike: PeerRecord[] = []
-  for (const peer of peers) if (peer.pledge?.adapter === adapter && peer.pledge.engine === engine) alike.push(peer)
-  const probed = alike.map(({ pledge }) => pledge?.macsPerSecond ?? 0).sort((a, b) => a - b)
-  const usual = probed[(probed.length - 1) >> 1] ?? 0
-  return alike.filter((peer) => {
+  constructor(peers: ReadonlyMap<PeerId, PeerRecord>) {
+    this.#peers = peers
+  }
+
+  learn(peer: PeerRecord, costs: ModelCosts, { layers, heads, ms }: PassReport, nowMs: number): void {
+    const macs = layers * costs.macsPerLayer + heads * costs.headMacs
+    if (macs === 0 || ms === 0) return
+    peer.speedReports = [...peer.speedReports, (macs * 1_000) / ms].slice(-REPORTS_MAX)
+    this.follow(peer, nowMs)
+  }
+
+  /** Laps that went through these stages, as their driver saw them. Returns the stages that count as otherwise fast now. */
+  see({ count, quarterMs }: LapReport, { grant, origin, costs, rttMs, sessionsAt, nowMs }: LapCircumstances): readonly PeerRecord[] {
+    if (count < LAPS_MIN) return []
+    const stages = grant.stages.flatMap(({ peerId, firstLayer, endLayer }) => {
+      const peer = this.#peers.get(peerId)
+      if (peer === undefined) return []
+      const macs = (endLayer - firstLayer) * costs.macsPerLayer + (endLayer === costs.layerCount ? costs.headMacs : 0)
+      const optimism = peer.speedReports.length < REPORTS_MIN ? PROBE_OPTIMISM : 1
+      return [{ peer, peerId, toldMs: (sessionsAt(peerId) * optimism * 1_000 * macs) / Math.max(1, peer.toldMacsPerSecond) }]
+    })
+    // Of who has gone nobody knows what it told: its part of the lap would be the others'.
+    if (stages.length < grant.stages.length) return []
+    const ring = [grant.driver, ...grant.stages.map(({ peerId }) => peerId), grant.driver]
+    const linksMs = ring.slice(1).reduce((sum, peerId, at) => sum + HOP_MS + rttMs(ring[at] ?? peerId, peerId) / 2, 0)
+    this.#paces.see({ origin, lapMs: quarterMs, linksMs, stages, atMs: nowMs })
+    return stages.flatMap(({ peer }) => (this.follow(peer, nowMs) ? [peer] : []))
+  }
+
+  /**
+   * A short probe beside other work says too little: who was slower than half of the equal adapters counts as fast as those. Nobody is lowered by
+   * what others claim, and one of them alone raises nobody. Returns those that count as otherwise fast now.
+   */
+  level({ engine, adapter }: Pledge, nowMs: number): readonly PeerRecord[] {
+    const alike: PeerRecord[] = []
+    for (const peer of this.#peers.values()) if (peer.pledge?.adapter === adapter && peer.pledge.engine === engine) alike.push(peer)
+    const probed = alike.map(({ pledge }) => pledge?.macsPerSecond ?? 0).sort((a, b) => a - b)
+    const usual = probed[(probed.length - 1) >> 1] ?? 0
+    return alike.filter((peer) => {
+      peer.probedMacsPerSecond = Math.max(peer.pledge?.macsPerSecond ?? 0, usual)
+      return this.follow(peer, nowMs)
+    })
+  }
+
+  /** Takes into account what was probed, reported and seen; true where it counts as otherwise fast now. */
+  follow(peer: PeerRecord, nowMs: number): boolean {
     const before = peer.macsPerSecond
-    peer.probedMacsPerSecond = Math.max(peer.pledge?.macsPerSecond ?? 0, usual)
-    followSpeed(peer)
+    const sorted = [...peer.speedReports].sort((a, b) => a - b)
+    const median = sorted.length < REPORTS_MIN ? undefined : sorted[Math.floor(sorted.length / 2)]
+    const most = PLAUSIBLE_FACTOR * peer.probedMacsPerSecond
+    peer.toldMacsPerSecond = median === undefined ? peer.probedMacsPerSecond : Math.min(median, most)
+    peer.macsPerSecond = peer.toldMacsPerSecond / this.#paces.slowness(peer.peerId, nowMs)
     return peer.macsPerSecond !== before
-  })
-}
+  }
 
-/** Takes what was probed and reported into account. */
-function followSpeed(peer: PeerRecord): void {
-  const sorted = [...peer.speedReports].sort((a, b) => a - b)
-  const median = sorted.length < REPORTS_MIN ? undefined : sorted[Math.floor(sorted.length / 2)]
-  const most = PLAUSIBLE_FACTOR * peer.probedMacsPerSecond
-  peer.macsPerSecond = median === undefined ? peer.probedMacsPerSecond : Math.min(median, most)
+  forget(peerId: PeerId): void {
+    this.#paces.forget(peerId)
+  }
 }
