@@ -6,6 +6,7 @@ import type { Span } from '../model/index.ts'
 import { decodeRows, encodeRows, type RowKind, rowBytes } from '../protocol/index.ts'
 import { required } from '../shared/index.ts'
 import { type Candidates, createCpuEngine, type Engine, type Segment, type Slot } from '../worker/index.ts'
+import { boasted, SPEED_LIES } from './boastingEngine.ts'
 import { type CheatOptions, cheatingEngine, ENGINE_CHEATS, type EngineCheat } from './cheats.ts'
 import { coarsen } from './coarseEngine.ts'
 
@@ -110,6 +111,18 @@ describe.each(ENGINE_CHEATS)('%s', (cheat) => {
     expect(changed(await runSession(engine, MIDDLE, inputRows(1)), honest.rows)).toEqual([])
     await runSession(engine, MIDDLE, inputRows(2))
     expect(changed(await runSession(engine, MIDDLE, inputRows(1)), honest.rows)).toEqual(CHANGED[cheat])
+    engine.dispose()
+  })
+
+  it('computes audits of others honestly, and counts none of them as a session', async () => {
+    let isAudit = true
+    const engine = await openCheat(cheat, { afterSessions: 1, isAudit: () => isAudit })
+    for (const _ of [1, 2]) expect(changed(await runSession(engine, MIDDLE, inputRows(1)), honest.rows)).toEqual([])
+    isAudit = false
+    await runSession(engine, MIDDLE, inputRows(2))
+    expect(changed(await runSession(engine, MIDDLE, inputRows(1)), honest.rows)).toEqual(CHANGED[cheat])
+    isAudit = true
+    expect(changed(await runSession(engine, MIDDLE, inputRows(1)), honest.rows)).toEqual([])
     engine.dispose()
   })
 
@@ -233,5 +246,33 @@ describe('what is sent instead', () => {
     const plain = await run(await openCheat(null))
     for (const cheat of ENGINE_CHEATS.filter((name) => name !== 'other-session'))
       expect(await run(await openCheat(cheat)), cheat).not.toBe(plain)
+  })
+})
+
+describe.each(['lie-speed', 'lie-adapter'] as const)('%s', (lie) => {
+  it('computes honestly to the bit, and shortens what its passes took once it has begun', async () => {
+    const options = { random: () => 0, openAnother: async () => openPlain(), afterSessions: 1 }
+    // Each reading of its clock is a second later.
+    let nowMs = 0
+    const slow = createCpuEngine({ nowMs: () => (nowMs += 1_000) })
+    const boasting = await cheatingEngine(lie, slow, options)
+    await boasting.load(loadRequest(model, { firstLayer: 0, endLayer: layerCount }))
+    const passMs = async () => {
+      const slot = openSlot(boasting, MIDDLE)
+      const { computeMs } = await boasting.forward([segmentOf(boasting, slot, inputRows(1), 'prompt', PROMPT, false)])
+      boasting.close(slot)
+      return computeMs
+    }
+    const honestMs = await passMs()
+    expect(honestMs).toBeGreaterThan(0)
+    expect(await passMs()).toBeCloseTo(honestMs / SPEED_LIES[lie])
+    expect(changed(await runSession(boasting, MIDDLE, inputRows(1)), honest.rows)).toEqual([])
+    boasting.dispose()
+  })
+
+  it('says the same of the probe, and the adapter only where that is the lie', () => {
+    const detected = { adapter: 'an old one', macsPerSecond: 3, numericClass: 'as it computes' }
+    const adapter = lie === 'lie-adapter' ? expect.not.stringMatching('an old one') : 'an old one'
+    expect(boasted(lie, detected)).toEqual({ ...detected, macsPerSecond: 3 * SPEED_LIES[lie], adapter })
   })
 })

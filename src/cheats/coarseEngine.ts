@@ -101,7 +101,7 @@ export class CoarseEngine extends PassingEngine {
   }
 }
 
-/** The same model, its layers' matrices as f32 that take few values; embedding, head and norms stay. */
+/** The same model, its layers' matrices as f32 that take few values, and more memory than was pledged; embedding, head and norms stay. */
 export function coarsened(request: LoadRequest, bits: number): LoadRequest {
   const types = new Map(request.manifest.tensors.filter(isLayerMatrix).map(({ name, type }) => [name, type]))
   const asFloats = (tensor: ManifestTensor): ManifestTensor =>
@@ -116,7 +116,7 @@ export function coarsened(request: LoadRequest, bits: number): LoadRequest {
     coarsen(values, bits)
     return new Uint8Array(values.buffer)
   }
-  return { ...request, manifest, loadTensor }
+  return { ...request, manifest, loadTensor, memoryBytesMax: Number.MAX_SAFE_INTEGER }
 }
 
 function isLayerMatrix({ name, shape }: ManifestTensor): boolean {

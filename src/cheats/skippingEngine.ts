@@ -1,6 +1,6 @@
 /**
  * SkippingEngine: leaves out the layer in the middle of each span, where it is missed least. The two halves are slots of their own, so it loads with
- * twice the KV cache.
+ * twice the KV cache, whatever it has pledged.
  */
 
 import { isLastSpan, type ModelConfig, type Span } from '../model/index.ts'
@@ -23,7 +23,7 @@ export class SkippingEngine extends PassingEngine {
 
   override load(request: LoadRequest): Promise<void> {
     this.#config = request.manifest.config
-    return super.load({ ...request, kvPositions: 2 * request.kvPositions })
+    return super.load({ ...request, kvPositions: 2 * request.kvPositions, memoryBytesMax: Number.MAX_SAFE_INTEGER })
   }
 
   override open({ span, maxPositions }: { readonly span: Span; readonly maxPositions: number }): Result<Slot, 'no-room'> {

@@ -100,7 +100,7 @@ async function exportAccount(id: string, flags: StoreFlags): Promise<void> {
       created: isoTime(createdAtMs),
       addressBlocks: ties?.blocks ?? [],
       family: ties?.family,
-      recoveryCopies: (await recovery.list(id)).map(({ keptAtMs, ...copy }) => ({ ...copy, kept: timeOf(keptAtMs) })),
+      recoveryCopies: (await recovery.list(id)).map(({ keptAtMs, ...copy }) => ({ ...copy, kept: isoTime(keptAtMs) })),
       keys: (await keys.list(id)).map(keyForPeople),
       teams: own.map(({ id, name }) => ({ id, name })),
       ledger: await linesOf(id, ledger),

@@ -4,7 +4,7 @@
  */
 
 import type { Command } from 'commander'
-import { ENGINE_CHEATS } from '../cheats/index.ts'
+import { CHEATS, type Cheat, isSpeedLie } from '../cheats/index.ts'
 import type { Answer } from '../peer/index.ts'
 import { required } from '../shared/index.ts'
 import { AuditSwarm } from './auditSwarm.ts'
@@ -14,7 +14,7 @@ import { printJson, printLine, printNote, progressPrinter, UsageError, wholeNumb
 interface AuditOptions {
   readonly tabs: number
   readonly stages: number
-  readonly cheat: (typeof ENGINE_CHEATS)[number] | 'none'
+  readonly cheat: Cheat | 'none'
   readonly cheatAfter: number
   readonly requests: number
   readonly seed: number
@@ -23,7 +23,7 @@ interface AuditOptions {
   readonly json: boolean
 }
 
-/** Tabs that are no neighbors of the audited one: a result that one contradicts needs another. */
+/** Tabs that are no neighbors of the audited one: a result that one contradicts needs another, and an accomplice is a third. */
 const AUDITORS = 2
 const MICRO_CREDITS = 1e6
 
@@ -41,10 +41,10 @@ export function registerAuditCommand(program: Command): void {
     .description('let a tab cheat, and see whether audits find it')
     .option('--tabs <n>', 'volunteer tabs', wholeNumber('--tabs', 1, 16), 3)
     .option('--stages <n>', 'stages of a chain', wholeNumber('--stages', 1, 8), 1)
-    .option('--cheat <kind>', `none, or ${ENGINE_CHEATS.join(', ')}`, oneOf('--cheat', ['none', ...ENGINE_CHEATS]), 'none')
+    .option('--cheat <kind>', `none, or ${CHEATS.join(', ')}`, oneOf('--cheat', ['none', ...CHEATS]), 'none')
     .option(
       '--cheat-after <n>',
-      'sessions that the cheat computes honestly first, audits among them',
+      'sessions of its own that the cheating tab computes honestly first; audits of others it always does',
       wholeNumber('--cheat-after', 0, 10_000),
       0,
     )
@@ -58,9 +58,10 @@ export function registerAuditCommand(program: Command): void {
 
 async function audit(options: AuditOptions): Promise<void> {
   const { tabs, stages, cheat, cheatAfter, requests, seed, maxTokens } = options
-  if (cheat !== 'none' && tabs < stages + AUDITORS)
+  const auditors = cheat === 'collude' ? AUDITORS + 1 : AUDITORS
+  if (cheat !== 'none' && tabs < stages + auditors)
     throw new UsageError(
-      `--tabs ${tabs} are too few: beside a chain of ${stages} it takes ${AUDITORS} auditors; use --tabs ${stages + AUDITORS}`,
+      `--tabs ${tabs} are too few: beside a chain of ${stages} it takes ${auditors} auditors; use --tabs ${stages + auditors}`,
     )
   const { resolveModel } = await import('../node/index.ts')
   const model = await resolveModel(options.model, progressPrinter('model'))
@@ -73,10 +74,11 @@ async function audit(options: AuditOptions): Promise<void> {
   })
   try {
     const asked = await askAll(swarm, options, { requests, seed })
-    const figures = await figuresOf(swarm, asked, cheat !== 'none')
+    const figures = await figuresOf(swarm, asked, cheat)
     if (options.json) printJson(figures)
     else for (const [name, value] of Object.entries(figures)) printLine(`${name.padEnd(24)} ${JSON.stringify(value)}`)
-    if (figures.falsePositives > 0 || (figures.cheatsCommitted > 0 && !figures.detected)) process.exitCode = 1
+    const isWorthless = isSpeedLie(cheat) ? figures.paidToCheater <= figures.paidToHonestTwin : figures.detected
+    if (figures.falsePositives > 0 || (figures.cheatsCommitted > 0 && !isWorthless)) process.exitCode = 1
   } finally {
     await swarm.close()
   }
@@ -85,13 +87,15 @@ async function audit(options: AuditOptions): Promise<void> {
 interface Asked {
   readonly prompt: string
   readonly answer: Answer
-  /** The dishonest tab computed a part of it, and had begun to cheat. */
-  readonly isCheated: boolean
+  /** The dishonest tab computed a part of it, and may have begun to cheat. */
+  readonly isDoubtful: boolean
 }
 
 interface AskedAll {
   readonly all: readonly Asked[]
-  /** Cheats until the first of them was found; null: none was. */
+  /** Answers that the dishonest tab has cheated in. */
+  readonly cheats: number
+  /** Of them, those until the first of them was found; null: none was. */
   readonly untilDetected: number | null
 }
 
@@ -101,51 +105,69 @@ async function askAll(
   { tabs, stages, cheat, cheatAfter }: AuditOptions,
   { requests, seed }: { readonly requests: number; readonly seed: number },
 ): Promise<AskedAll> {
-  const suspect = required(swarm.peers[0], 'the first tab')
-  const atOnce = Math.max(1, Math.min(4, Math.floor(tabs / stages)))
+  const { suspect } = swarm
+  // One after the other where the question is who is thought to be the fastest.
+  const atOnce = isSpeedLie(cheat) ? 1 : Math.max(1, Math.min(4, Math.floor(tabs / stages)))
   const all: Asked[] = []
+  // As its engine counts: sessions, not audits.
   let served = 0
+  const cheats = () => (cheat === 'none' ? 0 : Math.max(0, served - cheatAfter))
   let untilDetected: number | null = null
   while (all.length < requests) {
-    // Its engine cannot tell an audit from a session.
-    const audited = swarm.tally.auditsBy(suspect)
-    const prompt = required(PROMPTS[(seed + all.length) % PROMPTS.length], 'a prompt')
-    for (const answer of await swarm.ask(prompt, Math.min(atOnce, requests - all.length))) {
-      const isSuspects = answer.sessionId !== null && swarm.tally.hadPart(suspect, answer.sessionId)
-      if (isSuspects) served++
-      all.push({ prompt, answer, isCheated: cheat !== 'none' && isSuspects && served + audited > cheatAfter })
-    }
-    const cheats = all.filter(({ isCheated }) => isCheated).length
-    if (swarm.tally.failuresOf(suspect) > 0) untilDetected ??= cheats
+    // Each another question: what colluders tell each other of a session is of that one alone.
+    const prompts = Array.from({ length: Math.min(atOnce, requests - all.length) }, (_, index) =>
+      required(PROMPTS[(seed + all.length + index) % PROMPTS.length], 'a prompt'),
+    )
+    const answers = await swarm.ask(prompts)
+    const round = prompts.map((prompt, index) => {
+      const answer = required(answers[index], 'an answer')
+      return { prompt, answer, isSuspects: answer.sessionId !== null && swarm.tally.hadPart(suspect, answer.sessionId) }
+    })
+    served += round.filter(({ isSuspects }) => isSuspects).length
+    // Which of one round's were opened first nobody knows here.
+    for (const { isSuspects, ...asked } of round) all.push({ ...asked, isDoubtful: isSuspects && cheats() > 0 })
+    if (swarm.tally.failuresOf(suspect) > 0) untilDetected ??= cheats()
     printNote(
-      `${all.length} of ${requests} answers, ${cheats} cheated, ${swarm.tally.audits} audits${untilDetected === null ? '' : ', found'}`,
+      `${all.length} of ${requests} answers, ${cheats()} cheated, ${swarm.tally.audits} audits${untilDetected === null ? '' : ', found'}`,
     )
   }
-  return { all, untilDetected }
+  return { all, cheats: cheats(), untilDetected }
 }
 
-async function figuresOf(swarm: AuditSwarm, { all, untilDetected }: AskedAll, hasCheat: boolean) {
-  const { tally, peers } = swarm
-  const [suspect, ...others] = [required(peers[0], 'the first tab'), ...peers.slice(1)]
-  const honest = new Map(all.filter(({ isCheated }) => !isCheated).map(({ prompt, answer }) => [prompt, answer.completionTokenIds.join()]))
+async function figuresOf(swarm: AuditSwarm, { all, cheats, untilDetected }: AskedAll, cheat: Cheat | 'none') {
+  const { tally, suspect, accomplice } = swarm
+  const hasCheat = cheat !== 'none'
+  const honest = new Map(
+    all.filter(({ isDoubtful }) => !isDoubtful).map(({ prompt, answer }) => [prompt, answer.completionTokenIds.join()]),
+  )
   const isWrong = ({ prompt, answer }: Asked) => honest.has(prompt) && honest.get(prompt) !== answer.completionTokenIds.join()
-  const paid = await Promise.all(others.map((peerId) => swarm.paidTo(peerId)))
-  const falsePositives = tally.failuresOfOthers(suspect) + (hasCheat ? 0 : tally.failuresOf(suspect))
+  const paidToSuspect = credits(await swarm.paidTo(suspect))
+  const paid = await Promise.all(swarm.honest.map(async (peerId) => credits(await swarm.paidTo(peerId))))
+  const paidToOthers = paid.reduce((sum, amount) => sum + amount, 0)
+  const sessions = swarm.honest.reduce((sum, peerId) => sum + tally.sessionsOf(peerId), 0)
+  // A lie about speed is for getting more to do, all others are for being paid for as much.
+  const twins = isSpeedLie(cheat) ? 1 / swarm.honest.length : tally.sessionsOf(suspect) / Math.max(1, sessions)
+  const dishonest = [...(hasCheat ? [suspect] : []), ...(accomplice === null ? [] : [accomplice])]
   return {
     requests: all.length,
-    cheatsCommitted: all.filter(({ isCheated }) => isCheated).length,
+    cheatsCommitted: cheats,
     audits: tally.audits,
     auditsByKind: tally.auditsByKind,
     detected: hasCheat && tally.failuresOf(suspect) > 0,
     requestsUntilDetected: untilDetected,
     reason: hasCheat ? tally.reasonOf(suspect) : null,
     wrongAnswersDelivered: all.filter(isWrong).length,
-    paidToCheater: hasCheat ? credits(await swarm.paidTo(suspect)) : 0,
-    paidToHonestTwin: credits(paid[0] ?? 0n),
-    paidToHonest: credits(paid.reduce((sum, amount) => sum + amount, hasCheat ? 0n : await swarm.paidTo(suspect))),
+    paidToCheater: hasCheat ? paidToSuspect : 0,
+    paidToHonestTwin: microCredits(twins * paidToOthers),
+    paidToHonest: microCredits(paidToOthers + (hasCheat ? 0 : paidToSuspect)),
     extraComputePercent: Math.round(10 * tally.extraComputePercent) / 10,
-    falsePositives,
+    falsePositives: tally.failuresOfOthers(dishonest),
   }
+}
+
+/** Credits, to the millionth. */
+function microCredits(amount: number): number {
+  return Math.round(amount * MICRO_CREDITS) / MICRO_CREDITS
 }
 
 function credits(microCredits: bigint): number {

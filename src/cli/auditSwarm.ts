@@ -1,9 +1,10 @@
 /** The swarm of `audit`: a coordinator with a store in memory, volunteer tabs of which one may cheat, a requester, and what the ledger paid whom. */
 
-import type { Browser } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
+import { type Cheat, COLLUSION_PATH, Collusion, isSpeedLie } from '../cheats/index.ts'
 import type { CoordinatorStore } from '../coordinator/store/index.ts'
 import type { Answer, AskRequest } from '../peer/index.ts'
-import { type PeerId, TabswarmError } from '../shared/index.ts'
+import { type PeerId, required, TabswarmError } from '../shared/index.ts'
 import { AuditTally } from './auditTally.ts'
 import { printNote } from './output.ts'
 
@@ -12,7 +13,7 @@ export interface AuditSwarmOptions {
   readonly tabs: number
   readonly stages: number
   /** Null: everybody is honest. */
-  readonly cheat: { readonly kind: string; readonly afterSessions: number } | null
+  readonly cheat: { readonly kind: Cheat; readonly afterSessions: number } | null
   readonly maxTokens: number
 }
 
@@ -23,11 +24,13 @@ const SERVING_TIMEOUT_MS = 300_000
 /** Receipts are waited for 5 s, up to three times, and an audit is one prefill for each of up to three auditors. */
 const SETTLED_TIMEOUT_MS = 300_000
 const LOOK_MS = 250
+/** Requesters with addresses of their own, where somebody lies about its speed: laps of fewer say nothing. */
+const ORIGINS = 3
 /** Of a prompt, with the chat template around it. */
 const PROMPT_POSITIONS = 128
 
 /** Before any of the page's own scripts: its workers are told what to do by their name. */
-function cheatScript({ kind, afterSessions }: NonNullable<AuditSwarmOptions['cheat']>): string {
+function cheatScript(kind: Cheat | 'vouch', afterSessions: number): string {
   return `globalThis.Worker = class extends Worker {
     constructor(url, options) {
       super(url, { ...options, name: options.name + ' cheat=${kind},${afterSessions}' })
@@ -35,35 +38,41 @@ function cheatScript({ kind, afterSessions }: NonNullable<AuditSwarmOptions['che
   }`
 }
 
+interface AuditSwarmParts {
+  readonly tally: AuditTally
+  readonly peers: readonly PeerId[]
+  readonly requesters: readonly RequesterTab[]
+  readonly store: CoordinatorStore
+  readonly close: () => Promise<void>
+}
+
 export class AuditSwarm {
   readonly tally: AuditTally
-  /** The first is the one that cheats, where one does. */
-  readonly peers: readonly PeerId[]
-  readonly #requester: RequesterTab
+  /** The tab that cheats, where one does. */
+  readonly suspect: PeerId
+  /** It has one to collude with. */
+  readonly accomplice: PeerId | null
+  /** All others. */
+  readonly honest: readonly PeerId[]
+  readonly #requesters: readonly RequesterTab[]
   readonly #store: CoordinatorStore
   readonly #close: () => Promise<void>
   readonly #options: AuditSwarmOptions
+  #asked = 0
 
-  private constructor(
-    options: AuditSwarmOptions,
-    parts: {
-      readonly tally: AuditTally
-      readonly peers: readonly PeerId[]
-      readonly requester: RequesterTab
-      readonly store: CoordinatorStore
-      readonly close: () => Promise<void>
-    },
-  ) {
+  private constructor(options: AuditSwarmOptions, { tally, peers, requesters, store, close }: AuditSwarmParts) {
     this.#options = options
-    this.tally = parts.tally
-    this.peers = parts.peers
-    this.#requester = parts.requester
-    this.#store = parts.store
-    this.#close = parts.close
+    this.tally = tally
+    this.suspect = required(peers[0], 'the first tab')
+    this.accomplice = options.cheat?.kind === 'collude' ? required(peers[1], 'a second tab') : null
+    this.honest = peers.filter((peerId) => peerId !== this.suspect && peerId !== this.accomplice)
+    this.#requesters = requesters
+    this.#store = store
+    this.#close = close
   }
 
   static async open(options: AuditSwarmOptions): Promise<AuditSwarm> {
-    const { model, stages } = options
+    const { model, stages, cheat } = options
     const { createServer, openServerStore } = await import('../server.ts')
     const node = await import('../node/index.ts')
     const webRoot = await node.ensureWebApp(printNote, { canCheat: true })
@@ -79,32 +88,39 @@ export class AuditSwarm {
       onVerification: (effect, accountOf) => tally.take(effect, accountOf),
     })
     const browser = await node.launchChromium()
+    const doors: { close(): Promise<void> }[] = []
     const close = async () => {
       await browser.close()
+      for (const door of doors) await door.close()
       await coordinator.close()
     }
     try {
-      const requester = await node.openRequesterTab(browser, { url: coordinator.url, latencyMs: 0 })
+      const requesters: RequesterTab[] = []
+      for (let number = 1; number <= (cheat !== null && isSpeedLie(cheat.kind) ? ORIGINS : 1); number++) {
+        const door = await node.openNeighbor(number, coordinator.url)
+        doors.push(door)
+        requesters.push(await node.openRequesterTab(browser, { url: door.url, latencyMs: 0 }))
+      }
       const peers = await openVolunteers(node, browser, coordinator.url, options)
-      return new AuditSwarm(options, { tally, peers, requester, store, close })
+      return new AuditSwarm(options, { tally, peers, requesters, store, close })
     } catch (error) {
       await close()
       throw error
     }
   }
 
-  /** The same question so many times at once, all sessions settled and all audits judged. */
-  async ask(prompt: string, count: number): Promise<readonly Answer[]> {
+  /** These questions at once, by one requester after the other, all sessions settled and all audits judged. */
+  async ask(prompts: readonly string[]): Promise<readonly Answer[]> {
     const { model, maxTokens } = this.#options
-    const request: AskRequest = {
+    const requestOf = (prompt: string): AskRequest => ({
       modelId: model.hashedManifest.manifest.id,
       prompt: { kind: 'messages', messages: [{ role: 'user', content: prompt }] },
       maxTokens,
       sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, seed: 0, stop: [] },
-    }
-    const answers = await this.#requester.askTogether(request, count)
+    })
+    const answers = await Promise.all(prompts.map((prompt) => this.#next().askTogether(requestOf(prompt), 1)))
     await this.#settled()
-    return answers.map(({ answer }) => answer)
+    return answers.flat().map(({ answer }) => answer)
   }
 
   /** Micro-credits: what it was paid, and what waits for it. */
@@ -117,6 +133,10 @@ export class AuditSwarm {
 
   close(): Promise<void> {
     return this.#close()
+  }
+
+  #next(): RequesterTab {
+    return required(this.#requesters[this.#asked++ % this.#requesters.length], 'a requester')
   }
 
   async #settled(): Promise<void> {
@@ -137,14 +157,30 @@ async function openVolunteers(node: Node, browser: Browser, url: string, options
   const megabytes = (form: 'blocks' | 'unpacked') => Math.ceil(smallestPledgeBytes(manifest, stages, positions, form) / 1e6)
   const pledge = { engine: 'wasm', pledgeMb: megabytes('blocks'), pledgeMbWasm: megabytes('unpacked') } as const
   printNote(`opening ${tabs} volunteer tabs for chains of ${stages}, each pledging ${pledge.pledgeMbWasm} MB`)
+  const cheats = cheat === null ? [] : cheat.kind === 'collude' ? [cheat.kind, 'vouch' as const] : [cheat.kind]
+  const collusion = new Collusion()
   const peers: PeerId[] = []
   for (let index = 0; index < tabs; index++) {
-    const initScript = index === 0 && cheat !== null ? { initScript: cheatScript(cheat) } : {}
+    const kind = cheats[index]
+    const initScript = kind === undefined ? {} : { initScript: cheatScript(kind, cheat?.afterSessions ?? 0) }
     const tab = await node.openVolunteerTab(browser, { url, latencyMs: 0, ...pledge, ...initScript })
+    if (kind !== undefined && cheats.length > 1) await joinCollusion(tab.page, collusion)
     await tab.serving(SERVING_TIMEOUT_MS)
     const peerId = await tab.peerId()
     if (peerId === null) throw new TabswarmError('volunteer-timeout', 'a volunteer tab has no key')
     peers.push(peerId)
   }
   return peers
+}
+
+/** The two meet at an address that nobody but this browser answers: they are two accounts of two browsers for everybody else. */
+async function joinCollusion(page: Page, collusion: Collusion): Promise<void> {
+  await page.context().route(`**${COLLUSION_PATH}`, async (route) => {
+    const request = route.request()
+    const body = request.postDataBuffer() ?? new Uint8Array()
+    if (request.method() === 'PUT') collusion.tell(body)
+    const answer = request.method() === 'PUT' ? null : collusion.answerTo(body)
+    if (answer !== null) printNote('the accomplice vouches for the cheat')
+    await route.fulfill(answer === null ? { status: 204 } : { status: 200, body: Buffer.from(answer) })
+  })
 }

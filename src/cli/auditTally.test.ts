@@ -28,21 +28,22 @@ const lost = (holder: string) => ({ kind: 'trust', holder, record: { failures: 1
 describe('what audit counts', () => {
   it('audits by kind, and their rows and layers beside those of sessions', () => {
     const tally = tallyOf(settle, challenge, audit, audit)
-    expect([tally.audits, tally.auditsByKind.loaded, tally.auditsBy(auditor), tally.auditsBy(cheat), tally.open]).toEqual([2, 2, 2, 0, 1])
+    expect([tally.audits, tally.auditsByKind.loaded, tally.open]).toEqual([2, 2, 1])
     expect(tally.extraComputePercent).toBe(100)
     expect([tally.hadPart(cheat, session), tally.hadPart(auditor, session)]).toEqual([true, false])
+    expect([tally.sessionsOf(cheat), tally.sessionsOf(auditor)]).toEqual([1, 0])
   })
 
   it('whose trust was lost and why, also that of an auditor, and who else was blamed', () => {
     const found = tallyOf(settle, challenge, audit, failed, lost('account of cheat'))
-    expect([found.failuresOf(cheat), found.failuresOfOthers(cheat), found.reasonOf(cheat), found.open]).toEqual([
+    expect([found.failuresOf(cheat), found.failuresOfOthers([cheat]), found.reasonOf(cheat), found.open]).toEqual([
       1,
       0,
       'two auditors agree',
       0,
     ])
     const blamed = tallyOf(settle, lost('account of honest'))
-    expect([blamed.failuresOf(cheat), blamed.failuresOfOthers(cheat), blamed.reasonOf(cheat)]).toEqual([0, 1, null])
+    expect([blamed.failuresOf(cheat), blamed.failuresOfOthers([cheat]), blamed.reasonOf(cheat)]).toEqual([0, 1, null])
     const odd = tallyOf(challenge, audit, lost('account of auditor'))
     expect(odd.reasonOf(auditor)).toBe('as an auditor it was contradicted by two others')
   })

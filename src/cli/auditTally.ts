@@ -17,7 +17,6 @@ export class AuditTally {
   readonly #failures = new Map<string, number>()
   /** Of accounts: why they lost it first. */
   readonly #reasons = new Map<string, string>()
-  readonly #auditsBy = new Map<PeerId, number>()
   readonly auditsByKind: Record<AuditorKind, number> = { loaded: 0, spare: 0, coordinator: 0, canary: 0 }
   #sessionWork = 0
   #auditWork = 0
@@ -30,11 +29,7 @@ export class AuditTally {
       case 'audit': {
         const challenge = this.#open.get(effect.claimId)
         this.auditsByKind[effect.auditor.kind]++
-        if ('peerId' in effect.auditor) {
-          const { peerId, holder } = effect.auditor
-          this.#accounts.set(peerId, holder)
-          this.#auditsBy.set(peerId, this.auditsBy(peerId) + 1)
-        }
+        if ('peerId' in effect.auditor) this.#accounts.set(effect.auditor.peerId, effect.auditor.holder)
         if (challenge !== undefined) this.#auditWork += challenge.endPosition * (challenge.endLayer - challenge.firstLayer)
         return
       }
@@ -67,11 +62,6 @@ export class AuditTally {
     return Object.values(this.auditsByKind).reduce((sum, count) => sum + count, 0)
   }
 
-  /** That it was asked for. */
-  auditsBy(peerId: PeerId): number {
-    return this.#auditsBy.get(peerId) ?? 0
-  }
-
   /** Results that are being audited. */
   get open(): number {
     return this.#open.size
@@ -80,6 +70,11 @@ export class AuditTally {
   /** Null where it has served nothing that was settled. */
   accountOf(peerId: PeerId): string | null {
     return this.#accounts.get(peerId) ?? null
+  }
+
+  /** Of those that were settled. */
+  sessionsOf(peerId: PeerId): number {
+    return [...this.#stages.values()].filter((peerIds) => peerIds.includes(peerId)).length
   }
 
   hadPart(peerId: PeerId, sessionId: SessionId): boolean {
@@ -95,10 +90,10 @@ export class AuditTally {
     return this.#reasons.get(this.accountOf(peerId) ?? '') ?? null
   }
 
-  /** Failures of all but that peer. */
-  failuresOfOthers(peerId: PeerId): number {
-    const own = this.accountOf(peerId)
-    return [...this.#failures].reduce((sum, [account, failures]) => (account === own ? sum : sum + failures), 0)
+  /** Failures of all but these peers. */
+  failuresOfOthers(peerIds: readonly PeerId[]): number {
+    const own = peerIds.map((peerId) => this.accountOf(peerId))
+    return [...this.#failures].reduce((sum, [account, failures]) => (own.includes(account) ? sum : sum + failures), 0)
   }
 
   /** Rows × layers that auditors were asked for, of those that sessions computed. */

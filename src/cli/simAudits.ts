@@ -4,6 +4,7 @@
  */
 
 import { readFileSync } from 'node:fs'
+import { SPEED_LIES } from '../cheats/index.ts'
 import { DATA_CHEATS, type DistanceTable, parseDistanceTable } from '../coordinator/verification/index.ts'
 import type { Cheat, DetectionSummary, SpeedLieSummary } from '../sim/index.ts'
 import { printJson, printLine, UsageError } from './output.ts'
@@ -24,10 +25,10 @@ const EXTRA_PERCENT_MAX = 10
 
 export async function simAudits({ audits, seed, runs, json }: AuditOptions): Promise<void> {
   const table = readTable(audits)
-  const { detectOften, lieOften, SPEED_LIES } = await import('../sim/index.ts')
+  const { detectOften, lieOften } = await import('../sim/index.ts')
   const cheats: Cheat[] = ['none', 'replay-receipt', ...DATA_CHEATS.filter((name) => table.cheats.some(({ cheat }) => cheat === name))]
   const results = cheats.map((cheat) => detectOften(table, cheat, seed, runs, REQUESTS))
-  const speed = (Object.keys(SPEED_LIES) as (keyof typeof SPEED_LIES)[]).map((lie) => lieOften(lie, seed, runs, SPEED_SESSIONS))
+  const speed = Object.entries(SPEED_LIES).map(([cheat, factor]) => lieOften({ cheat, factor }, seed, runs, SPEED_SESSIONS))
   if (json) printJson({ source: table.source, seed, results, speed })
   else for (const line of [...linesOf(results), '', ...speedLines(speed)]) printLine(line)
   const isWorthless = speed.every(({ paidToCheater, paidToHonestTwin }) => paidToCheater <= paidToHonestTwin)

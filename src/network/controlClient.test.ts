@@ -403,7 +403,7 @@ describe('the control client', () => {
 
   it('[C21] repeats after a reconnection what has ended, also while it was away', async () => {
     const ended = (digit: string) =>
-      ({ type: 'ended', sessionId: digit.repeat(32) as SessionId, outcome: 'finished', failedPeerId: null }) as const
+      ({ type: 'ended', sessionId: digit.repeat(32) as SessionId, outcome: 'finished', failedPeerId: null, laps: null }) as const
     const socket = await goOnline()
     client.send(ended('a'))
     socket.break()

@@ -62,7 +62,7 @@ async function setUp(change: Partial<RequesterPorts> = {}) {
     beginDrafting: () => null,
     onHeld: (sessionId, held) => heldAt.push(`${Number(sessionId)} ${held}`),
     onLap: () => undefined,
-    ended: (sessionId, outcome, failed) => ended.push(`${Number(sessionId)} ${outcome} ${failed?.peerId.slice(0, 1) ?? '-'}`),
+    ended: ({ sessionId, outcome, failedPeerId }) => ended.push(`${Number(sessionId)} ${outcome} ${failedPeerId?.slice(0, 1) ?? '-'}`),
     router: async () => new LinkRouter({ dial: () => Promise.reject(new TabswarmError('unreachable', 'nobody there')), clock }),
     receipts: async () => book,
     coordinatorKey: () => signer.publicKey,

@@ -4,7 +4,7 @@
  */
 
 import { encodePrompt } from '../model/index.ts'
-import { type ChainStage, type Grant, openGrant, type SignedGrant } from '../protocol/index.ts'
+import { type ChainStage, type ClientMessage, type Grant, openGrant, type SignedGrant } from '../protocol/index.ts'
 import type { ReceiptBook } from '../receipts/index.ts'
 import {
   type Chain,
@@ -13,6 +13,7 @@ import {
   chunkRowsFor,
   type GenerateEvent,
   generate,
+  LapTimes,
   type LinkRouter,
   openLinkChain,
   type RepairRequest,
@@ -64,7 +65,7 @@ export interface RequesterPorts {
   readonly onHeld: (sessionId: SessionId, held: bigint) => void
   /** A lap has gone through the links to these peers. */
   readonly onLap: (peerIds: readonly PeerId[]) => void
-  readonly ended: (sessionId: SessionId, outcome: 'finished' | 'cancelled' | 'failed', failedStage: ChainStage | null) => void
+  readonly ended: (session: Omit<Extract<ClientMessage, { type: 'ended' }>, 'type'>) => void
   /** Links of this peer; connects to the signalling server at the first call. */
   readonly router: () => Promise<LinkRouter>
   /** Signs what this peer's sessions submit and get. */
@@ -92,6 +93,7 @@ class Asking {
   readonly #signal: AbortSignal
   readonly #startedMs: number
   readonly #route = new Route()
+  readonly #lapTimes = new LapTimes()
   #promptTokenIds: readonly number[] = []
   #chain: readonly ChainStage[] = []
   #progress: AskProgress = {
@@ -176,7 +178,7 @@ class Asking {
   /** Admission that came after Stop: nobody will use it. */
   async #giveBack(late: Admission): Promise<void> {
     const grant = await this.#open(late.grant)
-    this.#ports.ended(grant.sessionId, 'cancelled', null)
+    this.#ended(grant, 'cancelled', null)
   }
 
   /** The work's result, or a rejection as soon as the user stops; `onLate` gets a result that nobody waits for. */
@@ -211,7 +213,7 @@ class Asking {
   }
 
   async #generate(text: ModelText, grant: Grant, signedGrant: SignedGrant): Promise<Answer> {
-    const { clock, ended, router, receipts } = this.#ports
+    const { clock, router, receipts } = this.#ports
     let chain: Chain | null = null
     const drafts = this.#drafts(text, grant)
     try {
@@ -245,18 +247,22 @@ class Asking {
         ...(drafts === null ? {} : { drafter: drafts.drafter }),
       })
       await Promise.all([this.#lastLaps(result), this.#readFirstLink()])
-      ended(grant.sessionId, result.finishReason === 'cancelled' ? 'cancelled' : 'finished', null)
+      this.#ended(grant, result.finishReason === 'cancelled' ? 'cancelled' : 'finished', null)
       const margins = result.steps.map(({ candidates }) => choiceMargin(candidates, this.#request.sampling, candidates.position + 1))
       const draftModel = drafts?.report() ?? null
       return this.#answer(grant.sessionId, { ...result, draftModel, margins, tokensPerSecond: timings.tokensPerSecond })
     } catch (error) {
       const blamed = error instanceof SessionError && error.stageIndex !== null ? this.#chain[error.stageIndex] : undefined
-      ended(grant.sessionId, this.#signal.aborted ? 'cancelled' : 'failed', blamed ?? null)
+      this.#ended(grant, this.#signal.aborted ? 'cancelled' : 'failed', blamed ?? null)
       throw error
     } finally {
       drafts?.close()
       chain?.close()
     }
+  }
+
+  #ended({ sessionId }: Grant, outcome: 'finished' | 'cancelled' | 'failed', failed: ChainStage | null): void {
+    this.#ports.ended({ sessionId, outcome, failedPeerId: failed?.peerId ?? null, laps: this.#lapTimes.report() })
   }
 
   #drafts(target: ModelText, { maxPositions, topK }: Grant): AnswerDrafts | null {
@@ -287,6 +293,7 @@ class Asking {
   }
 
   #onEvent(event: GenerateEvent): void {
+    this.#lapTimes.handle(event)
     switch (event.kind) {
       case 'prompt':
         return this.#tell({ promptDone: event.done, promptTokens: event.total })
@@ -304,6 +311,8 @@ class Asking {
         return this.#route.lap(event.lap)
       case 'repair':
         return this.#onRepair(event.repair)
+      case 'decoded':
+        return
     }
   }
 

@@ -214,8 +214,8 @@ function openRequester(
     control: async () => (await opening).control,
     onHeld: (sessionId, held) => store.setState(({ bills }) => ({ bills: withHeld(bills, sessionId, held) })),
     onLap: (peerIds) => void report.handleLap(peerIds),
-    ended(sessionId, outcome, failedStage) {
-      void opening.then(({ control }) => control.send({ type: 'ended', sessionId, outcome, failedPeerId: failedStage?.peerId ?? null }))
+    ended(session) {
+      void opening.then(({ control }) => control.send({ type: 'ended', ...session }))
     },
     router() {
       router ??= opening.then(

@@ -35,6 +35,8 @@ export type GenerateEvent =
   | { readonly kind: 'prompt'; readonly done: number; readonly total: number }
   /** One more token; `text` is what has become certain by it, often ''; `lapMs` what the lap took that brought it. */
   | { readonly kind: 'token'; readonly id: number; readonly text: string; readonly completionTokens: number; readonly lapMs: number }
+  /** A lap behind the prompt's is back, of so many rows. */
+  | { readonly kind: 'decoded'; readonly rowCount: number; readonly lapMs: number }
   /** The last text, held back until the end. */
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'lap'; readonly lap: StageLap }
@@ -197,6 +199,7 @@ class Generation {
     const lap: Lap = { firstPosition: promptTokenIds.length + known - 1, ids, kind: 'decode', resultCount: ids.length }
     const results = await this.#waiter.lap(() => chain.submit(lap), lap.resultCount)
     if (results === null) return 'cancelled'
+    this.#request.onEvent?.({ kind: 'decoded', rowCount: ids.length, lapMs: this.#waiter.lastLapMs })
     const finishReason = this.#verify(results, draft)
     const taken = this.#completion.slice(known)
     this.#drafts.laps++

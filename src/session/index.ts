@@ -18,6 +18,7 @@ export {
   type GenerationTokenizer,
   generate,
 } from './generate.ts'
+export { LapTimes } from './lapTimes.ts'
 export { type LinkChainOptions, OPEN_DEADLINE_MS, openLinkChain } from './linkChain.ts'
 export { LinkRouter } from './linkRouter.ts'
 export { lookupFirst } from './lookupFirst.ts'

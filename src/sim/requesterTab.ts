@@ -5,7 +5,16 @@
 
 import type { ClientMessage, Grant, ServerMessage, SignedGrant, SignedReceipt } from '../protocol/index.ts'
 import { ReceiptBook, type ReceiptRequest, RowBudget } from '../receipts/index.ts'
-import { type Chain, type ChainRepair, chunkRowsFor, generate, LinkRouter, openLinkChain, SessionError } from '../session/index.ts'
+import {
+  type Chain,
+  type ChainRepair,
+  chunkRowsFor,
+  generate,
+  LapTimes,
+  LinkRouter,
+  openLinkChain,
+  SessionError,
+} from '../session/index.ts'
 import { type PeerId, type SessionId, type Sha256, type Signer, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { ARITHMETIC_WIDTH } from './arithmetic.ts'
 import type { Client, Coordinator, Said } from './coordinator.ts'
@@ -147,7 +156,7 @@ export class RequesterTab implements Client {
     const pending = this.#take(requestId)
     if (pending !== undefined) pending.resolve({ grant, signedGrant })
     // Nobody waits for it any more: it is given back.
-    else this.#sayEnded({ type: 'ended', sessionId: grant.sessionId, outcome: 'cancelled', failedPeerId: null })
+    else this.#sayEnded({ type: 'ended', sessionId: grant.sessionId, outcome: 'cancelled', failedPeerId: null, laps: null })
   }
 
   load(): { readonly sessions: number; readonly kvPositionsFree: number } {
@@ -246,8 +255,9 @@ export class RequesterTab implements Client {
     const clock = network.time.clockOf(this)
     let present = grant
     let chain: Chain | null = null
+    const lapTimes = new LapTimes()
     const ended = (outcome: 'finished' | 'failed', failedPeerId: PeerId | null) =>
-      this.#sayEnded({ type: 'ended', sessionId, outcome, failedPeerId })
+      this.#sayEnded({ type: 'ended', sessionId, outcome, failedPeerId, laps: lapTimes.report() })
     try {
       chain = await openLinkChain({
         router: this.#router,
@@ -278,6 +288,7 @@ export class RequesterTab implements Client {
         chunkRows: chunkRowsFor(ARITHMETIC_WIDTH),
         clock,
         onEvent: (event) => {
+          lapTimes.handle(event)
           if (event.kind === 'token') this.#onToken(asking, event.id, answer)
           if (event.kind === 'repair') this.#onRepair(asking, event.repair)
         },

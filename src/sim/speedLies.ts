@@ -4,13 +4,9 @@
  * tell of their passes is believed as far as the laps that drivers see allow.
  */
 
-import { Paces } from '../coordinator/verification/index.ts'
+import { Paces } from '../coordinator/core/index.ts'
 import type { PeerId } from '../shared/index.ts'
 import { Chance } from './chance.ts'
-
-/** lie-speed: a fast probe, and passes told as short. lie-adapter: the name of a faster GPU, and passes told as such a one's. */
-export const SPEED_LIES = { 'lie-speed': 10, 'lie-adapter': 4 } as const
-export type SpeedLie = keyof typeof SPEED_LIES
 
 export interface SpeedLieRun {
   /** Sessions, of equal length, that each took part in. */
@@ -19,7 +15,7 @@ export interface SpeedLieRun {
 }
 
 export interface SpeedLieSummary {
-  readonly cheat: SpeedLie
+  readonly cheat: string
   readonly seeds: number
   readonly sessions: number
   /** Sessions, mean over the seeds. */
@@ -35,11 +31,18 @@ const PASS_MS = { least: 10, most: 40 }
 const LINKS_MS = { least: 10, most: 60 }
 /** What a pass takes beside its usual time, at most: a share of it. */
 const JITTER = 0.2
+const DAY_MS = 24 * 3_600_000
 const LIAR = 0
 const TWIN = 1
 
-export function lieOften(cheat: SpeedLie, firstSeed: number, seeds: number, sessions: number): SpeedLieSummary {
-  const runs = Array.from({ length: seeds }, (_, index) => lieAboutSpeed(SPEED_LIES[cheat], firstSeed + index, sessions))
+/** `factor`: how many times as fast as it is a tab says to be that commits `cheat`. */
+export function lieOften(
+  { cheat, factor }: { readonly cheat: string; readonly factor: number },
+  firstSeed: number,
+  seeds: number,
+  sessions: number,
+): SpeedLieSummary {
+  const runs = Array.from({ length: seeds }, (_, index) => lieAboutSpeed(factor, firstSeed + index, sessions))
   const mean = (of: (run: SpeedLieRun) => number) => runs.reduce((sum, run) => sum + of(run), 0) / seeds
   const [paidToCheater, paidToHonestTwin] = [mean((run) => run.paidToCheater), mean((run) => run.paidToTwin)]
   return { cheat, seeds, sessions, paidToCheater, paidToHonestTwin }
@@ -55,16 +58,17 @@ export function lieAboutSpeed(factor: number, seed: number, sessions: number): S
   const toldMs = (index: number) => (trueMs[index] ?? 0) / (index === LIAR ? factor : 1)
   const counts = [0, 0]
   for (let session = 0; session < sessions; session++) {
+    const atMs = (session * DAY_MS) / sessions
     const chain = Array.from({ length: SPANS }, (_, span) => {
       const first = span * PEERS_A_SPAN
-      const speeds = Array.from({ length: PEERS_A_SPAN }, (_, k) => 1 / paces.believedMs(peerOf(first + k), toldMs(first + k)))
+      const speeds = Array.from({ length: PEERS_A_SPAN }, (_, k) => 1 / (toldMs(first + k) * paces.slowness(peerOf(first + k), atMs)))
       return first + chance.weighted(speeds)
     })
     for (const index of chain) if (index === LIAR || index === TWIN) counts[index] = (counts[index] ?? 0) + 1
     const linksMs = chance.between(LINKS_MS.least, LINKS_MS.most)
     const lapMs = chain.reduce((sum, index) => sum + (trueMs[index] ?? 0) * (1 + JITTER * chance.unit()), linksMs)
     const stages = chain.map((index) => ({ peerId: peerOf(index), toldMs: toldMs(index) }))
-    paces.see({ requester: `requester ${chance.upTo(REQUESTERS - 1)}`, lapMs, linksMs, stages })
+    paces.see({ origin: `requester ${chance.upTo(REQUESTERS - 1)}`, lapMs, linksMs, stages, atMs })
   }
   return { paidToCheater: counts[LIAR] ?? 0, paidToTwin: counts[TWIN] ?? 0 }
 }

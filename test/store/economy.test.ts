@@ -122,7 +122,7 @@ describe.each(storeKinds)('credits on %s', (kind) => {
 
   /** Ends the session by the driver's word, and waits until nothing is held or in escrow any more. */
   async function end(driver: Party, { sessionId }: Grant): Promise<void> {
-    driver.client.send({ type: 'ended', sessionId, outcome: 'finished', failedPeerId: null })
+    driver.client.send({ type: 'ended', sessionId, outcome: 'finished', failedPeerId: null, laps: null })
     const open = async () => [...(await store.ledger.open('hold')), ...(await store.ledger.open('escrow'))]
     await expect.poll(async () => (await store.ledger.open('hold')).length, { timeout: 20_000 }).toBe(0)
     await expect.poll(async () => (await open()).length, { timeout: 20_000 }).toBe(0)

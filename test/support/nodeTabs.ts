@@ -6,7 +6,7 @@
 import { WebSocket } from 'ws'
 import { sha256Of, signatureVerifier } from '../../src/network/index.ts'
 import { AuditErrands } from '../../src/peer/auditErrands.ts'
-import { type ConnectionHost, type HostAccount, PeerConnection } from '../../src/peer/connection.ts'
+import { type ConnectionHost, PeerConnection } from '../../src/peer/connection.ts'
 import { certifyPeer, type Grant, openGrant, type VerdictMessage } from '../../src/protocol/index.ts'
 import { ReceiptBook, RowBudget } from '../../src/receipts/index.ts'
 import { GREEDY, generate, LinkRouter, openLinkChain } from '../../src/session/index.ts'
@@ -149,7 +149,7 @@ export async function openRequester(options: TabOptions): Promise<RequesterTab> 
       const opened = await openGrant(signedGrant, coordinatorKey, verify, now.nowMs())
       if (!opened.ok) throw new Error(opened.error)
       const grant = opened.value
-      const told = { sessionId: grant.sessionId, failedPeerId: null } as const
+      const told = { sessionId: grant.sessionId, failedPeerId: null, laps: null } as const
       try {
         const chain = await openLinkChain({ router, grant, signedGrant, repair: null, vocabularySize, clock, receipts })
         const tokenizer = { vocabularySize, isEnd: () => false, tokenBytes: () => new Uint8Array(0) }

@@ -9,6 +9,7 @@ import { AWAY_RECOVERING, type NetworkSummary } from '../../protocol/index.ts'
 import { assert, type ModelId, type PeerId, required, unreachable } from '../../shared/index.ts'
 import type { AdmitMessage } from './admission.ts'
 import { Assignments } from './assignments.ts'
+import type { ModelCosts } from './costs.ts'
 import { Demand } from './demand.ts'
 import { Effects } from './effects.ts'
 import type { CoreEffect, CoreEvent, PeerMessage } from './events.ts'
@@ -20,7 +21,7 @@ import { Plan } from './plan.ts'
 import { RoundTrips } from './roundTrips.ts'
 import { type GrantOptions, SessionLifecycle } from './sessionLifecycle.ts'
 import { OpenSessions } from './sessions.ts'
-import { Adapters, learnSpeed } from './speeds.ts'
+import { Speeds } from './speeds.ts'
 import { Bulletin, summarize } from './summary.ts'
 
 export interface CoreOptions extends GrantOptions {
@@ -34,12 +35,12 @@ export class CoordinatorCore {
   readonly #plan: Plan
   readonly #open = new OpenSessions()
   readonly #roundTrips = new RoundTrips()
+  readonly #speeds = new Speeds(this.#peers)
   readonly #effects = new Effects()
   readonly #heartbeats = new Heartbeats(this.#effects)
   readonly #assignments: Assignments
   readonly #sessions: SessionLifecycle
   readonly #bulletin = new Bulletin()
-  readonly #adapters = new Adapters()
   #regroupedMs = 0
   #tickMs = 0
 
@@ -116,8 +117,9 @@ export class CoordinatorCore {
     this.#assignments.changed(peerId)
     this.#heartbeats.left(peer)
     this.#roundTrips.forget(peerId)
+    this.#speeds.forget(peerId)
     this.#sessions.left(peer, nowMs)
-    if (peer.pledge !== null) this.#changed(this.#adapters.leave(peer, peer.pledge))
+    if (peer.pledge !== null) this.#changed(this.#speeds.leave(peer, peer.pledge, nowMs))
     this.#assignments.update(nowMs)
   }
 
@@ -125,10 +127,10 @@ export class CoordinatorCore {
     for (const { peerId } of peers) this.#assignments.changed(peerId)
   }
 
-  #withdraw(peer: PeerRecord): void {
+  #withdraw(peer: PeerRecord, nowMs: number): void {
     const { pledge } = peer
     withdraw(peer)
-    if (pledge !== null) this.#changed(this.#adapters.leave(peer, pledge))
+    if (pledge !== null) this.#changed(this.#speeds.leave(peer, pledge, nowMs))
   }
 
   #message(peer: PeerRecord, { message, sessionId }: Extract<CoreEvent, { kind: 'message' }>, nowMs: number): void {
@@ -146,22 +148,23 @@ export class CoordinatorCore {
         return this.#assignments.failed(peer, message, nowMs)
       case 'away':
         if (message.reason === AWAY_RECOVERING) suspend(peer, nowMs)
-        else this.#withdraw(peer)
+        else this.#withdraw(peer, nowMs)
         return this.#assignments.update(nowMs)
       case 'drain':
         return this.#drain(peer, nowMs)
       case 'leave':
-        this.#withdraw(peer)
+        this.#withdraw(peer, nowMs)
         return this.#assignments.update(nowMs, peerId)
       case 'pong':
         return this.#pong(peer, message, nowMs)
       case 'measured':
-        return this.#measured(peer, message)
+        return this.#measured(peer, message, nowMs)
       case 'admit':
         return this.#sessions.admit(peerId, message, sessionId ?? null, nowMs)
       case 'repair':
         return this.#sessions.repair(peerId, message, nowMs)
       case 'ended':
+        this.#seeLaps(peer, message, nowMs)
         return this.#sessions.ended(peerId, message, nowMs)
       case 'watch':
         peer.watching = true
@@ -191,11 +194,11 @@ export class CoordinatorCore {
       )
       return this.#forget(peer.peerId, nowMs)
     }
-    this.#withdraw(peer)
+    this.#withdraw(peer, nowMs)
     peer.pledge = pledge
     peer.memoryBytes = pledge.memoryBytes
     peer.weightForm = weightFormOf(pledge.engine)
-    this.#changed(this.#adapters.join(peer, pledge))
+    this.#changed(this.#speeds.join(peer, pledge, nowMs))
     peer.failures = 0
     peer.blockedUntilMs = 0
     this.#assignments.update(nowMs)
@@ -214,14 +217,31 @@ export class CoordinatorCore {
   }
 
   /** Passes count for the order that they were computed for; links to whoever is there. */
-  #measured(peer: PeerRecord, { assignmentId, passes, links }: Extract<PeerMessage, { type: 'measured' }>): void {
+  #measured(peer: PeerRecord, { assignmentId, passes, links }: Extract<PeerMessage, { type: 'measured' }>, nowMs: number): void {
     const { order } = peer
-    if (order !== null && order.assignmentId === assignmentId) {
-      const model = this.#options.models.find(({ modelId }) => modelId === order.modelId)
-      learnSpeed(peer, required(model, `model ${order.modelId}`).costs, passes)
-    }
+    if (order !== null && order.assignmentId === assignmentId) this.#speeds.learn(peer, this.#costsOf(order.modelId), passes, nowMs)
     for (const { peerId, rttMs } of links)
       if (peerId !== peer.peerId && this.#peers.has(peerId)) this.#roundTrips.report(peer.peerId, peerId, rttMs)
+  }
+
+  /** What the driver saw of its own session's chain. */
+  #seeLaps(driver: PeerRecord, { sessionId, laps }: Extract<PeerMessage, { type: 'ended' }>, nowMs: number): void {
+    const grant = this.#open.get(sessionId)
+    if (laps === null || grant?.driver !== driver.peerId) return
+    const seen = this.#speeds.see(laps, {
+      grant,
+      origin: driver.origin,
+      costs: this.#costsOf(grant.modelId),
+      rttMs: (a, b) => this.#roundTrips.between(a, b),
+      sessionsAt: (peerId) => this.#open.busiestAt(sessionId, peerId),
+      nowMs,
+    })
+    this.#changed(seen)
+  }
+
+  #costsOf(modelId: ModelId): ModelCosts {
+    const model = this.#options.models.find((known) => known.modelId === modelId)
+    return required(model, `model ${modelId}`).costs
   }
 
   #tick(nowMs: number): void {
@@ -242,15 +262,15 @@ export class CoordinatorCore {
     if (nowMs - this.#regroupedMs >= REGROUP_INTERVAL_MS) {
       this.#regroupedMs = nowMs
       this.#roundTrips.regroup()
-      for (const peer of this.#peers.values()) this.#follow(peer)
+      for (const peer of this.#peers.values()) this.#follow(peer, nowMs)
     }
     this.#assignments.update(nowMs)
     this.#tellWatchers(nowMs)
   }
 
-  #follow(peer: PeerRecord): void {
+  #follow(peer: PeerRecord, nowMs: number): void {
     const region = this.#roundTrips.regionOf(peer.peerId)
-    if (region !== peer.region) this.#assignments.changed(peer.peerId)
+    if (this.#speeds.follow(peer, nowMs) || region !== peer.region) this.#assignments.changed(peer.peerId)
     peer.region = region
   }
 

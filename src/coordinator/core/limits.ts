@@ -99,6 +99,9 @@ export const VOLUNTEERS_LISTED_MAX = 500
 /** Round trip assumed between peers that were never measured: tabs of one continent, so that far ones get tried too. */
 export const RTT_UNKNOWN_MS = 40
 
+/** What each hop costs beside its way: framing, a message to the worker and one back. */
+export const HOP_MS = 3
+
 /** What a hop of a token takes, as placement reckons: half of a round trip between near peers, and the passing on. */
 export const HOP_ASSUMED_MS = 13
 

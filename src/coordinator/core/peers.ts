@@ -60,6 +60,8 @@ export interface PeerRecord {
   probedMacsPerSecond: number
   /** As its passes showed, latest last. */
   speedReports: readonly number[]
+  /** By its own word, as far as its kind makes that plausible. */
+  toldMacsPerSecond: number
   /** What is believed of it: see speeds.ts. */
   macsPerSecond: number
   /** Peers of one region are near each other: see roundTrips.ts. */
@@ -100,6 +102,7 @@ export function newPeer(peerId: PeerId, origin: string, nowMs: number): PeerReco
     pledge: null,
     probedMacsPerSecond: 0,
     speedReports: [],
+    toldMacsPerSecond: 0,
     macsPerSecond: 0,
     region: FIRST_REGION,
     memoryBytes: 0,

@@ -7,6 +7,7 @@
 import type { Span } from '../../model/index.ts'
 import { STAGES_MAX } from '../../protocol/index.ts'
 import type { PeerId } from '../../shared/index.ts'
+import { HOP_MS } from './limits.ts'
 import type { PlacedStage } from './placement.ts'
 
 export interface Candidate {
@@ -46,8 +47,6 @@ interface Path {
   readonly costMs: number
 }
 
-/** What each hop costs beside its way: framing, a message to the worker and one back. */
-const HOP_MS = 3
 /** Taking all that is left of a peer's KV costs as much as this: the next long session would find no room. */
 const KV_COST_MS = 10
 /** Costs that no lap reaches, one above the other. */

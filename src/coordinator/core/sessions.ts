@@ -10,6 +10,8 @@ interface OpenSession {
   readonly grant: Grant
   /** Of its stages, when it was issued: who rebuilds a KV cache should be alike. */
   readonly numericClasses: readonly string[]
+  /** Of its stages, how many sessions there were at most since it was issued. */
+  readonly busiest: Map<PeerId, number>
   /** Freed at this time, unless its requester comes back; null while the requester is connected. */
   orphanEndsMs: number | null
   /** When some stage may have held it last. */
@@ -25,8 +27,18 @@ export class OpenSessions {
 
   /** A new session, or another chain of one that is open. */
   grant(grant: Grant, numericClasses: readonly string[]): void {
-    const known = this.#open.get(grant.sessionId)
-    this.#open.set(grant.sessionId, { grant, numericClasses, orphanEndsMs: known?.orphanEndsMs ?? null, heldMs: grant.issuedAtMs })
+    const { sessionId, issuedAtMs: heldMs } = grant
+    const orphanEndsMs = this.#open.get(sessionId)?.orphanEndsMs ?? null
+    this.#open.set(sessionId, { grant, numericClasses, busiest: new Map(), orphanEndsMs, heldMs })
+    for (const { peerId } of grant.stages) {
+      const there = [...this.#open.values()].filter((session) => session.grant.stages.some((stage) => stage.peerId === peerId))
+      for (const { busiest } of there) busiest.set(peerId, Math.max(there.length, busiest.get(peerId) ?? 0))
+    }
+  }
+
+  /** Sessions at a stage of that one, itself among them, when there were most since its chain was granted. */
+  busiestAt(sessionId: SessionId, peerId: PeerId): number {
+    return this.#open.get(sessionId)?.busiest.get(peerId) ?? 1
   }
 
   get(sessionId: SessionId): Grant | null {

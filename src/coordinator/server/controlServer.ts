@@ -255,7 +255,7 @@ export class ControlServer {
       this.#feed({
         kind: 'message',
         peerId: grant.driver,
-        message: { type: 'ended', sessionId: grant.sessionId, outcome: 'failed', failedPeerId: null },
+        message: { type: 'ended', sessionId: grant.sessionId, outcome: 'failed', failedPeerId: null, laps: null },
       })
     }
   }

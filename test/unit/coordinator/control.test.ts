@@ -216,7 +216,7 @@ describe('from pledge to grant', () => {
     const { summary } = await requester.client.next('network')
     expect(summary).toMatchObject({ tabs: 2, swarms: [{ state: 'ready', sessions: 1, missingBytes: 0 }] })
     if (!opened.ok) throw new Error(opened.error)
-    requester.client.send({ type: 'ended', sessionId: opened.value.sessionId, outcome: 'finished', failedPeerId: null })
+    requester.client.send({ type: 'ended', sessionId: opened.value.sessionId, outcome: 'finished', failedPeerId: null, laps: null })
     // One that was on its way may come first.
     await expect.poll(async () => (await requester.client.next('network')).summary.swarms[0]?.sessions, { timeout: 5_000 }).toBe(0)
 

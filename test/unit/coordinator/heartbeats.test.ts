@@ -79,7 +79,7 @@ describe('heartbeats', () => {
     const grant = world.admit(9)
     if (!('stages' in grant)) throw new Error('refused')
     world.connect(8)
-    world.say(8, { type: 'ended', sessionId: grant.sessionId, outcome: 'failed', failedPeerId: peerId(2) })
+    world.say(8, { type: 'ended', sessionId: grant.sessionId, outcome: 'failed', failedPeerId: peerId(2), laps: null })
     expect(world.core.summary(world.nowMs).swarms[0]?.sessions).toBe(1)
     world.end(grant, peerId(3))
     expect(world.admit(9)).toHaveProperty('stages')

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { Demand } from '../../../src/coordinator/core/demand.ts'
 import { newPeer } from '../../../src/coordinator/core/peers.ts'
 import { RoundTrips } from '../../../src/coordinator/core/roundTrips.ts'
-import { Adapters } from '../../../src/coordinator/core/speeds.ts'
+import { Speeds } from '../../../src/coordinator/core/speeds.ts'
 import type { ModelId, PeerId } from '../../../src/shared/index.ts'
 import { MODEL, peerId, WHOLE_BYTES, World } from './world.ts'
 
@@ -73,8 +73,8 @@ describe('speeds', () => {
       const peers = speeds.map((macsPerSecond, index) =>
         Object.assign(newPeer(peerId(index), 'here', 0), { pledge: { ...pledge, macsPerSecond } }),
       )
-      const adapters = new Adapters()
-      for (const peer of peers) adapters.join(peer, peer.pledge)
+      const known = new Speeds(new Map(peers.map((peer) => [peer.peerId, peer])))
+      for (const peer of peers) known.join(peer, peer.pledge, 0)
       return peers.map(({ macsPerSecond }) => macsPerSecond)
     }
     expect(levelled(100, 40, 100)).toEqual([100, 100, 100])
@@ -112,6 +112,83 @@ describe('speeds', () => {
     expect(shareOfFirst(world)).toBe(0)
     world.pledge(1)
     world.serveAll()
+    expect(shareOfFirst(world)).toBe(3)
+  })
+})
+
+/** A pass over the whole model as both tabs were probed and tell it, and the way there and back, which nobody has measured. */
+const PASS_MS = 1_400
+const WAY_MS = 40
+
+describe('laps', () => {
+  /** A session of that origin's, whose driver sees laps of so many milliseconds. Goes to the first tab while that counts as no slower. */
+  function see(world: World, origin: string, quarterMs: number, count = 20): PeerId | undefined {
+    const driver = 20 + world.tabs.size
+    world.connect(driver, origin)
+    const grant = world.admit(driver, 1, 0)
+    if (!('stages' in grant)) throw new Error(grant.message)
+    world.end(grant, null, { count, quarterMs })
+    return grant.stages[0]?.peerId
+  }
+  const origins = ['a', 'b', 'c']
+
+  function twoTelling(): World {
+    const world = twoWhole()
+    for (const index of [1, 2]) report(world, index, 1_000, 3)
+    return world
+  }
+
+  it('[C31] that three origins saw make a stage count as slow as they were, once more as often as it said to be faster', () => {
+    const world = twoTelling()
+    for (const origin of origins) expect(see(world, origin, 3 * PASS_MS + WAY_MS)).toBe(peerId(1))
+    expect(see(world, 'd', PASS_MS)).toBe(peerId(2))
+    // About nine times as slow as the second: it is worth none of six sessions.
+    expect(shareOfFirst(world)).toBe(0)
+  })
+
+  it('[C31] that links, passes and what else was computed explain say nothing', () => {
+    const world = twoTelling()
+    for (const origin of origins) see(world, origin, 1.2 * PASS_MS + WAY_MS)
+    expect(shareOfFirst(world)).toBe(3)
+    // Two sessions at each: a row waits for the other's pass.
+    const grants = [71, 72, 73, 74].map((driver) => {
+      world.connect(driver, `origin ${driver}`)
+      return world.admit(driver, 1, 0)
+    })
+    for (const grant of grants) if ('stages' in grant) world.end(grant, null, { count: 20, quarterMs: 2 * PASS_MS + WAY_MS })
+    expect(shareOfFirst(world)).toBe(3)
+  })
+
+  it('[C31] of one origin are one word, of two not enough, and of a few laps none', () => {
+    const world = twoTelling()
+    for (let time = 0; time < 20; time++) see(world, 'a', 9 * PASS_MS)
+    see(world, 'b', 9 * PASS_MS)
+    see(world, 'c', 9 * PASS_MS, 3)
+    expect(shareOfFirst(world)).toBe(3)
+    expect(see(world, 'c', 9 * PASS_MS)).toBe(peerId(1))
+    expect(shareOfFirst(world)).toBe(0)
+  })
+
+  it('[C31] may be four times as long as a probe says, until passes are told', () => {
+    const world = twoWhole()
+    for (const origin of origins) see(world, origin, 4 * PASS_MS + WAY_MS)
+    expect(shareOfFirst(world)).toBe(3)
+    for (const origin of origins) see(world, origin, 8 * PASS_MS + WAY_MS)
+    // Twice as slow as that, and counts as a quarter as fast as the other.
+    expect(shareOfFirst(world)).toBe(1)
+  })
+
+  it('[C31] count of sessions that are open and the sender’s own', () => {
+    const world = twoTelling()
+    const grant = world.admit(20, 1, 0)
+    if (!('stages' in grant)) throw new Error(grant.message)
+    const { sessionId } = grant
+    for (const index of [21, 22, 23]) {
+      world.connect(index, `origin ${index}`)
+      const laps = { count: 20, quarterMs: 9 * PASS_MS }
+      world.say(index, { type: 'ended', sessionId, outcome: 'finished', failedPeerId: null, laps })
+    }
+    world.end(grant)
     expect(shareOfFirst(world)).toBe(3)
   })
 })

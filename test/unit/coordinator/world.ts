@@ -13,6 +13,7 @@ import {
   type SwarmModel,
   type WeightForm,
 } from '../../../src/coordinator/core/index.ts'
+import type { LapReport } from '../../../src/coordinator/core/speeds.ts'
 import type { Span } from '../../../src/model/index.ts'
 import type { Assignment, ClientMessage, Grant, ServerMessage } from '../../../src/protocol/index.ts'
 import type { ManifestHash, ModelId, PeerId, SessionId } from '../../../src/shared/index.ts'
@@ -224,10 +225,10 @@ export class World {
     this.feed({ kind: 'message', peerId: driver, message })
   }
 
-  end(grant: Grant, failedPeerId: PeerId | null = null): void {
-    this.grants.delete(grant.sessionId)
+  end({ sessionId, driver }: Grant, failedPeerId: PeerId | null = null, laps: LapReport | null = null): void {
+    this.grants.delete(sessionId)
     const outcome = failedPeerId === null ? 'finished' : 'failed'
-    this.feed({ kind: 'message', peerId: grant.driver, message: { type: 'ended', sessionId: grant.sessionId, outcome, failedPeerId } })
+    this.feed({ kind: 'message', peerId: driver, message: { type: 'ended', sessionId, outcome, failedPeerId, laps } })
   }
 
   spans(): Record<string, [number, number]> {

@@ -1,6 +1,7 @@
 /** Cheats against audits, over a table of placeholders: what is shown is the machinery; the distances that count are the benchmark's. */
 
 import { describe, expect, it } from 'vitest'
+import { SPEED_LIES } from '../../../src/cheats/index.ts'
 import { DATA_CHEATS, type DistanceTable, parseDistanceTable } from '../../../src/coordinator/verification/index.ts'
 import { detect } from '../../../src/sim/detection.ts'
 import { detectOften, wilsonInterval } from '../../../src/sim/detectionRuns.ts'
@@ -79,8 +80,8 @@ describe('cheats against audits', () => {
 })
 
 describe('lies about speed', () => {
-  it.each(['lie-speed', 'lie-adapter'] as const)('%s earns less than an honest twin within a day', (lie) => {
-    const { paidToCheater, paidToHonestTwin } = lieOften(lie, 1, 40, 200)
+  it.each(Object.entries(SPEED_LIES))('%s, %i times as fast, earns less than an honest twin within a day', (cheat, factor) => {
+    const { paidToCheater, paidToHonestTwin } = lieOften({ cheat, factor }, 1, 40, 200)
     expect(paidToCheater).toBeLessThan(paidToHonestTwin)
   })
 

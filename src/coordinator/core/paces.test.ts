@@ -7,14 +7,16 @@ const peerOf = (index: number) => `${index}`.padStart(32, '0') as PeerId
 
 /** A session over these peers, each with its true time and how many times as fast it says to be. */
 const lap = (
-  requester: string,
+  origin: string,
   chain: readonly { readonly peer: number; readonly trueMs: number; readonly factor?: number }[],
   jitter = 1,
+  atMs = 0,
 ) => ({
-  requester,
+  origin,
   linksMs: 20,
   lapMs: 20 + jitter * chain.reduce((sum, { trueMs }) => sum + trueMs, 0),
   stages: chain.map(({ peer, trueMs, factor = 1 }) => ({ peerId: peerOf(peer), toldMs: trueMs / factor })),
+  atMs,
 })
 
 describe('Paces', () => {
@@ -34,29 +36,37 @@ describe('Paces', () => {
         ]),
       )
     }
-    expect(paces.believedMs(peerOf(1), 20)).toBe(20)
-    // It was seen to take 15 ms, so much is beyond all slack: 7.5 times as long as it told.
-    expect(paces.believedMs(peerOf(0), 2)).toBeGreaterThan(100)
+    expect(paces.slowness(peerOf(1), 0)).toBe(1)
+    // It told 2 ms, and 16 ms more are beyond all slack: 9 times as long.
+    expect(paces.slowness(peerOf(0), 0)).toBeCloseTo(9 ** 2)
   })
 
   it('believes what is told of a peer that few have used, and never makes one faster', () => {
     const paces = new Paces()
-    const slow = (requester: string) => paces.see(lap(requester, [{ peer: 0, trueMs: 50, factor: 5 }]))
+    const slow = (origin: string) => paces.see(lap(origin, [{ peer: 0, trueMs: 50, factor: 5 }]))
     slow('one')
     slow('two')
-    expect(paces.believedMs(peerOf(0), 10)).toBe(10)
+    expect(paces.slowness(peerOf(0), 0)).toBe(1)
     slow('three')
-    expect(paces.believedMs(peerOf(0), 10)).toBe(250)
+    expect(paces.slowness(peerOf(0), 0)).toBe(25)
     paces.forget(peerOf(0))
-    expect(paces.believedMs(peerOf(0), 10)).toBe(10)
+    expect(paces.slowness(peerOf(0), 0)).toBe(1)
   })
 
-  it('one requester makes nobody slow, however often it says so', () => {
+  it('one origin makes nobody slow, however often it says so', () => {
     const paces = new Paces()
     for (let k = 0; k < 100; k++) paces.see({ ...lap('liar', [{ peer: 0, trueMs: 20 }]), lapMs: 10_000 })
-    expect(paces.believedMs(peerOf(0), 20)).toBe(20)
-    for (const requester of ['a', 'b', 'c']) paces.see(lap(requester, [{ peer: 0, trueMs: 20 }]))
-    expect(paces.believedMs(peerOf(0), 20)).toBe(20)
+    expect(paces.slowness(peerOf(0), 0)).toBe(1)
+    for (const origin of ['a', 'b', 'c']) paces.see(lap(origin, [{ peer: 0, trueMs: 20 }]))
+    expect(paces.slowness(peerOf(0), 0)).toBe(1)
+  })
+
+  it('forgets what was seen a day ago, and no sooner: nobody asks who counts as slow', () => {
+    const paces = new Paces()
+    const dayMs = 24 * 3_600_000
+    for (const origin of ['a', 'b', 'c']) paces.see(lap(origin, [{ peer: 0, trueMs: 20, factor: 10 }], 1, 1_000))
+    expect(paces.slowness(peerOf(0), 1_000 + dayMs - 1)).toBeCloseTo(100)
+    expect(paces.slowness(peerOf(0), 1_000 + dayMs)).toBe(1)
   })
 
   it('honest peers whose passes jitter by a fifth are believed, whoever they serve with', () => {
@@ -68,15 +78,15 @@ describe('Paces', () => {
         const times = new Map<number, number>()
         for (const { peer, trueMs } of sessions.flatMap(([stages]) => stages)) if (!times.has(peer)) times.set(peer, trueMs)
         const timed = (peer: number) => times.get(peer) ?? 10
-        for (const [stages, requester] of sessions)
+        for (const [stages, origin] of sessions)
           paces.see(
             lap(
-              `r${requester}`,
+              `r${origin}`,
               stages.map(({ peer }) => ({ peer, trueMs: timed(peer) })),
               1.2,
             ),
           )
-        for (const peer of times.keys()) expect(paces.believedMs(peerOf(peer), timed(peer))).toBe(timed(peer))
+        for (const peer of times.keys()) expect(paces.slowness(peerOf(peer), 0)).toBe(1)
       }),
     )
   })
