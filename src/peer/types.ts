@@ -7,7 +7,7 @@ import type { StoreApi } from 'zustand/vanilla'
 import type { Span } from '../model/index.ts'
 import type { ChainStage, LinkKind, NetworkSummary } from '../protocol/index.ts'
 import type { DraftCounts } from '../session/index.ts'
-import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId, StatementAmounts, StatementLine } from '../shared/index.ts'
+import type { AccountRole, ErrorBody, ManifestHash, ModelId, PeerId, SessionId, StatementAmounts, StatementLine } from '../shared/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
 import type { PressureReason } from './pressure.ts'
 
@@ -211,6 +211,53 @@ export interface AccountCalls {
   revokeApiKey(id: string): Promise<void>
 }
 
+/** How the coordinator's credits stand. All in micro-credits. */
+export interface OperatorOverview {
+  /** Minus all that are outstanding. */
+  readonly issuance: bigint
+  /** Who has them. */
+  readonly held: Readonly<Record<'user' | 'hold' | 'escrow' | 'fee' | 'verification' | 'reserve', bigint>>
+  /** That were not erased. */
+  readonly accounts: number
+  /** Of today (UTC). */
+  readonly starters: { readonly issued: bigint; readonly poolADay: bigint; readonly amount: bigint }
+}
+
+export type LedgerVerdict =
+  | { readonly kind: 'right'; readonly events: number; readonly heads: number; readonly outstanding: bigint }
+  | { readonly kind: 'broken'; readonly message: string }
+
+/** An account as operators see it. */
+export interface ListedAccountState {
+  readonly id: string
+  readonly name: string
+  readonly roles: readonly AccountRole[]
+  readonly createdAtMs: number
+  /** Micro-credits. */
+  readonly spendable: bigint
+}
+
+export interface GrantRequest {
+  /** Micro-credits. */
+  readonly amount: bigint
+  /** Until what was not spent goes back. */
+  readonly days: number
+  readonly note: string
+  /** Repeated, it grants once: see newReference. */
+  readonly reference: string
+}
+
+/** For accounts with the role of an operator; others are refused as `not-allowed`. Each rejects with a TabswarmError. */
+export interface OperatorCalls {
+  overview(): Promise<OperatorOverview>
+  verifyLedger(): Promise<LedgerVerdict>
+  /** Whose id begins with `search`, or whose name has it, on from behind the id `after`. */
+  accounts(search: string, after: string | null): Promise<{ readonly accounts: readonly ListedAccountState[]; readonly hasMore: boolean }>
+  changeRoles(accountId: string, roles: readonly AccountRole[]): Promise<ListedAccountState>
+  grant(accountId: string, request: GrantRequest): Promise<ListedAccountState>
+  newReference(): string
+}
+
 export interface PeerState {
   readonly connection: ConnectionState
   /** Null before the coordinator has said it. */
@@ -400,6 +447,7 @@ export interface PeerRuntime {
    */
   statement(month: string, cursor: number | null): Promise<StatementPage>
   readonly account: AccountCalls
+  readonly operator: OperatorCalls
   /** The recovery phrase is in safe hands: this browser forgets it. */
   phraseSaved(): Promise<void>
   /** Deletes the cached weights. */
