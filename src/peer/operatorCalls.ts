@@ -3,7 +3,7 @@
 import type { ControlClient } from '../network/index.ts'
 import type { ListedAccount } from '../protocol/index.ts'
 import { toHex } from '../shared/index.ts'
-import type { ListedAccountState, OperatorCalls } from './types.ts'
+import type { ListedAccountState, OperatorCalls } from './accountTypes.ts'
 
 export interface OperatorCallsOptions {
   readonly control: () => Promise<ControlClient>

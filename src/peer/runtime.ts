@@ -281,7 +281,7 @@ function notOffered(modelId: ModelId): ErrorBody {
 async function keepCopy(control: ControlClient, host: RuntimeHost, store: PeerRuntime['store']): Promise<void> {
   const account = await host.account
   if (account === null || !account.isKept) return
-  const hasCopy = await control.account({ kind: 'keep-copy', copy: account.copy }).then(
+  const hasCopy = await patiently(host.clock, () => control.account({ kind: 'keep-copy', copy: account.copy })).then(
     () => true,
     () => false,
   )

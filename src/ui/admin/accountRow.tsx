@@ -5,6 +5,7 @@ import { useState } from 'react'
 import type { ListedAccountState } from '../../peer/index.ts'
 import { type AccountRole, formatCredits, parseCredits } from '../../shared/index.ts'
 import { ErrorNote } from '../errorNote.tsx'
+import { formatDay } from '../format.ts'
 import { useServices } from '../runtimeContext.ts'
 import { useCall } from '../useCall.ts'
 
@@ -18,7 +19,6 @@ const ROLES: readonly { readonly role: AccountRole; readonly label: string }[] =
   { role: 'requester', label: 'requester' },
   { role: 'volunteer', label: 'volunteer' },
 ]
-const DAY = new Intl.DateTimeFormat('en-GB', { timeZone: 'UTC', day: 'numeric', month: 'long', year: 'numeric' })
 const DAYS_DEFAULT = 30
 const DAYS_MAX = 3_650
 const NOTE_CHARACTERS_MAX = 200
@@ -41,7 +41,7 @@ export function AccountRow({ account, onChanged }: AccountRowProps) {
             {formatCredits(account.spendable)} credits to spend; {account.roles.join(', ') || 'no role'}
           </Text>
           <Text size="sm" c="dimmed">
-            since {DAY.format(account.createdAtMs)}
+            since {formatDay(account.createdAtMs)}
           </Text>
         </Stack>
         <Group gap="xs">
