@@ -94,6 +94,7 @@ const SCENARIOS = {
     'account-keys-failed',
     'account-restore-unknown',
   ],
+  '/admin': ['admin', 'admin-refused', 'admin-empty', 'admin-roles', 'admin-grant', 'admin-broken'],
   '/nowhere': ['two-tabs'],
 }
 
@@ -152,6 +153,12 @@ async function picture(context, name, url, scenario) {
     await page.getByTestId('draft-model').waitFor({ state: 'attached' })
   }
   if (scenario.startsWith('account-')) await playAccount(page, scenario)
+  if (scenario === 'admin-roles' || scenario === 'admin-grant')
+    await page
+      .getByTestId(`open-${scenario.slice(6)}`)
+      .first()
+      .click()
+  if (scenario === 'admin' || scenario === 'admin-broken') await page.getByTestId('verify-ledger').click()
   if (scenario.startsWith('bench-')) await playBench(page, scenario)
   await page.waitForLoadState('networkidle')
   await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true })

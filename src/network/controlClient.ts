@@ -111,6 +111,8 @@ export const ADMIT_DEADLINE_MS = 20_000
 export const REPAIR_DEADLINE_MS = 250_000
 const STATEMENT_DEADLINE_MS = 20_000
 const ACCOUNT_DEADLINE_MS = 20_000
+/** The whole ledger is read. */
+const VERIFY_DEADLINE_MS = 250_000
 
 /** Sessions whose end is told again: four times as many as a requester may have open. */
 const ENDED_KEPT = 16
@@ -193,7 +195,8 @@ export class ControlClient {
   /** Something of this peer's account. Rejects as `admit` does. */
   async account<Kind extends AccountAsk['kind']>(ask: AccountAskOf<Kind>): Promise<AccountAnswerTo<Kind>> {
     const message = (requestId: string) => ({ type: 'account-request' as const, requestId, ask })
-    const { answer } = await this.#ask({ answer: 'account-answer', deadlineMs: ACCOUNT_DEADLINE_MS, repeats: false, message })
+    const deadlineMs = ask.kind === 'verify-ledger' ? VERIFY_DEADLINE_MS : ACCOUNT_DEADLINE_MS
+    const { answer } = await this.#ask({ answer: 'account-answer', deadlineMs, repeats: false, message })
     if (!isAnswerTo(answer, ask.kind))
       throw new TabswarmError('protocol', `the coordinator answered ${answer.kind} to ${ask.kind}; reload the page`)
     return answer

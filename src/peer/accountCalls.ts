@@ -5,9 +5,9 @@
 
 import type { ControlClient } from '../network/index.ts'
 import { TabswarmError } from '../shared/index.ts'
+import type { AccountCalls, FoundByPhrase } from './accountTypes.ts'
 import { apiKeyOf } from './accountView.ts'
 import { type ConnectionHost, type FoundAccount, type HostAccount, PeerConnection } from './connection.ts'
-import type { AccountCalls, FoundByPhrase } from './types.ts'
 
 export interface AccountCallsOptions {
   readonly host: ConnectionHost & { readonly account: Promise<HostAccount | null> }

@@ -5,7 +5,8 @@
 
 import type { ListedApiKey, ListedModel, ServerMessage } from '../protocol/index.ts'
 import { type ModelId, parseCredits, type SessionId, type StatementAmounts } from '../shared/index.ts'
-import type { AccountState, ApiKeyState, Bill, ModelPrice, PeerState, StatementPage } from './types.ts'
+import type { AccountState, ApiKeyState, Bill, ModelPrice, StatementPage } from './accountTypes.ts'
+import type { PeerState } from './types.ts'
 
 type Message<Type extends ServerMessage['type']> = Extract<ServerMessage, { type: Type }>
 type Bills = ReadonlyMap<SessionId, Bill>

@@ -1,6 +1,20 @@
 /** peer: the runtime of one tab, volunteer and requester, and what its engine worker does; without any framework. */
 
 export { type EngineChoice, engineChoices } from '../worker/index.ts'
+export type {
+  AccountCalls,
+  AccountKeeping,
+  AccountState,
+  ApiKeyState,
+  Bill,
+  FoundByPhrase,
+  LedgerVerdict,
+  ListedAccountState,
+  ModelPrice,
+  OperatorCalls,
+  OperatorOverview,
+  StatementPage,
+} from './accountTypes.ts'
 export { DraftHost } from './draftHost.ts'
 export type { DraftWorkerApi } from './draftWorkerApi.ts'
 export { EngineHost, type EngineHostPorts } from './engineHost.ts'
@@ -8,28 +22,21 @@ export type { EngineWorker } from './hosting.ts'
 export type { HostSignals, PressureReason } from './pressure.ts'
 export { createPeerRuntime, type RuntimeHost } from './runtime.ts'
 export type {
-  AccountCalls,
-  AccountKeeping,
-  AccountState,
   Answer,
   AnswerDraftModel,
   AnswerRepair,
-  ApiKeyState,
   Ask,
   AskProgress,
   AskRequest,
   AuditVerdict,
-  Bill,
   ChatMessage,
   ConnectionState,
   ContributeOptions,
   DraftModelOffer,
   DraftModelState,
-  FoundByPhrase,
   GpuSummary,
   MeasureOptions,
   ModelMeasurement,
-  ModelPrice,
   ModelSpeed,
   ModelSpeedProgress,
   PeerRuntime,
@@ -37,7 +44,6 @@ export type {
   RouteStage,
   SamplingOptions,
   ServedWork,
-  StatementPage,
   StorageSummary,
   VolunteerState,
 } from './types.ts'

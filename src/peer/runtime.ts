@@ -14,6 +14,7 @@ import { DraftModel, type DraftWorker } from './draftModel.ts'
 import { type EngineWorker, Hosting } from './hosting.ts'
 import { type HttpFetch, ModelLibrary, type ModelText } from './modelLibrary.ts'
 import { measureModelSpeed } from './modelSpeed.ts'
+import { createOperatorCalls } from './operatorCalls.ts'
 import type { HostSignals } from './pressure.ts'
 import { type Admission, type RequesterPorts, startAsk } from './requester.ts'
 import { LatestLinks, RequesterReport, type RequesterReportPorts } from './roundTrips.ts'
@@ -111,6 +112,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
     },
     statement: (month, cursor) => requester.statement(month, cursor),
     account: createAccountCalls({ host, control: () => requester.control(), onTaken: () => void showAccount() }),
+    operator: createOperatorCalls({ control: () => requester.control(), randomBytes: host.randomBytes }),
     async phraseSaved() {
       await (await host.account)?.forgetPhrase()
       await showAccount()
@@ -282,7 +284,7 @@ function notOffered(modelId: ModelId): ErrorBody {
 async function keepCopy(control: ControlClient, host: RuntimeHost, store: PeerRuntime['store']): Promise<void> {
   const account = await host.account
   if (account === null || !account.isKept) return
-  const hasCopy = await control.account({ kind: 'keep-copy', copy: account.copy }).then(
+  const hasCopy = await patiently(host.clock, () => control.account({ kind: 'keep-copy', copy: account.copy })).then(
     () => true,
     () => false,
   )

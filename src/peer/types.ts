@@ -5,10 +5,11 @@
 
 import type { StoreApi } from 'zustand/vanilla'
 import type { Span } from '../model/index.ts'
-import type { ChainStage, LinkKind, NetworkSummary, Standing, VerdictMessage } from '../protocol/index.ts'
+import type { ChainStage, LinkKind, NetworkSummary, VerdictMessage } from '../protocol/index.ts'
 import type { DraftCounts } from '../session/index.ts'
-import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId, StatementAmounts, StatementLine } from '../shared/index.ts'
+import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId } from '../shared/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
+import type { AccountCalls, AccountKeeping, AccountState, Bill, ModelPrice, OperatorCalls, StatementPage } from './accountTypes.ts'
 import type { PressureReason } from './pressure.ts'
 
 export type ConnectionState =
@@ -114,108 +115,10 @@ export type DraftModelState =
   /** Refused, or lost: answers go on without it. */
   | { readonly kind: 'failed'; readonly modelId: ModelId; readonly error: ErrorBody }
 
-/** Of the account that this tab asks as. All in micro-credits. */
-export interface AccountState {
-  readonly accountId: string
-  /** Now, what was granted included. */
-  readonly spendable: bigint
-  /** Of it, what can be spent and never transferred. */
-  readonly granted: bigint
-  /** Set aside for open answers. */
-  readonly held: bigint
-  /** Earned, and not paid out yet. */
-  readonly escrow: bigint
-  /** All that it was ever paid for computing. */
-  readonly earned: bigint
-  readonly standing: Standing
-}
-
 /** What the coordinator found of one of this tab's parts in sessions. */
 export interface AuditVerdict extends Pick<VerdictMessage, 'sessionId' | 'role' | 'span' | 'verdict' | 'reason'> {
   /** When it was told, on the page's clock. */
   readonly atMs: number
-}
-
-/** Micro-credits. */
-export interface Bill {
-  /** Set aside when the answer was admitted: the most that it can cost. */
-  readonly held: bigint
-  /** What it did cost; null before it is settled. */
-  readonly charged: bigint | null
-}
-
-/** Micro-credits for a million tokens, as means over the beginning of a context. */
-export interface ModelPrice {
-  /** Of an answer. */
-  readonly decode: bigint
-  readonly prompt: bigint
-}
-
-/** Lines of one month (UTC, `2027-01`) that follow each other. All in micro-credits. */
-export interface StatementPage {
-  readonly month: string
-  /** What the account had when the month began. */
-  readonly opening: StatementAmounts
-  /** What it has at the month's end, or now. */
-  readonly closing: StatementAmounts
-  readonly lines: readonly StatementLine[]
-  /** To ask for the lines that follow with; null: there are none. */
-  readonly cursor: number | null
-}
-
-/** What this browser has of its account. */
-export interface AccountKeeping {
-  /** False: the browser keeps nothing for this page, so the account ends with this tab. */
-  readonly isKept: boolean
-  /** Until its owner says that it is saved; null from then on. */
-  readonly unsavedPhrase: string | null
-  /** The coordinator has the key's locked copy, which the phrase opens; null: it has not said it yet. */
-  readonly hasCopy: boolean | null
-}
-
-/** What a recovery phrase has found: the account that this browser has anyway, or another. */
-export type FoundByPhrase =
-  | { readonly kind: 'same' }
-  | {
-      readonly kind: 'other'
-      /** This browser's account joins it, as a device by a pairing code does, and its key takes the place of this browser's. Rejects with a TabswarmError. */
-      take(): Promise<void>
-    }
-
-/** Null: no limit. */
-export interface ApiKeyLimits {
-  readonly models: readonly string[] | null
-  /** Micro-credits that it may spend in all. */
-  readonly budget: bigint | null
-  readonly requestsAMinute: number | null
-}
-
-/** An API key of this account that opens something; its secret is told once, when it is made. Times are coordinator time. */
-export interface ApiKeyState extends ApiKeyLimits {
-  readonly id: string
-  readonly name: string
-  readonly pools: readonly string[] | null
-  /** Micro-credits: paid, or set aside for what is open. */
-  readonly spent: bigint
-  readonly createdAtMs: number
-  /** Null: never. */
-  readonly usedAtMs: number | null
-}
-
-/** Each rejects with a TabswarmError. */
-export interface AccountCalls {
-  /** Reasons: `bad-phrase`, `unknown-phrase`, `bad-copy`, `too-many-requests`, `offline`. */
-  findByPhrase(phrase: string): Promise<FoundByPhrase>
-  /** A code for another device, `K7QF-2M9X-TB4C`, and how long it works. */
-  pairingCode(): Promise<{ readonly code: string; readonly lifeMs: number }>
-  /** This browser joins the account whose device shows that code. Reasons: `bad-code`, `too-many-requests`, `offline`. */
-  join(code: string): Promise<void>
-  /** Those that were not revoked, the oldest first. */
-  apiKeys(): Promise<readonly ApiKeyState[]>
-  /** `text` is the key itself, told now and never again. Reasons: `bad-value`, `offline`. */
-  createApiKey(name: string, limits: ApiKeyLimits): Promise<{ readonly key: ApiKeyState; readonly text: string }>
-  /** From then on it opens nothing, for good. */
-  revokeApiKey(id: string): Promise<void>
 }
 
 export interface PeerState {
@@ -409,6 +312,7 @@ export interface PeerRuntime {
    */
   statement(month: string, cursor: number | null): Promise<StatementPage>
   readonly account: AccountCalls
+  readonly operator: OperatorCalls
   /** The recovery phrase is in safe hands: this browser forgets it. */
   phraseSaved(): Promise<void>
   /** Deletes the cached weights. */

@@ -5,7 +5,8 @@
 
 import * as v from 'valibot'
 import { API_KEYS_MAX, SCOPE_NAMES_MAX } from '../shared/index.ts'
-import { amount, base64Url, count, credits, text } from './schemas.ts'
+import { operatorAnswerSchema, operatorAskSchema } from './operatorRequests.ts'
+import { amount, base64Url, boundedCredits, count, credits, text } from './schemas.ts'
 
 /** A name that only the words of a recovery phrase give. */
 const lookup = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))
@@ -49,6 +50,7 @@ const apiKeySchema = v.strictObject({
 export type ListedApiKey = v.InferOutput<typeof apiKeySchema>
 
 export const accountAskSchema = v.variant('kind', [
+  operatorAskSchema,
   /** Keep this copy of the key that has certified this peer, in place of one before. */
   v.strictObject({ kind: v.literal('keep-copy'), copy: recoveryCopySchema }),
   v.strictObject({ kind: v.literal('find-copy'), lookup }),
@@ -57,12 +59,19 @@ export const accountAskSchema = v.variant('kind', [
   /** The key that has certified this peer joins the account whose code this is, as somebody typed it. */
   v.strictObject({ kind: v.literal('join'), code: text(64) }),
   v.strictObject({ kind: v.literal('keys') }),
-  v.strictObject({ kind: v.literal('create-key'), name: text(64), models: scopeNames, budget: v.nullable(credits), requestsAMinute }),
+  v.strictObject({
+    kind: v.literal('create-key'),
+    name: text(64),
+    models: scopeNames,
+    budget: v.nullable(boundedCredits),
+    requestsAMinute,
+  }),
   v.strictObject({ kind: v.literal('revoke-key'), keyId }),
 ])
 export type AccountAsk = v.InferOutput<typeof accountAskSchema>
 
 export const accountAnswerSchema = v.variant('kind', [
+  operatorAnswerSchema,
   v.strictObject({ kind: v.literal('keep-copy') }),
   v.strictObject({ kind: v.literal('find-copy'), copy: wrappedKeySchema }),
   v.strictObject({

@@ -54,6 +54,7 @@ export type {
 export { type Grant, type GrantStage, type SignedGrant, stageName } from './grant.ts'
 export { openGrant, signGrant } from './grantCodec.ts'
 export {
+  ACCOUNTS_LISTED_MAX,
   AUDIT_BYTES_MAX,
   CHECKPOINT_POSITIONS,
   CONTROL_MESSAGE_BYTES_MAX,
@@ -77,6 +78,7 @@ export {
 } from './limits.ts'
 export type { Dial, Link, LinkClosed, LinkHandlers, LinkKind, LinkStats } from './link.ts'
 export { type ListedModel, type ModelList, parseModelList } from './modelList.ts'
+export type { ListedAccount } from './operatorRequests.ts'
 export { certifyPeer, openCertificate } from './peerCertificate.ts'
 export {
   EMPTY_HASH,

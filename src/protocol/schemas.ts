@@ -24,6 +24,9 @@ export const amount = v.pipe(v.number(), v.finite(), v.minValue(0))
 export const layer = count(10_000)
 /** Micro-credits: 10¹⁸ are the most that there can be; what was paid in all may be more. */
 export const credits = v.pipe(v.string(), v.regex(/^(0|[1-9]\d{0,29})$/))
+/** Of a limit or a grant: all that there can be is more. */
+export const boundedCredits = v.pipe(v.string(), v.regex(/^(0|[1-9]\d{0,17})$/))
+export const positiveCredits = v.pipe(v.string(), v.regex(/^[1-9]\d{0,17}$/))
 /** The same, or less than nothing. */
 export const creditsChange = v.pipe(v.string(), v.regex(/^(0|-?[1-9]\d{0,29})$/))
 /** Credits with their micro-credits: `134.515021`. */

@@ -18,6 +18,7 @@ import { cssVariables, theme } from './theme.ts'
 const ContributePage = lazy(async () => ({ default: (await import('./contribute/contributePage.tsx')).ContributePage }))
 const AccountPage = lazy(async () => ({ default: (await import('./account/accountPage.tsx')).AccountPage }))
 const BenchPage = lazy(async () => ({ default: (await import('./bench/benchPage.tsx')).BenchPage }))
+const AdminPage = lazy(async () => ({ default: (await import('./admin/adminPage.tsx')).AdminPage }))
 /** Markdown is most of its weight. */
 const ChatPage = lazy(async () => ({ default: (await import('./chat/chatPage.tsx')).ChatPage }))
 
@@ -38,6 +39,7 @@ export function App({ runtime, bench }: AppProps) {
               <Route path="/contribute" component={ContributePage} />
               <Route path="/chat" component={ChatPage} />
               <Route path="/account" component={AccountPage} />
+              <Route path="/admin" component={AdminPage} />
               <Route path="/bench" component={BenchPage} />
               <Route component={NotFoundPage} />
             </Switch>

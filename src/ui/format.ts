@@ -49,3 +49,10 @@ export function formatSpan(span: Span): string {
 export function formatCount(count: number, noun: string): string {
   return `${count.toLocaleString('en-US')} ${noun}${count === 1 ? '' : 's'}`
 }
+
+/** `4 January 2027`, in UTC, as statements count. */
+export function formatDay(atMs: number): string {
+  return DAY.format(atMs)
+}
+
+const DAY = new Intl.DateTimeFormat('en-GB', { timeZone: 'UTC', day: 'numeric', month: 'long', year: 'numeric' })

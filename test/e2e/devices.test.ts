@@ -1,5 +1,5 @@
 /**
- * One account on several browsers, with real tabs: it has API keys, comes back by its twelve words, a second device joins by a code, and what the browsers
+ * One account on several browsers, with real tabs: it has API keys, may administer, comes back by its twelve words, a second device joins by a code, and what the browsers
  * had earned before comes along. Nobody computes here: credits are issued.
  */
 
@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EARNED } from '../../src/coordinator/ledger/index.ts'
 import { ensureWebApp, launchChromium, openRequesterTab, resolveModel } from '../../src/node/index.ts'
 import { type CoordinatorStore, createServer, openServerStore, type Server } from '../../src/server.ts'
+import { formatCredits } from '../../src/shared/index.ts'
 
 let store: CoordinatorStore
 let server: Server
@@ -41,12 +42,13 @@ const WAIT = { timeout: 20_000 }
 const accountId = (page: Page) => page.getByTestId('account-id').innerText(WAIT)
 const spendable = (page: Page) => page.getByTestId('balances').locator('dd').first().innerText()
 
-async function issue(page: Page, credits: bigint): Promise<void> {
+/** `shown`: what it can spend then. */
+async function issue(page: Page, credits: bigint, shown = String(credits)): Promise<void> {
   const [account, reference] = [await accountId(page), `e2e-${await accountId(page)}`]
   await store.ledger.post({ kind: 'issue', reference, account, purse: EARNED, amount: credits * 1_000_000n, note: '' })
   // Behind the coordinator's back: the page is told when it comes again.
   await page.reload()
-  await expect.poll(() => spendable(page), WAIT).toBe(String(credits))
+  await expect.poll(() => spendable(page), WAIT).toBe(shown)
 }
 
 async function words(page: Page): Promise<string[]> {
@@ -81,6 +83,38 @@ describe('API keys on the page', () => {
   })
 })
 
+describe('the admin page', () => {
+  const admin = (page: Page) => page.goto(new URL('/admin', server.url).href)
+
+  it('[O1] refuses an account without the role, and says how it is given', async () => {
+    const mine = await accountId(laptop)
+    await admin(laptop)
+    await laptop.getByRole('alert').getByText(`tabswarm account change ${mine} --roles operator,requester,volunteer`).waitFor(WAIT)
+    expect(await laptop.getByTestId('credits').count()).toBe(0)
+    await store.accounts.change(mine, { roles: ['operator', 'requester', 'volunteer'] })
+  })
+
+  it('[O2] … [O5] an operator sees that the credits add up, verifies the ledger, finds an account and grants it some', async () => {
+    const other = await accountId(tablet)
+    await laptop.reload()
+    await laptop.getByTestId('credits').waitFor(WAIT)
+    await laptop.getByTestId('account-search').fill(other.slice(0, 10))
+    await laptop.getByTestId('search-accounts').click()
+    const row = laptop.locator(`[data-testid=account][data-account="${other}"]`)
+    await row.getByTestId('open-grant').click(WAIT)
+    await row.getByTestId('grant-credits').fill('1.5')
+    await row.getByTestId('grant').click()
+    await row.getByText('1.5 credits to spend').waitFor(WAIT)
+    await expect.poll(() => spendable(tablet), WAIT).toBe('1.5')
+    const outstanding = -((await store.ledger.totals()).get('issuance') ?? 0n)
+    const figures = laptop.getByTestId('credits').locator('dd')
+    await expect.poll(() => figures.first().innerText(), WAIT).toBe(formatCredits(outstanding))
+    await laptop.getByTestId('verify-ledger').click()
+    expect(await laptop.getByTestId('ledger-right').innerText(WAIT)).toContain(`${formatCredits(outstanding)} credits are outstanding`)
+    await laptop.goto(new URL('/account', server.url).href)
+  })
+})
+
 describe('one account on several browsers', () => {
   it('[A1] [A2] comes back by its twelve words in another browser, whose own earnings come along', async () => {
     const mine = await accountId(laptop)
@@ -112,7 +146,7 @@ describe('one account on several browsers', () => {
 
   it('[A4] [A5] [A6] a third joins by the code that one of them shows, once', async () => {
     const mine = await accountId(laptop)
-    await issue(tablet, 1n)
+    await issue(tablet, 1n, '2.5')
     await phone.getByTestId('pairing-show').click()
     const code = await phone.getByTestId('pairing-code').innerText()
     expect(code).toMatch(/^[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}$/)
@@ -122,6 +156,7 @@ describe('one account on several browsers', () => {
     }
     await type(`${code.slice(0, -1)}${code.endsWith('0') ? '1' : '0'}`)
     await tablet.getByRole('alert').getByText('this code is wrong').waitFor()
+    await tablet.getByText('1.5 granted credits stay behind').waitFor(WAIT)
     await type(code.toLowerCase().replaceAll('-', ' '))
     await tablet.getByTestId('joined').waitFor(WAIT)
     await expect.poll(() => accountId(tablet), WAIT).toBe(mine)

@@ -95,6 +95,43 @@ describe.each(storeKinds)('accounts on %s', (kind) => {
     await expect(accounts.change('nobody', { name: 'Ann' })).rejects.toMatchObject({ reason: 'unknown' })
   })
 
+  it('[O2] [O4] are counted and found by the beginning of their id or a part of their name, a page at a time, erased ones never', async () => {
+    const before = await accounts.count()
+    const [ann, anna, gone] = [await contact(), await contact(), await contact()]
+    const tag = crypto.randomUUID().slice(0, 8)
+    await accounts.change(ann, { name: `Ann ${tag} 100%` })
+    await accounts.change(anna, { name: `Anna ${tag} 1000` })
+    await accounts.change(gone, { name: `Ann ${tag} gone` })
+    await accounts.erase(gone)
+    expect(await accounts.count()).toBe(before + 2)
+    const found = async (text: string, after: string | null = null, limit = 10) =>
+      (await accounts.search(text, after, limit)).map(({ id }) => id)
+    const both = [ann, anna].sort()
+    expect(await found(`ANN`, null, 1_000)).toEqual(expect.arrayContaining(both))
+    expect(await found(`${tag}`)).toEqual(both)
+    expect(await found(tag, null, 1)).toEqual(both.slice(0, 1))
+    expect(await found(tag, both[0])).toEqual(both.slice(1))
+    // What a pattern means to the database is only a character here.
+    expect(await found(`${tag} 100%`)).toEqual([ann])
+    expect(await found(`${tag}_1`)).toEqual([])
+    expect(await found(ann.slice(0, 12).toUpperCase())).toEqual([ann])
+    expect(await accounts.record(ann)).toMatchObject({ id: ann })
+    await expect(accounts.record(gone)).rejects.toMatchObject({ reason: 'unknown' })
+  })
+
+  it('[O2] the ledger’s totals by kind are zero together, and what accounts can spend is theirs alone', async () => {
+    const [ann, bob] = [await contact(), await contact()]
+    const before = await ledger.totals()
+    await issue(ann, 100n)
+    await ledger.post({ kind: 'hold', session: `to-${ann}`, account: ann, amount: 30n, priceVersion: 0, tier: 'standard' })
+    const after = await ledger.totals()
+    const gain = (of: string) => (after.get(of) ?? 0n) - (before.get(of) ?? 0n)
+    expect([gain('issuance'), gain('user'), gain('hold')]).toEqual([-100n, 70n, 30n])
+    expect([...after.values()].reduce((all, one) => all + one, 0n)).toBe(0n)
+    expect(await ledger.spendable([ann, bob])).toEqual(new Map([[ann, 70n]]))
+    await ledger.post({ kind: 'release', session: `to-${ann}` })
+  })
+
   it('public address blocks link for 30 days, private ones and loopback never', async () => {
     const [ann, bob, far] = [await contact('203.0.113.1'), await contact('::ffff:203.0.113.9'), await contact('198.51.100.1')]
     expect([await linked(ann, bob), await linked(ann, far)]).toEqual([true, false])
@@ -236,6 +273,7 @@ describe.each(storeKinds)('accounts on %s', (kind) => {
     expect((await ledger.balances(ann)).map(({ account, amount }) => [account.purse, amount])).toEqual([
       [grantedUntil(grant.lastDay), 1_000_000n],
     ])
+    expect(await starters.issuedToday()).toBe(1_000_000n)
     const inBlock = await Promise.allSettled(
       (await Promise.all([1, 2, 3].map(() => contact()))).map((id) => starters.grant(id, '203.0.113.200', policy)),
     )

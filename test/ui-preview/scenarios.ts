@@ -5,6 +5,7 @@ import type {
   ApiKeyState,
   AskProgress,
   AuditVerdict,
+  ListedAccountState,
   PeerState,
   StatementPage,
   VolunteerState,
@@ -334,6 +335,29 @@ const KEYS: readonly ApiKeyState[] = [
     usedAtMs: null,
   },
 ]
+const LISTED: readonly ListedAccountState[] = [
+  {
+    id: ACCOUNT.accountId,
+    name: 'Ann',
+    roles: ['operator', 'requester', 'volunteer'],
+    createdAtMs: Date.UTC(2026, 8, 14),
+    spendable: 9_934_207n,
+  },
+  {
+    id: '8d41aa02c7e018f35b447c2e95d0b1f8',
+    name: '',
+    roles: ['requester', 'volunteer'],
+    createdAtMs: Date.UTC(2026, 10, 2),
+    spendable: 0n,
+  },
+  {
+    id: 'a9d2c7e018f35b447c2e95d0b1f84a63',
+    name: 'Laboratory for things that have long names in many words',
+    roles: [],
+    createdAtMs: Date.UTC(2026, 10, 20),
+    spendable: 120_000_000n,
+  },
+]
 
 export function startScenario(name: string): FakeRuntime {
   const volunteer = name in audits ? volunteers.serving : volunteers[name]
@@ -367,6 +391,7 @@ export function startScenario(name: string): FakeRuntime {
   if (name === 'account-keys-failed')
     runtime.account.apiKeys = () =>
       Promise.reject(fromErrorBody({ reason: 'busy', message: 'the coordinator answers others now; try again in a moment' }))
+  if (name.startsWith('admin')) playOperator(runtime, name)
   const refusal = refusals[name]
   if (refusal !== undefined) {
     const refuse = () => Promise.reject(fromErrorBody(refusal))
@@ -377,6 +402,25 @@ export function startScenario(name: string): FakeRuntime {
   chats[name]?.(runtime)
   whole[name]?.(runtime)
   return runtime
+}
+
+function playOperator(runtime: FakeRuntime, name: string): void {
+  if (name !== 'admin-empty') runtime.listedAccounts = LISTED
+  const { operator } = runtime
+  if (name === 'admin-refused')
+    operator.overview = () =>
+      Promise.reject(
+        fromErrorBody({
+          reason: 'not-allowed',
+          message: `this page is for operators, and the account ${ACCOUNT.accountId} is none; give it the role on the coordinator’s machine: tabswarm account change ${ACCOUNT.accountId} --roles operator,requester,volunteer`,
+        }),
+      )
+  if (name === 'admin-broken')
+    operator.verifyLedger = async () => ({
+      kind: 'broken',
+      message:
+        'the balance of user/7c2e95d0b1f84a63a9d2c7e018f35b44/earned is recorded as 7 micro-credits, its postings add up to 5; run tabswarm ledger rebuild',
+    })
 }
 
 function networkOf(volunteer: string): PeerState['network'] {

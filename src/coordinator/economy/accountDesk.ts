@@ -7,6 +7,7 @@ import type { AccountAnswer, AccountAsk, ClientMessage, ListedApiKey, ServerMess
 import { type Clock, type PeerId, toBase64Url, unreachable } from '../../shared/index.ts'
 import { AccountError, type ApiKey } from '../accounts/index.ts'
 import { ACCOUNT_RATE, ACCOUNTS_AT_ONCE } from './limits.ts'
+import { isOperatorAsk, type OperatorDesk } from './operatorDesk.ts'
 import { type IdentifiedPeer, identityOf, type PeerAccounts } from './peerAccounts.ts'
 import type { EconomyStore } from './ports.ts'
 import { type Refused, RequestGate } from './requestGate.ts'
@@ -16,6 +17,7 @@ type AccountAnswered = Extract<ServerMessage, { type: 'account-answer' }>
 
 export interface AccountDeskOptions {
   readonly store: () => Promise<Pick<EconomyStore, 'recovery' | 'pairing' | 'keys'>>
+  readonly operators: Pick<OperatorDesk, 'answer'>
   readonly peers: Pick<PeerAccounts, 'get' | 'accountOf' | 'moved'>
   readonly clock: Clock
   readonly log: (line: string) => void
@@ -32,7 +34,7 @@ export class AccountDesk {
     this.#gate = new RequestGate({ ...options, rate: ACCOUNT_RATE, atOnce: ACCOUNTS_AT_ONCE, tooMany: TOO_MANY })
   }
 
-  /** Rules A1 … A9. Never rejects. */
+  /** Rules A1 … A9 and O1 … O5. Never rejects. */
   answer(peerId: PeerId, { requestId, ask }: AccountRequest): Promise<AccountAnswered | Refused> {
     return this.#gate.answer(peerId, requestId, async () => {
       const peer = this.#options.peers.get(peerId)
@@ -47,7 +49,8 @@ export class AccountDesk {
   }
 
   async #answer(peer: IdentifiedPeer, account: string, ask: AccountAsk): Promise<AccountAnswer> {
-    const { store, peers } = this.#options
+    const { store, peers, operators } = this.#options
+    if (isOperatorAsk(ask)) return operators.answer(account, ask)
     const { recovery, pairing, keys } = await store()
     const { kind } = ask
     switch (kind) {

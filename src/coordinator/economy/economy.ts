@@ -34,6 +34,7 @@ import { Balances } from './balances.ts'
 import { Bills, type Settled } from './bills.ts'
 import { Chores } from './chores.ts'
 import { EscrowBook } from './escrow.ts'
+import { OperatorDesk } from './operatorDesk.ts'
 import { type IdentifiedPeer, PeerAccounts } from './peerAccounts.ts'
 import type { EconomyStore, PeerPorts } from './ports.ts'
 import { Postings } from './postings.ts'
@@ -106,7 +107,9 @@ export class Economy {
     })
     const ledger = async () => (await store).ledger
     this.#statements = new Statements({ ledger, accountOf: (peerId) => this.#peers.accountOf(peerId), clock, log })
-    this.#desk = new AccountDesk({ store: () => store, peers: this.#peers, clock, log })
+    const shared = { store: () => store, clock }
+    const operators = new OperatorDesk({ ...shared, starters: options.starters, onPosted: (event) => this.#posted(event) })
+    this.#desk = new AccountDesk({ ...shared, operators, peers: this.#peers, log })
     this.#opening = this.#open()
     this.#admissions = new Admissions({
       ...options,
@@ -148,7 +151,7 @@ export class Economy {
     this.#ports.tell(peerId, await this.#statements.answer(peerId, message))
   }
 
-  /** Answers what a peer asks of its account, or says why not. Rules A1 … A9. */
+  /** Answers what a peer asks of its account, or says why not. Rules A1 … A9 and O1 … O5. */
   async request(peerId: PeerId, message: Extract<ClientMessage, { type: 'account-request' }>): Promise<void> {
     this.#ports.tell(peerId, await this.#desk.answer(peerId, message))
   }

@@ -32,7 +32,7 @@ interface KnownPeer extends IdentifiedPeer {
 }
 
 export interface PeerAccountsOptions {
-  readonly accounts: () => Promise<EconomyStore['accounts']>
+  readonly accounts: () => Promise<Pick<EconomyStore['accounts'], 'contact' | 'ties'>>
   readonly clock: Clock
   readonly onFound: (peerId: PeerId, account: string) => void
   readonly log: (line: string) => void

@@ -7,12 +7,12 @@ import type { AccountStore, KeyStore, LedgerStore, PairingStore, RecoveryStore, 
 export interface EconomyStore {
   /** Other coordinators may have it too: what is open in it may be theirs. */
   readonly isShared: boolean
-  readonly accounts: Pick<AccountStore, 'contact' | 'ties'>
+  readonly accounts: Pick<AccountStore, 'contact' | 'ties' | 'record' | 'count' | 'search' | 'change'>
   readonly pairing: Pick<PairingStore, 'create' | 'join'>
   readonly recovery: Pick<RecoveryStore, 'keep' | 'find'>
   readonly keys: Pick<KeyStore, 'create' | 'list' | 'revoke'>
-  readonly starters: Pick<StarterStore, 'grant'>
-  readonly ledger: Pick<LedgerStore, 'post' | 'balances' | 'paid' | 'open' | 'prices' | 'statementPage'>
+  readonly starters: Pick<StarterStore, 'grant' | 'issuedToday'>
+  readonly ledger: Pick<LedgerStore, 'post' | 'balances' | 'paid' | 'open' | 'prices' | 'statementPage' | 'totals' | 'spendable' | 'audit'>
   readonly trust: Pick<TrustStore, 'load' | 'save'>
   /** The day's work: ended grants, left accounts, address blocks that no longer count. */
   tidy(): Promise<void>

@@ -3,7 +3,7 @@
  * other by what they share, handed out whole to whom they belong, and erased but for the ledger's pseudonymous lines.
  */
 
-import { and, asc, desc, eq, gt, isNull, lt } from 'drizzle-orm'
+import { and, asc, count, desc, eq, gt, ilike, isNull, like, lt, or } from 'drizzle-orm'
 import { type Clock, required } from '../../shared/index.ts'
 import {
   AccountError,
@@ -87,6 +87,30 @@ export class AccountStore {
       .orderBy(asc(accountIdentities.addedAtMs))
     const member = await this.#queries.select({ team: teamMembers.team }).from(teamMembers).where(eq(teamMembers.account, id))
     return { ...record, identities: identities.map(identityOf), teams: member.map(({ team }) => team).sort() }
+  }
+
+  /** Rejects with AccountError `unknown`. */
+  record(id: string): Promise<AccountRecord> {
+    return findAccount(this.#queries, id)
+  }
+
+  /** How many there are that were not erased. */
+  async count(): Promise<number> {
+    const [row] = await this.#queries.select({ count: count() }).from(accounts).where(isNull(accounts.erasedAtMs))
+    return row?.count ?? 0
+  }
+
+  /** At most `limit` accounts whose id begins with `text`, or whose name has it, in the order of their ids, on from behind `after`. Erased ones are left out. */
+  async search(text: string, after: string | null, limit: number): Promise<readonly AccountRecord[]> {
+    const literal = text.replace(/[\\%_]/g, '\\$&')
+    const matches = or(like(accounts.id, `${literal.toLowerCase()}%`), ilike(accounts.name, `%${literal}%`))
+    const rows = await this.#queries
+      .select()
+      .from(accounts)
+      .where(and(isNull(accounts.erasedAtMs), gt(accounts.id, after ?? ''), matches))
+      .orderBy(asc(accounts.id))
+      .limit(limit)
+    return rows.map(recordOf)
   }
 
   /** Hands every account to `take`, in the order of their ids. */

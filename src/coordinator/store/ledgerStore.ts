@@ -37,6 +37,8 @@ import {
   readOwnEventsWithin,
   readPaid,
   readPrices,
+  readSpendable,
+  readTotals,
 } from './reading.ts'
 import type { RecordedEvent } from './rows.ts'
 import { sha256 } from './sha256.ts'
@@ -110,6 +112,16 @@ export class LedgerStore {
   /** All accounts that are not empty, or those of one owner. */
   balances(owner?: string): Promise<readonly Balance[]> {
     return readBalances(this.#tools.queries, owner)
+  }
+
+  /** Micro-credits by kind of account, of all owners. */
+  totals(): Promise<ReadonlyMap<string, bigint>> {
+    return readTotals(this.#tools.queries)
+  }
+
+  /** Micro-credits that each of these owners can spend; who has none is left out. */
+  spendable(owners: readonly string[]): Promise<ReadonlyMap<string, bigint>> {
+    return readSpendable(this.#tools.queries, owners)
   }
 
   /** Micro-credits that `owner` was ever paid: out of escrow, and for audits. */

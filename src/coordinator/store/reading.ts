@@ -45,6 +45,27 @@ export async function readBalances(queries: Queries, owner?: string): Promise<Ba
   return rows.map((row) => ({ account: accountOf(row), amount: row.amount }))
 }
 
+/** The balances of all accounts of each kind together. */
+export async function readTotals(queries: Queries): Promise<ReadonlyMap<string, bigint>> {
+  const { kind, amount } = ledgerBalances
+  const rows = await queries
+    .select({ kind, sum: sql<string>`sum(${amount})` })
+    .from(ledgerBalances)
+    .groupBy(kind)
+  return new Map(rows.map((row) => [row.kind, BigInt(row.sum)]))
+}
+
+/** What each of these owners can spend; who has nothing is left out. */
+export async function readSpendable(queries: Queries, owners: readonly string[]): Promise<ReadonlyMap<string, bigint>> {
+  const { kind, owner, amount } = ledgerBalances
+  const rows = await queries
+    .select({ owner, sum: sql<string>`sum(${amount})` })
+    .from(ledgerBalances)
+    .where(and(eq(kind, 'user'), isAnyOf(owner, owners, 'text')))
+    .groupBy(owner)
+  return new Map(rows.map((row) => [row.owner, BigInt(row.sum)]))
+}
+
 /** Events from sequence `from` on that post to one of the owner's accounts, whole: their hashes need all lines. */
 export async function readOwnEvents(queries: Queries, owner: string, from: number, limit: number): Promise<RecordedEvent[]> {
   const own = await queries

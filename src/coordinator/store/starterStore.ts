@@ -49,6 +49,15 @@ export class StarterStore {
     return { amount, lastDay }
   }
 
+  /** Micro-credits of today's grants (UTC) so far. */
+  async issuedToday(): Promise<bigint> {
+    const [pool] = await this.#queries
+      .select()
+      .from(starterPools)
+      .where(eq(starterPools.day, dayOf(this.#clock.nowMs())))
+    return pool?.issued ?? 0n
+  }
+
   /** Posts what was not spent of grants that have ended back to issuance; returns of how many accounts. To be called once a day. */
   async expire(): Promise<number> {
     const day = dayOf(this.#clock.nowMs())

@@ -2,6 +2,7 @@
 
 import type { ApiKeyState } from '../../peer/index.ts'
 import { formatCredits } from '../../shared/index.ts'
+import { formatDay } from '../format.ts'
 
 export function describeScope({ models, pools, requestsAMinute }: Pick<ApiKeyState, 'models' | 'pools' | 'requestsAMinute'>): string {
   const limits = [
@@ -17,9 +18,6 @@ export function describeSpending({ spent, budget }: Pick<ApiKeyState, 'spent' | 
   return `${formatCredits(spent)} ${budget === null ? '' : `of ${formatCredits(budget)} `}credits spent.`
 }
 
-/** Days in UTC, as statements have them. */
 export function describeUse({ createdAtMs, usedAtMs }: Pick<ApiKeyState, 'createdAtMs' | 'usedAtMs'>): string {
-  return `Made on ${DAY.format(createdAtMs)}, ${usedAtMs === null ? 'never used' : `last used on ${DAY.format(usedAtMs)}`}.`
+  return `Made on ${formatDay(createdAtMs)}, ${usedAtMs === null ? 'never used' : `last used on ${formatDay(usedAtMs)}`}.`
 }
-
-const DAY = new Intl.DateTimeFormat('en-GB', { timeZone: 'UTC', day: 'numeric', month: 'long', year: 'numeric' })

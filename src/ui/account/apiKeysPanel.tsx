@@ -99,14 +99,7 @@ function KeyRow({ apiKey, onRevoked }: { readonly apiKey: ApiKeyState; readonly 
       {isAsking && (
         <Group gap="sm" mt="sm">
           <Text size="sm">Whoever uses it is refused from then on, for good.</Text>
-          <Button
-            color="red"
-            variant="outline"
-            size="compact-sm"
-            onClick={revoke}
-            disabled={call.isRunning}
-            data-testid="revoke-key-really"
-          >
+          <Button size="compact-sm" onClick={revoke} disabled={call.isRunning} data-testid="revoke-key-really">
             {call.isRunning ? 'Revoking …' : 'Revoke it'}
           </Button>
           <Button variant="default" size="compact-sm" onClick={() => setAsking(false)} disabled={call.isRunning}>

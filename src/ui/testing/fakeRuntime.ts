@@ -11,16 +11,19 @@ import type {
   Ask,
   AskProgress,
   AskRequest,
+  ListedAccountState,
   ModelMeasurement,
   ModelSpeed,
   ModelSpeedProgress,
+  OperatorCalls,
+  OperatorOverview,
   PeerRuntime,
   PeerState,
   RouteStage,
   StatementPage,
 } from '../../peer/index.ts'
 import type { NetworkSummary } from '../../protocol/index.ts'
-import type { ManifestHash, ModelId, PeerId, SessionId } from '../../shared/index.ts'
+import { type ManifestHash, type ModelId, type PeerId, required, type SessionId } from '../../shared/index.ts'
 
 type Swarm = NetworkSummary['swarms'][number]
 export type VolunteerSummary = Swarm['volunteers'][number]
@@ -101,6 +104,19 @@ export interface ScriptedMeasurement {
 
 /** 4 January 2027. */
 const CREATED_MS = 1_799_020_800_000
+const OVERVIEW: OperatorOverview = {
+  issuance: -18_402_113_207n,
+  held: {
+    user: 17_913_004_120n,
+    hold: 70_112n,
+    escrow: 38_204n,
+    fee: 214_380_411n,
+    verification: 174_620_360n,
+    reserve: 100_000_000n,
+  },
+  accounts: 412,
+  starters: { issued: 120_000_000n, poolADay: 1_000_000_000n, amount: 10_000_000n },
+}
 const NOTHING = { available: 0n, held: 0n, escrow: 0n, granted: 0n }
 const EMPTY_PAGE: StatementPage = { month: '2027-01', opening: NOTHING, closing: NOTHING, lines: [], cursor: null }
 
@@ -209,6 +225,33 @@ export class FakeRuntime implements PeerRuntime {
       return { key, text: `tabswarm_${key.id}_${'A1b2C3d4-_'.repeat(5).slice(0, 43)}` }
     },
     revokeApiKey: async (id) => void this.calls.push(`revokeApiKey ${id}`),
+  }
+
+  listedAccounts: readonly ListedAccountState[] = []
+
+  operator: OperatorCalls = {
+    overview: async () => OVERVIEW,
+    verifyLedger: async () => ({ kind: 'right', events: 41_207, heads: 3_120, outstanding: -OVERVIEW.issuance }),
+    accounts: async (search, after) => {
+      this.calls.push(`accounts ${search} ${after ?? 'from the first'}`)
+      return { accounts: this.listedAccounts, hasMore: this.listedAccounts.length > 0 && after === null }
+    },
+    changeRoles: async (accountId, roles) => {
+      this.calls.push(`changeRoles ${accountId} ${roles.join(',')}`)
+      return { ...this.#listed(accountId), roles }
+    },
+    grant: async (accountId, { amount, days, note }) => {
+      this.calls.push(`grant ${accountId} ${amount} ${days} ${note}`)
+      return { ...this.#listed(accountId), spendable: this.#listed(accountId).spendable + amount }
+    },
+    newReference: () => 'e'.repeat(32),
+  }
+
+  #listed(accountId: string): ListedAccountState {
+    return required(
+      this.listedAccounts.find(({ id }) => id === accountId),
+      'an account of the list',
+    )
   }
 
   async phraseSaved(): Promise<void> {

@@ -34,13 +34,16 @@ function getRaw(path: string): Promise<{ status: number; body: string }> {
 }
 
 describe('web app', () => {
-  it.each(['/', '/contribute', '/chat', '/bench', '/contribute?pledge-mb=100'])('answers the page %s with index.html', async (page) => {
-    const response = await get(page)
-    expect(response.status).toBe(200)
-    expect(response.headers.get('content-type')).toMatch('text/html')
-    expect(response.headers.get('cache-control')).toBe('no-cache')
-    expect(await response.text()).toContain('Tabswarm')
-  })
+  it.each(['/', '/contribute', '/chat', '/bench', '/account', '/admin', '/contribute?pledge-mb=100'])(
+    'answers the page %s with index.html',
+    async (page) => {
+      const response = await get(page)
+      expect(response.status).toBe(200)
+      expect(response.headers.get('content-type')).toMatch('text/html')
+      expect(response.headers.get('cache-control')).toBe('no-cache')
+      expect(await response.text()).toContain('Tabswarm')
+    },
+  )
 
   it('says in the usual words that a URL cannot be decoded', async () => {
     const { status, body } = await getRaw('/%')

@@ -5,11 +5,14 @@
 
 import {
   AccountError,
+  type AccountRecord,
   type AccountTies,
   type ApiKey,
   DEFAULT_STARTER_POLICY,
   decideStarterGrant,
+  FIRST_ROLES,
   type Identity,
+  type Role,
   type StarterPolicy,
 } from '../../../src/coordinator/accounts/index.ts'
 import { Economy, type EconomyOptions, type EconomyStore } from '../../../src/coordinator/economy/index.ts'
@@ -67,6 +70,7 @@ export class MemoryStore implements EconomyStore {
   readonly book = new Book()
   readonly events: LedgerEvent[] = []
   readonly trusted = new Map<HolderId, TrustRecord>()
+  readonly rolesOf = new Map<string, readonly Role[]>()
   readonly tiesOf = new Map<string, Partial<AccountTies>>()
   readonly #accountOf = new Map<string, string>()
   readonly #granted = new Map<string, bigint>()
@@ -92,6 +96,16 @@ export class MemoryStore implements EconomyStore {
       this.#check()
       const plain = (account: string): AccountTies => ({ account, keys: [], teams: [], family: account, blocks: [] })
       return new Map(ids.map((id) => [id, { ...plain(id), ...this.tiesOf.get(id) }]))
+    },
+    record: async (id) => this.#record(id),
+    count: async () => this.#ids().length,
+    search: async (text, after, limit) => {
+      const found = this.#ids().filter((id) => id.startsWith(text) && id > (after ?? ''))
+      return found.slice(0, limit).map((id) => this.#record(id))
+    },
+    change: async (id, { roles }) => {
+      if (roles !== undefined) this.rolesOf.set(id, roles)
+      return this.#record(id)
     },
   }
   /** Copies and codes are the real store's matter, see test/store. */
@@ -140,6 +154,7 @@ export class MemoryStore implements EconomyStore {
       await this.ledger.post({ kind: 'issue', reference, account, purse, amount: decided.value, note: '' })
       return { amount: decided.value, lastDay }
     },
+    issuedToday: async () => [...this.#granted.values()].reduce((sum, amount) => sum + amount, 0n),
   }
   readonly ledger: EconomyStore['ledger'] = {
     post: async (command: Command) => {
@@ -169,6 +184,21 @@ export class MemoryStore implements EconomyStore {
       const lines = this.events.filter(({ sequence }) => sequence >= from).flatMap((event) => statement.take(event))
       return { opening: statement.opening, closing: statement.summary().closing, lines, next: null }
     },
+    totals: async () => {
+      const totals = new Map<string, bigint>()
+      for (const { account, amount } of this.balances()) totals.set(account.kind, (totals.get(account.kind) ?? 0n) + amount)
+      return totals
+    },
+    spendable: async (owners) => {
+      const sum = (owner: string) =>
+        this.balances().reduce((all, { account, amount }) => (account.kind === 'user' && account.owner === owner ? all + amount : all), 0n)
+      return new Map(owners.map((owner) => [owner, sum(owner)]))
+    },
+    audit: async () => {
+      this.#check()
+      const outstanding = -((await this.ledger.totals()).get('issuance') ?? 0n)
+      return { events: this.events.length, heads: 0, accounts: this.#ids().length, outstanding }
+    },
     prices: async () => {
       const newest = this.events.findLast(({ command }) => command.kind === 'price')?.command
       return newest?.kind === 'price' ? newest : null
@@ -194,6 +224,15 @@ export class MemoryStore implements EconomyStore {
     const ids = new Set(this.events.flatMap(({ postings }) => postings.map(({ account }) => accountId(account))))
     const accounts = [...ids].map((id) => required(parseAccountId(id), 'an account'))
     return accounts.map((account) => ({ account, amount: this.book.balance(account) })).filter(({ amount }) => amount !== 0n)
+  }
+
+  #ids(): string[] {
+    return [...new Set(this.#accountOf.values())].sort()
+  }
+
+  #record(id: string): AccountRecord {
+    if (!this.#ids().includes(id)) throw new AccountError('unknown', `there is no account ${id}`)
+    return { id, name: '', roles: this.rolesOf.get(id) ?? FIRST_ROLES, createdAtMs: 0, erasedAtMs: null }
   }
 
   #check(): void {
