@@ -191,6 +191,11 @@ export function covers(outer: Span, inner: Span): boolean {
   return outer.firstLayer <= inner.firstLayer && inner.endLayer <= outer.endLayer
 }
 
+/** Whether it serves all these layers. */
+export function serves({ served }: PeerRecord, modelId: ModelId, span: Span): boolean {
+  return served !== null && served.modelId === modelId && covers(served.span, span)
+}
+
 /** The layers of both; empty where they have none in common. */
 export function common(a: Span, b: Span): Span {
   const firstLayer = Math.max(a.firstLayer, b.firstLayer)
