@@ -215,8 +215,7 @@ export class EngineHost implements EngineWorkerApi {
       this.#narrow(request)
       return true
     }
-    await this.#stage?.drain()
-    await this.#spare.giveUp()
+    await Promise.all([this.#stage?.drain(), this.#spare.giveUp()])
     if (order.aborted) throw superseded()
     if (device.aborted) return false
     this.#loaded = null

@@ -127,6 +127,12 @@ export class CoordinatorCore {
     this.#assignments.update(nowMs)
   }
 
+  #withdraw(peer: PeerRecord): void {
+    const { pledge } = peer
+    withdraw(peer)
+    if (pledge !== null) this.#level(pledge)
+  }
+
   /** Another of these adapters came, or left. */
   #level(pledge: Pledge): void {
     for (const { peerId } of levelSpeeds(pledge, this.#peers.values())) this.#assignments.changed(peerId)
@@ -147,12 +153,12 @@ export class CoordinatorCore {
         return this.#assignments.failed(peer, message, nowMs)
       case 'away':
         if (message.reason === AWAY_RECOVERING) suspend(peer, nowMs)
-        else withdraw(peer)
+        else this.#withdraw(peer)
         return this.#assignments.update(nowMs)
       case 'drain':
         return this.#drain(peer, nowMs)
       case 'leave':
-        withdraw(peer)
+        this.#withdraw(peer)
         return this.#assignments.update(nowMs, peerId)
       case 'pong':
         return this.#pong(peer, message, nowMs)
@@ -192,7 +198,7 @@ export class CoordinatorCore {
       )
       return this.#forget(peer.peerId, nowMs)
     }
-    withdraw(peer)
+    this.#withdraw(peer)
     peer.pledge = pledge
     peer.memoryBytes = pledge.memoryBytes
     peer.weightForm = weightFormOf(pledge.engine)

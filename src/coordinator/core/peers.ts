@@ -1,6 +1,6 @@
 /** PeerRecord: all that the coordinator knows of one socket's peer. Changed only by the core. */
 
-import type { Span } from '../../model/index.ts'
+import { coversSpan, type Span } from '../../model/index.ts'
 import type { ClientMessage } from '../../protocol/index.ts'
 import type { ModelId, PeerId } from '../../shared/index.ts'
 import type { WeightForm } from './costs.ts'
@@ -187,13 +187,9 @@ export function countedSpeed({ macsPerSecond }: PeerRecord): number {
   return Math.max(1, macsPerSecond)
 }
 
-export function covers(outer: Span, inner: Span): boolean {
-  return outer.firstLayer <= inner.firstLayer && inner.endLayer <= outer.endLayer
-}
-
 /** Whether it serves all these layers. */
 export function serves({ served }: PeerRecord, modelId: ModelId, span: Span): boolean {
-  return served !== null && served.modelId === modelId && covers(served.span, span)
+  return served !== null && served.modelId === modelId && coversSpan(served.span, span)
 }
 
 /** The layers of both; empty where they have none in common. */
