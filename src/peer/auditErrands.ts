@@ -1,8 +1,10 @@
 /**
  * AuditErrands: what the coordinator asks of a stage for audits, carried out over HTTP: hands over the rows of a part that has ended, or fetches
- * another stage's input, computes it and brings the output. What cannot be done is refused, so that nobody waits. Rules V15, V21 and V22.
+ * another stage's input, computes it, with layers loaded for it where it serves others, and brings the output. What cannot be done is refused, so that
+ * nobody waits. Rules V15, V21, V22 and V26.
  */
 
+import type { ModelConfig } from '../model/index.ts'
 import {
   AUDIT_BYTES_MAX,
   type AuditOrder,
@@ -14,14 +16,15 @@ import {
   type SendLog,
 } from '../protocol/index.ts'
 import { TabswarmError } from '../shared/index.ts'
-import type { ServedSpan, StageHost } from '../stage/index.ts'
-
-export type AuditErrand = SendLog | AuditOrder
+import type { StageHost } from '../stage/index.ts'
+import type { SpareLayers } from './spareLayers.ts'
+import type { AuditErrand, AuditedModel } from './workerApi.ts'
 
 export interface AuditErrandPorts {
   readonly fetch: (url: string, init?: RequestInit) => Promise<Response>
   /** What this peer serves with, null: nothing. */
   readonly stage: () => Pick<StageHost, 'encodeLog' | 'audit' | 'served'> | null
+  readonly spare: Pick<SpareLayers, 'use'>
 }
 
 const TYPE = 'application/octet-stream'
@@ -33,8 +36,8 @@ export class AuditErrands {
     this.#ports = ports
   }
 
-  /** Never rejects: what fails here the coordinator notices. `url`: of the errand's path. */
-  async run(errand: AuditErrand, url: string): Promise<void> {
+  /** Never rejects: what fails here the coordinator notices. `url`: of the errand's path; `model`: of layers that are to be loaded. */
+  async run(errand: AuditErrand, url: string, model: AuditedModel | null): Promise<void> {
     const request = (method: 'GET' | 'PUT' | 'DELETE', body?: Uint8Array<ArrayBuffer>) =>
       this.#ports.fetch(url, {
         method,
@@ -42,7 +45,7 @@ export class AuditErrands {
         ...(body === undefined ? {} : { body }),
       })
     try {
-      const bytes = errand.type === 'send-log' ? this.#log(errand) : await this.#compute(errand, await request('GET'))
+      const bytes = errand.type === 'send-log' ? this.#log(errand) : await this.#compute(errand, model, await request('GET'))
       await request('PUT', bytes)
     } catch {
       await request('DELETE').catch(() => undefined)
@@ -55,21 +58,29 @@ export class AuditErrands {
     return bytes
   }
 
-  async #compute(order: AuditOrder, response: Response): Promise<Uint8Array<ArrayBuffer>> {
+  async #compute(order: AuditOrder, model: AuditedModel | null, response: Response): Promise<Uint8Array<ArrayBuffer>> {
     const stage = this.#ports.stage()
-    const served = stage?.served ?? null
-    if (stage === null || served === null) throw new TabswarmError('not-serving', 'this peer serves nothing')
+    const config = order.memoryBytesMax === null ? stage?.served?.config : model?.manifest.config
+    if (stage === null || config === undefined)
+      throw new TabswarmError('not-serving', 'this peer has not the layers that are to be audited')
     if (!response.ok) throw new TabswarmError('unknown-audit', `the coordinator answered ${response.status}`)
     if (Number(response.headers.get('content-length')) > AUDIT_BYTES_MAX)
       throw new TabswarmError('too-large', 'more rows than an audit may have')
-    const rows = decodeAuditRows(new Uint8Array(await response.arrayBuffer()), shapeOf(order, served))
+    const rows = decodeAuditRows(new Uint8Array(await response.arrayBuffer()), shapeOf(order, config))
     if (!rows.ok) throw new TabswarmError('bad-rows', rows.error)
-    return encodeAuditRows({ input: NO_AUDIT_ROWS, output: await stage.audit(order, rows.value) })
+    const { memoryBytesMax, inputEnd: kvPositions } = order
+    const output =
+      memoryBytesMax === null || model === null
+        ? await stage.audit(order, rows.value)
+        : await this.#ports.spare.use({ ...order, ...model, kvPositions, memoryBytesMax }, (layers) =>
+            stage.audit(order, rows.value, layers),
+          )
+    return encodeAuditRows({ input: NO_AUDIT_ROWS, output })
   }
 }
 
 /** Of what an auditor gets: the input, and which rows of the output are asked for. */
-function shapeOf({ span, inputEnd, outputFirst, rowEncoding, topK }: AuditOrder, { config }: ServedSpan): AuditShape {
+function shapeOf({ span, inputEnd, outputFirst, rowEncoding, topK }: AuditOrder, config: ModelConfig): AuditShape {
   const { input: rowBytes } = auditRowBytes({ ...config, ...span, rowEncoding, topK })
   return { input: { rowCount: inputEnd, rowBytes }, output: { rowCount: Math.max(0, inputEnd - outputFirst), rowBytes: 0 } }
 }

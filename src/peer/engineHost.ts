@@ -26,11 +26,12 @@ import {
   measureEngineSpeed,
   speedPositions,
 } from '../worker/index.ts'
-import { type AuditErrand, AuditErrands } from './auditErrands.ts'
+import { AuditErrands } from './auditErrands.ts'
 import { type Outcome, outcome } from './outcome.ts'
+import { SpareLayers } from './spareLayers.ts'
 import { loadSpan, type TensorPorts } from './tensorCache.ts'
 import type { ModelSpeedProgress } from './types.ts'
-import type { DetectedEngine, EngineWorkerApi, MeasureRequest, ServeRequest, WorkerEvents } from './workerApi.ts'
+import type { AuditErrand, AuditedModel, DetectedEngine, EngineWorkerApi, MeasureRequest, ServeRequest, WorkerEvents } from './workerApi.ts'
 
 export interface EngineHostPorts extends TensorPorts {
   /** Opens the engine that was chosen, on a new device where it has one. Rejects with a TabswarmError. */
@@ -80,11 +81,13 @@ export class EngineHost implements EngineWorkerApi {
   #workTold = false
   #choice: EngineChoice = 'auto'
   #lossesMs: readonly number[] = []
+  readonly #spare: SpareLayers
   readonly #audits: AuditErrands
 
   constructor(ports: EngineHostPorts) {
     this.#ports = ports
-    this.#audits = new AuditErrands({ fetch: ports.fetch, stage: () => this.#stage })
+    this.#spare = new SpareLayers({ openEngine: async () => (await ports.openEngine(this.#kind)).engine, tensors: ports })
+    this.#audits = new AuditErrands({ fetch: ports.fetch, stage: () => this.#stage, spare: this.#spare })
   }
 
   detect(choice: EngineChoice, threads?: number): Promise<Outcome<DetectedEngine>> {
@@ -150,8 +153,8 @@ export class EngineHost implements EngineWorkerApi {
     this.#stage?.release(sessionId)
   }
 
-  async audit(errand: AuditErrand, url: string): Promise<void> {
-    await this.#audits.run(errand, url)
+  async audit(errand: AuditErrand, url: string, model: AuditedModel | null): Promise<void> {
+    await this.#audits.run(errand, url, model)
   }
 
   async load(): Promise<Load> {
@@ -169,9 +172,15 @@ export class EngineHost implements EngineWorkerApi {
     this.#stage = null
     this.#engine = null
     this.#loaded = null
-    await stage?.stop()
+    await Promise.all([stage?.stop(), this.#spare.giveUp()])
     await this.#orders.idle()
     engine?.dispose()
+  }
+
+  /** What was chosen to compute with, and need not be measured against others again. */
+  get #kind(): EngineChoice {
+    const engine = this.#engine?.info.engine
+    return engine === 'webgpu' || engine === 'wasm' ? engine : this.#choice
   }
 
   /** Whether the request's layers are loaded. */
@@ -206,7 +215,7 @@ export class EngineHost implements EngineWorkerApi {
       this.#narrow(request)
       return true
     }
-    await this.#stage?.drain()
+    await Promise.all([this.#stage?.drain(), this.#spare.giveUp()])
     if (order.aborted) throw superseded()
     if (device.aborted) return false
     this.#loaded = null

@@ -14,7 +14,7 @@ import type { PressureReason } from './pressure.ts'
 import { LatestLinks } from './roundTrips.ts'
 import type { ContributeOptions, VolunteerState } from './types.ts'
 import { Volunteer, type VolunteerPorts } from './volunteer.ts'
-import type { DetectedEngine, EngineWorkerApi, WorkerEvents } from './workerApi.ts'
+import type { AuditErrand, DetectedEngine, EngineWorkerApi, WorkerEvents } from './workerApi.ts'
 import { WorkerWatch } from './workerWatch.ts'
 
 export interface EngineWorker {
@@ -139,13 +139,22 @@ export class Hosting {
       })
       connection.control.on('ask-receipt', ({ type: _, ...wanted }) => void this.#worker.api.askReceipt(wanted))
       connection.control.on('release-log', ({ sessionId }) => void this.#worker.api.releaseLog(sessionId))
-      connection.control.on('audit', (errand) => void this.#worker.api.audit(errand, new URL(errand.path, this.#options.host.origin).href))
+      connection.control.on('audit', (errand) => void this.#audit(errand))
       connection.control.on('verdict', (verdict) => this.#options.onVerdict(verdict))
       connection.control.on('release', () => this.#volunteer.handleRelease())
       await this.#volunteer.start()
     } catch (error) {
       if (!this.#stopped) this.#options.onState({ kind: 'failed', error: toErrorBody(error) })
     }
+  }
+
+  /** What it would have to load and cannot have it refuses. */
+  async #audit(errand: AuditErrand): Promise<void> {
+    const { library, host } = this.#options
+    const isToLoad = errand.type === 'audit' && errand.memoryBytesMax !== null
+    const manifest = isToLoad ? await library.manifest(errand.modelId, errand.manifestHash).catch(() => null) : null
+    const model = isToLoad && manifest !== null ? { manifest, modelUrl: library.modelUrl(errand.modelId) } : null
+    await this.#worker.api.audit(errand, new URL(errand.path, host.origin).href, model)
   }
 
   async #detect(): Promise<Outcome<DetectedEngine>> {

@@ -6,12 +6,11 @@
 
 import type { Manifest, Span } from '../model/index.ts'
 import type { HandedLink, Load } from '../network/index.ts'
-import type { SignedReceipt } from '../protocol/index.ts'
+import type { AuditOrder, SendLog, SignedReceipt } from '../protocol/index.ts'
 import type { ReceiptRequest } from '../receipts/index.ts'
 import type { ManifestHash, PeerId, SessionId } from '../shared/index.ts'
 import type { HostWork } from '../stage/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan } from '../worker/index.ts'
-import type { AuditErrand } from './auditErrands.ts'
 import type { Outcome } from './outcome.ts'
 import type { ModelSpeedProgress } from './types.ts'
 
@@ -35,6 +34,12 @@ export interface ServeRequest {
   readonly kvPositions: number
   readonly memoryBytesMax: number
 }
+
+/** What the coordinator asks for audits: a stage's rows, or layers computed once more. */
+export type AuditErrand = SendLog | AuditOrder
+
+/** Where layers come from that have to be loaded for an audit. */
+export type AuditedModel = Pick<ServeRequest, 'manifest' | 'modelUrl'>
 
 export interface MeasureRequest {
   readonly manifest: Manifest
@@ -85,8 +90,8 @@ export interface EngineWorkerApi {
   askReceipt(wanted: ReceiptRequest): Promise<void>
   /** Nobody will ask for that session any more. */
   releaseLog(sessionId: SessionId): Promise<void>
-  /** The coordinator wants rows of an audit, at `url`. Resolves when they are brought or refused. */
-  audit(errand: AuditErrand, url: string): Promise<void>
+  /** The coordinator wants rows of an audit, at `url`; `model`: of layers that are to be loaded for it. Resolves when they are brought or refused. */
+  audit(errand: AuditErrand, url: string, model: AuditedModel | null): Promise<void>
   /** Instead of serving: loads the whole model and times it. After `detect`; the worker is ended afterwards. */
   measure(request: MeasureRequest, onProgress: (progress: ModelSpeedProgress) => void): Promise<Outcome<EngineSpeed>>
   /** For the answer to a ping: who computes answers between two operations. */

@@ -124,11 +124,13 @@ const auditSchema = v.strictObject({
   inputEnd: count(POSITIONS_MAX),
   /** From where on output is wanted, up to `inputEnd`. */
   outputFirst: count(POSITIONS_MAX),
+  /** Null: it serves these layers. Else it may load them for this audit, beside what it serves, within so many bytes. */
+  memoryBytesMax: v.nullable(bytes),
   rowEncoding: v.picklist(ROW_ENCODINGS),
   topK: v.pipe(count(TOP_K_MAX), v.minValue(1)),
   ...ticket,
 })
-/** To a peer that serves these layers: compute them once more over rows that it gets at the path. */
+/** To a peer that serves these layers, or has room for them: compute them once more over rows that it gets at the path. */
 export type AuditOrder = v.InferOutput<typeof auditSchema>
 
 const standingSchema = v.strictObject({

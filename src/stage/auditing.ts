@@ -1,6 +1,7 @@
 /**
  * Auditing: computes layers once more over rows of a session that others had, so that the coordinator can compare. Only when no session has
- * rows to compute, a few rows a pass, in a slot of its own that it gives up as soon as a session needs the room. Rule V22 of protocol/SPEC.md.
+ * rows to compute, a few rows a pass, in a slot of its own that it gives up as soon as a session needs the room, or on an engine of its own. Rules V22
+ * and V26 of protocol/SPEC.md.
  */
 
 import { coversSpan, isFirstSpan, isLastSpan, type ModelConfig } from '../model/index.ts'
@@ -17,6 +18,12 @@ const PASS_ROWS_MAX = 16
 /** Audits that wait or run: others are refused, and asked of somebody else. */
 const AUDITS_MAX = 2
 
+/** Layers on an engine that nothing else uses. */
+export interface AuditLayers {
+  readonly engine: Engine
+  readonly served: ServedSpan
+}
+
 export interface AuditingOptions {
   readonly engine: () => Engine
   /** Null: nothing. */
@@ -31,6 +38,8 @@ interface Audit {
   readonly config: ModelConfig
   readonly engine: Engine
   readonly slot: Slot
+  /** Given up while its rows are in a pass: why it ends after that. */
+  given: TabswarmError | null
   /** Of an output row. */
   readonly rowBytes: number
   /** From `outputFirst` on. */
@@ -49,20 +58,20 @@ export class Auditing {
   }
 
   /** Rejects with a TabswarmError: `busy`, `not-serving`, `no-room`, `gave-way`, or whatever the engine makes of the rows. */
-  async add(order: AuditedLayers, rows: AuditRows): Promise<AuditTable> {
+  async add(order: AuditedLayers, rows: AuditRows, own: AuditLayers | null): Promise<AuditTable> {
     const { engine: present, served: offered, onReady } = this.#options
-    const served = offered()
+    const served = own?.served ?? offered()
     const { span, inputEnd, manifestHash } = order
     if (this.#audits.length >= AUDITS_MAX) throw new TabswarmError('busy', `${AUDITS_MAX} audits wait here already`)
     if (served === null || !coversSpan(served.span, span) || served.manifestHash !== manifestHash || inputEnd > served.config.contextLength)
       throw new TabswarmError('not-serving', `this peer does not hold layers ${span.firstLayer}–${span.endLayer - 1} of that model`)
-    const engine = present()
+    const engine = own?.engine ?? present()
     const slot = engine.open({ span, maxPositions: inputEnd })
     if (!slot.ok) throw new TabswarmError('no-room', `no KV memory for ${inputEnd} positions is free here`)
     return new Promise((resolve, reject) => {
       const { config } = served
       const { output: rowBytes } = auditRowBytes({ ...span, ...config, rowEncoding: order.rowEncoding, topK: order.topK })
-      this.#audits.push({ order, rows, config, engine, slot: slot.value, rowBytes, output: [], resolve, reject })
+      this.#audits.push({ order, rows, config, engine, slot: slot.value, rowBytes, given: null, output: [], resolve, reject })
       onReady()
     })
   }
@@ -79,31 +88,36 @@ export class Auditing {
       addOutput(audit, segment, required(outputs[0], 'an output'))
     } catch (error) {
       const { reason, message } = toErrorBody(error)
-      this.#end(audit, () => audit.reject(new TabswarmError(reason, message)))
+      audit.given ??= new TabswarmError(reason, message)
     } finally {
       this.#inPass = null
     }
-    if (!this.#audits.includes(audit)) audit.engine.close(audit.slot)
+    if (audit.given !== null) this.#giveUp(audit, audit.given)
     else if (first + rowCountOf(segment) === audit.order.inputEnd) this.#finish(audit)
     return true
   }
 
   /** A session needs the room: true where an audit has given its own back. */
   giveWay(): boolean {
-    const audit = this.#audits.findLast((one) => one !== this.#inPass)
+    const audit = this.#audits.findLast((one) => one !== this.#inPass && one.engine === this.#options.engine())
     if (audit === undefined) return false
-    this.#giveUp(audit, 'gave-way', 'a session needed the room')
+    this.#giveUp(audit, new TabswarmError('gave-way', 'a session needed the room'))
     return true
   }
 
-  /** Whatever waits or runs is given up; a slot in a pass is closed after it. */
+  /** Whatever waits or runs is given up; what is in a pass, after it. */
   drop(): void {
-    for (const audit of [...this.#audits]) this.#giveUp(audit, 'not-serving', 'this peer has stopped to serve these layers')
+    for (const audit of [...this.#audits])
+      this.#giveUp(audit, new TabswarmError('not-serving', 'this peer has stopped to serve these layers'))
   }
 
-  #giveUp(audit: Audit, reason: string, message: string): void {
-    this.#end(audit, () => audit.reject(new TabswarmError(reason, message)))
-    if (audit !== this.#inPass) audit.engine.close(audit.slot)
+  #giveUp(audit: Audit, reason: TabswarmError): void {
+    if (audit === this.#inPass) {
+      audit.given = reason
+      return
+    }
+    audit.engine.close(audit.slot)
+    this.#end(audit, () => audit.reject(reason))
   }
 
   #finish(audit: Audit): void {
@@ -113,7 +127,6 @@ export class Auditing {
   }
 
   #end(audit: Audit, tell: () => void): void {
-    if (!this.#audits.includes(audit)) return
     this.#audits = this.#audits.filter((other) => other !== audit)
     tell()
   }

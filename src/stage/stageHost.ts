@@ -33,7 +33,7 @@ import {
 } from '../shared/index.ts'
 import type { Engine, ForwardResult } from '../worker/engine.ts'
 import type { ActivationLog } from './activationLog.ts'
-import { type AuditedLayers, Auditing } from './auditing.ts'
+import { type AuditedLayers, Auditing, type AuditLayers } from './auditing.ts'
 import { failureOf } from './failureOf.ts'
 import { type HostWork, WorkCounter } from './hostWork.ts'
 import { KeptLogs, type WantedRows } from './keptLogs.ts'
@@ -162,9 +162,9 @@ export class StageHost {
     this.#keptLogs.release(sessionId)
   }
 
-  /** Computes layers over the input of `rows` when nothing else is to be done, and gives the output asked for there. Rejects with a TabswarmError. */
-  audit(order: AuditedLayers, rows: AuditRows): Promise<AuditTable> {
-    return this.#auditing.add(order, rows)
+  /** Computes layers, `own` ones where others are served, over `rows` when nothing else is to be done. Rejects with a TabswarmError. */
+  audit(order: AuditedLayers, rows: AuditRows, own: AuditLayers | null = null): Promise<AuditTable> {
+    return this.#auditing.add(order, rows, own)
   }
 
   /** Accepts nothing new, and ends what stands still; resolves when the last session has ended and the engine holds none of its memory. */

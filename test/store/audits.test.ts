@@ -54,10 +54,10 @@ describe.each(storeKinds)('audits on %s', (kind) => {
     shared.remove()
   })
 
-  async function serve(ruleAfterMs: number): Promise<void> {
+  async function serve(ruleAfterMs: number, minStages = 1): Promise<void> {
     const onVerification = (effect: VerificationEffect) => void effects.push(effect)
     const economy = { starters: DEMO_STARTER_POLICY, reserveADay: 1_000_000n, verification: { ruleAfterMs }, onVerification }
-    server = await startTestServer({ clock, economy: { ...economy, store: Promise.resolve(store) }, minStages: 1 })
+    server = await startTestServer({ clock, economy: { ...economy, store: Promise.resolve(store) }, minStages })
   }
 
   async function volunteer(macsPerSecond: number, more: Partial<Parameters<typeof openVolunteer>[0]> = {}): Promise<VolunteerTab> {
@@ -133,6 +133,25 @@ describe.each(storeKinds)('audits on %s', (kind) => {
     await store.ledger.audit()
     // Without it the network goes on.
     await asks.ask(PROMPT, ANSWER)
+  })
+
+  it('[V26] where nobody who serves the layers may audit, somebody with room loads them for it', async () => {
+    await serve(NEVER_MS, 2)
+    const tabs = [await volunteer(2e9), await volunteer(2e9), await volunteer(2e9)]
+    const asks = await requester()
+    const sessions = 2
+    for (let session = 1; session <= sessions; session++) {
+      const { grant } = await asks.ask(PROMPT, ANSWER)
+      expect(grant.stages).toHaveLength(2)
+      await expect.poll(() => all('verdict').length, { timeout: 20_000 }).toBe(2 * session)
+    }
+    expect(all('verdict').map(({ verdict }) => verdict)).toEqual(Array(2 * sessions).fill('valid'))
+    // Three tabs, two halves: who audits serves one of them at most.
+    const kinds = all('audit').map(({ auditor }) => auditor.kind)
+    expect(kinds.filter((kind) => kind === 'spare').length).toBeGreaterThanOrEqual(sessions)
+    expect(all('pay-audit')).toHaveLength(2 * sessions)
+    for (const { host } of tabs) expect(host.served).not.toBeNull()
+    await store.ledger.audit()
   })
 
   it('two tabs of one person settle: nobody may audit, and the rule pays', async () => {

@@ -7,6 +7,7 @@ import { WebSocket } from 'ws'
 import { sha256Of, signatureVerifier } from '../../src/network/index.ts'
 import { AuditErrands } from '../../src/peer/auditErrands.ts'
 import { type ConnectionHost, PeerConnection } from '../../src/peer/connection.ts'
+import { SpareLayers } from '../../src/peer/spareLayers.ts'
 import { certifyPeer, type Grant, openGrant, type VerdictMessage } from '../../src/protocol/index.ts'
 import { ReceiptBook, RowBudget } from '../../src/receipts/index.ts'
 import { GREEDY, generate, LinkRouter, openLinkChain } from '../../src/session/index.ts'
@@ -60,7 +61,8 @@ export async function openVolunteer(
   options: TabOptions & { readonly macsPerSecond: number; readonly disguise?: (engine: Engine) => Promise<Engine> },
 ): Promise<VolunteerTab> {
   const { clock, url, model, macsPerSecond, disguise = async (engine) => engine } = options
-  const engine = await disguise(createCpuEngine({ nowMs: () => performance.now() }))
+  const openEngine = () => disguise(createCpuEngine({ nowMs: () => performance.now() }))
+  const engine = await openEngine()
   const connection = await PeerConnection.open(hostOf(options), {
     load: async () => ({ sessions: host?.sessionsOpen ?? 0, kvPositionsFree: 4_000 }),
     framePlace: 'page',
@@ -89,13 +91,17 @@ export async function openVolunteer(
   })
   host = stage
   await connection.network()
-  const errands = new AuditErrands({ fetch, stage: () => stage })
-  control.on('audit', (errand) => void errands.run(errand, new URL(errand.path, url).href))
+  const cache = { get: async () => null, put: async () => undefined, remove: async () => undefined }
+  const spare = new SpareLayers({ openEngine, tensors: { clock, cache, fetch: (from, init) => fetch(from, init), sha256 } })
+  const errands = new AuditErrands({ fetch, stage: () => stage, spare })
+  const audited = { manifest: model.manifest, modelUrl: new URL(`/models/${model.manifest.id}/file`, url).href }
+  control.on('audit', (errand) => void errands.run(errand, new URL(errand.path, url).href, audited))
   control.on('ask-receipt', ({ type: _, ...wanted }) => stage.receipts?.ask(wanted))
   control.on('release-log', ({ sessionId }) => stage.release(sessionId))
   const serving = new Promise<void>((resolve) => {
     control.on('assign', async ({ assignmentId, span, kvPositions, manifestHash }) => {
       await stage.drain()
+      await spare.giveUp()
       await engine.load(loadRequest(model, span, { kvPositions }))
       stage.serve({ manifestHash, span, config: model.manifest.config })
       control.send({ type: 'serving', assignmentId, span, kvPositions })

@@ -1,5 +1,5 @@
 /**
- * PeerAudits: audits by peers that serve the same layers: asks the stage for its rows, checks them against its receipts, has somebody compute them
+ * PeerAudits: audits by peers that serve the same layers, or load them for it: asks the stage for its rows, checks them against its receipts, has somebody compute them
  * again and tells how far the two are apart. Whom to audit, who audits and what a distance means is verification's. Rules V15, V17 and V20 … V23.
  */
 
@@ -25,11 +25,18 @@ import type { AuditExchange, Ticket } from './exchange.ts'
 import { areCommitted, type Challenged, type Wanted, wantedOf } from './handedOver.ts'
 import { AUDITS_MAX } from './limits.ts'
 
+export interface SpareMemory {
+  readonly peerId: PeerId
+  readonly memoryBytes: number
+}
+
 export interface PeerAuditsOptions {
   readonly exchange: AuditExchange
   readonly models: ReadonlyMap<ModelId, ModelConfig>
   /** Who serves these layers now. */
   readonly serving: (request: AuditorRequest) => readonly PeerId[]
+  /** Who serves them not, and could load them beside what it has, now, and within how many bytes. */
+  readonly spares: (request: AuditorRequest) => readonly SpareMemory[]
   readonly tell: (peerId: PeerId, message: ServerMessage) => void
   readonly sha256: Sha256
   /** Lets others have their turn. */
@@ -70,7 +77,9 @@ export class PeerAudits implements AuditDesk {
   }
 
   candidates(request: AuditorRequest): readonly PossibleAuditor[] {
-    return this.#options.serving(request).map((peerId) => ({ peerId, kind: 'loaded' }))
+    const { serving, spares } = this.#options
+    const loaded = serving(request).map((peerId) => ({ peerId, kind: 'loaded' }) as const)
+    return [...loaded, ...spares(request).map(({ peerId }) => ({ peerId, kind: 'spare' }) as const)]
   }
 
   hasOwnEngine(): boolean {
@@ -148,6 +157,7 @@ export class PeerAudits implements AuditDesk {
   #audit({ claimId, auditor, against }: Effect<'audit'>, tell: Tell): void {
     const audit = this.#audits.get(claimId)
     if (audit === undefined || audit.rows === null || !('peerId' in auditor)) return tell({ kind: 'auditor-lost', claimId })
+    const memoryBytesMax = auditor.kind === 'spare' ? this.#spareBytes(audit, auditor.peerId) : null
     audit.auditor = auditor.peerId
     const asked = askedOf(audit, audit.rows)
     const shape = { input: NO_ROWS_SHAPE, output: { rowCount: asked.output.rows.length, rowBytes: rowBytesOf(audit).output } }
@@ -164,7 +174,15 @@ export class PeerAudits implements AuditDesk {
     const { modelId, manifestHash, rowEncoding, topK } = grant
     const { path, token } = ticket
     const stretch = { span: spanOf(challenged), inputEnd: challenged.endPosition, outputFirst: challenged.firstPosition }
-    this.#options.tell(auditor.peerId, { type: 'audit', modelId, manifestHash, ...stretch, rowEncoding, topK, path, token })
+    this.#options.tell(auditor.peerId, { type: 'audit', modelId, manifestHash, ...stretch, memoryBytesMax, rowEncoding, topK, path, token })
+  }
+
+  /** 0 where it has no room any more: it will refuse. */
+  #spareBytes({ challenged, grant }: Audit, peerId: PeerId): number {
+    const { firstLayer, endLayer, endPosition } = challenged
+    const { sessionId, modelId } = grant
+    const spares = this.#options.spares({ sessionId, modelId, firstLayer, endLayer, endPosition })
+    return spares.find((spare) => spare.peerId === peerId)?.memoryBytes ?? 0
   }
 
   async #computed(

@@ -4,7 +4,7 @@
  * volunteers load, sessionLifecycle.ts what requesters get, heartbeats.ts who is there.
  */
 
-import { coversSpan, type Span } from '../../model/index.ts'
+import type { Span } from '../../model/index.ts'
 import { AWAY_RECOVERING, type NetworkSummary } from '../../protocol/index.ts'
 import { assert, type ModelId, type PeerId, required, unreachable } from '../../shared/index.ts'
 import type { AdmitMessage } from './admission.ts'
@@ -16,11 +16,12 @@ import type { CoreEffect, CoreEvent, PeerMessage } from './events.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { AWAY_AFTER_MS, PEERS_MAX, REGROUP_INTERVAL_MS } from './limits.ts'
 import { missedPeers } from './orders.ts'
-import { isChoosable, newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
+import { isChoosable, newPeer, type PeerRecord, type Pledge, serves, suspend, weightFormOf, withdraw } from './peers.ts'
 import { Plan } from './plan.ts'
 import { RoundTrips } from './roundTrips.ts'
 import { type GrantOptions, SessionLifecycle } from './sessionLifecycle.ts'
 import { OpenSessions } from './sessions.ts'
+import { type Spare, sparesFor } from './spares.ts'
 import { Speeds } from './speeds.ts'
 import { Bulletin, summarize } from './summary.ts'
 
@@ -96,8 +97,14 @@ export class CoordinatorCore {
 
   /** Who serves all these layers and may be asked for more, now. */
   serving(modelId: ModelId, span: Span, nowMs: number): PeerId[] {
-    const serves = ({ served }: PeerRecord) => served !== null && served.modelId === modelId && coversSpan(served.span, span)
-    return [...this.#peers.values()].filter((peer) => serves(peer) && isChoosable(peer, nowMs)).map(({ peerId }) => peerId)
+    return [...this.#peers.values()].filter((peer) => serves(peer, modelId, span) && isChoosable(peer, nowMs)).map(({ peerId }) => peerId)
+  }
+
+  /** Who could load all these layers beside what it has, with so much KV, now. */
+  spares(modelId: ModelId, span: Span, kvPositions: number, nowMs: number): Spare[] {
+    const { models } = this.#options
+    const model = models.find((known) => known.modelId === modelId)
+    return model === undefined ? [] : sparesFor({ model, span, kvPositions, models, nowMs }, this.#peers.values())
   }
 
   #connected(peerId: PeerId, origin: string, nowMs: number): void {

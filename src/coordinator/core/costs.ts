@@ -201,6 +201,17 @@ export function kvPositionsMin({ contextLength }: Pick<ModelCosts, 'contextLengt
   return Math.min(KV_POSITIONS_MIN, contextLength)
 }
 
+/** What a span takes with so much KV. */
+export function heldBytes(
+  costs: ModelCosts,
+  span: Span,
+  { weightForm, kvPositions }: { weightForm: WeightForm; kvPositions: number },
+): number {
+  const form = costs.forms[weightForm]
+  const perLayer = form.layerBytes + kvPositions * costs.kvBytesPerPositionPerLayer
+  return fixedBytes(form, endsOf(costs, span)) + (span.endLayer - span.firstLayer) * perLayer
+}
+
 /** The KV that a stage of `span` gets: as much as fits, up to what is wanted, in whole blocks. */
 export function kvPositionsFor(costs: ModelCosts, span: Span, { memoryBytes, weightForm }: Room): number {
   const layers = span.endLayer - span.firstLayer

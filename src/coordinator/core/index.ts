@@ -8,5 +8,6 @@ export { AWAY_AFTER_MS, KV_BLOCK_POSITIONS, SESSIONS_PER_REQUESTER_MAX, UNHELD_M
 export { Paces } from './paces.ts'
 export { type Capacity, joinSpans, placeChain, smallestPledgeBytes } from './placement.ts'
 export { uncovered } from './route.ts'
+export type { Spare } from './spares.ts'
 export type { SwarmModel } from './swarm.ts'
 export { type Rate, TokenBucket, TokenBuckets } from './tokenBucket.ts'

@@ -1,6 +1,6 @@
 /** PeerRecord: all that the coordinator knows of one socket's peer. Changed only by the core. */
 
-import type { Span } from '../../model/index.ts'
+import { coversSpan, type Span } from '../../model/index.ts'
 import type { ClientMessage } from '../../protocol/index.ts'
 import type { ModelId, PeerId } from '../../shared/index.ts'
 import type { WeightForm } from './costs.ts'
@@ -188,6 +188,11 @@ export function capacityOf(peer: PeerRecord): Capacity {
 /** Multiply-accumulates a second, as placement divides by them. */
 export function countedSpeed({ macsPerSecond }: PeerRecord): number {
   return Math.max(1, macsPerSecond)
+}
+
+/** Whether it serves all these layers. */
+export function serves({ served }: PeerRecord, modelId: ModelId, span: Span): boolean {
+  return served !== null && served.modelId === modelId && coversSpan(served.span, span)
 }
 
 /** The layers of both; empty where they have none in common. */

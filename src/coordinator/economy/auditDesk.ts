@@ -10,7 +10,7 @@ export type AuditEvent = Extract<VerificationEvent, { kind: 'answered' | 'audite
 /** Whose account it is of, the economy knows. */
 export interface PossibleAuditor {
   readonly peerId: PeerId
-  /** loaded: it serves all these layers. spare: it serves nothing, and could. */
+  /** loaded: it serves all these layers. spare: it has room for them, beside what it may serve. */
   readonly kind: 'loaded' | 'spare'
 }
 

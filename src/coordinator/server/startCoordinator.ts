@@ -139,10 +139,12 @@ function buildEconomy(
   const newSessionId = () => sessionIdOf(randomBytes(16))
   const shared = { models: new Map(configs), newSessionId, random, clock, verify, log }
   const serving = ({ modelId, firstLayer, endLayer }: AuditorRequest) => core.serving(modelId, { firstLayer, endLayer }, clock.nowMs())
+  const spares = ({ modelId, firstLayer, endLayer, endPosition }: AuditorRequest) =>
+    core.spares(modelId, { firstLayer, endLayer }, endPosition, clock.nowMs())
   const pause = () => new Promise<void>((resolve) => setImmediate(resolve))
   return (ports) => {
     const tell = (peerId: PeerId, message: ServerMessage) => ports.tell(peerId, message)
-    const audits = economy.audits ?? new PeerAudits({ exchange, models: shared.models, serving, tell, sha256, pause, log })
+    const audits = economy.audits ?? new PeerAudits({ exchange, models: shared.models, serving, spares, tell, sha256, pause, log })
     return new Economy({ ...economy, ...shared, audits }, ports)
   }
 }

@@ -10,7 +10,7 @@ import type { HolderId } from './trust.ts'
 export interface AvailableAuditor {
   readonly peerId: PeerId
   readonly holder: HolderId
-  /** loaded: it serves all these layers. spare: it serves nothing, and could. */
+  /** loaded: it serves all these layers. spare: it has room for them, beside what it may serve. */
   readonly kind: 'loaded' | 'spare'
   /** Its public address block; null: a private or loopback address, which says nothing. */
   readonly network: string | null
@@ -28,6 +28,8 @@ export interface AuditorRequest {
   readonly modelId: ModelId
   readonly firstLayer: number
   readonly endLayer: number
+  /** Of its input, from 0. */
+  readonly endPosition: number
 }
 
 export interface AuditedResult {

@@ -23,7 +23,7 @@ import { sha256 } from '../chain/world.ts'
 const WIDTH = 4
 const ROWS = 6
 const MODEL = 'model' as ModelId
-const [stage, one, two] = ['stage', 'one', 'two'] as PeerId[] as [PeerId, PeerId, PeerId]
+const [stage, one, two, three] = ['stage', 'one', 'two', 'three'] as PeerId[] as [PeerId, PeerId, PeerId, PeerId]
 const config = modelConfig({
   layerCount: 6,
   width: WIDTH,
@@ -58,6 +58,7 @@ async function world({ handed = table(2), signed = table(2) } = {}) {
     exchange,
     models: new Map([[MODEL, config]]),
     serving: () => [one, two],
+    spares: ({ endPosition }) => (endPosition === ROWS ? [{ peerId: three, memoryBytes: 7_000 }] : []),
     tell: (peerId, message) => void told.push({ peerId, message }),
     sha256,
     pause: async () => undefined,
@@ -89,8 +90,8 @@ async function world({ handed = table(2), signed = table(2) } = {}) {
       await settle()
     },
     handOver: encodeAuditRows({ input: table(1), output: handed }),
-    audit(peerId: PeerId, against: PeerId | null = null) {
-      const auditor = (id: PeerId) => ({ kind: 'loaded', peerId: id, holder: id, network: null }) as const
+    audit(peerId: PeerId, against: PeerId | null = null, kind: 'loaded' | 'spare' = 'loaded') {
+      const auditor = (id: PeerId) => ({ kind, peerId: id, holder: id, network: null }) as const
       const effect: Extract<VerificationEffect, { kind: 'audit' }> = {
         kind: 'audit',
         claimId: 'c',
@@ -123,6 +124,24 @@ describe('audits by peers', () => {
     const found = { peerId: stage, sessionId: 's' as SessionId, span: { firstLayer: 2, endLayer: 4 }, reason: '' }
     made.audits.handle({ kind: 'verdict', claimId: 'c', ...found, verdict: 'failed' }, () => undefined)
     expect([made.audits.count, made.exchange.bytes]).toEqual([0, 0])
+  })
+
+  it('[V26] a spare is told what it has room for', async () => {
+    const made = await world()
+    const request = { sessionId: 's' as SessionId, modelId: MODEL, firstLayer: 2, endLayer: 4, endPosition: ROWS }
+    expect(made.audits.candidates(request)).toEqual([
+      { peerId: one, kind: 'loaded' },
+      { peerId: two, kind: 'loaded' },
+      { peerId: three, kind: 'spare' },
+    ])
+    await made.bring(made.handOver)
+    made.audit(one)
+    expect(made.told.at(-1)).toMatchObject({ peerId: one, message: { type: 'audit', memoryBytesMax: null } })
+    made.exchange.take(...made.ticket())?.onRefused()
+    made.audit(three, null, 'spare')
+    expect(made.told.at(-1)).toMatchObject({ peerId: three, message: { type: 'audit', memoryBytesMax: 7_000, inputEnd: ROWS } })
+    await made.bring(outputOf(table(2)))
+    expect(made.events.at(-1)).toMatchObject({ kind: 'audited', distance: 0 })
   })
 
   it('[V15] rows that are not those of the receipts are told as such; what is no log is no answer', async () => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { areCommitted, wantedOf } from '../../../src/coordinator/audits/handedOver.ts'
 import { type AuditRows, auditRowBytes, decodeAuditRows, type Grant, type Receipt } from '../../../src/protocol/index.ts'
 import { type PeerId, required } from '../../../src/shared/index.ts'
-import { fakeConfig } from './fakeEngine.ts'
+import { FakeEngine, fakeConfig } from './fakeEngine.ts'
 import { MANIFEST, peerId, sha256, World } from './world.ts'
 
 const POSITIONS = 100
@@ -157,5 +157,59 @@ describe('rows of an audit', () => {
     await world.settle()
     expect(world.openSlots()).toBe(0)
     await expect(world.run(host.audit(order, rows))).resolves.toBeDefined()
+  })
+
+  it('[V26] computes layers that it does not serve on an engine of their own, which gives no session its room', async () => {
+    const world = new World(4, { positionsMax: 1_000 })
+    const grant = await answered(world)
+    const handed = handedOver(world, grant, 1)
+    const rows = required(handed.rows ?? undefined, 'rows')
+    const { rowEncoding, topK } = grant
+    const order = { manifestHash: MANIFEST, span: handed.span, inputEnd: POSITIONS, outputFirst: 40, rowEncoding, topK }
+    const { host, engine } = stageOf(world, peerId(4))
+    const own = { engine: new FakeEngine(), served: { manifestHash: MANIFEST, span: handed.span, config: fakeConfig } }
+    const before = engine.passes.length
+    host.serve({ ...own.served, span: { firstLayer: 0, endLayer: 2 } })
+    await expect(host.audit(order, taskOf(rows))).rejects.toMatchObject({ reason: 'not-serving' })
+    let open: () => void = () => undefined
+    own.engine.gate = new Promise((resolve) => {
+      open = resolve
+    })
+    const audits = [host.audit(order, taskOf(rows), own), host.audit(order, taskOf(rows), own)]
+    await expect(host.audit(order, taskOf(rows), own)).rejects.toMatchObject({ reason: 'busy' })
+    host.serve({ ...own.served, span: { firstLayer: 0, endLayer: 10 } })
+    const stages = [{ peerId: peerId(4), firstLayer: 0, endLayer: 10 }]
+    const chain = await world.open(world.grant({ change: { stages } }))
+    open()
+    for (const audit of audits) expect((await world.run(audit)).rows).toEqual(rows.output.rows.slice(40))
+    expect([engine.passes.length, own.engine.usage().openSlots]).toEqual([before, 0])
+    chain.close()
+  })
+
+  it('[V26] an audit that is given up in a pass ends after it: its engine is not in use any more', async () => {
+    const world = new World(4)
+    const grant = await answered(world)
+    const handed = handedOver(world, grant, 1)
+    const { rowEncoding, topK } = grant
+    const order = { manifestHash: MANIFEST, span: handed.span, inputEnd: POSITIONS, outputFirst: 40, rowEncoding, topK }
+    const { host } = stageOf(world, peerId(4))
+    const own = { engine: new FakeEngine(), served: { manifestHash: MANIFEST, span: handed.span, config: fakeConfig } }
+    let open: () => void = () => undefined
+    own.engine.gate = new Promise((resolve) => {
+      open = resolve
+    })
+    let isOver = false
+    const audit = host.audit(order, taskOf(required(handed.rows ?? undefined, 'rows')), own).catch(({ reason }) => {
+      isOver = true
+      return reason
+    })
+    await world.settle()
+    const drained = host.drain()
+    await world.settle()
+    expect(isOver).toBe(false)
+    open()
+    expect(await world.run(audit)).toBe('not-serving')
+    await world.run(drained)
+    expect(own.engine.usage().openSlots).toBe(0)
   })
 })
