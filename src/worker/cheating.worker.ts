@@ -31,10 +31,11 @@ class CheatingHost extends EngineHost {
     return this.#audits > 0
   }
 
-  override async audit(...[errand, url]: Parameters<EngineHost['audit']>): Promise<void> {
+  override async audit(...order: Parameters<EngineHost['audit']>): Promise<void> {
+    const [errand] = order
     const isAudit = errand.type === 'audit'
     if (isAudit) this.#audits++
-    await super.audit(errand, url)
+    await super.audit(...order)
     if (isAudit) this.#audits--
   }
 
