@@ -15,7 +15,7 @@ interface ErrorNoteProps {
 export function ErrorNote({ title, error, children }: ErrorNoteProps) {
   return (
     <Alert color="red" variant="outline" title={title} role="alert" styles={{ title: { color: 'var(--mantine-color-error)' } }}>
-      <Text size="sm">
+      <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
         <LinkedText text={error.message} />
       </Text>
       {children !== undefined && (

@@ -30,7 +30,7 @@ export function DevicesPanel() {
       </Block>
       {keeping.unsavedPhrase !== null && !hasEarned && (
         <Block title="The recovery phrase of this account">
-          <RecoveryPhrase phrase={keeping.unsavedPhrase} lead="Nothing is earned yet, so nothing can be lost; you may save it now." />
+          <RecoveryPhrase phrase={keeping.unsavedPhrase} lead="You may save it now, before anything is earned." />
         </Block>
       )}
     </Stack>
