@@ -8,7 +8,9 @@ import type { ModelConfig } from '../model/index.ts'
 import {
   AUDIT_BYTES_MAX,
   type AuditOrder,
+  type AuditRows,
   type AuditShape,
+  type AuditTable,
   auditRowBytes,
   decodeAuditRows,
   encodeAuditRows,
@@ -68,14 +70,15 @@ export class AuditErrands {
       throw new TabswarmError('too-large', 'more rows than an audit may have')
     const rows = decodeAuditRows(new Uint8Array(await response.arrayBuffer()), shapeOf(order, config))
     if (!rows.ok) throw new TabswarmError('bad-rows', rows.error)
-    const { memoryBytesMax, inputEnd: kvPositions } = order
-    const output =
-      memoryBytesMax === null || model === null
-        ? await stage.audit(order, rows.value)
-        : await this.#ports.spare.use({ ...order, ...model, kvPositions, memoryBytesMax }, (layers) =>
-            stage.audit(order, rows.value, layers),
-          )
-    return encodeAuditRows({ input: NO_AUDIT_ROWS, output })
+    return encodeAuditRows({ input: NO_AUDIT_ROWS, output: await this.#audit(stage, order, rows.value, model) })
+  }
+
+  #audit(stage: Pick<StageHost, 'audit'>, order: AuditOrder, rows: AuditRows, model: AuditedModel | null): Promise<AuditTable> {
+    const { manifestHash, span, memoryBytesMax, inputEnd: kvPositions } = order
+    if (memoryBytesMax === null || model === null) return stage.audit(order, rows)
+    const { manifest, modelUrl } = model
+    const request = { manifest, manifestHash, modelUrl, span, kvPositions, memoryBytesMax }
+    return this.#ports.spare.use(request, (layers) => stage.audit(order, rows, layers))
   }
 }
 

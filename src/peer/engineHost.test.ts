@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { detectedEngine as detected } from '../../test/support/detectedEngine.ts'
 import { randomModel } from '../../test/support/randomModel.ts'
 import { FakeEngine } from '../../test/unit/chain/fakeEngine.ts'
-import { type ManifestHash, ManualClock, type PeerId, required, TabswarmError } from '../shared/index.ts'
+import { type AuditOrder, encodeAuditRows } from '../protocol/index.ts'
+import { type ManifestHash, ManualClock, type ModelId, type PeerId, required, TabswarmError } from '../shared/index.ts'
 import { type Engine, KV_BLOCK_POSITIONS, type LoadRequest } from '../worker/index.ts'
 import { EngineHost } from './engineHost.ts'
 import type { Outcome } from './outcome.ts'
@@ -47,7 +48,9 @@ const request: ServeRequest = {
   memoryBytesMax: 1e9,
 }
 
-async function serving(open: (attempt: number) => Promise<Engine>) {
+type Fetch = (url: string, init?: RequestInit) => Promise<Response>
+
+async function serving(open: (attempt: number) => Promise<Engine>, fetch: Fetch = async () => new Response()) {
   const clock = new ManualClock()
   const events: unknown[] = []
   let attempt = 0
@@ -55,7 +58,7 @@ async function serving(open: (attempt: number) => Promise<Engine>) {
     openEngine: async () => ({ engine: await open(attempt++), detected }),
     clock,
     cache: { get: async () => null, put: async () => undefined, remove: async () => undefined },
-    fetch: async () => new Response(),
+    fetch,
     verify: async () => true,
     sha256: async () => new Uint8Array(32),
   })
@@ -87,6 +90,68 @@ describe('EngineHost', () => {
     expect(await host.load()).toEqual({ sessions: 0, kvPositionsFree: 2 * KV_BLOCK_POSITIONS })
     await host.stop()
     expect(await host.load()).toEqual({ sessions: 0, kvPositionsFree: 0 })
+  })
+})
+
+describe('EngineHost, asked to audit what it does not serve', () => {
+  const { rowEncoding, topK, ...stretch } = { rowEncoding: 'f32', topK: 4, inputEnd: 1, outputFirst: 0 } as const
+  const asked = {
+    rowEncoding,
+    topK,
+    ...stretch,
+    span: { firstLayer: 0, endLayer: 1 },
+    memoryBytesMax: 1e6,
+    path: '/audits/x',
+    token: 'token',
+  }
+  const names = { modelId: manifest.id as ModelId, manifestHash: request.manifestHash }
+  const order: AuditOrder = { type: 'audit', ...names, ...asked }
+  const task = encodeAuditRows({
+    input: { rowBytes: 4, rows: [{ kind: 'prompt', given: true, bytes: new Uint8Array(4) }] },
+    output: { rowBytes: 0, rows: [{ kind: 'prompt', given: true, bytes: new Uint8Array(0) }] },
+  })
+
+  it('[V26] loads it on another engine, and gives that up before it loads what it is told to serve', async () => {
+    const engines = [new LoadingEngine(), new LoadingEngine()]
+    const [main, spare] = [required(engines[0], 'an engine'), required(engines[1], 'another')]
+    spare.hangs = true
+    const methods: string[] = []
+    const { host, settle } = await serving(
+      async (attempt) => engines[attempt] ?? new LoadingEngine(),
+      async (_url, init) => {
+        methods.push(init?.method ?? 'GET')
+        return new Response(init?.method === 'GET' ? task : null)
+      },
+    )
+    const audited = host.audit(order, 'http://localhost/audits/x', { manifest, modelUrl: request.modelUrl })
+    await settle()
+    expect(spare.loads).toMatchObject([{ span: order.span, memoryBytesMax: 1e6, kvPositions: 1 }])
+    const disposedAtLoad: boolean[] = []
+    const load = main.load.bind(main)
+    main.load = (wanted) => {
+      disposedAtLoad.push(spare.disposed)
+      return load(wanted)
+    }
+    expect(await host.serve({ ...request, span: { firstLayer: 0, endLayer: 4 } })).toEqual({ ok: true, value: null })
+    await audited
+    expect([disposedAtLoad, methods, main.disposed]).toEqual([[true], ['GET', 'DELETE'], false])
+  })
+
+  it('[V26] refuses what it cannot have: no manifest, no load', async () => {
+    const methods: string[] = []
+    const opened: number[] = []
+    const { host } = await serving(
+      async (attempt) => {
+        opened.push(attempt)
+        return new LoadingEngine()
+      },
+      async (_url, init) => {
+        methods.push(init?.method ?? 'GET')
+        return new Response(init?.method === 'GET' ? task : null)
+      },
+    )
+    await host.audit(order, 'http://localhost/audits/x', null)
+    expect([methods, opened]).toEqual([['GET', 'DELETE'], [0]])
   })
 })
 
