@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import { type ApiKey, type Role, roles } from '../coordinator/accounts/index.ts'
-import { formatCredits } from '../shared/index.ts'
+import { formatCredits, isoTime } from '../shared/index.ts'
 import { listOf } from './listOptions.ts'
 import { printJson, printLine, UsageError } from './output.ts'
 import { addStoreOption, type OpenedAccounts, type StoreFlags, withAccounts } from './storePlace.ts'
@@ -74,8 +74,8 @@ async function show(id: string, { json, ...flags }: JsonFlags): Promise<void> {
     purse,
     credits: formatCredits(amount),
   }))
-  if (json) return printJson({ ...known, created: timeOf(createdAtMs), balances: credits, keys: keys.map(keyForPeople) })
-  printLine(`${id}${details.name === '' ? '' : `, ${details.name}`}: ${details.roles.join(', ')}; since ${timeOf(createdAtMs)}`)
+  if (json) return printJson({ ...known, created: isoTime(createdAtMs), balances: credits, keys: keys.map(keyForPeople) })
+  printLine(`${id}${details.name === '' ? '' : `, ${details.name}`}: ${details.roles.join(', ')}; since ${isoTime(createdAtMs)}`)
   for (const { kind, subject } of details.identities) printLine(`  ${kind} ${subject}`)
   for (const team of details.teams) printLine(`  team ${team}`)
   for (const { kind, session, purse, credits: text } of credits) printLine(`  ${text} credits: ${kind} ${purse} ${session}`.trimEnd())
@@ -97,7 +97,7 @@ async function exportAccount(id: string, flags: StoreFlags): Promise<void> {
     const own = (await teams.list()).filter((team) => team.id === id || team.members.includes(id))
     return {
       ...known,
-      created: timeOf(createdAtMs),
+      created: isoTime(createdAtMs),
       addressBlocks: ties?.blocks ?? [],
       family: ties?.family,
       keys: (await keys.list(id)).map(keyForPeople),
@@ -136,7 +136,7 @@ async function linesOf(id: string, ledger: OpenedAccounts['ledger']): Promise<re
         if (account.owner === id)
           lines.push({
             sequence,
-            time: timeOf(atMs),
+            time: isoTime(atMs),
             event: businessId(command),
             account: accountId(account),
             credits: formatCredits(amount),
@@ -154,16 +154,12 @@ export function keyForPeople({ budget, spent, createdAtMs, usedAtMs, revokedAtMs
     ...key,
     budgetCredits: budget === null ? null : formatCredits(budget),
     spentCredits: formatCredits(spent),
-    created: timeOf(createdAtMs),
-    used: usedAtMs === null ? null : timeOf(usedAtMs),
-    revoked: revokedAtMs === null ? null : timeOf(revokedAtMs),
+    created: isoTime(createdAtMs),
+    used: usedAtMs === null ? null : isoTime(usedAtMs),
+    revoked: revokedAtMs === null ? null : isoTime(revokedAtMs),
   }
 }
 
 function times({ createdAtMs, erasedAtMs }: { readonly createdAtMs: number; readonly erasedAtMs: number | null }): object {
-  return { created: timeOf(createdAtMs), erased: erasedAtMs === null ? null : timeOf(erasedAtMs) }
-}
-
-function timeOf(atMs: number): string {
-  return new Date(atMs).toISOString()
+  return { created: isoTime(createdAtMs), erased: erasedAtMs === null ? null : isoTime(erasedAtMs) }
 }

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import type { StatementSummary } from '../coordinator/ledger/index.ts'
 import {
   formatCredits,
+  isoTime,
   STATEMENT_CSV_HEADER,
   type StatementAmounts,
   type StatementLine,
@@ -51,7 +52,7 @@ async function printStatement(flags: StoreFlags, account: string, month: string)
   printJson({
     unit: 'credits',
     ...inCredits(summary),
-    lines: lines.map(({ atMs, ...line }) => ({ time: new Date(atMs).toISOString(), ...inCredits(line) })),
+    lines: lines.map(({ atMs, ...line }) => ({ time: isoTime(atMs), ...inCredits(line) })),
   })
 
   /** Every amount as exact decimals of credits, at whatever depth. */

@@ -35,6 +35,7 @@ export {
   unpackedBytes,
 } from './quants.ts'
 export {
+  coversSpan,
   headMultiplyAccumulates,
   isFirstSpan,
   isLastSpan,

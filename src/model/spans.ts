@@ -17,6 +17,11 @@ export function sameSpan(a: Span, b: Span): boolean {
   return a.firstLayer === b.firstLayer && a.endLayer === b.endLayer
 }
 
+/** Whether all layers of `inner` are in `outer`. */
+export function coversSpan(outer: Span, inner: Span): boolean {
+  return outer.firstLayer <= inner.firstLayer && inner.endLayer <= outer.endLayer
+}
+
 /**
  * The tensors that a peer with `span` loads, each once, in file order. The embedding goes with layer 0; the final norm and
  * the head with the last layer (a tied head is the embedding again); the RoPE divisors with every span.

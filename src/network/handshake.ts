@@ -4,6 +4,7 @@ import { type Link, PROTOCOL_VERSION } from '../protocol/index.ts'
 import {
   type Clock,
   concatBytes,
+  equalBytes,
   type PeerId,
   type Sha256,
   type Signer,
@@ -116,8 +117,4 @@ function refuse(channel: ByteChannel, detail: string): void {
 
 function failure(message: string): TabswarmError {
   return new TabswarmError('handshake-failed', message)
-}
-
-function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index])
 }

@@ -6,7 +6,7 @@
 import { proxy, type Remote, transfer } from 'comlink'
 import { type HandedLink, handOver } from '../network/index.ts'
 import type { Assignment, Link } from '../protocol/index.ts'
-import { type PeerId, toErrorBody } from '../shared/index.ts'
+import { equalBytes, type PeerId, toErrorBody } from '../shared/index.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
 import type { ModelLibrary } from './modelLibrary.ts'
 import type { Outcome } from './outcome.ts'
@@ -167,7 +167,7 @@ export class Hosting {
     if (connection === null || state?.kind !== 'online' || !this.#engineReady) return
     const { api } = this.#worker
     await api.setClockOffset(connection.control.coordinatorNowMs() - this.#options.host.clock.nowMs())
-    if (this.#hostedKey !== null && equal(this.#hostedKey, state.coordinatorKey)) return
+    if (this.#hostedKey !== null && equalBytes(this.#hostedKey, state.coordinatorKey)) return
     this.#hostedKey = state.coordinatorKey
     // Each callback travels as a proxy of its own: an object of functions cannot be cloned.
     await api.host({ peerId: connection.peerId, coordinatorKey: state.coordinatorKey }, proxy(this.#workerEvents(connection)))
@@ -204,8 +204,4 @@ export class Hosting {
     this.#links.add(link)
     return handOver(link)
   }
-}
-
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index])
 }

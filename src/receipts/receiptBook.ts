@@ -3,12 +3,10 @@
  * link have signed, may ask for one position more. Rules V9 and V15 of protocol/SPEC.md.
  */
 
-import type { SignedReceipt } from '../protocol/index.ts'
+import { LOG_KEPT_MS, type SignedReceipt } from '../protocol/index.ts'
 import type { CancelTimer, SessionId } from '../shared/index.ts'
 import { Part, type PartSetup, type PartTools } from './part.ts'
 
-/** How long a part is kept after its end. */
-const KEEP_MS = 60_000
 /** Parts that have ended, of all sessions: a busy stage ends one or two a second. */
 const ENDED_MAX = 256
 /** Of hashes that open sessions and these keep together: beyond it, parts that have ended are forgotten earlier. A quarter of a million positions. */
@@ -53,7 +51,7 @@ export class ReceiptBook {
   end(part: Part): void {
     if (part.ended) return
     part.end()
-    const cancel = this.#options.clock.after(KEEP_MS, () => this.#forget(part))
+    const cancel = this.#options.clock.after(LOG_KEPT_MS, () => this.#forget(part))
     this.#ended.set(part, cancel)
     this.#makeRoom()
   }

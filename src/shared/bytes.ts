@@ -1,4 +1,4 @@
-/** Bytes to text and back: hex, base64url, UTF-8. No host's Buffer, so that it runs anywhere. */
+/** Bytes compared, joined, and to text and back: hex, base64url, UTF-8. No host's Buffer, so that it runs anywhere. */
 
 import { assert } from './assert.ts'
 
@@ -85,4 +85,9 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffe
     at += part.byteLength
   }
   return whole
+}
+
+/** In a time that tells where they differ: not for secrets. */
+export function equalBytes(one: Uint8Array, other: Uint8Array): boolean {
+  return one.byteLength === other.byteLength && one.every((byte, index) => byte === other[index])
 }

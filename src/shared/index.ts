@@ -1,12 +1,13 @@
 /** shared: what every folder may use and what imports nothing. */
 
 export { assert, required, unreachable } from './assert.ts'
-export { concatBytes, fromBase64Url, fromHex, toBase64Url, toHex, utf8Decode, utf8Encode, writeHex } from './bytes.ts'
+export { concatBytes, equalBytes, fromBase64Url, fromHex, toBase64Url, toHex, utf8Decode, utf8Encode, writeHex } from './bytes.ts'
 export { type CancelTimer, type Clock, ManualClock } from './clock.ts'
 export { formatCredits, parseCredits } from './credits.ts'
 export type { Sha256, Signer, VerifySignature } from './crypto.ts'
 export { type ErrorBody, fromErrorBody, TabswarmError, toErrorBody } from './errors.ts'
 export { isManifestHash, isModelId, isPeerId, isSessionId, type ManifestHash, type ModelId, type PeerId, type SessionId } from './ids.ts'
+export { isoTime } from './isoTime.ts'
 export { err, ok, type Result } from './result.ts'
 export { SerialQueue } from './serialQueue.ts'
 export {

@@ -3,6 +3,8 @@
  * commands show them; and their form as CSV, which is the same from all.
  */
 
+import { isoTime } from './isoTime.ts'
+
 /** Micro-credits; in a line, changes. */
 export interface StatementAmounts {
   /** Can be spent. */
@@ -36,9 +38,7 @@ export const STATEMENT_CSV_HEADER =
 
 /** A line of CSV. Nothing in it can need quotes: names in the ledger have no commas. */
 export function statementCsvLine({ sequence, atMs, event, kind, role, session, available, held, escrow, granted }: StatementLine): string {
-  // biome-ignore lint/style/noRestrictedGlobals: writes a time that was handed in, and reads no clock
-  const time = new Date(atMs).toISOString()
-  return [sequence, time, event, kind, role, session, available, held, escrow, granted].join(',')
+  return [sequence, isoTime(atMs), event, kind, role, session, available, held, escrow, granted].join(',')
 }
 
 /** The line of CSV before the first or behind the last, with balances instead of changes. */

@@ -42,7 +42,7 @@ export interface SimulationOptions {
   readonly tickMs: number
   /** Of each stage's activation log. */
   readonly logBytesMax: number
-  /** A run that has fewer of something proves nothing: it breaks as `too-little`. Tabs at a time, sessions served to an end, faults. */
+  /** A run that has fewer of something proves nothing: it breaks as `too-little`. Tabs at a time (nobody leaves these), sessions served to an end, faults. */
   readonly least: Counts
   /** Whether tabs sign receipts, which are compared. */
   readonly receipts: boolean
@@ -297,9 +297,10 @@ class Simulation {
     if (!happen() && this.#time.nowMs < this.#endMs) this.#time.after(STRIKE_AGAIN_MS, null, () => this.#tryUntilDone(happen))
   }
 
-  /** Somebody goes, and another comes a while after; false where there is nobody. */
+  /** Somebody goes, and another comes a while after; false where there is nobody, or nobody too many. */
   #leave(): boolean {
-    const { returnMs } = this.#options
+    const { returnMs, least } = this.#options
+    if (this.#volunteers.size + this.#requesters.size <= least.peers) return false
     const backMs = this.#comings.wait(returnMs)
     const requester = this.#comings.happens(REQUESTER_LEAVES_SHARE) ? this.#comings.pick([...this.#requesters.values()]) : undefined
     if (requester !== undefined) {

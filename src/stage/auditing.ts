@@ -3,7 +3,7 @@
  * rows to compute, a few rows a pass, in a slot of its own that it gives up as soon as a session needs the room. Rule V22 of protocol/SPEC.md.
  */
 
-import { isFirstSpan, isLastSpan, type ModelConfig } from '../model/index.ts'
+import { coversSpan, isFirstSpan, isLastSpan, type ModelConfig } from '../model/index.ts'
 import { type AuditOrder, type AuditRow, type AuditRows, type AuditTable, auditRowBytes, encodeCandidates } from '../protocol/index.ts'
 import { concatBytes, required, TabswarmError, toErrorBody } from '../shared/index.ts'
 import type { Engine, Segment, SegmentOutput, Slot } from '../worker/engine.ts'
@@ -31,6 +31,8 @@ interface Audit {
   readonly config: ModelConfig
   readonly engine: Engine
   readonly slot: Slot
+  /** Of an output row. */
+  readonly rowBytes: number
   /** From `outputFirst` on. */
   readonly output: AuditRow[]
   readonly resolve: (output: AuditTable) => void
@@ -52,14 +54,15 @@ export class Auditing {
     const served = offered()
     const { span, inputEnd, manifestHash } = order
     if (this.#audits.length >= AUDITS_MAX) throw new TabswarmError('busy', `${AUDITS_MAX} audits wait here already`)
-    const holds = served !== null && served.span.firstLayer <= span.firstLayer && span.endLayer <= served.span.endLayer
-    if (!holds || served.manifestHash !== manifestHash || inputEnd > served.config.contextLength)
+    if (served === null || !coversSpan(served.span, span) || served.manifestHash !== manifestHash || inputEnd > served.config.contextLength)
       throw new TabswarmError('not-serving', `this peer does not hold layers ${span.firstLayer}–${span.endLayer - 1} of that model`)
     const engine = present()
     const slot = engine.open({ span, maxPositions: inputEnd })
     if (!slot.ok) throw new TabswarmError('no-room', `no KV memory for ${inputEnd} positions is free here`)
     return new Promise((resolve, reject) => {
-      this.#audits.push({ order, rows, config: served.config, engine, slot: slot.value, output: [], resolve, reject })
+      const { config } = served
+      const { output: rowBytes } = auditRowBytes({ ...span, ...config, rowEncoding: order.rowEncoding, topK: order.topK })
+      this.#audits.push({ order, rows, config, engine, slot: slot.value, rowBytes, output: [], resolve, reject })
       onReady()
     })
   }
@@ -104,9 +107,7 @@ export class Auditing {
   }
 
   #finish(audit: Audit): void {
-    const { order, config, output } = audit
-    const { rowEncoding, topK } = order
-    const rowBytes = auditRowBytes({ ...order.span, ...config, rowEncoding, topK }).output
+    const { rowBytes, output } = audit
     audit.engine.close(audit.slot)
     this.#end(audit, () => audit.resolve({ rowBytes, rows: output }))
   }
@@ -142,9 +143,8 @@ function segmentOf({ order, rows, config, slot }: Audit, first: number): Segment
   }
 }
 
-function addOutput({ order, rows, config, output }: Audit, segment: Segment, given: SegmentOutput): void {
-  const { outputFirst, span, rowEncoding, topK } = order
-  const { output: rowBytes } = auditRowBytes({ ...span, ...config, rowEncoding, topK })
+function addOutput({ order, rows, config, rowBytes, output }: Audit, segment: Segment, given: SegmentOutput): void {
+  const { outputFirst, topK } = order
   const count = rowCountOf(segment)
   const bytes =
     given.kind === 'rows' ? given.bytes : given.kind === 'candidates' ? encodeCandidates(given.positions, topKOfSpan(topK, config)) : null

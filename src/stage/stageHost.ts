@@ -10,7 +10,6 @@ import {
   type AuditRows,
   type AuditTable,
   type Dial,
-  DRAIN_IDLE_MS,
   decodeFrame,
   type FailureReason,
   type Frame,
@@ -43,6 +42,7 @@ import { Openings, refuse } from './openings.ts'
 import { PassPlanner } from './passPlanner.ts'
 import { type PeerLink, PeerLinks } from './peerLinks.ts'
 import type { Refusal, ServedSpan } from './place.ts'
+import { SessionDrain } from './sessionDrain.ts'
 import { StageSession, type Work } from './stageSession.ts'
 import { UsedGrants } from './usedGrants.ts'
 
@@ -78,16 +78,17 @@ export class StageHost {
   readonly #planner = new PassPlanner()
   /** In turn: who was in a pass goes to the end. */
   readonly #sessions = new Map<SessionId, StageSession>()
+  readonly #drain: SessionDrain
   readonly #openings = new Openings((link, frame, closedBy) => this.#open(link, frame, closedBy))
   readonly #usedGrants = new UsedGrants()
   readonly #counter = new WorkCounter()
   #engine: Engine
   #served: ServedSpan | null = null
   #running: Promise<void> | null = null
-  #idle: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null
 
   constructor(options: StageHostOptions) {
     this.#options = options
+    this.#drain = new SessionDrain(this.#sessions, options.clock)
     this.#budget = new RowBudget(options.logBytesMax)
     const { peerId, sha256, clock, receipts } = options
     this.receipts = receipts === undefined ? null : new ReceiptBook({ peerId, sha256, clock, budget: this.#budget, ...receipts })
@@ -170,34 +171,13 @@ export class StageHost {
   async drain(): Promise<void> {
     this.#served = null
     this.#auditing.drop()
-    const cancel = this.#endIdle()
-    while (this.#sessions.size > 0) {
-      this.#idle ??= withResolver()
-      await this.#idle.promise
-    }
-    cancel()
+    await this.#drain.run()
     await this.#running
   }
 
-  /** Rule S22, until cancelled. */
-  #endIdle(): () => void {
-    const { clock } = this.#options
-    const sinceMs = clock.nowMs()
-    let cancel: () => void = () => undefined
-    const look = () => {
-      const idleMs = clock.nowMs() - DRAIN_IDLE_MS
-      for (const session of [...this.#sessions.values()])
-        if (Math.max(sinceMs, session.idleSinceMs) <= idleMs)
-          session.fail('stopped', 'this peer has to load other layers, and the session stood still')
-      cancel = clock.after(DRAIN_IDLE_MS / 3, look)
-    }
-    look()
-    return () => cancel()
-  }
-
   /**
-   * Ends every session with `stopped`, takes no other; resolves when the engine holds no session's memory and the last receipts are signed. Links stay, so that
-   * drivers are told: they close with the network that carries them, or by themselves when unused.
+   * Ends every session with `stopped`, takes no other; resolves when the engine holds no session's memory and the last receipts are signed.
+   * Links stay, so that drivers are told: they close with the network that carries them, or by themselves when unused.
    */
   async stop(): Promise<void> {
     this.#failAll('stopped', 'the volunteer stopped; ask again to get another chain')
@@ -333,10 +313,7 @@ export class StageHost {
 
   #onEnded(session: StageSession): void {
     this.#sessions.delete(session.grant.sessionId)
-    if (this.#sessions.size === 0) {
-      this.#idle?.resolve()
-      this.#idle = null
-    }
+    this.#drain.ended()
     this.#options.onWork?.()
   }
 
@@ -397,12 +374,4 @@ export class StageHost {
     }
     for (const { session } of works) session.abandon(failureOf(reason), message)
   }
-}
-
-function withResolver(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve: () => void = () => undefined
-  const promise = new Promise<void>((done) => {
-    resolve = done
-  })
-  return { promise, resolve }
 }

@@ -5,7 +5,6 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { DEFAULT_STARTER_POLICY } from '../../src/coordinator/accounts/index.ts'
-import { NO_AUDITS } from '../../src/coordinator/economy/index.ts'
 import { type CoordinatorStore, openStore } from '../../src/coordinator/store/index.ts'
 import { createIdentity, peerIdOf, sha256Of } from '../../src/network/index.ts'
 import {
@@ -19,6 +18,7 @@ import {
 } from '../../src/protocol/index.ts'
 import { type Clock, fromBase64Url, type PeerId, required, type Signer } from '../../src/shared/index.ts'
 import { type SharedDatabase, shareDatabase, storeKinds } from '../support/ledger/stores.ts'
+import { NO_AUDITS } from '../support/noAudits.ts'
 import { Client, identifyMessage, pledge, serveNext, startTestServer, type TestServer, verify } from '../unit/coordinator/serverWorld.ts'
 import { Ring } from '../unit/verification/ring.ts'
 

@@ -9,6 +9,7 @@ import {
   type RowEncoding,
   topKOf,
 } from '../../protocol/index.ts'
+import { equalBytes } from '../../shared/index.ts'
 import { candidatesDistance, rowsDistance } from '../verification/index.ts'
 import { VALUES_AT_ONCE } from './limits.ts'
 
@@ -39,10 +40,6 @@ function rowDistance(one: AuditRow, other: AuditRow | undefined, meaning: RowMea
   const { encoding, width } = meaning
   const [here, there] = [valuesOf(encoding, one.bytes, width), valuesOf(encoding, other.bytes, width)]
   return here === null || there === null ? Number.POSITIVE_INFINITY : rowsDistance(here, there, width).worst
-}
-
-function equalBytes(one: Uint8Array, other: Uint8Array): boolean {
-  return one.byteLength === other.byteLength && one.every((byte, index) => byte === other[index])
 }
 
 /** Null: no encoder writes that. */

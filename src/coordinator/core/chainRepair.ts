@@ -3,11 +3,12 @@
  * the same numeric class where there is one. Where that gives no chain, one of other stages altogether is taken.
  */
 
+import { coversSpan } from '../../model/index.ts'
 import { type Grant, REPAIR_WAIT_MS } from '../../protocol/index.ts'
 import type { PeerId, SessionId } from '../../shared/index.ts'
 import { freeCandidates } from './admission.ts'
 import { CHAIN_HOPELESS_MS, CHAIN_REPAIR_MS, REFUSED_MS } from './limits.ts'
-import { covers, isChoosable, isThere, type PeerRecord } from './peers.ts'
+import { isChoosable, isThere, type PeerRecord } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
 import { chooseChain, type LostStage } from './route.ts'
 import type { OpenSessions } from './sessions.ts'
@@ -67,7 +68,7 @@ function repairedStages(lostPeerIds: ReadonlySet<PeerId>, isKept: boolean, conte
     freeCandidates({ model, peers, sessions, positions: grant.maxPositions, requester: grant.driver, origin, nowMs })
   const others = candidatesOf(present.filter(({ peerId }) => !lostPeerIds.has(peerId)))
   // Who has freed the session meanwhile begins anew, and needs room for it.
-  const hasRoom = ({ peerId, span }: PlacedStage) => others.some((other) => other.peerId === peerId && covers(other.span, span))
+  const hasRoom = ({ peerId, span }: PlacedStage) => others.some((other) => other.peerId === peerId && coversSpan(other.span, span))
   const keep = stages.filter((stage) => isLeft(stage) && (isKept || hasRoom(stage)))
   const lost = stages.flatMap((stage, index): LostStage[] =>
     keep.includes(stage) ? [] : [{ span: stage.span, numericClass: numericClasses[index] ?? '' }],

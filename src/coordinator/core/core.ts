@@ -4,7 +4,7 @@
  * volunteers load, sessionLifecycle.ts what requesters get, heartbeats.ts who is there.
  */
 
-import type { Span } from '../../model/index.ts'
+import { coversSpan, type Span } from '../../model/index.ts'
 import { AWAY_RECOVERING, type NetworkSummary } from '../../protocol/index.ts'
 import { assert, type ModelId, type PeerId, required, unreachable } from '../../shared/index.ts'
 import type { AdmitMessage } from './admission.ts'
@@ -16,7 +16,7 @@ import type { CoreEffect, CoreEvent, PeerMessage } from './events.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { AWAY_AFTER_MS, PEERS_MAX, REGROUP_INTERVAL_MS } from './limits.ts'
 import { missedPeers } from './orders.ts'
-import { covers, isChoosable, newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
+import { isChoosable, newPeer, type PeerRecord, type Pledge, suspend, weightFormOf, withdraw } from './peers.ts'
 import { Plan } from './plan.ts'
 import { RoundTrips } from './roundTrips.ts'
 import { type GrantOptions, SessionLifecycle } from './sessionLifecycle.ts'
@@ -96,7 +96,7 @@ export class CoordinatorCore {
 
   /** Who serves all these layers and may be asked for more, now. */
   serving(modelId: ModelId, span: Span, nowMs: number): PeerId[] {
-    const serves = ({ served }: PeerRecord) => served !== null && served.modelId === modelId && covers(served.span, span)
+    const serves = ({ served }: PeerRecord) => served !== null && served.modelId === modelId && coversSpan(served.span, span)
     return [...this.#peers.values()].filter((peer) => serves(peer) && isChoosable(peer, nowMs)).map(({ peerId }) => peerId)
   }
 
@@ -123,6 +123,12 @@ export class CoordinatorCore {
     this.#assignments.update(nowMs)
   }
 
+  #withdraw(peer: PeerRecord, nowMs: number): void {
+    const { pledge } = peer
+    withdraw(peer)
+    if (pledge !== null) this.#level(pledge, nowMs)
+  }
+
   /** Another of these adapters came, or left. */
   #level(pledge: Pledge, nowMs: number): void {
     for (const { peerId } of this.#speeds.level(pledge, nowMs)) this.#assignments.changed(peerId)
@@ -143,12 +149,12 @@ export class CoordinatorCore {
         return this.#assignments.failed(peer, message, nowMs)
       case 'away':
         if (message.reason === AWAY_RECOVERING) suspend(peer, nowMs)
-        else withdraw(peer)
+        else this.#withdraw(peer, nowMs)
         return this.#assignments.update(nowMs)
       case 'drain':
         return this.#drain(peer, nowMs)
       case 'leave':
-        withdraw(peer)
+        this.#withdraw(peer, nowMs)
         return this.#assignments.update(nowMs, peerId)
       case 'pong':
         return this.#pong(peer, message, nowMs)
@@ -189,7 +195,7 @@ export class CoordinatorCore {
       )
       return this.#forget(peer.peerId, nowMs)
     }
-    withdraw(peer)
+    this.#withdraw(peer, nowMs)
     peer.pledge = pledge
     peer.memoryBytes = pledge.memoryBytes
     peer.weightForm = weightFormOf(pledge.engine)

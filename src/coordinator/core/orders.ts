@@ -1,9 +1,9 @@
 /** Whether a peer can do what the plan wants of it: at once, after loading, or only when others have taken over what it gives up. */
 
-import type { Span } from '../../model/index.ts'
+import { coversSpan, type Span } from '../../model/index.ts'
 import { type ModelId, required } from '../../shared/index.ts'
 import { AWAY_AFTER_MS } from './limits.ts'
-import { common, covers, isChoosable, type PeerRecord } from './peers.ts'
+import { common, isChoosable, type PeerRecord } from './peers.ts'
 import type { PlannedSpan } from './plan.ts'
 import { uncovered } from './route.ts'
 import type { SwarmModel } from './swarm.ts'
@@ -15,7 +15,7 @@ export interface SwarmState {
 }
 
 export function isLoaded(peer: PeerRecord, modelId: ModelId, span: Span): boolean {
-  return peer.loaded !== null && peer.loaded.modelId === modelId && covers(peer.loaded.span, span)
+  return peer.loaded !== null && peer.loaded.modelId === modelId && coversSpan(peer.loaded.span, span)
 }
 
 /** Peers that say nothing any more and hold layers that nobody else serves. */
@@ -39,7 +39,7 @@ export function missedPeers(models: readonly SwarmModel[], peers: readonly PeerR
 export function mustStay(peer: PeerRecord, target: PlannedSpan, { peers, models, nowMs }: SwarmState): boolean {
   const { served } = peer
   if (served === null) return false
-  const keeps = served.modelId === target.model.modelId && covers(served.span, target.span)
+  const keeps = served.modelId === target.model.modelId && coversSpan(served.span, target.span)
   const isReliable = (other: PeerRecord) => isChoosable(other, nowMs) && nowMs >= other.blockedUntilMs
   // What another was told to give up does not count, though it may still serve it.
   const others = [...peers].flatMap((other) =>

@@ -190,10 +190,6 @@ export function countedSpeed({ macsPerSecond }: PeerRecord): number {
   return Math.max(1, macsPerSecond)
 }
 
-export function covers(outer: Span, inner: Span): boolean {
-  return outer.firstLayer <= inner.firstLayer && inner.endLayer <= outer.endLayer
-}
-
 /** The layers of both; empty where they have none in common. */
 export function common(a: Span, b: Span): Span {
   const firstLayer = Math.max(a.firstLayer, b.firstLayer)

@@ -4,13 +4,13 @@
  * time to time one peer moves. What peers really serve is in their records; the core turns the difference into orders.
  */
 
-import { type Span, sameSpan } from '../../model/index.ts'
+import { coversSpan, type Span, sameSpan } from '../../model/index.ts'
 import { type ModelId, type PeerId, required } from '../../shared/index.ts'
 import { type ModelCosts, spanFits } from './costs.ts'
 import type { Wanted } from './demand.ts'
 import { bestJoin, bestMove } from './improve.ts'
 import { GROWTH_GRACE_MS, HOP_ASSUMED_MS, MOVE_INTERVAL_MS, PEERS_MAX, PEERS_PER_MOVER } from './limits.ts'
-import { capacityOf, countedSpeed, covers, isPlaceable, type PeerRecord } from './peers.ts'
+import { capacityOf, countedSpeed, isPlaceable, type PeerRecord } from './peers.ts'
 import { type Capacity, joinSpans, type PlacedStage, placeChain } from './placement.ts'
 import { bestRelief } from './relief.ts'
 import { repair, splitLargest } from './repair.ts'
@@ -193,7 +193,7 @@ export class Plan {
   #widen(swarm: Swarm, stages: readonly PlacedStage[], hole: Span, input: PlanInput): readonly PlacedStage[] {
     const [only, second] = stages
     if (only === undefined || second !== undefined || !sameSpan(only.span, hole)) return stages
-    const wide = joinSpans(swarm.model.costs, capacity(input.peers, only.peerId), this.#stagesMin).filter((span) => covers(span, hole))
+    const wide = joinSpans(swarm.model.costs, capacity(input.peers, only.peerId), this.#stagesMin).filter((span) => coversSpan(span, hole))
     const place = (span: Span) => placeFor(input, only.peerId, span)
     const [best] = wide
       .map((span) => ({ span, gain: swarm.gainOf({ joining: place(span) }, swarm.demand.most) }))
@@ -286,7 +286,7 @@ export class Plan {
   #serves(peerId: PeerId, peers: ReadonlyMap<PeerId, PeerRecord>): boolean {
     const place = required(this.placeOf(peerId), `the place of ${peerId}`)
     const served = peers.get(peerId)?.served
-    return served?.modelId === place.model.modelId && covers(served.span, place.span)
+    return served?.modelId === place.model.modelId && coversSpan(served.span, place.span)
   }
 
   /** Wherever the peers were before. */

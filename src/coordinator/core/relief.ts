@@ -3,11 +3,10 @@
  * single move helps, two may. Nobody stops serving for it: the second peer stays until the first serves (orders.ts).
  */
 
-import type { Span } from '../../model/index.ts'
+import { coversSpan, type Span } from '../../model/index.ts'
 import { type PeerId, required } from '../../shared/index.ts'
 import { spanFits } from './costs.ts'
 import { dispensable, joinsAfterMove, leastGain, type Move, type Newcomer, placesIn } from './improve.ts'
-import { covers } from './peers.ts'
 import type { Place, Swarm } from './swarm.ts'
 
 /** Among more peers single moves come near enough to the bound, and pairs are too many to look at. */
@@ -50,7 +49,7 @@ function reliefsIn(swarm: Swarm, peerId: PeerId, mover: Newcomer, stagesMin: num
   return [...swarm.places()].flatMap(([other, { span }]) => {
     const alone = other === peerId ? null : swarm.heldAloneBy(other)
     if (alone === null) return []
-    return [...[span, alone].filter((own) => spanFits(costs, own, mover.capacity)), ...places.filter((wide) => covers(wide, alone))]
+    return [...[span, alone].filter((own) => spanFits(costs, own, mover.capacity)), ...places.filter((wide) => coversSpan(wide, alone))]
   })
 }
 

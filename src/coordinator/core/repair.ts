@@ -4,10 +4,9 @@
  * is the plan's last resort.
  */
 
-import type { Span } from '../../model/index.ts'
+import { coversSpan, type Span } from '../../model/index.ts'
 import type { PeerId } from '../../shared/index.ts'
 import { endsOf, kvPositionsMin, layersThatFit, type ModelCosts, spanFits } from './costs.ts'
-import { covers } from './peers.ts'
 import { type Capacity, divide, type PlacedStage } from './placement.ts'
 
 export interface RepairRequest {
@@ -48,7 +47,7 @@ function fillFromMemory(request: RepairRequest): PlacedStage[] | null {
   for (const { peerId, span } of [...left, ...right]) {
     const grown = join(span, request.hole)
     const loaded = request.loaded(peerId)
-    if (loaded !== null && covers(loaded, grown)) return [{ peerId, span: grown }]
+    if (loaded !== null && coversSpan(loaded, grown)) return [{ peerId, span: grown }]
   }
   return null
 }

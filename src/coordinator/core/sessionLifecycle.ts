@@ -1,7 +1,7 @@
 /**
  * SessionLifecycle: requesters' sessions from their admission over repairs to their end, which comes by the driver's word, by time, or
  * because nobody came back. Each grant, of a new session or of another chain, is issued in `#grant`. Who is chosen is decided in admission.ts
- * and chainRepair.ts; what sessions reserve is counted by OpenSessions.
+ * and chainRepair.ts; what sessions reserve is counted by OpenSessions. Each session passes `#close` at its end, once.
  */
 
 import { type Grant, type RowEncoding, TOP_K_DEFAULT } from '../../protocol/index.ts'

@@ -1,13 +1,7 @@
 /** AuditDesk: the part of verification that needs engines: who could audit a result, and how its rows get there. coordinator/audits is one. */
 
 import type { PeerId } from '../../shared/index.ts'
-import {
-  type Auditor,
-  type AuditorRequest,
-  MEASURED_TOLERANCE,
-  type VerificationEffect,
-  type VerificationEvent,
-} from '../verification/index.ts'
+import type { Auditor, AuditorRequest, VerificationEffect, VerificationEvent } from '../verification/index.ts'
 
 /** `verdict`: whatever was kept for it is not needed any more. */
 export type AuditEffect = Extract<VerificationEffect, { kind: 'challenge' | 'audit' | 'verdict' }>
@@ -31,16 +25,4 @@ export interface AuditDesk {
   handle(effect: AuditEffect, tell: (event: AuditEvent) => void): void
   /** It is not connected any more. */
   left(peerId: PeerId): void
-}
-
-/** Takes a stage's rows for handed over, since nobody would look at them, and finds no auditor: each result is settled by rule. */
-export const NO_AUDITS: AuditDesk = {
-  candidates: () => [],
-  hasOwnEngine: () => false,
-  hasCanaries: () => false,
-  tolerance: () => MEASURED_TOLERANCE.default,
-  handle(effect, tell) {
-    if (effect.kind === 'challenge') tell({ kind: 'answered', claimId: effect.claimId, committed: true })
-  },
-  left: () => undefined,
 }

@@ -3,7 +3,7 @@
  * says where credits come from: what starter grants paid for stays `granted` wherever it goes, and can be spent but never transferred.
  */
 
-import { assert } from '../../shared/index.ts'
+import { assert, isoTime } from '../../shared/index.ts'
 
 export const accountKinds = ['issuance', 'user', 'hold', 'escrow', 'fee', 'verification', 'reserve'] as const
 export type AccountKind = (typeof accountKinds)[number]
@@ -98,8 +98,7 @@ export function isExpired(purse: Purse, atMs: number): boolean {
 
 /** The day (UTC) of a time in milliseconds since the epoch. */
 export function dayOf(atMs: number): string {
-  // biome-ignore lint/style/noRestrictedGlobals: writes a time that was handed in, and reads no clock
-  return new Date(atMs).toISOString().slice(0, 10)
+  return isoTime(atMs).slice(0, 10)
 }
 
 /** The order of spending: grants first, those that end earlier before later ones, what was earned last. */

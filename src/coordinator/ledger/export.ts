@@ -4,7 +4,7 @@
  */
 
 import * as v from 'valibot'
-import { err, isManifestHash, ok, type Result } from '../../shared/index.ts'
+import { err, isManifestHash, isoTime, ok, type Result } from '../../shared/index.ts'
 import { type Account, accountId, parseAccountId } from './accounts.ts'
 import { businessId, commandSchema, encodeCommand } from './commands.ts'
 import { LedgerError } from './errors.ts'
@@ -77,8 +77,7 @@ export function parseLine(text: string): Result<LedgerLine, LedgerError> {
 export const CSV_HEADER = 'sequence,time,event,kind,account_kind,owner,session,purse,micro_credits'
 
 export function csvLines({ sequence, atMs, command, postings }: LedgerEvent): readonly string[] {
-  // biome-ignore lint/style/noRestrictedGlobals: writes a time that was handed in, and reads no clock
-  const time = new Date(atMs).toISOString()
+  const time = isoTime(atMs)
   return postings.map(({ account, amount }) =>
     [sequence, time, businessId(command), command.kind, account.kind, account.owner, account.session, account.purse, amount].join(','),
   )

@@ -165,7 +165,9 @@ export class ControlServer {
   /** What gets no chain now costs nothing, and needs no credits to be told so. */
   async #hold(client: ControlSocket, peerId: PeerId, message: Extract<PeerMessage, { type: 'admit' }>, economy: Economy): Promise<void> {
     const { core, clock } = this.#options
-    if (!core.mayAdmit(peerId, message, clock.nowMs())) return this.#feed({ kind: 'message', peerId, message })
+    const nowMs = clock.nowMs()
+    // At the same time: a moment later the core could grant what nobody holds credits for.
+    if (!core.mayAdmit(peerId, message, nowMs)) return this.#feed({ kind: 'message', peerId, message }, nowMs)
     const held = await economy.hold(peerId, message)
     const isThere = this.#identified.get(peerId) === client && !this.#closing
     if (!held.ok) {
@@ -219,9 +221,8 @@ export class ControlServer {
     })
   }
 
-  #feed(event: CoreEvent): void {
-    const { core, clock } = this.#options
-    for (const effect of core.handle(event, clock.nowMs())) this.#carryOut(effect)
+  #feed(event: CoreEvent, nowMs = this.#options.clock.nowMs()): void {
+    for (const effect of this.#options.core.handle(event, nowMs)) this.#carryOut(effect)
   }
 
   #carryOut(effect: CoreEffect): void {

@@ -6,7 +6,7 @@ import { newPeer } from '../../../src/coordinator/core/peers.ts'
 import { RoundTrips } from '../../../src/coordinator/core/roundTrips.ts'
 import { Speeds } from '../../../src/coordinator/core/speeds.ts'
 import type { ModelId, PeerId } from '../../../src/shared/index.ts'
-import { MODEL, peerId, World } from './world.ts'
+import { MODEL, peerId, WHOLE_BYTES, World } from './world.ts'
 
 /** Two tabs that hold the whole model, probed alike. */
 function twoWhole(): World {
@@ -80,6 +80,27 @@ describe('speeds', () => {
     expect(levelled(100, 1e15)).toEqual([100, 1e15])
     expect(levelled(100, 1)).toEqual([100, 1])
     expect(levelled(100, 90, 1e15, 1e15)).toEqual([100, 100, 1e15, 1e15])
+  })
+
+  it('are reckoned without who has left, though its socket stays', () => {
+    const world = new World({ stagesMin: 1 })
+    const alike = {
+      type: 'pledge',
+      engine: 'webgpu',
+      adapter: 'GPU',
+      numericClass: 'c',
+      kernelVersion: 'k1',
+      memoryBytes: WHOLE_BYTES,
+    } as const
+    for (const [index, macsPerSecond] of [100, 1_000, 1_000].entries()) {
+      world.pledge(index + 1)
+      world.say(index + 1, { ...alike, macsPerSecond })
+    }
+    world.serveAll()
+    expect(shareOfFirst(world)).toBe(2)
+    world.say(3, { type: 'leave' })
+    // Of two, no more than one was probed faster: the first counts as it was probed.
+    expect(shareOfFirst(world)).toBe(0)
   })
 
   it('[C16] say nothing under an order that does not stand any more, and are forgotten with the pledge', () => {

@@ -7,6 +7,7 @@ import { sessionPrice } from '../../../src/coordinator/economy/pricing.ts'
 import { DEFAULT_PRICES } from '../../../src/coordinator/ledger/index.ts'
 import type { Receipt } from '../../../src/protocol/index.ts'
 import type { SessionId } from '../../../src/shared/index.ts'
+import { NO_AUDITS } from '../../support/noAudits.ts'
 import { peerOf, Ring } from '../verification/ring.ts'
 import { CHARGE, CONFIG, EconomyWorld, MemoryStore, MODEL } from './world.ts'
 
@@ -345,7 +346,6 @@ describe('a store that fails for a while', () => {
       verification: {},
       clock: made.clock,
     }
-    const { NO_AUDITS } = await import('../../../src/coordinator/economy/index.ts')
     const economy = new Economy(
       {
         ...shared,

@@ -10,7 +10,7 @@ import {
   type Identity,
   type StarterPolicy,
 } from '../../../src/coordinator/accounts/index.ts'
-import { Economy, type EconomyOptions, type EconomyStore, NO_AUDITS } from '../../../src/coordinator/economy/index.ts'
+import { Economy, type EconomyOptions, type EconomyStore } from '../../../src/coordinator/economy/index.ts'
 import { Book } from '../../../src/coordinator/ledger/book.ts'
 import {
   type Account,
@@ -30,6 +30,7 @@ import type { HolderId, TrustRecord } from '../../../src/coordinator/verificatio
 import { type Grant, type Receipt, type ServerMessage, signReceipt } from '../../../src/protocol/index.ts'
 import { ManualClock, type ModelId, required, type SessionId, utf8Encode } from '../../../src/shared/index.ts'
 import { modelConfig } from '../../support/modelConfig.ts'
+import { NO_AUDITS } from '../../support/noAudits.ts'
 import { grantOf, NOW_MS, peerOf, Ring } from '../verification/ring.ts'
 
 /** As many layers as a Ring of three has. */

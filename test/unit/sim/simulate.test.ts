@@ -79,6 +79,12 @@ describe('a simulated swarm', { timeout: 600_000 }, () => {
     }
   })
 
+  it('lets nobody leave without whom a run proves nothing (seed 570)', async () => {
+    const { broken, counts } = await simulate(short(570))
+    expect(broken).toBeNull()
+    expect(counts.peers).toBe(8)
+  })
+
   it(`[V9] [V10] proves what was done in ${RUNS / 2} runs of sessions over checkpoints, and nobody waits for a receipt that does not come`, async () => {
     for (let seed = 1; seed <= RUNS / 2; seed++) {
       const measures = await simulate(longSessionsRun({ seed, stagesMin: 2 + (seed % 3), drain }))

@@ -5,23 +5,20 @@
 
 import { err, ok } from '../../../shared/index.ts'
 import { EARNED, GRANTED_FOR_GOOD, houseAccount, isGranted, userAccount } from '../accounts.ts'
-import { priceId } from '../commands.ts'
 import { LedgerError } from '../errors.ts'
 import { priceOf, splitCharge } from '../prices.ts'
 import { grantedShare } from './failure.ts'
 import { draw, Postings, sumOf } from './postings.ts'
-import { findHold, unknown } from './session.ts'
+import { findTerms } from './session.ts'
 import type { Rule } from './view.ts'
 
 export const audit: Rule<'audit'> = ({ session, account, work }, view) => {
-  const held = findHold(session, view)
-  if (!held.ok) return held
-  const { tier, priceVersion } = held.value
-  const price = view.event(priceId(priceVersion))?.command
-  if (price?.kind !== 'price') return err(unknown(priceId(priceVersion)))
-  const charge = priceOf(price.table, tier, work)
+  const terms = findTerms(session, view)
+  if (!terms.ok) return terms
+  const { tier, table } = terms.value
+  const charge = priceOf(table, tier, work)
   if (charge === 0n) return err(new LedgerError('empty', `the audit of session ${session} was no work that has a price`))
-  const due = sumOf(splitCharge(price.table, charge, [{ account, work, newcomer: false }]).stages)
+  const due = sumOf(splitCharge(table, charge, [{ account, work, newcomer: false }]).stages)
   const draws = draw(view.purses('verification', '', ''), due)
   const paid = sumOf(draws.map(({ amount }) => amount))
   if (paid === 0n) return err(new LedgerError('insufficient', `no session has paid for the audit of session ${session} yet`))

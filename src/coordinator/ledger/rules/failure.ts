@@ -6,26 +6,24 @@
 import { err, ok } from '../../../shared/index.ts'
 import { type Account, EARNED, GRANTED_FOR_GOOD, houseAccount, isGranted, type Posting, userAccount } from '../accounts.ts'
 import { divideUp, largestRemainder } from '../amounts.ts'
-import { coverId, holdId, priceId, settleId } from '../commands.ts'
+import { coverId, holdId, settleId } from '../commands.ts'
 import { LedgerError } from '../errors.ts'
 import { priceOf, splitCharge, weightedWork } from '../prices.ts'
 import { draw, Postings, sumOf } from './postings.ts'
-import { findHold, unknown } from './session.ts'
+import { findHold, findTerms } from './session.ts'
 import type { LedgerView, Rule } from './view.ts'
 
 /** Only the stages' part: a fee to oneself, and audits of what nobody got, are not paid. */
 export const cover: Rule<'cover'> = ({ session, work, stages }, view) => {
-  const held = findHold(session, view)
-  if (!held.ok) return held
-  const { amount, tier, priceVersion } = held.value
+  const terms = findTerms(session, view)
+  if (!terms.ok) return terms
+  const { amount, tier, table } = terms.value
   if (view.event(settleId(session, 0)) !== undefined)
     return err(new LedgerError('not-allowed', `session ${session} was paid by its requester; the reserve does not pay it again`))
-  const price = view.event(priceId(priceVersion))?.command
-  if (price?.kind !== 'price') return err(unknown(priceId(priceVersion)))
-  if (stages.every((stage) => weightedWork(price.table, stage.work) === 0n))
+  if (stages.every((stage) => weightedWork(table, stage.work) === 0n))
     return err(new LedgerError('not-allowed', `no stage of session ${session} did work that has a price; release the hold instead`))
-  const charge = least(priceOf(price.table, tier, work), amount)
-  const due = splitCharge(price.table, charge, stages).stages
+  const charge = least(priceOf(table, tier, work), amount)
+  const due = splitCharge(table, charge, stages).stages
   const draws = draw(view.purses('reserve', '', ''), sumOf(due))
   const paid = sumOf(draws.map((one) => one.amount))
   if (paid === 0n)

@@ -13,7 +13,8 @@ import { type Draw, draw, Postings, sumOf } from './postings.ts'
 import type { LedgerView, Rule } from './view.ts'
 
 export const hold: Rule<'hold'> = ({ session, account, amount, priceVersion }, view, atMs) => {
-  if (view.event(priceId(priceVersion))?.command.kind !== 'price') return err(unknown(priceId(priceVersion)))
+  const table = findTable(priceVersion, view)
+  if (!table.ok) return table
   const purses = new Map([...view.purses('user', account, '')].filter(([purse]) => !isExpired(purse, atMs)))
   const available = sumOf(purses.values())
   if (available < amount)
@@ -30,19 +31,17 @@ export const hold: Rule<'hold'> = ({ session, account, amount, priceVersion }, v
 }
 
 export const settle: Rule<'settle'> = (command, view) => {
-  const held = findHold(command.session, view)
-  if (!held.ok) return held
-  const { account, tier, priceVersion } = held.value
+  const terms = findTerms(command.session, view)
+  if (!terms.ok) return terms
+  const { account, tier, table } = terms.value
   if (view.event(releaseId(command.session)) !== undefined)
     return err(new LedgerError('empty', `the hold of session ${command.session} was released; nothing more can be settled from it`))
   if (view.event(coverId(command.session)) !== undefined)
     return err(new LedgerError('not-allowed', `session ${command.session} was paid by the reserve; its requester pays nothing`))
-  const price = view.event(priceId(priceVersion))?.command
-  if (price?.kind !== 'price') return err(unknown(priceId(priceVersion)))
-  if (command.stages.every(({ work }) => weightedWork(price.table, work) === 0n))
+  if (command.stages.every(({ work }) => weightedWork(table, work) === 0n))
     return err(new LedgerError('not-allowed', `no stage of session ${command.session} did work that has a price; release the hold instead`))
-  const draws = draw(view.purses('hold', account, command.session), priceOf(price.table, tier, command.work))
-  return ok(pay(command, price.table, account, draws))
+  const draws = draw(view.purses('hold', account, command.session), priceOf(table, tier, command.work))
+  return ok(pay(command, table, account, draws))
 }
 
 export const release: Rule<'release'> = ({ session }, view) => {
@@ -90,6 +89,19 @@ export function findHold(session: string, view: LedgerView): Result<CommandOf<'h
   return found?.kind === 'hold' ? ok(found) : err(unknown(holdId(session)))
 }
 
-export function unknown(id: string): LedgerError {
+/** What a session was admitted under: its hold, and the prices in force then. */
+export function findTerms(session: string, view: LedgerView): Result<CommandOf<'hold'> & { readonly table: PriceTable }, LedgerError> {
+  const held = findHold(session, view)
+  if (!held.ok) return held
+  const table = findTable(held.value.priceVersion, view)
+  return table.ok ? ok({ ...held.value, table: table.value }) : table
+}
+
+function findTable(version: CommandOf<'hold'>['priceVersion'], view: LedgerView): Result<PriceTable, LedgerError> {
+  const found = view.event(priceId(version))?.command
+  return found?.kind === 'price' ? ok(found.table) : err(unknown(priceId(version)))
+}
+
+function unknown(id: string): LedgerError {
   return new LedgerError('unknown-event', `there is no event ${id}; post it first`)
 }
