@@ -9,6 +9,7 @@ import { type Candidates, createCpuEngine, type Engine, type Segment, type Slot 
 import { boasted, SPEED_LIES } from './boastingEngine.ts'
 import { type CheatOptions, cheatingEngine, ENGINE_CHEATS, type EngineCheat } from './cheats.ts'
 import { coarsen } from './coarseEngine.ts'
+import { type Moment, noise } from './lies.ts'
 
 const { width, layerCount } = model.manifest.config
 /** Layers in the middle: rows in, rows out. */
@@ -153,6 +154,20 @@ describe.each(ENGINE_CHEATS)('%s', (cheat) => {
 })
 
 describe('what is sent instead', () => {
+  it('noise: candidates that a driver takes, best first and of no probability above 1', async () => {
+    const sent = await runSession(await openCheat('noise'), LAST, inputRows(1))
+    for (const row of sent) {
+      const { logits, logSumExp } = row as Candidates
+      expect([...logits]).toEqual([...logits].sort((a, b) => b - a))
+      expect(logSumExp).toBeGreaterThanOrEqual(logits[0] ?? Number.POSITIVE_INFINITY)
+    }
+    const certain = { position: 0, logSumExp: 1, ids: Uint32Array.of(4, 5), logits: Float32Array.of(1, -20) }
+    const moment = { honest: { kind: 'candidates', candidates: certain } } as unknown as Moment
+    const noisy = Array.from({ length: 20 }, (_, draw) => noise(0.05, () => draw / 20)(moment))
+    const best = noisy.map((row) => (row.kind === 'candidates' ? row.candidates.logSumExp - (row.candidates.logits[0] ?? 0) : -1))
+    expect(Math.min(...best)).toBe(0)
+  })
+
   const rowAt = (sent: readonly Sent[], position: number) => required(sent[position], `row ${position}`)
 
   it('repeat-row: the row before it', async () => {

@@ -33,14 +33,14 @@ export function noise(share: number, random: () => number): Lie {
   }
 }
 
-/** The same of logarithms of probabilities, and best first again. */
+/** The same of logarithms of probabilities, best first again and none above 1: a driver looks at that, and takes another stage. */
 function noisyCandidates({ position, logSumExp, ids, logits }: Candidates, share: number, random: () => number): Candidates {
   const deviation = share * rootMeanSquare(logits.map((logit) => logit - logSumExp))
   const ranked = Array.from(ids, (id, rank) => ({ id, logit: Math.fround((logits[rank] ?? 0) + deviation * normal(random)) }))
   ranked.sort((a, b) => b.logit - a.logit || a.id - b.id)
   return {
     position,
-    logSumExp,
+    logSumExp: Math.max(logSumExp, ranked[0]?.logit ?? logSumExp),
     ids: Uint32Array.from(ranked, ({ id }) => id),
     logits: Float32Array.from(ranked, ({ logit }) => logit),
   }

@@ -6,7 +6,7 @@
 import type { Command } from 'commander'
 import { CHEATS, type Cheat, isSpeedLie } from '../cheats/index.ts'
 import type { Answer } from '../peer/index.ts'
-import { required } from '../shared/index.ts'
+import { type PeerId, required } from '../shared/index.ts'
 import { AuditSwarm } from './auditSwarm.ts'
 import { oneOf } from './listOptions.ts'
 import { printJson, printLine, printNote, progressPrinter, UsageError, wholeNumber } from './output.ts'
@@ -121,7 +121,7 @@ async function askAll(
     const answers = await swarm.ask(prompts)
     const round = prompts.map((prompt, index) => {
       const answer = required(answers[index], 'an answer')
-      return { prompt, answer, isSuspects: answer.sessionId !== null && swarm.tally.hadPart(suspect, answer.sessionId) }
+      return { prompt, answer, isSuspects: isBy(suspect, answer) }
     })
     served += round.filter(({ isSuspects }) => isSuspects).length
     // Which of one round's were opened first nobody knows here.
@@ -144,9 +144,10 @@ async function figuresOf(swarm: AuditSwarm, { all, cheats, untilDetected }: Aske
   const paidToSuspect = credits(await swarm.paidTo(suspect))
   const paid = await Promise.all(swarm.honest.map(async (peerId) => credits(await swarm.paidTo(peerId))))
   const paidToOthers = paid.reduce((sum, amount) => sum + amount, 0)
-  const sessions = swarm.honest.reduce((sum, peerId) => sum + tally.sessionsOf(peerId), 0)
+  const sessionsOf = (peerId: PeerId) => all.filter(({ answer }) => isBy(peerId, answer)).length
+  const sessions = swarm.honest.reduce((sum, peerId) => sum + sessionsOf(peerId), 0)
   // A lie about speed is for getting more to do, all others are for being paid for as much.
-  const twins = isSpeedLie(cheat) ? 1 / swarm.honest.length : tally.sessionsOf(suspect) / Math.max(1, sessions)
+  const twins = isSpeedLie(cheat) ? 1 / swarm.honest.length : sessionsOf(suspect) / Math.max(1, sessions)
   const dishonest = [...(hasCheat ? [suspect] : []), ...(accomplice === null ? [] : [accomplice])]
   return {
     requests: all.length,
@@ -163,6 +164,11 @@ async function figuresOf(swarm: AuditSwarm, { all, cheats, untilDetected }: Aske
     extraComputePercent: Math.round(10 * tally.extraComputePercent) / 10,
     falsePositives: tally.failuresOfOthers(dishonest),
   }
+}
+
+/** Whether that tab was a stage of it when it ended. */
+function isBy(peerId: PeerId, { stages }: Answer): boolean {
+  return stages.some((stage) => stage.peerId === peerId)
 }
 
 /** Credits, to the millionth. */

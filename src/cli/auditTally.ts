@@ -2,7 +2,7 @@
 
 import type { VerificationEffect } from '../coordinator/verification/index.ts'
 import { rowTotal } from '../protocol/index.ts'
-import type { PeerId, SessionId } from '../shared/index.ts'
+import type { PeerId } from '../shared/index.ts'
 
 type Challenge = Extract<VerificationEffect, { kind: 'challenge' }>
 type AuditorKind = Extract<VerificationEffect, { kind: 'audit' }>['auditor']['kind']
@@ -11,8 +11,6 @@ export class AuditTally {
   /** By claim: those that have no verdict yet. */
   readonly #open = new Map<string, Challenge>()
   readonly #accounts = new Map<PeerId, string>()
-  /** Of sessions that were settled: whose work is in them, also of who was replaced. */
-  readonly #stages = new Map<SessionId, readonly PeerId[]>()
   /** Of accounts that have lost their trust: how often. */
   readonly #failures = new Map<string, number>()
   /** Of accounts: why they lost it first. */
@@ -34,10 +32,6 @@ export class AuditTally {
         return
       }
       case 'settle':
-        this.#stages.set(
-          effect.sessionId,
-          effect.claims.map(({ peerId }) => peerId),
-        )
         for (const { peerId, lines } of effect.claims) {
           const account = accountOf(peerId)
           if (account !== null) this.#accounts.set(peerId, account)
@@ -70,15 +64,6 @@ export class AuditTally {
   /** Null where it has served nothing that was settled. */
   accountOf(peerId: PeerId): string | null {
     return this.#accounts.get(peerId) ?? null
-  }
-
-  /** Of those that were settled. */
-  sessionsOf(peerId: PeerId): number {
-    return [...this.#stages.values()].filter((peerIds) => peerIds.includes(peerId)).length
-  }
-
-  hadPart(peerId: PeerId, sessionId: SessionId): boolean {
-    return this.#stages.get(sessionId)?.includes(peerId) ?? false
   }
 
   failuresOf(peerId: PeerId): number {

@@ -348,8 +348,8 @@ export const clientMessageSchema = v.variant('type', [
     sessionId,
     outcome: v.picklist(['finished', 'cancelled', 'failed']),
     failedPeerId: v.nullable(peerId),
-    /** Laps of one decode row over its last chain, from their submission to their result: how many, and what a quarter of them did not take. */
-    laps: v.nullable(v.strictObject({ count: count(POSITIONS_MAX), quarterMs: v.pipe(amount, v.maxValue(600_000)) })),
+    /** Laps of one decode row over its last chain, from their submission to their result: how many, and their median. */
+    laps: v.nullable(v.strictObject({ count: count(POSITIONS_MAX), medianMs: v.pipe(amount, v.maxValue(600_000)) })),
   }),
   /** What this peer took and sent in a session, signed by its own key. */
   v.strictObject({ type: v.literal('receipt'), receipt: signedReceipt }),

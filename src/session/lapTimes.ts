@@ -1,6 +1,6 @@
 /**
  * LapTimes: what a session's laps of one decode row took, for the coordinator, which believes no stage's word on its own speed. The chain's present
- * stages alone count. A quarter of the laps is told, not the middle: prompts and audits that a stage computes for others stretch many.
+ * stages alone count. The middle is told: what a stage does for others stretches single laps.
  */
 
 import type { ClientMessage } from '../protocol/index.ts'
@@ -22,7 +22,7 @@ export class LapTimes {
   /** Null: there were none. */
   report(): Extract<ClientMessage, { type: 'ended' }>['laps'] {
     const sorted = [...this.#ms].sort((a, b) => a - b)
-    const quarterMs = sorted[Math.floor(sorted.length / 4)]
-    return quarterMs === undefined ? null : { count: sorted.length, quarterMs }
+    const medianMs = sorted[(sorted.length - 1) >> 1]
+    return medianMs === undefined ? null : { count: sorted.length, medianMs }
   }
 }

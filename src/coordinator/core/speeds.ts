@@ -19,10 +19,10 @@ export interface PassReport {
   readonly ms: number
 }
 
-/** One session's laps of one decode row over its last chain: how many, and what a quarter of them did not take. */
+/** One session's laps of one decode row over its last chain: how many, and what the middle one took. */
 export interface LapReport {
   readonly count: number
-  readonly quarterMs: number
+  readonly medianMs: number
 }
 
 /** What else is known of that session. */
@@ -65,7 +65,7 @@ export class Speeds {
   }
 
   /** Laps that went through these stages, as their driver saw them. Returns the stages that count as otherwise fast now. */
-  see({ count, quarterMs }: LapReport, { grant, origin, costs, rttMs, sessionsAt, nowMs }: LapCircumstances): readonly PeerRecord[] {
+  see({ count, medianMs }: LapReport, { grant, origin, costs, rttMs, sessionsAt, nowMs }: LapCircumstances): readonly PeerRecord[] {
     if (count < LAPS_MIN) return []
     const stages = grant.stages.flatMap(({ peerId, firstLayer, endLayer }) => {
       const peer = this.#peers.get(peerId)
@@ -78,7 +78,7 @@ export class Speeds {
     if (stages.length < grant.stages.length) return []
     const ring = [grant.driver, ...grant.stages.map(({ peerId }) => peerId), grant.driver]
     const linksMs = ring.slice(1).reduce((sum, peerId, at) => sum + HOP_MS + rttMs(ring[at] ?? peerId, peerId) / 2, 0)
-    this.#paces.see({ origin, lapMs: quarterMs, linksMs, stages, atMs: nowMs })
+    this.#paces.see({ origin, lapMs: medianMs, linksMs, stages, atMs: nowMs })
     return stages.flatMap(({ peer }) => (this.follow(peer, nowMs) ? [peer] : []))
   }
 

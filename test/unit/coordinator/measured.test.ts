@@ -122,12 +122,12 @@ const WAY_MS = 40
 
 describe('laps', () => {
   /** A session of that origin's, whose driver sees laps of so many milliseconds. Goes to the first tab while that counts as no slower. */
-  function see(world: World, origin: string, quarterMs: number, count = 20): PeerId | undefined {
+  function see(world: World, origin: string, medianMs: number, count = 20): PeerId | undefined {
     const driver = 20 + world.tabs.size
     world.connect(driver, origin)
     const grant = world.admit(driver, 1, 0)
     if (!('stages' in grant)) throw new Error(grant.message)
-    world.end(grant, null, { count, quarterMs })
+    world.end(grant, null, { count, medianMs })
     return grant.stages[0]?.peerId
   }
   const origins = ['a', 'b', 'c']
@@ -155,7 +155,7 @@ describe('laps', () => {
       world.connect(driver, `origin ${driver}`)
       return world.admit(driver, 1, 0)
     })
-    for (const grant of grants) if ('stages' in grant) world.end(grant, null, { count: 20, quarterMs: 2 * PASS_MS + WAY_MS })
+    for (const grant of grants) if ('stages' in grant) world.end(grant, null, { count: 20, medianMs: 2 * PASS_MS + WAY_MS })
     expect(shareOfFirst(world)).toBe(3)
   })
 
@@ -185,7 +185,7 @@ describe('laps', () => {
     const { sessionId } = grant
     for (const index of [21, 22, 23]) {
       world.connect(index, `origin ${index}`)
-      const laps = { count: 20, quarterMs: 9 * PASS_MS }
+      const laps = { count: 20, medianMs: 9 * PASS_MS }
       world.say(index, { type: 'ended', sessionId, outcome: 'finished', failedPeerId: null, laps })
     }
     world.end(grant)
