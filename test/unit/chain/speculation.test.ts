@@ -43,7 +43,8 @@ async function ask({ maxPositions, cancelAt, ...question }: Question, drafter?: 
   const events: object[] = []
   const onEvent = (event: GenerateEvent) => {
     if (event.kind === 'lap') return
-    events.push(event.kind === 'token' ? { ...event, lapMs: null } : event)
+    // Laps are what drafts are to change.
+    if (event.kind !== 'decoded') events.push(event.kind === 'token' ? { ...event, lapMs: null } : event)
     if (event.kind === 'token' && event.completionTokens === cancelAt) controller.abort()
   }
   const options = { chain, chunkRows: 5, clock, signal: controller.signal, onEvent }
