@@ -6,6 +6,8 @@ const exclude = process.env.TABSWARM_LONG === '1' ? [] : ['**/*.long.test.ts']
 /** GPU tests share one adapter and two cores: files of `gpu` and `e2e` run one after another, each with room to compile. */
 export default defineConfig({
   test: {
+    // By default one core stays idle: of two that is half.
+    maxWorkers: '100%',
     projects: [
       {
         test: {

@@ -159,18 +159,17 @@ async function openVolunteers(node: Node, browser: Browser, url: string, options
   printNote(`opening ${tabs} volunteer tabs for chains of ${stages}, each pledging ${pledge.pledgeMbWasm} MB`)
   const cheats = cheat === null ? [] : cheat.kind === 'collude' ? [cheat.kind, 'vouch' as const] : [cheat.kind]
   const collusion = new Collusion()
-  const peers: PeerId[] = []
-  for (let index = 0; index < tabs; index++) {
+  const open = async (index: number) => {
     const kind = cheats[index]
     const initScript = kind === undefined ? {} : { initScript: cheatScript(kind, cheat?.afterSessions ?? 0) }
     const tab = await node.openVolunteerTab(browser, { url, latencyMs: 0, ...pledge, ...initScript })
     if (kind !== undefined && cheats.length > 1) await joinCollusion(tab.page, collusion)
-    await tab.serving(SERVING_TIMEOUT_MS)
-    const peerId = await tab.peerId()
-    if (peerId === null) throw new TabswarmError('volunteer-timeout', 'a volunteer tab has no key')
-    peers.push(peerId)
+    return tab
   }
-  return peers
+  // None is waited for before all are there: one alone has no chain to serve in.
+  const opened = await Promise.all(Array.from({ length: tabs }, (_, index) => open(index)))
+  await Promise.all(opened.map((tab) => tab.serving(SERVING_TIMEOUT_MS)))
+  return Promise.all(opened.map(async (tab) => required(await tab.peerId(), 'the key of a tab that serves')))
 }
 
 /** The two meet at an address that nobody but this browser answers: they are two accounts of two browsers for everybody else. */
