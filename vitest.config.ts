@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 /** Longer proofs run with `npm run test:long` alone. */
 const exclude = process.env.TABSWARM_LONG === '1' ? [] : ['**/*.long.test.ts']
 
-/** GPU tests share one adapter, which takes all cores: files of `gpu` run one after another. Tabs of `e2e` wait for each other half of the time. */
+/** GPU tests share one adapter and two cores: files of `gpu` and `e2e` run one after another, each with room to compile. */
 export default defineConfig({
   test: {
     // By default one core stays idle: of two that is half.
@@ -58,6 +58,7 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           exclude,
           pool: 'forks',
+          fileParallelism: false,
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },
