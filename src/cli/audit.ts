@@ -59,9 +59,10 @@ export function registerAuditCommand(program: Command): void {
 async function audit(options: AuditOptions): Promise<void> {
   const { tabs, stages, cheat, cheatAfter, requests, seed, maxTokens } = options
   const auditors = cheat === 'collude' ? AUDITORS + 1 : AUDITORS
-  if (cheat !== 'none' && tabs < stages + auditors)
+  const least = stages * (1 + auditors)
+  if (cheat !== 'none' && tabs < least)
     throw new UsageError(
-      `--tabs ${tabs} are too few: beside a chain of ${stages} it takes ${auditors} auditors; use --tabs ${stages + auditors}`,
+      `--tabs ${tabs} are too few: each stage of a chain needs ${auditors} tabs beside it that could audit it; use --tabs ${least}`,
     )
   const { resolveModel } = await import('../node/index.ts')
   const model = await resolveModel(options.model, progressPrinter('model'))
