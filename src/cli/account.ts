@@ -1,8 +1,8 @@
 /** `tabswarm account …`: what an operator does with accounts: look at them, name them, give them roles, hand out and erase what is known of them. */
 
 import type { Command } from 'commander'
-import { type ApiKey, type Role, roles } from '../coordinator/accounts/index.ts'
-import { formatCredits, isoTime } from '../shared/index.ts'
+import type { ApiKey } from '../coordinator/accounts/index.ts'
+import { type AccountRole, accountRoles, formatCredits, isoTime } from '../shared/index.ts'
 import { listOf } from './listOptions.ts'
 import { printJson, printLine, UsageError } from './output.ts'
 import { addStoreOption, type OpenedAccounts, type StoreFlags, withAccounts } from './storePlace.ts'
@@ -13,7 +13,7 @@ interface JsonFlags extends StoreFlags {
 
 interface ChangeFlags extends JsonFlags {
   readonly name?: string
-  readonly roles?: readonly Role[]
+  readonly roles?: readonly AccountRole[]
 }
 
 const JSON_HELP = 'one JSON value on stdout'
@@ -28,7 +28,7 @@ export function registerAccountCommands(program: Command): void {
     .action(show)
   addStoreOption(account.command('change').description('name an account, or say what it may be').argument('<account>'))
     .option('--name <name>', 'what people call it')
-    .option('--roles <list>', `all that it is from now on: ${roles.join(', ')}`, listOf('--roles', roles))
+    .option('--roles <list>', `all that it is from now on: ${accountRoles.join(', ')}`, listOf('--roles', accountRoles))
     .option('--json', JSON_HELP, false)
     .action(change)
   addStoreOption(

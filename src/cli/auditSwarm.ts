@@ -3,6 +3,7 @@
 import type { Browser, Page } from 'playwright-core'
 import { type Cheat, COLLUSION_PATH, Collusion, isSpeedLie } from '../cheats/index.ts'
 import type { CoordinatorStore } from '../coordinator/store/index.ts'
+import type { Neighbor } from '../node/index.ts'
 import type { Answer, AskRequest } from '../peer/index.ts'
 import { type PeerId, required, TabswarmError } from '../shared/index.ts'
 import { AuditTally } from './auditTally.ts'
@@ -88,19 +89,19 @@ export class AuditSwarm {
       onVerification: (effect, accountOf) => tally.take(effect, accountOf),
     })
     const browser = await node.launchChromium()
-    const doors: { close(): Promise<void> }[] = []
+    const doors: Neighbor[] = []
     const close = async () => {
       await browser.close()
       for (const door of doors) await door.close()
       await coordinator.close()
     }
     try {
-      const requesters: RequesterTab[] = []
-      for (let number = 1; number <= (cheat !== null && isSpeedLie(cheat.kind) ? ORIGINS : 1); number++) {
-        const door = await node.openNeighbor(number, coordinator.url)
-        doors.push(door)
-        requesters.push(await node.openRequesterTab(browser, { url: door.url, latencyMs: 0 }))
+      const urls = [coordinator.url]
+      if (cheat !== null && isSpeedLie(cheat.kind)) {
+        for (let number = 1; number <= ORIGINS; number++) doors.push(await node.openNeighbor(number, coordinator.url))
+        urls.splice(0, 1, ...doors.map(({ url }) => url))
       }
+      const requesters = await Promise.all(urls.map((url) => node.openRequesterTab(browser, { url, latencyMs: 0 })))
       const peers = await openVolunteers(node, browser, coordinator.url, options)
       return new AuditSwarm(options, { tally, peers, requesters, store, close })
     } catch (error) {

@@ -1,8 +1,7 @@
 /** `tabswarm key …`: API keys of accounts and teams. A key is printed once, when it is made. */
 
 import type { Command } from 'commander'
-import { REQUESTS_A_MINUTE_MAX } from '../coordinator/accounts/index.ts'
-import { formatCredits } from '../shared/index.ts'
+import { formatCredits, REQUESTS_A_MINUTE_MAX } from '../shared/index.ts'
 import { keyForPeople } from './account.ts'
 import { parseBudget } from './budget.ts'
 import { someNames } from './listOptions.ts'

@@ -102,6 +102,9 @@ interface AdmitRequest {
   readonly maxTokens: number
 }
 
+/** What is said of one's own accord, and answered by nothing. */
+export type Saying = Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' | 'statement' | 'account-request' }>
+
 /** From the socket's opening to `welcome`. */
 export const WELCOME_DEADLINE_MS = 15_000
 /** The server pings every few seconds; a socket that is silent for this long is dead. */
@@ -166,7 +169,7 @@ export class ControlClient {
    * False while the socket is not online. Nothing is kept then, for who pledges does it again after each `online`; but for `ended` and
    * `receipt`, which are said again anyway (rules C21 and C25).
    */
-  send(message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' | 'statement' | 'account-request' }>): boolean {
+  send(message: Saying): boolean {
     if (message.type === 'ended') this.#lastEnded = [...this.#lastEnded, message].slice(-ENDED_KEPT)
     if (message.type === 'receipt') this.#lastReceipts = [...this.#lastReceipts, message].slice(-RECEIPTS_KEPT)
     if (this.#state.kind !== 'online') return false

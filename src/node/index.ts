@@ -14,7 +14,7 @@ export {
 export { type CatalogueEntry, catalogue, catalogueEntry } from './modelCatalogue.ts'
 export { nodeClock, nodeSha256 } from './modelFile.ts'
 export { isPulled, modelPath, type PullOptions, pullModel } from './modelStore.ts'
-export { openNeighbor } from './neighbor.ts'
+export { type Neighbor, openNeighbor } from './neighbor.ts'
 export { openOnnxRuntime } from './onnxRuntime.ts'
 export { type OpenedModel, openModel, type ResolvedModel, resolveModel } from './resolveModel.ts'
 export { readShader } from './shaderFiles.ts'

@@ -4,8 +4,8 @@
  */
 
 import type { Manifest, Span } from '../model/index.ts'
-import type { Load } from '../network/index.ts'
-import { type Assignment, AWAY_RECOVERING, type ClientMessage } from '../protocol/index.ts'
+import type { Load, Saying } from '../network/index.ts'
+import { type Assignment, AWAY_RECOVERING } from '../protocol/index.ts'
 import { type CancelTimer, type Clock, type ErrorBody, type ManifestHash, type ModelId, toErrorBody } from '../shared/index.ts'
 import type { PassTimes } from '../stage/index.ts'
 import type { Outcome } from './outcome.ts'
@@ -15,9 +15,7 @@ import type { ContributeOptions, GpuSummary, VolunteerState } from './types.ts'
 import type { DetectedEngine, LoadProgress, ServeRequest, StageWork } from './workerApi.ts'
 
 export interface VolunteerPorts {
-  readonly send: (
-    message: Exclude<ClientMessage, { type: 'identify' | 'pong' | 'admit' | 'repair' | 'statement' | 'account-request' }>,
-  ) => void
+  readonly send: (message: Saying) => void
   readonly detect: () => Promise<Outcome<DetectedEngine>>
   readonly serve: (request: ServeRequest) => Promise<Outcome<null>>
   /** What the worker holds; null where it does not answer. */

@@ -4,7 +4,7 @@
  */
 
 import * as v from 'valibot'
-import { API_KEYS_MAX, SCOPE_NAMES_MAX } from '../shared/index.ts'
+import { ACCOUNT_NAME_CHARACTERS_MAX, API_KEYS_MAX, REQUESTS_A_MINUTE_MAX, SCOPE_NAMES_MAX } from '../shared/index.ts'
 import { operatorAnswerSchema, operatorAskSchema } from './operatorRequests.ts'
 import { amount, base64Url, boundedCredits, count, credits, text } from './schemas.ts'
 
@@ -30,12 +30,12 @@ export type RecoveryCopy = v.InferOutput<typeof recoveryCopySchema>
 /** Null: all. */
 const scopeNames = v.nullable(v.pipe(v.array(text(100)), v.minLength(1), v.maxLength(SCOPE_NAMES_MAX)))
 const keyId = v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/))
-const requestsAMinute = v.nullable(v.pipe(count(1_000_000), v.minValue(1)))
+const requestsAMinute = v.nullable(v.pipe(count(REQUESTS_A_MINUTE_MAX), v.minValue(1)))
 
 const apiKeySchema = v.strictObject({
   /** No secret. */
   id: keyId,
-  name: text(64),
+  name: text(ACCOUNT_NAME_CHARACTERS_MAX),
   models: scopeNames,
   pools: scopeNames,
   /** Micro-credits in all, as `spent`; null: no limit. */
@@ -61,7 +61,7 @@ export const accountAskSchema = v.variant('kind', [
   v.strictObject({ kind: v.literal('keys') }),
   v.strictObject({
     kind: v.literal('create-key'),
-    name: text(64),
+    name: text(ACCOUNT_NAME_CHARACTERS_MAX),
     models: scopeNames,
     budget: v.nullable(boundedCredits),
     requestsAMinute,

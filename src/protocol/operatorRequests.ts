@@ -4,7 +4,7 @@
  */
 
 import * as v from 'valibot'
-import { accountRoles } from '../shared/index.ts'
+import { ACCOUNT_NAME_CHARACTERS_MAX, accountRoles } from '../shared/index.ts'
 import { ACCOUNTS_LISTED_MAX, GRANT_DAYS_MAX, NOTE_CHARACTERS_MAX } from './limits.ts'
 import { amount, count, credits, creditsChange, positiveCredits, text } from './schemas.ts'
 
@@ -15,7 +15,7 @@ const wholeNumber = count(Number.MAX_SAFE_INTEGER)
 const listedAccountSchema = v.strictObject({
   id: accountId,
   /** Empty: none. */
-  name: text(64),
+  name: text(ACCOUNT_NAME_CHARACTERS_MAX),
   roles: v.pipe(v.array(role), v.maxLength(3)),
   createdAtMs: amount,
   /** What it can spend, micro-credits. */

@@ -1,4 +1,4 @@
-/** What everybody who speaks of accounts means by the same word: what one may be, and how many keys it has. */
+/** What everybody who speaks of accounts means by the same word: what one may be, and what limits its names and keys have. */
 
 /** Operators administer, requesters ask for tokens, volunteers compute; an account may be several. */
 export const accountRoles = ['operator', 'requester', 'volunteer'] as const
@@ -9,3 +9,9 @@ export const API_KEYS_MAX = 50
 
 /** Models, or pools, that an API key may name: with all names at their longest a list of keys is 170 KB. */
 export const SCOPE_NAMES_MAX = 16
+
+/** A name of an account, a key or a team. */
+export const ACCOUNT_NAME_CHARACTERS_MAX = 64
+
+/** Of an API key. */
+export const REQUESTS_A_MINUTE_MAX = 100_000

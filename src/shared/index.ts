@@ -1,6 +1,13 @@
 /** shared: what every folder may use and what imports nothing. */
 
-export { type AccountRole, API_KEYS_MAX, accountRoles, SCOPE_NAMES_MAX } from './account.ts'
+export {
+  ACCOUNT_NAME_CHARACTERS_MAX,
+  type AccountRole,
+  API_KEYS_MAX,
+  accountRoles,
+  REQUESTS_A_MINUTE_MAX,
+  SCOPE_NAMES_MAX,
+} from './account.ts'
 export { assert, required, unreachable } from './assert.ts'
 export { concatBytes, equalBytes, fromBase64Url, fromHex, toBase64Url, toHex, utf8Decode, utf8Encode, writeHex } from './bytes.ts'
 export { type CancelTimer, type Clock, ManualClock } from './clock.ts'

@@ -3,10 +3,8 @@
  * be erased, and the ledger, which knows the id alone, stays as it is.
  */
 
-import { type AccountRole, err, ok, type Result, toBase64Url, toHex } from '../../shared/index.ts'
+import { ACCOUNT_NAME_CHARACTERS_MAX, type AccountRole, err, ok, type Result, toBase64Url, toHex } from '../../shared/index.ts'
 import { AccountError } from './errors.ts'
-
-export { type AccountRole as Role, accountRoles as roles } from '../../shared/index.ts'
 
 /** What everybody may be from the first contact on. */
 export const FIRST_ROLES: readonly AccountRole[] = ['requester', 'volunteer']
@@ -33,7 +31,6 @@ export interface AccountRecord {
 }
 
 const ID_BYTES = 16
-const NAME_CHARACTERS_MAX = 64
 
 /**
  * A new account's id. It is chosen by chance and not made from a key: who has only the ledger and a key cannot tell which lines are its own
@@ -50,6 +47,8 @@ export function keyIdentity(publicKey: Uint8Array): Identity {
 
 /** A name that people read, of an account, a key or a team: 1 to 64 characters, none that is invisible, no space around it. */
 export function checkName(name: string): Result<string, AccountError> {
-  const isName = name.length <= NAME_CHARACTERS_MAX && name.trim() === name && /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(name)
-  return isName ? ok(name) : err(new AccountError('bad-value', `a name has 1 to ${NAME_CHARACTERS_MAX} visible characters, not "${name}"`))
+  const isName = name.length <= ACCOUNT_NAME_CHARACTERS_MAX && name.trim() === name && /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(name)
+  return isName
+    ? ok(name)
+    : err(new AccountError('bad-value', `a name has 1 to ${ACCOUNT_NAME_CHARACTERS_MAX} visible characters, not "${name}"`))
 }

@@ -3,7 +3,7 @@
  * shown once and kept as a hash. What a key may do is its scope, and within it that of its team.
  */
 
-import { err, ok, type Result, SCOPE_NAMES_MAX, type Sha256, toBase64Url, toHex } from '../../shared/index.ts'
+import { err, ok, REQUESTS_A_MINUTE_MAX, type Result, SCOPE_NAMES_MAX, type Sha256, toBase64Url, toHex } from '../../shared/index.ts'
 import { AccountError } from './errors.ts'
 import { hashSecret, isSameHash } from './secrets.ts'
 
@@ -41,7 +41,6 @@ export interface NewKey {
 
 /** Uses of one key that lie closer together are recorded as one. */
 export const USE_MS = 60_000
-export const REQUESTS_A_MINUTE_MAX = 100_000
 
 const PREFIX = 'tabswarm'
 const ID_BYTES = 8

@@ -8,8 +8,6 @@ export {
   identityKinds,
   keyIdentity,
   newAccountId,
-  type Role,
-  roles,
 } from './account.ts'
 export { addressBlock, blockName } from './addressBlock.ts'
 export {
@@ -22,7 +20,6 @@ export {
   type KeyScope,
   type NewKey,
   newApiKey,
-  REQUESTS_A_MINUTE_MAX,
   USE_MS,
 } from './apiKey.ts'
 export { AccountError, type AccountErrorReason } from './errors.ts'

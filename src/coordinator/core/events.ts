@@ -3,7 +3,7 @@
 import type { ClientMessage, Grant, ServerMessage } from '../../protocol/index.ts'
 import type { ErrorBody, PeerId, SessionId } from '../../shared/index.ts'
 
-/** A client's message as far as it concerns the core; `identify`, `relay`, `receipt` and `statement` are the server's matter. */
+/** A client's message as far as it concerns the core; `identify`, `relay`, `receipt`, `statement` and `account-request` are the server's matter. */
 export type PeerMessage = Exclude<ClientMessage, { type: 'identify' | 'relay' | 'receipt' | 'statement' | 'account-request' }>
 
 export type CoreEvent =

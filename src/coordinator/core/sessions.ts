@@ -31,7 +31,7 @@ export class OpenSessions {
     const orphanEndsMs = this.#open.get(sessionId)?.orphanEndsMs ?? null
     this.#open.set(sessionId, { grant, numericClasses, busiest: new Map(), orphanEndsMs, heldMs })
     for (const { peerId } of grant.stages) {
-      const there = [...this.#open.values()].filter((session) => session.grant.stages.some((stage) => stage.peerId === peerId))
+      const there = this.#over(peerId)
       for (const { busiest } of there) busiest.set(peerId, Math.max(there.length, busiest.get(peerId) ?? 0))
     }
   }
@@ -88,8 +88,7 @@ export class OpenSessions {
 
   /** Chains over that peer. */
   over(peerId: PeerId): Grant[] {
-    const isOver = ({ stages }: Grant) => stages.some((stage) => stage.peerId === peerId)
-    return [...this.#open.values()].flatMap(({ grant }) => (isOver(grant) ? [grant] : []))
+    return this.#over(peerId).map(({ grant }) => grant)
   }
 
   /** Whether some chain joins the two: its driver and one of its stages, or two stages that follow each other. */
@@ -117,5 +116,9 @@ export class OpenSessions {
       [...this.#open.values()].map(({ grant }) => grant),
       nowMs,
     )
+  }
+
+  #over(peerId: PeerId): OpenSession[] {
+    return [...this.#open.values()].filter(({ grant }) => grant.stages.some((stage) => stage.peerId === peerId))
   }
 }

@@ -4,7 +4,7 @@
  */
 
 import { and, asc, count, desc, eq, gt, ilike, isNull, like, lt, or } from 'drizzle-orm'
-import { type Clock, required } from '../../shared/index.ts'
+import { type AccountRole, accountRoles, type Clock, required } from '../../shared/index.ts'
 import {
   AccountError,
   type AccountRecord,
@@ -17,8 +17,6 @@ import {
   type Identity,
   identityKinds,
   newAccountId,
-  type Role,
-  roles,
   TIE_DAYS,
 } from '../accounts/index.ts'
 import { accountIdentities, accounts, accountTies, apiKeys, pairings, starterGrants, teamMembers } from './accountSchema.ts'
@@ -124,7 +122,7 @@ export class AccountStore {
   }
 
   /** Rejects with AccountError `unknown` or `bad-value`. */
-  async change(id: string, { name, roles }: { readonly name?: string; readonly roles?: readonly Role[] }): Promise<AccountRecord> {
+  async change(id: string, { name, roles }: { readonly name?: string; readonly roles?: readonly AccountRole[] }): Promise<AccountRecord> {
     const checked = name === undefined ? null : checkName(name)
     if (checked?.ok === false) throw checked.error
     await findAccount(this.#queries, id)
@@ -256,7 +254,7 @@ async function familyOf(queries: Queries, inviter: string, invited: string): Pro
 }
 
 function recordOf({ id, name, roles: names, createdAtMs, erasedAtMs }: AccountRow): AccountRecord {
-  return { id, name, roles: roles.filter((role) => names.includes(role)), createdAtMs, erasedAtMs }
+  return { id, name, roles: accountRoles.filter((role) => names.includes(role)), createdAtMs, erasedAtMs }
 }
 
 function identityOf({ kind, subject }: { readonly kind: string; readonly subject: string }): Identity {

@@ -3,15 +3,11 @@
 import { Button, Checkbox, Code, Group, NumberInput, Paper, Stack, Text, TextInput, Title } from '@mantine/core'
 import { useState } from 'react'
 import type { ApiKeyState } from '../../peer/index.ts'
-import { type ModelId, parseCredits } from '../../shared/index.ts'
+import { ACCOUNT_NAME_CHARACTERS_MAX, type ModelId, parseCredits, REQUESTS_A_MINUTE_MAX } from '../../shared/index.ts'
 import { copyText } from '../browser.ts'
 import { ErrorNote } from '../errorNote.tsx'
 import { usePeer, useServices } from '../runtimeContext.ts'
 import { useCall } from '../useCall.ts'
-
-/** As the coordinator has it. */
-const NAME_CHARACTERS_MAX = 64
-const RATE_MAX = 100_000
 
 export function NewKeyForm({ onCreated }: { readonly onCreated: (key: ApiKeyState) => void }) {
   const { runtime } = useServices()
@@ -49,7 +45,7 @@ export function NewKeyForm({ onCreated }: { readonly onCreated: (key: ApiKeyStat
             label="What it is for"
             value={name}
             onChange={(event) => setName(event.currentTarget.value)}
-            maxLength={NAME_CHARACTERS_MAX}
+            maxLength={ACCOUNT_NAME_CHARACTERS_MAX}
             maw={420}
             autoComplete="off"
             data-testid="key-name"
@@ -69,10 +65,10 @@ export function NewKeyForm({ onCreated }: { readonly onCreated: (key: ApiKeyStat
               label="Requests a minute"
               description="Empty: no limit"
               min={1}
-              max={RATE_MAX}
+              max={REQUESTS_A_MINUTE_MAX}
               allowDecimal={false}
               value={rate ?? ''}
-              onChange={(value) => setRate(typeof value === 'number' && value >= 1 && value <= RATE_MAX ? value : null)}
+              onChange={(value) => setRate(typeof value === 'number' && value >= 1 && value <= REQUESTS_A_MINUTE_MAX ? value : null)}
               data-testid="key-rate"
             />
           </Group>

@@ -12,7 +12,7 @@ import {
   decideStarterGrant,
   FIRST_ROLES,
   type Identity,
-  type Role,
+
   type StarterPolicy,
 } from '../../../src/coordinator/accounts/index.ts'
 import { Economy, type EconomyOptions, type EconomyStore } from '../../../src/coordinator/economy/index.ts'
@@ -33,7 +33,7 @@ import {
 } from '../../../src/coordinator/ledger/index.ts'
 import type { HolderId, TrustRecord } from '../../../src/coordinator/verification/index.ts'
 import { type Grant, type Receipt, type ServerMessage, signReceipt } from '../../../src/protocol/index.ts'
-import { ManualClock, type ModelId, required, type SessionId, utf8Encode } from '../../../src/shared/index.ts'
+import { type AccountRole, ManualClock, type ModelId, required, type SessionId, utf8Encode } from '../../../src/shared/index.ts'
 import { modelConfig } from '../../support/modelConfig.ts'
 import { NO_AUDITS } from '../../support/noAudits.ts'
 import { grantOf, NOW_MS, peerOf, Ring } from '../verification/ring.ts'
@@ -70,7 +70,7 @@ export class MemoryStore implements EconomyStore {
   readonly book = new Book()
   readonly events: LedgerEvent[] = []
   readonly trusted = new Map<HolderId, TrustRecord>()
-  readonly rolesOf = new Map<string, readonly Role[]>()
+  readonly rolesOf = new Map<string, readonly AccountRole[]>()
   readonly tiesOf = new Map<string, Partial<AccountTies>>()
   readonly #accountOf = new Map<string, string>()
   readonly #granted = new Map<string, bigint>()
