@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
 import type { AuditSummary, LedgerLine, Purse } from '../coordinator/ledger/index.ts'
-import { formatCredits, parseCredits, TabswarmError } from '../shared/index.ts'
+import { formatCredits, GRANT_DAYS_MAX, NOTE_CHARACTERS_MAX, parseCredits, TabswarmError } from '../shared/index.ts'
 import { oneOf } from './listOptions.ts'
 import { printJson, printLine, UsageError, wholeNumber } from './output.ts'
 import { registerStatementCommand } from './statement.ts'
@@ -23,8 +23,6 @@ interface GrantFlags extends JsonFlags {
 
 const JSON_HELP = 'one JSON value on stdout'
 const DAY_MS = 86_400_000
-/** As commands have it. */
-const NOTE_CHARACTERS_MAX = 200
 
 export function registerLedgerCommands(program: Command): void {
   const ledger = program.command('ledger').description('the accounts: check, export, look at, issue credits')
@@ -39,7 +37,7 @@ export function registerLedgerCommands(program: Command): void {
     .option('--json', JSON_HELP, false)
     .action(balance)
   addStoreOption(ledger.command('grant').description('issue credits to an account').argument('<account>').argument('<credits>'))
-    .option('--days <n>', 'days until what was not spent goes back', wholeNumber('--days', 1, 3_650), 30)
+    .option('--days <n>', 'days until what was not spent goes back', wholeNumber('--days', 1, GRANT_DAYS_MAX), 30)
     .option('--earned', 'credits that do not end and can be transferred, as if earned', false)
     .option('--reference <name>', 'a name of your own: repeated, it grants once')
     .option('--note <text>', 'why, for the record', '')

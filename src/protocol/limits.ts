@@ -95,9 +95,3 @@ export const LOG_KEPT_MS = 60_000
 
 /** Accounts of one answer to an operator: more than a page shows at once. */
 export const ACCOUNTS_LISTED_MAX = 50
-
-/** Days after which a grant ends at the latest: ten years. */
-export const GRANT_DAYS_MAX = 3_650
-
-/** What an operator writes beside a grant: a line in the ledger, for good. */
-export const NOTE_CHARACTERS_MAX = 200

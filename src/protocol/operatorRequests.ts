@@ -4,8 +4,8 @@
  */
 
 import * as v from 'valibot'
-import { ACCOUNT_NAME_CHARACTERS_MAX, accountRoles } from '../shared/index.ts'
-import { ACCOUNTS_LISTED_MAX, GRANT_DAYS_MAX, NOTE_CHARACTERS_MAX } from './limits.ts'
+import { ACCOUNT_NAME_CHARACTERS_MAX, accountRoles, GRANT_DAYS_MAX, NOTE_CHARACTERS_MAX } from '../shared/index.ts'
+import { ACCOUNTS_LISTED_MAX } from './limits.ts'
 import { amount, count, credits, creditsChange, positiveCredits, text } from './schemas.ts'
 
 const role = v.picklist(accountRoles)
@@ -29,7 +29,7 @@ export const operatorAskSchema = v.variant('kind', [
   /** Recomputes the whole ledger. */
   v.strictObject({ kind: v.literal('verify-ledger') }),
   /** Whose id begins with `search`, or whose name has it; on from an id, or from the first. */
-  v.strictObject({ kind: v.literal('accounts'), search: text(64), after: v.nullable(accountId) }),
+  v.strictObject({ kind: v.literal('accounts'), search: text(ACCOUNT_NAME_CHARACTERS_MAX), after: v.nullable(accountId) }),
   v.strictObject({ kind: v.literal('change-roles'), accountId, roles: v.pipe(v.array(role), v.maxLength(3)) }),
   v.strictObject({
     kind: v.literal('grant'),

@@ -1,4 +1,4 @@
-/** What everybody who speaks of accounts means by the same word: what one may be, and what limits its names and keys have. */
+/** What everybody who speaks of accounts means by the same word: what one may be, and what limits its names, keys and grants have. */
 
 /** Operators administer, requesters ask for tokens, volunteers compute; an account may be several. */
 export const accountRoles = ['operator', 'requester', 'volunteer'] as const
@@ -15,3 +15,9 @@ export const ACCOUNT_NAME_CHARACTERS_MAX = 64
 
 /** Of an API key. */
 export const REQUESTS_A_MINUTE_MAX = 100_000
+
+/** Days after which a grant ends at the latest: ten years. */
+export const GRANT_DAYS_MAX = 3_650
+
+/** What an operator writes beside a grant: a line in the ledger, for good. */
+export const NOTE_CHARACTERS_MAX = 200

@@ -5,6 +5,8 @@ export {
   type AccountRole,
   API_KEYS_MAX,
   accountRoles,
+  GRANT_DAYS_MAX,
+  NOTE_CHARACTERS_MAX,
   REQUESTS_A_MINUTE_MAX,
   SCOPE_NAMES_MAX,
 } from './account.ts'

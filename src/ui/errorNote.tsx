@@ -1,9 +1,10 @@
 /** An error with what to do about it; an https address of this same host in its text becomes a link. */
 
-import { Alert, Anchor, Group, Text } from '@mantine/core'
+import { Anchor, Group, Text } from '@mantine/core'
 import type { ReactNode } from 'react'
 import type { ErrorBody } from '../shared/index.ts'
 import { readBrowser } from './browser.ts'
+import { RedNote } from './redNote.tsx'
 
 interface ErrorNoteProps {
   readonly title: string
@@ -14,7 +15,7 @@ interface ErrorNoteProps {
 
 export function ErrorNote({ title, error, children }: ErrorNoteProps) {
   return (
-    <Alert color="red" variant="outline" title={title} role="alert" styles={{ title: { color: 'var(--mantine-color-error)' } }}>
+    <RedNote title={title}>
       <Text size="sm" style={{ overflowWrap: 'anywhere' }}>
         <LinkedText text={error.message} />
       </Text>
@@ -23,7 +24,7 @@ export function ErrorNote({ title, error, children }: ErrorNoteProps) {
           {children}
         </Group>
       )}
-    </Alert>
+    </RedNote>
   )
 }
 

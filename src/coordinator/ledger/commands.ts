@@ -5,6 +5,7 @@
 
 import * as v from 'valibot'
 import { canonicalJson } from '../../model/index.ts'
+import { NOTE_CHARACTERS_MAX } from '../../shared/index.ts'
 import { isDay, isPurse, NAME, type Purse } from './accounts.ts'
 import { AMOUNT_MAX } from './amounts.ts'
 import { priceTableSchema, tiers } from './prices.ts'
@@ -38,7 +39,7 @@ const stages = v.pipe(
 const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(COUNT_MAX))
 const day = v.pipe(v.string(), v.check(isDay, 'not a day'))
 const purse = v.custom<Purse>((value) => typeof value === 'string' && isPurse(value), 'not a purse')
-const note = v.pipe(v.string(), v.maxLength(200))
+const note = v.pipe(v.string(), v.maxLength(NOTE_CHARACTERS_MAX))
 
 export const commandSchema = v.variant('kind', [
   /** A price table comes into force. */

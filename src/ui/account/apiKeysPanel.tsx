@@ -1,38 +1,20 @@
 /** The account's API keys: those that open something, each with what it may and has spent, and a form that makes another. */
 
 import { Button, Group, Paper, Stack, Text, Title } from '@mantine/core'
-import { useCallback, useEffect, useState } from 'react'
+import { useCallback, useState } from 'react'
 import type { ApiKeyState } from '../../peer/index.ts'
-import { type ErrorBody, toErrorBody } from '../../shared/index.ts'
 import { ErrorNote } from '../errorNote.tsx'
 import { usePeer, useServices } from '../runtimeContext.ts'
 import { useCall } from '../useCall.ts'
+import { type Reading, useRead } from '../useRead.ts'
 import { describeScope, describeSpending, describeUse } from './apiKeyWords.ts'
 import { NewKeyForm } from './newKeyForm.tsx'
-
-type Listed = { readonly kind: 'reading' } | { readonly kind: 'failed'; readonly error: ErrorBody } | ListedKeys
-interface ListedKeys {
-  readonly kind: 'read'
-  readonly keys: readonly ApiKeyState[]
-}
 
 export function ApiKeysPanel() {
   const { runtime } = useServices()
   const accountId = usePeer((state) => state.account?.accountId)
-  const [listed, setListed] = useState<Listed>({ kind: 'reading' })
-  const read = useCallback(async () => {
-    setListed({ kind: 'reading' })
-    try {
-      setListed({ kind: 'read', keys: await runtime.account.apiKeys() })
-    } catch (error) {
-      setListed({ kind: 'failed', error: toErrorBody(error) })
-    }
-  }, [runtime])
-  useEffect(() => {
-    if (accountId !== undefined) void read()
-  }, [accountId, read])
-  const change = (keys: (before: readonly ApiKeyState[]) => readonly ApiKeyState[]) =>
-    setListed((before) => (before.kind === 'read' ? { kind: 'read', keys: keys(before.keys) } : before))
+  const read = useCallback(() => runtime.account.apiKeys(), [runtime])
+  const { state, again, change } = useRead(read, accountId)
   if (accountId === undefined) return null
   return (
     <Stack component="section" gap="md" aria-labelledby="keys-title" data-testid="api-keys">
@@ -43,14 +25,14 @@ export function ApiKeysPanel() {
         A key lets a program ask for answers that this account pays for, within the limits that you set. This coordinator has no HTTP API
         for them yet; keys that you make now will work with it.
       </Text>
-      <KeyList listed={listed} onRetry={() => void read()} onRevoked={(id) => change((before) => before.filter((key) => key.id !== id))} />
+      <KeyList listed={state} onRetry={again} onRevoked={(id) => change((before) => before.filter((key) => key.id !== id))} />
       <NewKeyForm onCreated={(key) => change((before) => [...before, key])} />
     </Stack>
   )
 }
 
 interface KeyListProps {
-  readonly listed: Listed
+  readonly listed: Reading<readonly ApiKeyState[]>
   readonly onRetry: () => void
   readonly onRevoked: (id: string) => void
 }
@@ -65,8 +47,8 @@ function KeyList({ listed, onRetry, onRevoked }: KeyListProps) {
         </Button>
       </ErrorNote>
     )
-  if (listed.keys.length === 0) return <Text c="dimmed">There is none yet.</Text>
-  return listed.keys.map((key) => <KeyRow key={key.id} apiKey={key} onRevoked={() => onRevoked(key.id)} />)
+  if (listed.value.length === 0) return <Text c="dimmed">There is none yet.</Text>
+  return listed.value.map((key) => <KeyRow key={key.id} apiKey={key} onRevoked={() => onRevoked(key.id)} />)
 }
 
 function KeyRow({ apiKey, onRevoked }: { readonly apiKey: ApiKeyState; readonly onRevoked: () => void }) {

@@ -2,6 +2,7 @@
 
 import { Button, Group, Text, TextInput } from '@mantine/core'
 import { useState } from 'react'
+import { ActionForm } from '../actionForm.tsx'
 import { ErrorNote } from '../errorNote.tsx'
 import { usePeer, useServices } from '../runtimeContext.ts'
 import { useCall } from '../useCall.ts'
@@ -25,12 +26,7 @@ export function JoinForm() {
     })
   const isTyped = code.trim() !== ''
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault()
-        if (isTyped) join()
-      }}
-    >
+    <ActionForm onSubmit={() => isTyped && join()}>
       <Group gap="sm" align="end">
         <TextInput
           label="Code that the other device shows"
@@ -58,6 +54,6 @@ export function JoinForm() {
         </Text>
       )}
       {call.error !== null && <ErrorNote title="It could not join" error={call.error} />}
-    </form>
+    </ActionForm>
   )
 }

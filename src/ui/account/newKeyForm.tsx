@@ -3,8 +3,10 @@
 import { Button, Checkbox, Code, Group, NumberInput, Paper, Stack, Text, TextInput, Title } from '@mantine/core'
 import { useState } from 'react'
 import type { ApiKeyState } from '../../peer/index.ts'
-import { ACCOUNT_NAME_CHARACTERS_MAX, type ModelId, parseCredits, REQUESTS_A_MINUTE_MAX } from '../../shared/index.ts'
+import { ACCOUNT_NAME_CHARACTERS_MAX, type ModelId, REQUESTS_A_MINUTE_MAX } from '../../shared/index.ts'
+import { ActionForm } from '../actionForm.tsx'
 import { copyText } from '../browser.ts'
+import { CreditsInput, typedCredits } from '../creditsInput.tsx'
 import { ErrorNote } from '../errorNote.tsx'
 import { usePeer, useServices } from '../runtimeContext.ts'
 import { useCall } from '../useCall.ts'
@@ -17,26 +19,22 @@ export function NewKeyForm({ onCreated }: { readonly onCreated: (key: ApiKeyStat
   const [rate, setRate] = useState<number | null>(null)
   const [models, setModels] = useState<readonly ModelId[]>([])
   const [text, setText] = useState<string | null>(null)
-  const amount = budget.trim() === '' ? null : parseCredits(budget.trim())
-  const isBudgetWrong = budget.trim() !== '' && amount === null
-  const isReady = name.trim() !== '' && !isBudgetWrong && !call.isRunning
-  const create = () =>
+  const amount = typedCredits(budget)
+  const isReady = name.trim() !== '' && amount !== 'wrong' && !call.isRunning
+  const create = () => {
+    if (!isReady) return
     call.run(async () => {
-      const scope = { models: models.length === 0 ? null : models, budget: amount, requestsAMinute: rate }
+      const scope = { models: models.length === 0 ? null : models, budget: amount === 'empty' ? null : amount, requestsAMinute: rate }
       const made = await runtime.account.createApiKey(name.trim(), scope)
       setText(made.text)
       onCreated(made.key)
       setName('')
     })
+  }
   if (text !== null) return <ShownKey text={text} onSaved={() => setText(null)} />
   return (
     <Paper withBorder p="md">
-      <form
-        onSubmit={(event) => {
-          event.preventDefault()
-          if (isReady) create()
-        }}
-      >
+      <ActionForm onSubmit={create}>
         <Stack gap="sm">
           <Title order={3} size="h5">
             Make a key
@@ -51,15 +49,12 @@ export function NewKeyForm({ onCreated }: { readonly onCreated: (key: ApiKeyStat
             data-testid="key-name"
           />
           <Group gap="sm" align="start">
-            <TextInput
+            <CreditsInput
               label="Credits that it may spend in all"
               description="Empty: as much as the account has"
               value={budget}
-              onChange={(event) => setBudget(event.currentTarget.value)}
-              error={isBudgetWrong ? 'A positive number with at most six decimals' : null}
-              inputMode="decimal"
-              autoComplete="off"
-              data-testid="key-budget"
+              onChange={setBudget}
+              testId="key-budget"
             />
             <NumberInput
               label="Requests a minute"
@@ -80,7 +75,7 @@ export function NewKeyForm({ onCreated }: { readonly onCreated: (key: ApiKeyStat
           </Group>
           {call.error !== null && <ErrorNote title="There is no key" error={call.error} />}
         </Stack>
-      </form>
+      </ActionForm>
     </Paper>
   )
 }

@@ -3,6 +3,7 @@
 import { Button, Group, Stack, Text, TextInput } from '@mantine/core'
 import { useState } from 'react'
 import { type ErrorBody, toErrorBody } from '../../shared/index.ts'
+import { ActionForm } from '../actionForm.tsx'
 import { copyText, randomSeed, saveFile } from '../browser.ts'
 import { ErrorNote } from '../errorNote.tsx'
 import { usePeer, useServices } from '../runtimeContext.ts'
@@ -84,12 +85,7 @@ function Confirmation({ words }: { readonly words: readonly string[] }) {
     }
   }
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault()
-        if (isRight) void confirm()
-      }}
-    >
+    <ActionForm onSubmit={() => isRight && void confirm()}>
       <Group gap="sm" align="end">
         <TextInput
           label={`Word ${at + 1} from your copy`}
@@ -107,6 +103,6 @@ function Confirmation({ words }: { readonly words: readonly string[] }) {
         </Button>
       </Group>
       {error !== null && <ErrorNote title="It could not be noted" error={error} />}
-    </form>
+    </ActionForm>
   )
 }

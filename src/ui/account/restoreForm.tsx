@@ -3,6 +3,7 @@
 import { Button, Group, Stack, Text, Textarea } from '@mantine/core'
 import { useState } from 'react'
 import type { FoundByPhrase } from '../../peer/index.ts'
+import { ActionForm } from '../actionForm.tsx'
 import { ErrorNote } from '../errorNote.tsx'
 import { usePeer, useServices } from '../runtimeContext.ts'
 import { useCall } from '../useCall.ts'
@@ -29,12 +30,7 @@ export function RestoreForm() {
     return <Confirmation take={found.take} onTaken={() => end('taken')} onLeft={() => end(null)} />
   }
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault()
-        if (isTyped) find()
-      }}
-    >
+    <ActionForm onSubmit={() => isTyped && find()}>
       <Stack gap="sm" align="start">
         <Textarea
           label="The twelve words, in their order"
@@ -63,7 +59,7 @@ export function RestoreForm() {
         )}
         {call.error !== null && <ErrorNote title="There is no account to bring back" error={call.error} />}
       </Stack>
-    </form>
+    </ActionForm>
   )
 }
 

@@ -3,7 +3,9 @@
 import { Button, Checkbox, Code, Group, NumberInput, Paper, Stack, Text, TextInput } from '@mantine/core'
 import { useState } from 'react'
 import type { ListedAccountState } from '../../peer/index.ts'
-import { type AccountRole, formatCredits, parseCredits } from '../../shared/index.ts'
+import { type AccountRole, formatCredits, GRANT_DAYS_MAX, NOTE_CHARACTERS_MAX } from '../../shared/index.ts'
+import { ActionForm } from '../actionForm.tsx'
+import { CreditsInput, typedCredits } from '../creditsInput.tsx'
 import { ErrorNote } from '../errorNote.tsx'
 import { formatDay } from '../format.ts'
 import { useServices } from '../runtimeContext.ts'
@@ -20,8 +22,6 @@ const ROLES: readonly { readonly role: AccountRole; readonly label: string }[] =
   { role: 'volunteer', label: 'volunteer' },
 ]
 const DAYS_DEFAULT = 30
-const DAYS_MAX = 3_650
-const NOTE_CHARACTERS_MAX = 200
 
 export function AccountRow({ account, onChanged }: AccountRowProps) {
   const [opened, setOpened] = useState<'roles' | 'grant' | null>(null)
@@ -105,36 +105,23 @@ function GrantForm({ account, onDone }: FormProps) {
   const [credits, setCredits] = useState('')
   const [days, setDays] = useState(DAYS_DEFAULT)
   const [note, setNote] = useState('')
-  const amount = parseCredits(credits.trim())
+  const amount = typedCredits(credits)
   const grant = () => {
-    if (amount !== null)
+    if (typeof amount === 'bigint')
       call.run(async () => onDone(await runtime.operator.grant(account.id, { amount, days, note: note.trim(), reference })))
   }
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault()
-        grant()
-      }}
-    >
+    <ActionForm onSubmit={grant}>
       <Stack gap="sm" mt="md">
         <Group gap="sm" align="start">
-          <TextInput
-            label="Credits"
-            value={credits}
-            onChange={(event) => setCredits(event.currentTarget.value)}
-            error={credits.trim() !== '' && amount === null ? 'A positive number with at most six decimals' : null}
-            inputMode="decimal"
-            autoComplete="off"
-            data-testid="grant-credits"
-          />
+          <CreditsInput label="Credits" value={credits} onChange={setCredits} testId="grant-credits" />
           <NumberInput
             label="Days until the rest goes back"
             min={1}
-            max={DAYS_MAX}
+            max={GRANT_DAYS_MAX}
             allowDecimal={false}
             value={days}
-            onChange={(value) => typeof value === 'number' && value >= 1 && value <= DAYS_MAX && setDays(value)}
+            onChange={(value) => typeof value === 'number' && value >= 1 && value <= GRANT_DAYS_MAX && setDays(value)}
           />
         </Group>
         <TextInput
@@ -149,7 +136,7 @@ function GrantForm({ account, onDone }: FormProps) {
           New credits, which can be spent and not transferred. A grant cannot be taken back.
         </Text>
         <Group>
-          <Button type="submit" variant="default" disabled={amount === null || call.isRunning} data-testid="grant">
+          <Button type="submit" variant="default" disabled={typeof amount !== 'bigint' || call.isRunning} data-testid="grant">
             {call.isRunning ? 'Granting …' : 'Grant them'}
           </Button>
         </Group>
@@ -157,6 +144,6 @@ function GrantForm({ account, onDone }: FormProps) {
           <ErrorNote title="It was not granted, or nobody knows; pressed again, it is granted once" error={call.error} />
         )}
       </Stack>
-    </form>
+    </ActionForm>
   )
 }

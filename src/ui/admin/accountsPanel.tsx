@@ -3,13 +3,11 @@
 import { Button, Group, Stack, Text, TextInput, Title } from '@mantine/core'
 import { useCallback, useEffect, useState } from 'react'
 import type { ListedAccountState } from '../../peer/index.ts'
-import { type ErrorBody, toErrorBody } from '../../shared/index.ts'
+import { ACCOUNT_NAME_CHARACTERS_MAX, type ErrorBody, toErrorBody } from '../../shared/index.ts'
+import { ActionForm } from '../actionForm.tsx'
 import { ErrorNote } from '../errorNote.tsx'
 import { useServices } from '../runtimeContext.ts'
 import { AccountRow } from './accountRow.tsx'
-
-/** As the coordinator has it. */
-const SEARCH_CHARACTERS_MAX = 64
 
 interface Listed {
   readonly search: string
@@ -47,18 +45,13 @@ export function AccountsPanel({ onChanged }: { readonly onChanged: () => void })
       <Title order={2} id="accounts-title">
         Accounts
       </Title>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault()
-          if (!listed.isReading) void read(typed.trim(), [])
-        }}
-      >
+      <ActionForm onSubmit={() => !listed.isReading && void read(typed.trim(), [])}>
         <Group gap="sm" align="end">
           <TextInput
             label="Beginning of the id, or a part of the name"
             value={typed}
             onChange={(event) => setTyped(event.currentTarget.value)}
-            maxLength={SEARCH_CHARACTERS_MAX}
+            maxLength={ACCOUNT_NAME_CHARACTERS_MAX}
             autoComplete="off"
             spellCheck={false}
             data-testid="account-search"
@@ -67,7 +60,7 @@ export function AccountsPanel({ onChanged }: { readonly onChanged: () => void })
             {listed.isReading ? 'Searching …' : 'Search'}
           </Button>
         </Group>
-      </form>
+      </ActionForm>
       {listed.accounts.map((account) => (
         <AccountRow key={account.id} account={account} onChanged={changed} />
       ))}

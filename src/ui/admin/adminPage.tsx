@@ -1,50 +1,35 @@
 /** Admin: how the coordinator's credits stand, whether its ledger is right, and whose accounts there are. For operators; others are told so. */
 
 import { Button, Stack, Text } from '@mantine/core'
-import { useCallback, useEffect, useState } from 'react'
-import type { OperatorOverview } from '../../peer/index.ts'
-import { type ErrorBody, toErrorBody } from '../../shared/index.ts'
+import { useCallback } from 'react'
 import { ErrorNote } from '../errorNote.tsx'
 import { Page } from '../page.tsx'
 import { usePeer, useServices } from '../runtimeContext.ts'
+import { useRead } from '../useRead.ts'
 import { AccountsPanel } from './accountsPanel.tsx'
 import { CreditsPanel } from './creditsPanel.tsx'
 import { VerifyPanel } from './verifyPanel.tsx'
 
-type Seen =
-  | { readonly kind: 'asking' }
-  | { readonly kind: 'failed'; readonly error: ErrorBody }
-  | { readonly kind: 'seen'; readonly overview: OperatorOverview }
-
 export function AdminPage() {
   const { runtime } = useServices()
   const accountId = usePeer((state) => state.account?.accountId)
-  const [seen, setSeen] = useState<Seen>({ kind: 'asking' })
-  const look = useCallback(async () => {
-    try {
-      setSeen({ kind: 'seen', overview: await runtime.operator.overview() })
-    } catch (error) {
-      setSeen({ kind: 'failed', error: toErrorBody(error) })
-    }
-  }, [runtime])
-  useEffect(() => {
-    if (accountId !== undefined) void look()
-  }, [accountId, look])
+  const read = useCallback(() => runtime.operator.overview(), [runtime])
+  const { state, again } = useRead(read, accountId)
   return (
     <Page title="Admin" lead="For whoever runs this coordinator: its credits, its ledger, its accounts." width="wide">
-      {seen.kind === 'asking' && <Text c="dimmed">Asking the coordinator …</Text>}
-      {seen.kind === 'failed' && (
-        <ErrorNote title={seen.error.reason === 'not-allowed' ? 'Not for this account' : 'It could not be read'} error={seen.error}>
-          <Button variant="default" size="compact-sm" onClick={() => void look()}>
+      {state.kind === 'reading' && <Text c="dimmed">Asking the coordinator …</Text>}
+      {state.kind === 'failed' && (
+        <ErrorNote title={state.error.reason === 'not-allowed' ? 'Not for this account' : 'It could not be read'} error={state.error}>
+          <Button variant="default" size="compact-sm" onClick={again}>
             Try again
           </Button>
         </ErrorNote>
       )}
-      {seen.kind === 'seen' && (
+      {state.kind === 'read' && (
         <Stack gap="xl">
-          <CreditsPanel overview={seen.overview} />
+          <CreditsPanel overview={state.value} />
           <VerifyPanel />
-          <AccountsPanel onChanged={() => void look()} />
+          <AccountsPanel onChanged={again} />
         </Stack>
       )}
     </Page>

@@ -4,6 +4,7 @@ import { Paper, Stack, Text, Title } from '@mantine/core'
 import type { OperatorOverview } from '../../peer/index.ts'
 import { formatCredits } from '../../shared/index.ts'
 import { FigureList } from '../figureList.tsx'
+import { formatCount } from '../format.ts'
 
 export function CreditsPanel({ overview }: { readonly overview: OperatorOverview }) {
   const { issuance, held, accounts, starters } = overview
@@ -18,7 +19,7 @@ export function CreditsPanel({ overview }: { readonly overview: OperatorOverview
             columns={4}
             figures={[
               { name: 'outstanding', value: formatCredits(-issuance), note: `issuance stands at ${formatCredits(issuance)}` },
-              { name: 'with accounts', value: formatCredits(held.user), note: `${accounts} accounts` },
+              { name: 'with accounts', value: formatCredits(held.user), note: formatCount(accounts, 'account') },
               { name: 'set aside', value: formatCredits(held.hold), note: 'for answers that are not settled yet' },
               { name: 'in escrow', value: formatCredits(held.escrow), note: 'earned, not paid out yet' },
               { name: 'fees', value: formatCredits(held.fee) },

@@ -5,6 +5,7 @@ import { useState } from 'react'
 import type { LedgerVerdict } from '../../peer/index.ts'
 import { formatCredits } from '../../shared/index.ts'
 import { ErrorNote } from '../errorNote.tsx'
+import { formatCount } from '../format.ts'
 import { useServices } from '../runtimeContext.ts'
 import { useCall } from '../useCall.ts'
 
@@ -34,8 +35,8 @@ export function VerifyPanel() {
       )}
       {verdict?.kind === 'right' && (
         <Text role="status" data-testid="ledger-right" maw="66ch">
-          {verdict.events} events under {verdict.heads} signed heads are right; {formatCredits(verdict.outstanding)} credits are
-          outstanding.
+          {formatCount(verdict.events, 'event')} and {formatCount(verdict.heads, 'signed head')} are right;{' '}
+          {formatCredits(verdict.outstanding)} credits are outstanding.
         </Text>
       )}
       {verdict?.kind === 'broken' && <ErrorNote title="The ledger is not right" error={{ reason: 'broken', message: verdict.message }} />}

@@ -1,10 +1,11 @@
 /** Benchmark: choose cases, run them in a worker, see what this adapter reaches, keep it, compare it. Nothing runs before the button. */
 
-import { Alert, Paper, Stack, Text } from '@mantine/core'
+import { Paper, Stack, Text } from '@mantine/core'
 import { useEffect } from 'react'
 import { useStore } from 'zustand'
 import { readBrowser } from '../browser.ts'
 import { Page } from '../page.tsx'
+import { RedNote } from '../redNote.tsx'
 import { type UiServices, useServices } from '../runtimeContext.ts'
 import { AdapterCard } from './adapterCard.tsx'
 import type { BenchHost } from './benchHost.ts'
@@ -125,15 +126,8 @@ function Obstacle({ obstacle }: { readonly obstacle: BenchHost['obstacle'] }) {
           'Browsers give a page the GPU only over https, or on the machine that serves it. Ask whoever runs this coordinator for its https address.',
         ]
   return (
-    <Alert
-      color="red"
-      variant="outline"
-      title={title}
-      role="alert"
-      styles={{ title: { color: 'var(--mantine-color-error)' } }}
-      data-testid="bench-obstacle"
-    >
+    <RedNote title={title} testId="bench-obstacle">
       <Text size="sm">{text}</Text>
-    </Alert>
+    </RedNote>
   )
 }

@@ -3,6 +3,7 @@
 import { ActionIcon, Text, Textarea } from '@mantine/core'
 import { type KeyboardEvent, useState } from 'react'
 import { useStore } from 'zustand'
+import { ActionForm } from '../actionForm.tsx'
 import { QUESTION_CHARACTERS_MAX } from '../chatStore.ts'
 import { SendIcon, StopIcon } from '../icons.tsx'
 import { useServices } from '../runtimeContext.ts'
@@ -25,13 +26,7 @@ export function Composer() {
     submit()
   }
   return (
-    <form
-      className={styles.composer}
-      onSubmit={(event) => {
-        event.preventDefault()
-        submit()
-      }}
-    >
+    <ActionForm className={styles.composer} onSubmit={submit}>
       <div className={styles.row}>
         <Textarea
           className={styles.input ?? ''}
@@ -71,6 +66,6 @@ export function Composer() {
         The tabs that run or check a session could in principle reconstruct your text from activations: send no secrets. The conversation is
         kept in this tab only, until you close it.
       </Text>
-    </form>
+    </ActionForm>
   )
 }

@@ -1,8 +1,9 @@
 /** What audits found of this tab's work: passed in a row, the last verdicts, and a clear word where one failed. */
 
-import { Alert, List, Stack, Text, Title } from '@mantine/core'
+import { List, Stack, Text, Title } from '@mantine/core'
 import type { AuditVerdict } from '../../peer/index.ts'
 import { formatCount } from '../format.ts'
+import { RedNote } from '../redNote.tsx'
 import { usePeer } from '../runtimeContext.ts'
 import { type Alarm, alarmOf, describeStanding, describeVerdict } from './auditWords.ts'
 
@@ -35,14 +36,7 @@ export function AuditsPanel() {
 
 function AlarmNote({ alarm: { title, lines } }: { readonly alarm: Alarm }) {
   return (
-    <Alert
-      color="red"
-      variant="outline"
-      title={title}
-      role="alert"
-      styles={{ title: { color: 'var(--mantine-color-error)' } }}
-      data-testid="audit-alarm"
-    >
+    <RedNote title={title} testId="audit-alarm">
       <Stack gap="xs">
         {lines.map((line) => (
           <Text key={line} size="sm" maw="66ch">
@@ -50,7 +44,7 @@ function AlarmNote({ alarm: { title, lines } }: { readonly alarm: Alarm }) {
           </Text>
         ))}
       </Stack>
-    </Alert>
+    </RedNote>
   )
 }
 

@@ -1,9 +1,10 @@
 /** Contribute: consent in plain words, one button, then what this tab does in every state. */
 
-import { Alert, Paper, Stack, Text } from '@mantine/core'
+import { Paper, Stack, Text } from '@mantine/core'
 import { useState } from 'react'
 import { readBrowser } from '../browser.ts'
 import { Page } from '../page.tsx'
+import { RedNote } from '../redNote.tsx'
 import { usePeer, useServices } from '../runtimeContext.ts'
 import { NetworkCard } from '../swarm/networkCard.tsx'
 import { AuditsPanel } from './auditsPanel.tsx'
@@ -55,17 +56,11 @@ export function ContributePage() {
 
 function InsecureNote({ hostname }: { readonly hostname: string }) {
   return (
-    <Alert
-      color="red"
-      variant="outline"
-      title="This address is not secure"
-      role="alert"
-      styles={{ title: { color: 'var(--mantine-color-error)' } }}
-    >
+    <RedNote title="This address is not secure">
       <Text size="sm">
         Browsers give a page the GPU only over https, or on the machine that serves it. You opened http://{hostname}. Ask whoever runs this
         coordinator for its https address; it is started with <code>--https</code>.
       </Text>
-    </Alert>
+    </RedNote>
   )
 }

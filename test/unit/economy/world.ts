@@ -12,7 +12,6 @@ import {
   decideStarterGrant,
   FIRST_ROLES,
   type Identity,
-
   type StarterPolicy,
 } from '../../../src/coordinator/accounts/index.ts'
 import { Economy, type EconomyOptions, type EconomyStore } from '../../../src/coordinator/economy/index.ts'
