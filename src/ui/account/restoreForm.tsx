@@ -37,7 +37,8 @@ export function RestoreForm() {
           description="They are used in this browser alone, and kept nowhere."
           w="100%"
           maw={560}
-          rows={2}
+          autosize
+          minRows={2}
           value={phrase}
           onChange={(event) => {
             setPhrase(event.currentTarget.value)
