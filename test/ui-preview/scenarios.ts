@@ -1,17 +1,9 @@
 /** Every state that a page can be in, by name. */
 
-import type {
-  AccountState,
-  ApiKeyState,
-  AskProgress,
-  AuditVerdict,
-  ListedAccountState,
-  PeerState,
-  StatementPage,
-  VolunteerState,
-} from '../../src/peer/index.ts'
-import { type ErrorBody, fromErrorBody, type ManifestHash, type SessionId, type StatementLine } from '../../src/shared/index.ts'
+import type { AskProgress, PeerState, VolunteerState } from '../../src/peer/index.ts'
+import { fromErrorBody, type ManifestHash } from '../../src/shared/index.ts'
 import { FakeRuntime, fakeStage, fakeSwarm, fakeVolunteer, MODEL_ID, OWN_PEER_ID } from '../../src/ui/testing/fakeRuntime.ts'
+import { accountState, isAudited, playAccount } from './accountScenes.ts'
 
 const OWN = OWN_PEER_ID.slice(0, 8)
 const gpu = { engine: 'webgpu', adapter: 'Apple M3 (metal)', software: false, macsPerSecond: 41e9 } as const
@@ -213,154 +205,8 @@ const drafts: Record<string, PeerState['draftModel']> = {
   },
 }
 
-const ACCOUNT: AccountState = {
-  accountId: '7c2e95d0b1f84a63a9d2c7e018f35b44',
-  spendable: 9_934_207n,
-  granted: 9_871_400n,
-  held: 70_112n,
-  escrow: 38_204n,
-  earned: 62_807n,
-  standing: { validInARow: 12, trustedFrom: 10, failures: 0 },
-}
-const NOTHING_YET: AccountState = {
-  ...ACCOUNT,
-  spendable: 0n,
-  granted: 0n,
-  held: 0n,
-  escrow: 0n,
-  earned: 0n,
-  standing: { validInARow: 0, trustedFrom: 10, failures: 0 },
-}
-const PHRASE = 'harbor velvet orbit candle mimic ribbon tunnel glance pepper acoustic lizard swarm'
-
-const SESSION = '5'.repeat(32) as SessionId
-const verdict = (minute: number, found: AuditVerdict['verdict'], changed: Partial<AuditVerdict> = {}): AuditVerdict => ({
-  atMs: Date.UTC(2026, 10, 22, 9, minute),
-  sessionId: SESSION,
-  role: 'stage',
-  span: firstHalf,
-  verdict: found,
-  reason: 'an auditor agrees',
-  ...changed,
-})
-const disagreed = 'two auditors agree with each other; the distance is 0.0473'
-const lost = { ...ACCOUNT, escrow: 0n, standing: { validInARow: 0, trustedFrom: 10, failures: 1 } }
-
-/** While the tab serves. */
-const audits: Record<string, Partial<PeerState>> = {
-  'audits-passed': { verdicts: [verdict(3, 'valid'), verdict(11, 'undecided'), verdict(19, 'unanswered'), verdict(41, 'valid')] },
-  'audits-failed': { account: lost, verdicts: [verdict(3, 'valid'), verdict(41, 'failed', { reason: disagreed })] },
-  'audits-odd': {
-    account: lost,
-    verdicts: [
-      verdict(41, 'failed', { role: 'auditor', reason: 'two others agree with each other, and not with what it computed as an auditor' }),
-    ],
-  },
-}
-
-/** What the account scenes change of it. */
-const keepings: Record<string, Partial<PeerState>> = {
-  account: {},
-  'account-new': { account: NOTHING_YET },
-  'account-unknown': { account: null },
-  'account-unsaved': { accountKeeping: { isKept: true, unsavedPhrase: PHRASE, hasCopy: true } },
-  'account-phrase': { accountKeeping: { isKept: true, unsavedPhrase: PHRASE, hasCopy: true } },
-  'account-private': { accountKeeping: { isKept: false, unsavedPhrase: PHRASE, hasCopy: true } },
-  'account-failed': {},
-  'account-first': {
-    account: NOTHING_YET,
-    accountKeeping: { isKept: true, unsavedPhrase: PHRASE, hasCopy: false },
-  },
-  'account-code': {},
-  'account-join-refused': {},
-  'account-restore': {},
-  'account-keys': {},
-  'account-key-made': {},
-  'account-key-revoke': {},
-  'account-keys-failed': {},
-  'account-restore-unknown': {},
-}
-
-const refusals: Record<string, ErrorBody> = {
-  'account-join-refused': {
-    reason: 'bad-code',
-    message: 'this code is wrong, was used, or is older than five minutes; make a new one on the other device',
-  },
-  'account-restore-unknown': {
-    reason: 'bad-phrase',
-    message: 'this is not a recovery phrase: its words do not fit together: one is wrong, or two are exchanged',
-  },
-}
-
-const amounts = (available: bigint, held = 0n, escrow = 0n) => ({ available, held, escrow, granted: 0n })
-const lines: readonly Pick<StatementLine, 'kind' | 'role' | 'available' | 'held' | 'escrow' | 'granted'>[] = [
-  { kind: 'issue', role: 'account', ...amounts(10_000_000n) },
-  { kind: 'hold', role: 'requester', ...amounts(-70_112n, 70_112n) },
-  { kind: 'settle', role: 'requester', ...amounts(0n, -8_071n) },
-  { kind: 'release', role: 'requester', ...amounts(62_041n, -62_041n) },
-  { kind: 'settle', role: 'volunteer', ...amounts(0n, 0n, 3_309n) },
-  { kind: 'cover', role: 'volunteer', ...amounts(0n, 0n, 2_120n) },
-  { kind: 'payout', role: 'volunteer', ...amounts(3_309n, 0n, -3_309n) },
-  { kind: 'hold', role: 'requester', ...amounts(-61_070n, 61_070n) },
-]
-/** The month is that of the clock: the times of its lines are what they are. */
-const STATEMENT: StatementPage = {
-  month: '',
-  opening: amounts(0n),
-  closing: amounts(9_934_207n, 70_112n, 38_204n),
-  lines: lines.map((line, at) => ({ ...line, sequence: at, atMs: Date.UTC(2026, 10, 3 + 2 * at, 9, 41), event: line.kind, session: 's' })),
-  cursor: lines.length,
-}
-const KEYS: readonly ApiKeyState[] = [
-  {
-    id: '7c2e95d0b1f84a63',
-    name: 'laptop',
-    models: null,
-    pools: null,
-    budget: null,
-    spent: 70_112n,
-    requestsAMinute: null,
-    createdAtMs: Date.UTC(2026, 9, 2),
-    usedAtMs: Date.UTC(2026, 10, 21),
-  },
-  {
-    id: '1f84a637c2e95d0b',
-    name: 'nightly tests of the documentation’s examples',
-    models: [MODEL_ID],
-    pools: null,
-    budget: 20_000_000n,
-    spent: 3_420_000n,
-    requestsAMinute: 60,
-    createdAtMs: Date.UTC(2026, 10, 3),
-    usedAtMs: null,
-  },
-]
-const LISTED: readonly ListedAccountState[] = [
-  {
-    id: ACCOUNT.accountId,
-    name: 'Ann',
-    roles: ['operator', 'requester', 'volunteer'],
-    createdAtMs: Date.UTC(2026, 8, 14),
-    spendable: 9_934_207n,
-  },
-  {
-    id: '8d41aa02c7e018f35b447c2e95d0b1f8',
-    name: '',
-    roles: ['requester', 'volunteer'],
-    createdAtMs: Date.UTC(2026, 10, 2),
-    spendable: 0n,
-  },
-  {
-    id: 'a9d2c7e018f35b447c2e95d0b1f84a63',
-    name: 'Laboratory for things that have long names in many words',
-    roles: [],
-    createdAtMs: Date.UTC(2026, 10, 20),
-    spendable: 120_000_000n,
-  },
-]
-
 export function startScenario(name: string): FakeRuntime {
-  const volunteer = name in audits ? volunteers.serving : volunteers[name]
+  const volunteer = isAudited(name) ? volunteers.serving : volunteers[name]
   const network =
     name in networks
       ? networks[name]
@@ -368,15 +214,11 @@ export function startScenario(name: string): FakeRuntime {
         ? others
         : volunteer === undefined
           ? twoTabs
-          : networkOf(name in audits ? 'serving' : name)
+          : networkOf(isAudited(name) ? 'serving' : name)
   const state: Partial<PeerState> = {
     network: network ?? null,
     storage: { keptBytes: 63_400_000, quotaBytes: 10_000_000_000 },
-    account: ACCOUNT,
-    prices: new Map([[MODEL_ID, { decode: 134_515_021n, prompt: 33_600_400n }]]),
-    bills: new Map([[SESSION, { held: 70_112n, charged: name === 'chat-done' ? 8_071n : null }]]),
-    ...keepings[name],
-    ...audits[name],
+    ...accountState(name),
   }
   const runtime = new FakeRuntime(volunteer === undefined ? state : { ...state, volunteer })
   if (name === 'chat-failed') runtime.store.setState({ network: fakeSwarm([]) })
@@ -384,43 +226,12 @@ export function startScenario(name: string): FakeRuntime {
     const error = { reason: 'socket-closed', message: 'The coordinator cannot be reached: it may be restarting.' }
     runtime.store.setState({ connection: { kind: 'offline', error, retryInMs: 8_000 } })
   }
-  if (name === 'account') runtime.statementPages = [STATEMENT]
-  if (name === 'account-failed')
-    runtime.statement = () => Promise.reject(fromErrorBody({ reason: 'timeout', message: 'the coordinator did not answer within 20 s' }))
-  if (name in keepings && name !== 'account-new') runtime.apiKeys = KEYS
-  if (name === 'account-keys-failed')
-    runtime.account.apiKeys = () =>
-      Promise.reject(fromErrorBody({ reason: 'busy', message: 'the coordinator answers others now; try again in a moment' }))
-  if (name.startsWith('admin')) playOperator(runtime, name)
-  const refusal = refusals[name]
-  if (refusal !== undefined) {
-    const refuse = () => Promise.reject(fromErrorBody(refusal))
-    runtime.account = { ...runtime.account, findByPhrase: refuse, join: refuse }
-  }
+  playAccount(runtime, name)
   const draftModel = drafts[name]
   if (draftModel !== undefined) runtime.store.setState({ draftOffers: [draftOffer], draftModel })
   chats[name]?.(runtime)
   whole[name]?.(runtime)
   return runtime
-}
-
-function playOperator(runtime: FakeRuntime, name: string): void {
-  if (name !== 'admin-empty') runtime.listedAccounts = LISTED
-  const { operator } = runtime
-  if (name === 'admin-refused')
-    operator.overview = () =>
-      Promise.reject(
-        fromErrorBody({
-          reason: 'not-allowed',
-          message: `this page is for operators, and the account ${ACCOUNT.accountId} is none; give it the role on the coordinator’s machine: tabswarm account change ${ACCOUNT.accountId} --roles operator,requester,volunteer`,
-        }),
-      )
-  if (name === 'admin-broken')
-    operator.verifyLedger = async () => ({
-      kind: 'broken',
-      message:
-        'the balance of user/7c2e95d0b1f84a63a9d2c7e018f35b44/earned is recorded as 7 micro-credits, its postings add up to 5; run tabswarm ledger rebuild',
-    })
 }
 
 function networkOf(volunteer: string): PeerState['network'] {

@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest'
 import { type Frame, type Grant, type RowsFrame, SESSION_IDLE_MS, type SignedGrant, WINDOW_ROWS } from '../../../src/protocol/index.ts'
 import { type ManifestHash, type PeerId, required, type TabswarmError } from '../../../src/shared/index.ts'
-import { DRIVER, peerId, type TestLink, World } from './world.ts'
+import type { TestLink } from './testLink.ts'
+import { DRIVER, peerId, World } from './world.ts'
 
 /** A session that nothing was truncated in. */
 const NEW = { epoch: 0, length: 1_000 }

@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { DRAIN_IDLE_MS, encodeRows, type Frame, type Grant, REPAIR_WAIT_MS, WINDOW_ROWS } from '../../../src/protocol/index.ts'
 import { required } from '../../../src/shared/index.ts'
 import { fakeConfig } from './fakeEngine.ts'
-import { DRIVER, peerId, type TestLink, World } from './world.ts'
+import type { TestLink } from './testLink.ts'
+import { DRIVER, peerId, World } from './world.ts'
 
 interface Bench {
   readonly world: World

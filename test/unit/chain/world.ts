@@ -12,9 +12,6 @@ import {
   type Frame,
   type Grant,
   type Link,
-  type LinkClosed,
-  type LinkHandlers,
-  type LinkStats,
   type Receipt,
   type RowEncoding,
   readReceipt,
@@ -37,6 +34,7 @@ import {
 import { ReceiptCheck } from '../../../src/sim/receiptCheck.ts'
 import { StageHost } from '../../../src/stage/index.ts'
 import { FakeEngine, fakeConfig } from './fakeEngine.ts'
+import { type Lane, TestLink } from './testLink.ts'
 
 const COORDINATOR_KEY = new Uint8Array(65).fill(4)
 export const MANIFEST = 'ab'.repeat(32) as ManifestHash
@@ -52,81 +50,6 @@ export function peerId(number: number): PeerId {
 }
 
 export const DRIVER = peerId(0xd0)
-
-/** One direction of a link, and the end that receives it. */
-interface Lane {
-  readonly to: TestLink
-  readonly frames: { readonly bytes: Uint8Array; readonly urgent: boolean }[]
-}
-
-export class TestLink implements Link {
-  readonly peerId: PeerId
-  readonly sent: Frame[] = []
-  #world: World
-  #other: TestLink | null = null
-  #handlers: LinkHandlers | null = null
-  #closed = false
-  #bytesSent = 0
-
-  constructor(world: World, remote: PeerId) {
-    this.#world = world
-    this.peerId = remote
-  }
-
-  static pair(world: World, a: PeerId, b: PeerId): { readonly atA: TestLink; readonly atB: TestLink } {
-    const atA = new TestLink(world, b)
-    const atB = new TestLink(world, a)
-    atA.#other = atB
-    atB.#other = atA
-    return { atA, atB }
-  }
-
-  /** Whether what the other end says is lost, by pairs of peers. */
-  isMuted(pairs: ReadonlySet<string>): boolean {
-    return pairs.has(`${this.peerId} ${this.#other?.peerId}`)
-  }
-
-  get isClosed(): boolean {
-    return this.#closed
-  }
-
-  listen(handlers: LinkHandlers): void {
-    if (this.#handlers !== null) throw new Error('a link is listened to once')
-    this.#handlers = handlers
-  }
-
-  send(bytes: Uint8Array, priority: 'data' | 'urgent' = 'data'): void {
-    if (this.#closed) return
-    this.#bytesSent += bytes.byteLength
-    const frame = decodeFrame(bytes)
-    if (frame.ok) this.sent.push(frame.value)
-    this.#world.post(required(this.#other, 'other end'), bytes, priority === 'urgent')
-  }
-
-  sendFrame(frame: Frame): void {
-    this.send(encodeFrame(frame))
-  }
-
-  stats(): Promise<LinkStats> {
-    return Promise.resolve({ kind: 'memory', bytesSent: this.#bytesSent, bytesReceived: 0, roundTripMs: null })
-  }
-
-  close(closed: LinkClosed = { reason: 'local', detail: 'closed' }): void {
-    this.#end(closed)
-    const reason = closed.reason === 'local' ? 'remote' : closed.reason
-    if (this.#other !== null) this.#other.#end({ ...closed, reason })
-  }
-
-  deliver(bytes: Uint8Array): void {
-    if (!this.#closed) this.#handlers?.onFrame(bytes)
-  }
-
-  #end(closed: LinkClosed): void {
-    if (this.#closed) return
-    this.#closed = true
-    this.#handlers?.onClose(closed)
-  }
-}
 
 type Repair = NonNullable<Parameters<typeof openLinkChain>[0]['repair']>
 

@@ -2,31 +2,19 @@
 
 import { describe, expect, it } from 'vitest'
 import { DEFAULT_STARTER_POLICY } from '../../../src/coordinator/accounts/index.ts'
-import { RECEIPT_RATE } from '../../../src/coordinator/economy/limits.ts'
-import { sessionPrice } from '../../../src/coordinator/economy/pricing.ts'
-import { DEFAULT_PRICES, priceOf, workOf } from '../../../src/coordinator/ledger/index.ts'
 import type { Receipt } from '../../../src/protocol/index.ts'
 import type { SessionId } from '../../../src/shared/index.ts'
 import { NO_AUDITS } from '../../support/noAudits.ts'
 import { peerOf, Ring } from '../verification/ring.ts'
+import { CREDIT, fundedWorld, PRICE } from './fundedWorld.ts'
 import { CHARGE, CONFIG, EconomyWorld, MemoryStore, MODEL } from './world.ts'
 
-const CREDIT = 1_000_000n
 const DAY_MS = 86_400_000
-const PRICE = sessionPrice(CONFIG, { promptTokens: 30, maxTokens: 50 }, DEFAULT_PRICES, 'standard')
 const admit = { type: 'admit', requestId: 'r', modelId: MODEL, promptTokens: 30, maxTokens: 50 } as const
-
-/** A requester with credits, and three volunteers. */
-async function world(options: ConstructorParameters<typeof EconomyWorld>[0] = {}): Promise<EconomyWorld> {
-  const made = new EconomyWorld(options)
-  await made.join(['driver', 'a', 'b', 'c'])
-  await made.give('driver', CREDIT)
-  return made
-}
 
 describe('a hold', () => {
   it('[E2] is the price of prompt and answer over all layers, and is there before the session opens', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     const held = await made.economy.hold(peerOf('driver'), admit)
     expect(held.ok).toBe(true)
     expect(await made.sums('driver')).toMatchObject({ user: CREDIT - PRICE, hold: PRICE })
@@ -34,7 +22,7 @@ describe('a hold', () => {
   })
 
   it('[E2] goes back where the core does not admit the session', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     const held = await made.economy.hold(peerOf('driver'), admit)
     if (!held.ok) throw new Error(held.error.message)
     made.economy.drop(held.value)
@@ -91,7 +79,7 @@ describe('a hold', () => {
   })
 
   it('is nobody’s who has left', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     made.economy.left(peerOf('driver'))
     await made.join([])
     expect((await made.economy.hold(peerOf('nobody'), admit)).ok).toBe(false)
@@ -100,7 +88,7 @@ describe('a hold', () => {
 
 describe('a settlement', () => {
   it('[E3] pays each stage by its work into escrow, gives the rest of the hold back, and escrow after the rule’s time', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     await made.session('driver', ['a', 'b', 'c'])
     expect(await made.sums('driver')).toMatchObject({ user: CREDIT - CHARGE, hold: 0n })
     const before = await made.sums()
@@ -120,7 +108,7 @@ describe('a settlement', () => {
   })
 
   it('[E2] never charges above the hold, whatever was computed', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     const grant = await made.open('driver', ['a', 'b', 'c'], 30, 50)
     const ring = new Ring(grant).submit('prompt', 30).flow()
     for (let round = 0; round < 20; round++) ring.submit('decode', 40).flow().truncate(30)
@@ -131,14 +119,14 @@ describe('a settlement', () => {
   })
 
   it('costs nothing where nobody signs anything', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     await made.session('driver', ['a', 'b', 'c'], { bend: () => [] })
     expect(await made.sums('driver')).toMatchObject({ user: CREDIT, hold: 0n })
     expect(made.economy.pending).toEqual({ sessions: 0, claims: 0 })
   })
 
   it('asks for what is missing, and hears who answers', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     const grant = await made.open('driver', ['a', 'b', 'c'])
     const ring = new Ring(grant).submit('prompt', 30).flow().submit('decode', 20).flow(0, 15).flow(1, 10).flow(2, 5).flow(3, 5)
     await made.sign(ring.finals())
@@ -156,7 +144,7 @@ describe('a settlement', () => {
   })
 
   it('[E6] an answer that the network failed costs its requester nothing, and the reserve pays its stages', async () => {
-    const made = await world({ reserveADay: CREDIT })
+    const made = await fundedWorld({ reserveADay: CREDIT })
     await made.session('driver', ['a', 'b', 'c'], { sawFailure: true })
     const sums = await made.sums()
     expect(sums).toMatchObject({ user: CREDIT, hold: 0n, fee: 0n, verification: 0n })
@@ -170,7 +158,7 @@ describe('a settlement', () => {
   })
 
   it('[E6] the reserve pays no more than it has', async () => {
-    const made = await world({ reserveADay: 10n })
+    const made = await fundedWorld({ reserveADay: 10n })
     await made.session('driver', ['a', 'b', 'c'], { sawFailure: true })
     await made.session('driver', ['a', 'b', 'c'], { sawFailure: true })
     expect(await made.sums()).toMatchObject({ user: CREDIT, hold: 0n, escrow: 10n, reserve: 0n })
@@ -203,7 +191,7 @@ describe('a settlement', () => {
   })
 
   it('[E9][V24] a stage that reports too much is told so, is paid nothing, and banned the second time', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     const twice = (receipts: readonly Receipt[]) =>
       receipts.map((receipt): Receipt => {
         if (receipt.peerId !== peerOf('c') || receipt.party.kind !== 'stage') return receipt
@@ -229,86 +217,9 @@ describe('a settlement', () => {
   })
 })
 
-describe('receipts', () => {
-  it('[E4] count from the peer that they name alone, and at a bounded rate', async () => {
-    const made = await world()
-    const grant = await made.open('driver', ['a', 'b', 'c'])
-    const finals = new Ring(grant).submit('prompt', 30).flow().submit('decode', 20).flow().finals()
-    const { signReceipt } = await import('../../../src/protocol/index.ts')
-    const signer = { publicKey: new Uint8Array(65), sign: async () => new Uint8Array(64) }
-    // Somebody else hands in what stages signed.
-    for (const receipt of finals.slice(1)) made.economy.receipt(peerOf('a'), await signReceipt(receipt, signer))
-    made.economy.session({ kind: 'closed', sessionId: grant.sessionId, outcome: 'finished', sawFailure: false })
-    await made.wait(16_000)
-    expect((await made.sums()).escrow).toBe(0n)
-
-    const flooded = await world()
-    const other = await flooded.open('driver', ['a', 'b', 'c'])
-    const ring = new Ring(other).submit('prompt', 30).flow().submit('decode', 20).flow()
-    const early = Array.from({ length: RECEIPT_RATE.burst }, () => ring.receipt(1))
-    await flooded.sign(early)
-    await flooded.sign(ring.finals())
-    flooded.economy.session({ kind: 'closed', sessionId: other.sessionId, outcome: 'finished', sawFailure: false })
-    await flooded.wait(4_000)
-    // The last one of stage 0 was one too many: the coordinator still waits for it.
-    expect((await flooded.sums()).hold).toBe(PRICE)
-    await flooded.wait(12_000)
-    expect((await flooded.sums()).hold).toBe(0n)
-  })
-})
-
-describe('a silent driver', () => {
-  /** A chain of one stage whose driver signs 30 rows and no more, and not to the coordinator. */
-  async function settled(told: (ring: Ring, acknowledged: Receipt) => readonly Receipt[]): Promise<EconomyWorld> {
-    const made = await world()
-    const grant = await made.open('driver', ['a'])
-    const ring = new Ring(grant).submit('prompt', 30).flow()
-    const acknowledged = ring.receipt(0)
-    ring.submit('decode', 20).flow()
-    await made.sign(told(ring, acknowledged), 'a')
-    made.economy.session({ kind: 'closed', sessionId: grant.sessionId, outcome: 'finished', sawFailure: false })
-    await made.wait(16_000)
-    expect(await made.sums()).toMatchObject({ hold: 0n })
-    return made
-  }
-
-  it('[V13] owes its only stage nothing that nobody else saw', async () => {
-    const made = await settled((ring) => [ring.receipt(1, { final: true })])
-    expect((await made.sums('a')).escrow).toBe(0n)
-    expect((await made.sums('driver')).user).toBe(CREDIT)
-  })
-
-  it('[V25] pays what it has acknowledged to it, and no row more', async () => {
-    const made = await settled((ring, acknowledged) => [acknowledged, ring.receipt(1, { final: true })])
-    expect((await made.sums('a')).escrow).toBeGreaterThan(0n)
-    const paid = CREDIT - (await made.sums('driver')).user
-    const rows = { kind: 'prompt', firstPosition: 0, rowCount: 30, resultCount: 0 } as const
-    expect(paid).toBe(priceOf(DEFAULT_PRICES, 'standard', workOf(CONFIG, { firstLayer: 0, endLayer: 10 }, [rows])))
-  })
-
-  it('[V25] says no less by what a stage has forwarded of it than by its own last word', async () => {
-    const made = await world()
-    const grant = await made.open('driver', ['a'])
-    const ring = new Ring(grant).submit('prompt', 30).flow()
-    const acknowledged = ring.receipt(0)
-    const finals = ring.submit('decode', 20).flow().finals()
-    await made.sign(finals)
-    await made.sign([acknowledged], 'a')
-    made.economy.session({ kind: 'closed', sessionId: grant.sessionId, outcome: 'finished', sawFailure: false })
-    await made.wait(16_000)
-    const other = await world()
-    const plain = await other.open('driver', ['a'])
-    await other.sign(new Ring(plain).submit('prompt', 30).flow().submit('decode', 20).flow().finals())
-    other.economy.session({ kind: 'closed', sessionId: plain.sessionId, outcome: 'finished', sawFailure: false })
-    await other.wait(16_000)
-    expect(await made.sums('driver')).toEqual(await other.sums('driver'))
-    expect((await made.sums('driver')).user).toBeLessThan(CREDIT)
-  })
-})
-
 describe('balances', () => {
   it('[E7] are told once they are known, then after each change, at most once a second', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     await made.wait(2_000)
     expect(made.messages('account', 'a')).toHaveLength(1)
     expect(made.messages('account', 'a')[0]).toMatchObject({ spendable: '0', escrow: '0', earned: '0' })
@@ -329,7 +240,7 @@ describe('balances', () => {
 
 describe('a coordinator that starts again', () => {
   it('[E8] gives back what dead sessions held, and brings their escrow to its end', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     await made.session('driver', ['a', 'b', 'c'])
     await made.open('driver', ['a', 'b', 'c'])
     const { hold, escrow } = await made.sums()
@@ -348,7 +259,7 @@ describe('a coordinator that starts again', () => {
     class SharedStore extends MemoryStore {
       override readonly isShared = true
     }
-    const made = await world()
+    const made = await fundedWorld()
     await made.session('driver', ['a', 'b', 'c'])
     await made.open('driver', ['a', 'b', 'c'])
     const shared: MemoryStore = Object.assign(new SharedStore(made.clock), { book: made.store.book, events: made.store.events })
@@ -363,7 +274,7 @@ describe('a coordinator that starts again', () => {
   })
 
   it('ends in order: holds go back, and the store is closed behind everything', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     await made.open('driver', ['a', 'b', 'c'])
     await made.economy.close()
     expect(await made.sums('driver')).toMatchObject({ user: CREDIT, hold: 0n })
@@ -373,7 +284,7 @@ describe('a coordinator that starts again', () => {
 
 describe('a store that fails for a while', () => {
   it('loses nothing: what could not be written is tried again, in order', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     const grant = await made.open('driver', ['a', 'b', 'c'])
     const ring = new Ring(grant).submit('prompt', 30).flow().submit('decode', 20).flow()
     await made.sign(ring.finals())

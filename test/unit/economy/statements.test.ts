@@ -2,26 +2,14 @@
 
 import { describe, expect, it } from 'vitest'
 import { STATEMENT_RATE } from '../../../src/coordinator/economy/limits.ts'
-import { sessionPrice } from '../../../src/coordinator/economy/pricing.ts'
-import { DEFAULT_PRICES } from '../../../src/coordinator/ledger/index.ts'
 import { required } from '../../../src/shared/index.ts'
 import { NOW_MS, peerOf, Ring } from '../verification/ring.ts'
-import { CHARGE, CONFIG, EconomyWorld } from './world.ts'
-
-const CREDIT = 1_000_000n
-const PRICE = sessionPrice(CONFIG, { promptTokens: 30, maxTokens: 50 }, DEFAULT_PRICES, 'standard')
-
-/** A requester with credits, and three volunteers. */
-async function world(): Promise<EconomyWorld> {
-  const made = new EconomyWorld()
-  await made.join(['driver', 'a', 'b', 'c'])
-  await made.give('driver', CREDIT)
-  return made
-}
+import { CREDIT, fundedWorld, PRICE } from './fundedWorld.ts'
+import { CHARGE } from './world.ts'
 
 describe('what a session cost', () => {
   it('[E10] is told its driver once it is settled and the rest is back; a hold says what it can be at most', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     const grant = await made.open('driver', ['a', 'b', 'c'])
     expect(made.economy.heldFor(grant.sessionId)).toBe(PRICE)
     expect(made.messages('settled')).toEqual([])
@@ -35,7 +23,7 @@ describe('what a session cost', () => {
   })
 
   it('[E10] is nothing where nobody computed, and all that was held where that was not enough', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     const free = await made.open('driver', ['a', 'b', 'c'])
     made.economy.session({ kind: 'closed', sessionId: free.sessionId, outcome: 'cancelled', sawFailure: false })
     await made.wait(16_000)
@@ -54,7 +42,7 @@ describe('statements', () => {
   const ask = { type: 'statement', requestId: 's', month: MONTH, cursor: null } as const
 
   it('[E11] tell a peer of its own account, from where it asks on, and of no other', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     await made.session('driver', ['a', 'b', 'c'])
     await made.economy.statement(peerOf('driver'), ask)
     await made.economy.statement(peerOf('a'), ask)
@@ -79,7 +67,7 @@ describe('statements', () => {
   })
 
   it('[E11] are twenty of a peer at once and two a second, each peer by itself, and four of all at a time', async () => {
-    const made = await world()
+    const made = await fundedWorld()
     for (let count = 0; count < STATEMENT_RATE.burst + 1; count++) await made.economy.statement(peerOf('driver'), ask)
     expect(made.messages('statement').length).toBe(STATEMENT_RATE.burst)
     expect(made.messages('refused')).toMatchObject([{ reason: 'too-many-statements', retryAfterMs: 500 }])
