@@ -18,9 +18,8 @@ export function submittedRows(finding: SegmentFinding, before: readonly SegmentF
 function newOfDriver({ segment }: SegmentFinding, before: readonly SegmentFinding[]): RowCounts {
   const sent = segment.most(0, 'sent')
   const resent = mostRows(segment.of(0).map(({ party }) => (party.kind === 'driver' ? party.resent : NO_ROWS)))
-  // Only what had been sent before can be sent again: positions from where stage 0 begins to where the segments before ended.
-  const ends = before.map((other) => other.segment.endPosition(0, 'sent'))
-  const possible = Math.max(0, ...ends.map((end) => end - (segment.firstPosition(0, 'sent') ?? 0)))
+  // Only what had been submitted before can be sent again.
+  const possible = Math.max(0, endOf(before) - (segment.firstPosition(0, 'sent') ?? 0))
   const decodeMax = Math.max(0, possible - resent.prompt)
   const prompt = Math.min(resent.prompt, possible)
   const decode = Math.min(resent.decode, decodeMax)
@@ -29,7 +28,7 @@ function newOfDriver({ segment }: SegmentFinding, before: readonly SegmentFindin
 
 /** Of what a stage is proven to have done, what lies behind the end of the segments before: who is new computed the rest once more. */
 function newOfStages({ segment, work }: SegmentFinding, before: readonly SegmentFinding[]): RowCounts {
-  const reached = Math.max(0, ...before.map((other) => other.segment.endPosition(1, 'received')))
+  const reached = endOf(before)
   const fresh = work.map(({ proven }, index) => {
     const again = Math.max(0, reached - (segment.firstPosition(index + 1, 'received') ?? 0))
     const waited = Math.max(0, rowTotal(proven) - rowTotal(segment.most(index + 1, 'received')))
@@ -40,4 +39,20 @@ function newOfStages({ segment, work }: SegmentFinding, before: readonly Segment
     return { prompt, decode, results: Math.min(proven.results, rowTotal({ prompt, decode, results: 0 })) }
   })
   return mostRows(fresh)
+}
+
+/** Where the positions end that these segments ask a price for already: by the driver's own word, or by what was proven without it. */
+function endOf(segments: readonly SegmentFinding[]): number {
+  const ends = segments.map((finding) => Math.max(finding.segment.endPosition(0, 'sent'), provenEnd(finding)))
+  return Math.max(0, ...ends)
+}
+
+/** How far any stage is proven to have computed: what one alone says it received counts for nothing. */
+function provenEnd({ segment, work }: SegmentFinding): number {
+  const ends = work.map(({ proven }, index) => {
+    const end = (segment.firstPosition(index + 1, 'received') ?? 0) + rowTotal(proven)
+    // Rows that were taken back were computed, and lead no further.
+    return Math.min(end, segment.endPosition(index + 1, 'received'))
+  })
+  return Math.max(0, ...ends)
 }
