@@ -1,6 +1,6 @@
 /**
- * PeerLinks: the links of one stage host, each shared by all sessions between the two peers. Those that others opened stay
- * until they close them; those that were dialed here are closed when no session has used them for a while.
+ * PeerLinks: the links of one stage host, each shared by all sessions between the two peers. Those that were dialed here are closed when no session
+ * has used them for a while; those that others opened stay until they close them, or until too many others are of no use either.
  */
 
 import { type Dial, encodeFrame, type Frame, type Link, type LinkClosed, type LinkStats } from '../protocol/index.ts'
@@ -8,6 +8,12 @@ import type { CancelTimer, Clock, PeerId } from '../shared/index.ts'
 
 /** How long an unused link stays for the next session. */
 const LINK_KEEP_MS = 5 * 60_000
+
+/**
+ * Links of others that no session uses: half as many as a page takes, so that whoever dials many and opens nothing keeps nobody out. A driver opens its
+ * session right after its link, and comes back to it with its next question.
+ */
+export const UNUSED_LINKS_MAX = 24
 
 /**
  * Statistics of a link are asked for at most this often: `getStats` of a busy peer connection takes its threads about a millisecond, just when
@@ -19,17 +25,17 @@ export class PeerLink {
   readonly #link: Link
   readonly #clock: Clock
   readonly #dialed: boolean
-  readonly #onSent: (bytes: number) => void
+  readonly #owner: PeerLinkOwner
   readonly #users = new Set<unknown>()
   #open = true
   #cancelKeep: CancelTimer | null = null
   #stats: { readonly value: Promise<LinkStats>; readonly atMs: number } | null = null
 
-  constructor(link: Link, options: { readonly clock: Clock; readonly dialed: boolean; readonly onSent: (bytes: number) => void }) {
+  constructor(link: Link, options: { readonly clock: Clock; readonly dialed: boolean; readonly owner: PeerLinkOwner }) {
     this.#link = link
     this.#clock = options.clock
     this.#dialed = options.dialed
-    this.#onSent = options.onSent
+    this.#owner = options.owner
   }
 
   get peerId(): PeerId {
@@ -44,7 +50,7 @@ export class PeerLink {
   send(frame: Frame, priority: 'data' | 'urgent' = 'data'): number {
     const bytes = encodeFrame(frame)
     const { byteLength } = bytes
-    this.#onSent(byteLength)
+    this.#owner.onSent(byteLength)
     this.#link.send(bytes, priority)
     return byteLength
   }
@@ -63,11 +69,13 @@ export class PeerLink {
     this.#cancelKeep?.()
     this.#cancelKeep = null
     this.#users.add(user)
+    this.#owner.onUsed(this)
   }
 
   release(user: unknown): void {
     this.#users.delete(user)
-    if (!this.#dialed || !this.#open || this.#users.size > 0) return
+    if (!this.#open || this.#users.size > 0) return
+    if (!this.#dialed) return this.#owner.onUnused(this)
     this.#cancelKeep?.()
     this.#cancelKeep = this.#clock.after(LINK_KEEP_MS, () => this.close({ reason: 'local', detail: 'not used any more' }))
   }
@@ -77,6 +85,13 @@ export class PeerLink {
     this.#open = false
     this.#cancelKeep?.()
   }
+}
+
+interface PeerLinkOwner {
+  onSent(bytes: number): void
+  onUsed(link: PeerLink): void
+  /** No session uses it any more; not called of links that were dialed here. */
+  onUnused(link: PeerLink): void
 }
 
 export interface PeerLinkEvents {
@@ -91,6 +106,15 @@ export class PeerLinks {
   readonly #events: PeerLinkEvents
   readonly #links = new Map<Link, PeerLink>()
   readonly #dialing = new Map<PeerId, Promise<PeerLink>>()
+  /** Of those that others opened; unused for the longest first. */
+  readonly #unused = new Set<PeerLink>()
+  readonly #owner: PeerLinkOwner = {
+    onSent: (bytes) => {
+      this.#bytesSent += bytes
+    },
+    onUsed: (link) => this.#unused.delete(link),
+    onUnused: (link) => this.#addUnused(link),
+  }
   #bytesSent = 0
 
   constructor(options: { readonly dial: Dial; readonly clock: Clock; readonly events: PeerLinkEvents }) {
@@ -121,18 +145,26 @@ export class PeerLinks {
     return dialing
   }
 
+  #addUnused(link: PeerLink): void {
+    this.#unused.delete(link)
+    this.#unused.add(link)
+    const [oldest] = this.#unused
+    if (oldest === undefined || this.#unused.size <= UNUSED_LINKS_MAX) return
+    this.#unused.delete(oldest)
+    oldest.close({ reason: 'local', detail: 'others wait for a link, and no session uses this one' })
+  }
+
   #adopt(link: Link, dialed: boolean): PeerLink {
     const known = this.#links.get(link)
     if (known !== undefined) return known
-    const onSent = (bytes: number) => {
-      this.#bytesSent += bytes
-    }
-    const peerLink = new PeerLink(link, { clock: this.#clock, dialed, onSent })
+    const peerLink = new PeerLink(link, { clock: this.#clock, dialed, owner: this.#owner })
     this.#links.set(link, peerLink)
+    if (!dialed) this.#owner.onUnused(peerLink)
     link.listen({
       onFrame: (bytes) => this.#events.onFrame(peerLink, bytes),
       onClose: (closed) => {
         this.#links.delete(link)
+        this.#unused.delete(peerLink)
         peerLink.ended()
         this.#events.onClose(peerLink, closed)
       },

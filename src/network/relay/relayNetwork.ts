@@ -7,7 +7,7 @@ import type { Link, ServerMessage } from '../../protocol/index.ts'
 import { type Clock, type PeerId, type Sha256, type Signer, TabswarmError, type VerifySignature } from '../../shared/index.ts'
 import type { ChannelLink } from '../channelLink.ts'
 import { authenticate } from '../handshake.ts'
-import { LINKS_MAX, PENDING_HANDSHAKES_MAX } from '../limits.ts'
+import { INCOMING_LINKS_MAX, LINKS_MAX, PENDING_HANDSHAKES_MAX } from '../limits.ts'
 import type { RelaySocket } from './relaySocket.ts'
 import { type SealedChannel, sealChannel } from './sealedChannel.ts'
 
@@ -113,7 +113,7 @@ export class RelayNetwork {
   #answer(message: RelayMessage): void {
     const { peerId } = message
     if (!this.#incoming.has(peerId) && this.#incoming.size >= PENDING_HANDSHAKES_MAX) return
-    if (this.#links.size >= LINKS_MAX && !this.#links.has(peerId)) return
+    if (this.#links.size + this.#incoming.size >= INCOMING_LINKS_MAX && !this.#links.has(peerId) && !this.#incoming.has(peerId)) return
     this.#incoming.get(peerId)?.abort()
     const abort = new AbortController()
     this.#incoming.set(peerId, abort)

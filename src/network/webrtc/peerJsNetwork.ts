@@ -7,7 +7,7 @@
 import type { Link } from '../../protocol/index.ts'
 import { type Clock, type PeerId, type Sha256, type Signer, TabswarmError, type VerifySignature } from '../../shared/index.ts'
 import { prove, type Role } from '../handshake.ts'
-import { LINKS_MAX, PENDING_HANDSHAKES_MAX } from '../limits.ts'
+import { INCOMING_LINKS_MAX, LINKS_MAX, PENDING_HANDSHAKES_MAX } from '../limits.ts'
 import { SharedDial } from '../sharedDial.ts'
 import { LANES_MAX } from '../stripedChannel.ts'
 import type { FrameConnection } from './frameConnection.ts'
@@ -173,7 +173,7 @@ export class PeerJsNetwork implements PeerNetwork {
     if (this.#destroyed || from === this.#options.peerId) return false
     if (purpose === 'lane') return this.#widenable(from, 'listener') !== null
     if (!this.#incoming.has(from) && this.#incoming.size >= PENDING_HANDSHAKES_MAX) return false
-    if (this.#links.size >= LINKS_MAX && !this.#links.has(from)) return false
+    if (this.#links.size + this.#incoming.size >= INCOMING_LINKS_MAX && !this.#links.has(from) && !this.#incoming.has(from)) return false
     const dial = this.#dials.get(from)
     return dial === undefined || dial.connection === null || from < this.#options.peerId
   }
