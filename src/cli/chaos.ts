@@ -7,6 +7,7 @@ import type { Command } from 'commander'
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { median } from '../kernels/suite/index.ts'
 import type { EngineChoice } from '../peer/index.ts'
+import { TabswarmError } from '../shared/index.ts'
 import { planChaos, tabsNeeded } from './chaosPlan.ts'
 import type { Recovery, Unrecovered } from './chaosRecoveries.ts'
 import { ChaosSwarm } from './chaosSwarm.ts'
@@ -16,6 +17,7 @@ import { parseEngine } from './serve.ts'
 interface ChaosOptions {
   readonly tabs: number
   readonly stages?: number
+  /** That hit something. */
   readonly kills: number
   readonly seed: number
   readonly model: string
@@ -39,6 +41,9 @@ export function registerChaosCommand(program: Command): void {
     .action(chaos)
 }
 
+/** Answers in which kills may come too late before a run gives up. */
+const [ROUNDS_FREE, ROUNDS_A_KILL] = [10, 4]
+
 async function chaos(options: ChaosOptions): Promise<void> {
   const { tabs, kills, seed, engine, maxTokens } = options
   const stages = options.stages ?? Math.max(1, Math.floor(tabs / 2))
@@ -55,7 +60,13 @@ async function chaos(options: ChaosOptions): Promise<void> {
   const unrecovered: Unrecovered[] = []
   let [done, differences, nearTies, failures] = [0, 0, 0, 0]
   try {
+    let left = ROUNDS_FREE + ROUNDS_A_KILL * kills
     for (const round of rounds) {
+      if (left-- === 0)
+        throw new TabswarmError(
+          'no-kills',
+          `${done} of ${kills} kills came before an answer's end: answers of ${maxTokens} tokens are too short; raise --max-tokens`,
+        )
       const outcome = await swarm.play({ ...round, kills: round.kills.slice(0, kills - done) })
       done += outcome.kills
       recoveries.push(...outcome.recoveries)

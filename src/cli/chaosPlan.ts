@@ -9,9 +9,10 @@ import type { RandomGenerator } from 'pure-rand/types/RandomGenerator'
  * - `freeze`: its page stops in mid-instruction and holds everything open;
  * - `cut`: nothing gets to it or from it any more, though its connections stay open;
  * - `links`: all connections of the tab to other tabs break, it lives;
+ * - `device`: the tab's GPU device is destroyed, it lives and gets another;
  * - `gpu`: the browser's GPU process dies: every tab loses its device at once.
  */
-export type KillKind = 'close' | 'crash' | 'freeze' | 'cut' | 'links' | 'gpu'
+export type KillKind = 'close' | 'crash' | 'freeze' | 'cut' | 'links' | 'device' | 'gpu'
 
 export interface Kill {
   readonly kind: KillKind
@@ -49,7 +50,7 @@ export function tabsNeeded(stages: number, kills: number): number {
 export function* planChaos({ stages, maxTokens, kinds, random }: ChaosPlan): Generator<Round> {
   const upTo = (max: number) => uniformInt(random, 0, max)
   // Each kind as often as the others, in an order of its own.
-  const all: KillKind[] = ['close', 'crash', 'freeze', 'cut', 'links', ...(kinds === 'all' ? (['gpu'] as const) : [])]
+  const all: KillKind[] = ['close', 'crash', 'freeze', 'cut', 'links', ...(kinds === 'all' ? (['device', 'gpu'] as const) : [])]
   let bag: KillKind[] = []
   const draw = (): KillKind => {
     if (bag.length === 0) bag = [...all]

@@ -36,8 +36,8 @@ export interface Unrecovered {
   readonly atToken: number
   /**
    * - `same-recovery`: what it took was replaced together with what an earlier kill took;
-   * - `gone-already`: an earlier kill had hit the same tab;
-   * - `not-missed`: the answer ended before anybody missed it;
+   * - `gone-already`: an earlier kill had hit the same tab, and this one counts for none;
+   * - `not-missed`: the answer ended before anybody missed it, and no kill is counted;
    * - `not-mended`: the answer failed.
    */
   readonly why: 'same-recovery' | 'gone-already' | 'not-missed' | 'not-mended'

@@ -12,7 +12,7 @@ import { printNote } from './output.ts'
 type Verdict = 'same' | 'near-tie' | 'different' | 'failed'
 
 export interface RoundOutcome {
-  /** Those that came before the answer's end. */
+  /** Those that hit a living tab before the answer's end. */
   readonly kills: number
   readonly recoveries: readonly Recovery[]
   readonly unrecovered: readonly Unrecovered[]
@@ -80,7 +80,7 @@ const HARMFUL = `{
   }
 }`
 
-/** The same loss in the engine's worker, which has the data channels of its links: before it has the first. */
+/** The same loss in the engine's worker, which has the data channels of its links: before it has the first. And what destroys its GPU device. */
 const HARMFUL_IN_WORKER = `{
   let isCut = false
   globalThis.cutOff = () => {
@@ -96,6 +96,15 @@ const HARMFUL_IN_WORKER = `{
     }
     if (type === 'message') addEventListener.call(this, type, stop)
     addEventListener.call(this, type, ...options)
+  }
+  if (globalThis.GPUDevice !== undefined) {
+    let device = null
+    globalThis.destroyDevice = () => device?.destroy()
+    const { createCommandEncoder } = GPUDevice.prototype
+    GPUDevice.prototype.createCommandEncoder = function (...options) {
+      device = this
+      return createCommandEncoder.apply(this, options)
+    }
   }
 }`
 
@@ -179,7 +188,8 @@ export class ChaosSwarm {
     const killed = done.map(({ kind, atToken }) => `${kind} at ${atToken}`).join(', ') || 'none in time'
     const unrecovered = booked.unrecovered.map(({ kind, atToken, why }) => `; ${kind} at ${atToken}: ${why}`).join('')
     const note = `${killed}: ${VERDICTS[verdict]}${'reason' in answer ? `: ${answer.message}` : ''}${unrecovered}`
-    return { ...booked, kills: done.length, verdict, note }
+    const missed = booked.unrecovered.filter(({ why }) => why === 'not-missed' || why === 'gone-already').length
+    return { ...booked, kills: done.length - missed, verdict, note }
   }
 
   async close(): Promise<void> {
@@ -222,7 +232,7 @@ export class ChaosSwarm {
       session.send('Browser.crashGpuProcess').catch(() => undefined)
     } else if (victim !== null) {
       await harm(kill.kind, victim)
-      if (kill.kind !== 'links') this.#tabs.delete(victim)
+      if (kill.kind !== 'links' && kill.kind !== 'device') this.#tabs.delete(victim)
     }
     return { ...kill, atMs, victim: kill.kind === 'gpu' ? 'all' : victim === null ? null : (victimId ?? null) }
   }
@@ -271,6 +281,8 @@ async function harm(kind: Exclude<KillKind, 'gpu'>, tab: VolunteerTab): Promise<
       return call(page, 'cutOff')
     case 'links':
       return call(page, 'breakConnections')
+    case 'device':
+      await engineWorkerOf(tab)?.evaluate('destroyDevice()')
   }
 }
 
