@@ -10,9 +10,9 @@ import { type Manifest, spanBytes } from '../../src/model/index.ts'
 import { ensureWebApp, launchChromium, openRequesterTab, openVolunteerTab, resolveModel, type VolunteerTab } from '../../src/node/index.ts'
 import type { EngineChoice } from '../../src/peer/index.ts'
 import { createServer, type Server, smallestPledgeBytes } from '../../src/server.ts'
+import { ANSWER_TIMEOUT_MS, askInChat, lastAnswer, waitForStatus } from './chatPage.ts'
 
 const SERVING_TIMEOUT_MS = 240_000
-const ANSWER_TIMEOUT_MS = 240_000
 const QUESTION = 'What is the capital of France?'
 
 let server: Server
@@ -44,17 +44,6 @@ async function openVolunteers(count: number, engine: EngineChoice): Promise<Volu
   const tabs = await Promise.all(Array.from({ length: count }, open))
   await Promise.all(tabs.map((tab) => tab.serving(SERVING_TIMEOUT_MS)))
   return tabs
-}
-
-async function askInChat(page: Page, text: string): Promise<void> {
-  await page.getByTestId('chat-input').fill(text)
-  await page.getByTestId('chat-send').click()
-}
-
-const lastAnswer = (page: Page) => page.getByTestId('chat-answer').last()
-
-async function waitForStatus(page: Page, status: 'done' | 'failed'): Promise<void> {
-  await page.locator(`[data-testid=chat-answer][data-status=${status}]`).last().waitFor({ timeout: ANSWER_TIMEOUT_MS, state: 'attached' })
 }
 
 async function start(options: { webGpu: boolean }): Promise<void> {
@@ -132,9 +121,7 @@ describe('one answer by several tabs', () => {
     expect(route).toContain('webrtc')
     expect(route).toMatch(/\d+ ms a lap/)
     await askInChat(page, 'Repeat the name of that city.')
-    await page.waitForFunction(() => document.querySelectorAll('[data-testid=chat-answer][data-status=done]').length === 2, undefined, {
-      timeout: ANSWER_TIMEOUT_MS,
-    })
+    await waitForStatus(page, 'done')
     expect(await lastAnswer(page).innerText()).toContain('Paris')
     await close()
     expect(foreign).toEqual([])

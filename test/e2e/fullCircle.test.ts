@@ -17,6 +17,7 @@ import {
 } from '../../src/node/index.ts'
 import { type CoordinatorStore, createServer, openServerStore, type Server, smallestPledgeBytes } from '../../src/server.ts'
 import { formatCredits, parseCredits, required } from '../../src/shared/index.ts'
+import { askInChat, waitForStatus } from './chatPage.ts'
 
 const TIMEOUT_MS = 240_000
 /** Long enough to see what is in escrow. */
@@ -89,11 +90,10 @@ describe('the full circle of credits', () => {
   it('a requester sees the price, what its answer is held at, and what it cost', async () => {
     const { page } = requester
     expect(await page.getByTestId('chat-price').innerText()).toMatch(/A million tokens cost \d+\.\d+ credits in an answer/)
-    await page.getByTestId('chat-input').fill('What is the capital of France?')
-    await page.getByTestId('chat-send').click()
+    await askInChat(page, 'What is the capital of France?')
     await page.locator('[data-testid=bill][data-settled=false]').waitFor({ timeout: TIMEOUT_MS })
     expect(await page.getByTestId('bill').innerText()).toMatch(/^0\.\d+ credits are set aside/)
-    await page.locator('[data-testid=chat-answer][data-status=done]').waitFor({ timeout: TIMEOUT_MS, state: 'attached' })
+    await waitForStatus(page, 'done')
     await page.locator('[data-testid=bill][data-settled=true]').waitFor({ timeout: 60_000 })
     const [, cost = '', held = ''] = /Cost (\S+) credits, of (\S+) that were/.exec(await page.getByTestId('bill').innerText()) ?? []
     const account = await knownAccount(page)

@@ -9,6 +9,7 @@ import { ensureWebApp, launchChromium, openRequesterTab, openVolunteerTab, resol
 import type { Answer, AskRequest } from '../../src/peer/index.ts'
 import { createServer, type PathOptions, type Server, smallestPledgeBytes } from '../../src/server.ts'
 import { startTurnServer, turnObstacle } from '../support/turnServer.ts'
+import { askInChat, lastAnswer, waitForStatus } from './chatPage.ts'
 
 const TIMEOUT_MS = 240_000
 const QUESTION = 'What is the capital of France?'
@@ -83,10 +84,9 @@ describe('where one of two volunteers has no direct path to anybody', () => {
 
   it('[L9] an answer is right over the relay on its hops, and the page says which those are', async () => {
     const { page, close } = await openRequesterTab(browser, { url: swarm.server.url, latencyMs: 0 })
-    await page.getByTestId('chat-input').fill(QUESTION)
-    await page.getByTestId('chat-send').click()
-    await page.locator('[data-testid=chat-answer][data-status=done]').waitFor({ timeout: TIMEOUT_MS, state: 'attached' })
-    expect(await page.getByTestId('chat-answer').innerText()).toContain('Paris')
+    await askInChat(page, QUESTION)
+    await waitForStatus(page, 'done')
+    expect(await lastAnswer(page).innerText()).toContain('Paris')
     const route = await page.getByTestId('route-panel').first().innerText()
     expect([route.match(/relay, sealed/g)?.length, route.match(/webrtc/g)?.length]).toEqual([2, 1])
     await page.goto(new URL('/', swarm.server.url).href)
