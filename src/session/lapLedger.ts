@@ -120,8 +120,9 @@ export class LapLedger {
     return (this.#heard[stageIndex] ?? 0) > before
   }
 
-  /** The first stage that has not reported all rows under way; the last one if all have. */
+  /** The first stage that has not reported all rows under way; the last one if all have, the first if there are none: it has no room for more. */
   slowestStage(): number {
+    if (this.outstanding === 0) return 0
     const index = this.#heard.findIndex((heard) => heard < this.#rows.length)
     return index < 0 ? this.#heard.length - 1 : index
   }

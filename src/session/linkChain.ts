@@ -116,7 +116,7 @@ class LinkChain implements Chain {
       ledger: this.#ledger,
       receipts: this.#receipts,
       works: () => this.#works,
-      onSubmitted: () => this.#liveness.expect(),
+      onOwed: () => this.#liveness.expect(),
     })
     this.#liveness = new Liveness(clock, stageCount, new StageWatch(this.#links, this.#ledger, (error) => this.#lose(error)))
     this.#repair = new ChainRepair({
@@ -167,6 +167,11 @@ class LinkChain implements Chain {
 
   get #works(): boolean {
     return this.#links.isOpen && !this.#repair.isBroken
+  }
+
+  /** A first stage that never has room owes as much as one that never computes. */
+  get #owedRows(): number {
+    return this.#ledger.outstanding + this.#outbox.waitingRows
   }
 
   get #grant(): Grant {
@@ -227,7 +232,7 @@ class LinkChain implements Chain {
   }
 
   #onLap(index: number, { epoch, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind }: LapFrame): void {
-    if (this.#ledger.heard(index, epoch, firstPosition + rowCount)) this.#liveness.progress(this.#ledger.outstanding)
+    if (this.#ledger.heard(index, epoch, firstPosition + rowCount)) this.#liveness.progress(this.#owedRows)
     this.#events?.onLap({ stageIndex: index, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind })
   }
 
@@ -237,7 +242,7 @@ class LinkChain implements Chain {
     if (!received.ok) return this.#refuse(index, received.error)
     const { results, windowRows } = received.value
     if (windowRows !== null) this.#links.send(index, { type: 'window', sessionId: this.#grant.sessionId, windowRows })
-    this.#liveness.progress(this.#ledger.outstanding)
+    this.#liveness.progress(this.#owedRows)
     if (results === null) return
     if (this.#repair.resultsCame()) this.#events?.onRepair({ phase: 'done' })
     this.#events?.onResults(results)
@@ -263,7 +268,7 @@ class LinkChain implements Chain {
     this.#opening.resolve()
     this.#receipts.opened()
     this.#liveness.measure()
-    if (this.#ledger.outstanding > 0) this.#liveness.expect()
+    if (this.#owedRows > 0) this.#liveness.expect()
     this.#outbox.pump()
     this.#handOver.consider()
   }

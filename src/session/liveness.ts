@@ -66,7 +66,7 @@ export class Liveness {
     this.#events = events
   }
 
-  /** Rows are under way: from now on something must be heard. */
+  /** Rows are owed: from now on something must be heard. */
   expect(): void {
     if (this.#cancel !== null) return
     this.#progressMs = this.#clock.nowMs()
