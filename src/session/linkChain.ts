@@ -116,7 +116,7 @@ class LinkChain implements Chain {
       ledger: this.#ledger,
       receipts: this.#receipts,
       works: () => this.#works,
-      onOwed: () => this.#liveness.expect(),
+      onOwed: () => this.#liveness.expect(this.#owedRows),
     })
     this.#liveness = new Liveness(clock, stageCount, new StageWatch(this.#links, this.#ledger, (error) => this.#lose(error)))
     this.#repair = new ChainRepair({
@@ -242,17 +242,18 @@ class LinkChain implements Chain {
     if (!received.ok) return this.#refuse(index, received.error)
     const { results, windowRows } = received.value
     if (windowRows !== null) this.#links.send(index, { type: 'window', sessionId: this.#grant.sessionId, windowRows })
-    this.#liveness.progress(this.#owedRows)
+    this.#liveness.resultsCame(this.#owedRows)
     if (results === null) return
     if (this.#repair.resultsCame()) this.#events?.onRepair({ phase: 'done' })
     this.#events?.onResults(results)
   }
 
   #onOpened(index: number, frame: OpenedFrame): void {
-    const { revision } = frame
-    if (index === 0 && revision === this.#grant.revision && !this.#links.hasAnswered(0)) {
-      const fault = this.#outbox.opened(frame)
+    const { revision, nextPosition } = frame
+    if (revision === this.#grant.revision && !this.#links.hasAnswered(index)) {
+      const fault = index === 0 ? this.#outbox.opened(frame) : null
       if (fault !== null) return this.#refuse(index, fault)
+      this.#ledger.opened(index, nextPosition)
     }
     this.#links.answered(index, revision)
   }
@@ -268,7 +269,7 @@ class LinkChain implements Chain {
     this.#opening.resolve()
     this.#receipts.opened()
     this.#liveness.measure()
-    if (this.#owedRows > 0) this.#liveness.expect()
+    if (this.#owedRows > 0) this.#liveness.expect(this.#owedRows)
     this.#outbox.pump()
     this.#handOver.consider()
   }

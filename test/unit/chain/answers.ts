@@ -83,6 +83,7 @@ export async function answer(world: World, stageCount: number, harmAt: HarmAt = 
   await world.settle()
   // Who was cut off does not know yet.
   world.clock.advance(SESSION_IDLE_MS)
+  await world.settle()
   expect(world.openSlots()).toBe(0)
   return { ids: result.completionTokenIds, tookMs, repairs, requests: coordinator.requests }
 }
