@@ -16,12 +16,13 @@ const REPAIRS_LEAST = 4
 const REPAIRS_LEAST_MS = 6_000
 
 /** Failures that another chain has not. */
-const FINAL_REASONS: readonly SessionErrorReason[] = ['cancelled', 'expired', 'bad-request', 'prompt-too-long']
+const FINAL_REASONS: readonly SessionErrorReason[] = ['cancelled', 'bad-request', 'prompt-too-long']
 
 export interface ChainRepairOptions {
   /** Null: a chain that breaks ends. */
   readonly repair: ((request: RepairRequest) => Promise<RepairedGrant>) | null
   readonly clock: Clock
+  readonly coordinatorNowMs: () => number
   readonly onGranted: (chain: RepairedGrant) => void
   readonly onGivenUp: (error: SessionError) => void
 }
@@ -59,8 +60,10 @@ export class ChainRepair {
    * `onGranted` or `onGivenUp` follows.
    */
   lose(error: SessionError, peerId: PeerId | null, broken: Grant): boolean {
-    const { repair, clock } = this.#options
+    const { repair, clock, coordinatorNowMs } = this.#options
     if (repair === null || FINAL_REASONS.includes(error.reason)) return false
+    // A stage says so of a session that it did not hear of, too, or at any time.
+    if (error.reason === 'expired' && coordinatorNowMs() >= broken.expiresAtMs) return false
     if (this.#loss !== null) {
       if (peerId !== null) this.#loss.peerIds.add(peerId)
       return true

@@ -52,6 +52,8 @@ export interface LinkChainOptions {
   /** Ids at or beyond it are a protocol failure of the last stage. */
   readonly vocabularySize: number
   readonly clock: Clock
+  /** What grants are dated in; the clock's where it is not given. */
+  readonly coordinatorNowMs?: () => number
   /** Signs what this driver submits and gets. Without it nothing is signed, and stages that want it stop serving after a while. */
   readonly receipts?: ReceiptBook
   readonly signal?: AbortSignal
@@ -122,6 +124,7 @@ class LinkChain implements Chain {
     this.#repair = new ChainRepair({
       repair: options.repair,
       clock,
+      coordinatorNowMs: options.coordinatorNowMs ?? (() => clock.nowMs()),
       onGranted: (chain) => this.#reopen(chain),
       onGivenUp: (error) => this.fail(error),
     })
