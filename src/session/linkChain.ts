@@ -215,14 +215,13 @@ class LinkChain implements Chain {
     this.#lose(new SessionError(reason, `${this.#nameOf(index)}: ${message}`, { stageIndex: index }))
   }
 
-  /** Who says that it lost its neighbor is not to blame. */
-  #onSevered(index: number, { revision, neighbor, reason, message }: SeveredFrame): void {
-    const grant = this.#grant
-    if (revision !== grant.revision) return
-    const other = index + (neighbor === 'upstream' ? -1 : 1)
-    const peerId = grant.stages[other]?.peerId
-    const isToBlame = peerId !== undefined && this.#repair.isToBlame(peerId, neighbor, reason)
-    this.#lose(new SessionError('stage-lost', `${this.#nameOf(index)}: ${message}`, isToBlame ? { stageIndex: other } : {}))
+  /** Perhaps nobody is to blame, and only the link is made anew. */
+  #onSevered(index: number, frame: SeveredFrame): void {
+    if (frame.revision !== this.#grant.revision) return
+    const message = `${this.#nameOf(index)}: ${frame.message}`
+    const lost = this.#repair.severed(index, frame, this.#grant)
+    if (lost.length === 0) this.#lose(new SessionError('stage-lost', message))
+    for (const stageIndex of lost) this.#lose(new SessionError('stage-lost', message, { stageIndex }))
   }
 
   /** The last stage announces itself to the receiver of its results. */

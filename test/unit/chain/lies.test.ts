@@ -1,7 +1,7 @@
 /** What stages say of themselves and of others: a liar cannot end an answer, nor have honest peers replaced without end. */
 
 import { describe, expect, it } from 'vitest'
-import { encodeFrame, type Frame, type Grant } from '../../../src/protocol/index.ts'
+import { encodeFrame, type Frame, type Grant, type SeveredFrame } from '../../../src/protocol/index.ts'
 
 import { answer, coordinatorOf, reference } from './answers.ts'
 import { DRIVER, peerId, World } from './world.ts'
@@ -44,5 +44,34 @@ describe('a stage that says that the grant has expired', () => {
     await world.settle()
     expect(failed).toEqual(['expired'])
     expect(requests).toEqual([])
+  })
+})
+
+describe('a stage that says at every token that it lost its neighbor', () => {
+  type Severance = Pick<SeveredFrame, 'neighbor' | 'reason'>
+
+  async function lostTo(severance: Severance) {
+    const world = new World(30)
+    const { ids, requests } = await answer(world, 3, (token, { sessionId, revision }) => {
+      if (token > 0) tell(world, { type: 'severed', sessionId, revision, ...severance, message: 'it is gone' })
+    })
+    expect(ids).toEqual(await reference())
+    return requests.map(({ lostPeerIds }) => lostPeerIds)
+  }
+
+  it('[R16] and cannot be reached costs one other its place, and then itself another and its own', async () => {
+    expect(await lostTo({ neighbor: 'downstream', reason: 'unreachable' })).toEqual([[peerId(3)], [peerId(4), LIAR]])
+  })
+
+  it.each<Severance>([
+    { neighbor: 'upstream', reason: 'stage-lost' },
+    { neighbor: 'upstream', reason: 'unreachable' },
+    { neighbor: 'downstream', reason: 'stage-lost' },
+  ])('[R16] by a link is lost itself in the end: $neighbor, $reason', async (severance) => {
+    const lost = await lostTo(severance)
+    expect(lost).toHaveLength(9)
+    expect(lost.at(-1)).toEqual([LIAR])
+    // Two tokens may come before the chain is repaired: the neighbor is accused twice then.
+    expect(lost.flat().length).toBeLessThanOrEqual(2)
   })
 })
