@@ -213,7 +213,7 @@ class Asking {
   }
 
   async #generate(text: ModelText, grant: Grant, signedGrant: SignedGrant): Promise<Answer> {
-    const { clock, router, receipts } = this.#ports
+    const { clock, coordinatorNowMs, router, receipts } = this.#ports
     let chain: Chain | null = null
     const drafts = this.#drafts(text, grant)
     try {
@@ -226,6 +226,7 @@ class Asking {
         onDraining: this.#ports.onDraining,
         vocabularySize: text.manifest.config.vocabularySize,
         clock,
+        coordinatorNowMs,
         receipts: await receipts(),
         signal: this.#signal,
       })

@@ -3,10 +3,11 @@
  * coordinator is asked. Gives up on what another chain would not mend, and when repairs bring no results. Rules [R] of protocol/SPEC.md.
  */
 
-import type { Grant } from '../protocol/index.ts'
+import type { Grant, SeveredFrame } from '../protocol/index.ts'
 import { type CancelTimer, type Clock, type PeerId, toErrorBody } from '../shared/index.ts'
 import type { RepairedGrant, RepairRequest } from './chain.ts'
 import { SessionError, type SessionErrorReason } from './errors.ts'
+import { Severances } from './severances.ts'
 
 /** After a first loss: who is lost with it is noticed within this time. Twice as long for each repair in a row that brought no results. */
 export const GATHER_MS = 50
@@ -16,12 +17,13 @@ const REPAIRS_LEAST = 4
 const REPAIRS_LEAST_MS = 6_000
 
 /** Failures that another chain has not. */
-const FINAL_REASONS: readonly SessionErrorReason[] = ['cancelled', 'expired', 'bad-request', 'prompt-too-long']
+const FINAL_REASONS: readonly SessionErrorReason[] = ['cancelled', 'bad-request', 'prompt-too-long']
 
 export interface ChainRepairOptions {
   /** Null: a chain that breaks ends. */
   readonly repair: ((request: RepairRequest) => Promise<RepairedGrant>) | null
   readonly clock: Clock
+  readonly coordinatorNowMs: () => number
   readonly onGranted: (chain: RepairedGrant) => void
   readonly onGivenUp: (error: SessionError) => void
 }
@@ -41,8 +43,7 @@ export class ChainRepair {
   #inVainSinceMs = 0
   /** A repaired chain is open that has brought no results yet. */
   #isNew = false
-  /** Who was said to have lost its neighbor: twice, and the neighbor is to blame. */
-  readonly #severed = new Set<PeerId>()
+  readonly #severances = new Severances()
   #cancelGather: CancelTimer = () => undefined
   #stopped = false
 
@@ -59,8 +60,10 @@ export class ChainRepair {
    * `onGranted` or `onGivenUp` follows.
    */
   lose(error: SessionError, peerId: PeerId | null, broken: Grant): boolean {
-    const { repair, clock } = this.#options
+    const { repair, clock, coordinatorNowMs } = this.#options
     if (repair === null || FINAL_REASONS.includes(error.reason)) return false
+    // A stage says so of a session that it did not hear of, too, or at any time.
+    if (error.reason === 'expired' && coordinatorNowMs() >= broken.expiresAtMs) return false
     if (this.#loss !== null) {
       if (peerId !== null) this.#loss.peerIds.add(peerId)
       return true
@@ -74,11 +77,21 @@ export class ChainRepair {
     return true
   }
 
-  /** A stage could not reach `peerId`, or lost its link to it; true when it is to blame: the first time the link may be made anew. */
-  isToBlame(peerId: PeerId, neighbor: 'upstream' | 'downstream', reason: 'stage-lost' | 'unreachable'): boolean {
-    const isKnown = this.#severed.has(peerId)
-    this.#severed.add(peerId)
-    return neighbor === 'downstream' && (reason === 'unreachable' || isKnown)
+  /** A stage of the chain `grant` says that it lost its neighbor; returns the stages that are lost by that, perhaps none. */
+  severed(stageIndex: number, { neighbor, reason }: SeveredFrame, { stages }: Grant): number[] {
+    const other = stageIndex + (neighbor === 'upstream' ? -1 : 1)
+    const by = stages[stageIndex]?.peerId
+    const accused = stages[other]?.peerId
+    // What the driver knows already is no accusation.
+    if (by === undefined || (accused !== undefined && this.#loss?.peerIds.has(accused))) return []
+    const { isNeighborLost, isTellerLost } = this.#severances.add({
+      by,
+      accused: accused ?? null,
+      neighbor,
+      reason,
+      isNews: !this.isBroken,
+    })
+    return [...(isNeighborLost ? [other] : []), ...(isTellerLost ? [stageIndex] : [])]
   }
 
   /** Every stage of the repaired chain has answered. */
@@ -91,7 +104,7 @@ export class ChainRepair {
     const isFirst = this.#isNew
     this.#isNew = false
     this.#inVain = 0
-    this.#severed.clear()
+    this.#severances.resultsCame()
     return isFirst
   }
 

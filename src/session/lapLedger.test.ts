@@ -32,6 +32,20 @@ describe('a ledger of laps', () => {
     expect(ledger.slowestStage()).toBe(2)
   })
 
+  it('[R9] knows who has not computed what is owed in a repaired chain, in which most have it from before', () => {
+    const ledger = new LapLedger({ vocabularySize: 10, topK: 4, stageCount: 3 })
+    ledger.submit(lap(0, 6))
+    ledger.restart(3)
+    for (const [stage, nextPosition] of [6, 0, 4].entries()) ledger.opened(stage, nextPosition)
+    expect(ledger.slowestStage()).toBe(1)
+    expect(ledger.heard(1, 0, 6)).toBe(true)
+    expect(ledger.slowestStage()).toBe(2)
+    // Rows that waited there when the chain was opened: whoever computes them gets on.
+    expect(ledger.heard(0, 0, 6)).toBe(true)
+    ledger.restart(3)
+    expect(ledger.slowestStage()).toBe(0)
+  })
+
   it('[R9] knows who only says the same again', () => {
     const ledger = new LapLedger({ vocabularySize: 10, topK: 4, stageCount: 2 })
     ledger.submit(lap(0, 6))

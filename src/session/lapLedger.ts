@@ -19,8 +19,10 @@ interface Row {
 export class LapLedger {
   readonly #vocabularySize: number
   readonly #topK: number
-  /** Positions up to which each stage has reported its laps. */
+  /** Positions up to which each stage has reported its laps over the present chain, */
   #heard: number[]
+  /** and which it had when that was opened. */
+  #had: number[]
   /** Index = position: what a lost first stage is given again. */
   readonly #rows: Row[] = []
   #submittedMax = 0
@@ -33,6 +35,7 @@ export class LapLedger {
     this.#vocabularySize = options.vocabularySize
     this.#topK = options.topK
     this.#heard = new Array<number>(options.stageCount).fill(0)
+    this.#had = [...this.#heard]
   }
 
   get epoch(): number {
@@ -89,6 +92,7 @@ export class LapLedger {
   /** Another chain of so many stages: what the stages have said of their laps says nothing of it. */
   restart(stageCount: number): void {
     this.#heard = new Array<number>(stageCount).fill(0)
+    this.#had = [...this.#heard]
   }
 
   /** Forgets positions ≥ `length`, which must have been answered; returns the new epoch. */
@@ -96,7 +100,8 @@ export class LapLedger {
     assert(length >= 0 && length <= this.#answered, `truncate to ${length}; ${this.#answered} positions were answered`)
     this.#rows.length = length
     this.#answered = length
-    for (const [index, heard] of this.#heard.entries()) this.#heard[index] = Math.min(heard, length)
+    this.#heard = this.#heard.map((heard) => Math.min(heard, length))
+    this.#had = this.#had.map((had) => Math.min(had, length))
     this.#epoch++
     return this.#epoch
   }
@@ -120,9 +125,15 @@ export class LapLedger {
     return (this.#heard[stageIndex] ?? 0) > before
   }
 
-  /** The first stage that has not reported all rows under way; the last one if all have. */
+  /** A stage keeps positions < `nextPosition` of an earlier chain: it computes none of them again. */
+  opened(stageIndex: number, nextPosition: number): void {
+    this.#had[stageIndex] = nextPosition
+  }
+
+  /** The first stage that has not reported all rows under way; the last one if all have, the first if there are none: it has no room for more. */
   slowestStage(): number {
-    const index = this.#heard.findIndex((heard) => heard < this.#rows.length)
+    if (this.outstanding === 0) return 0
+    const index = this.#heard.findIndex((heard, stage) => Math.max(heard, this.#had[stage] ?? 0) < this.#rows.length)
     return index < 0 ? this.#heard.length - 1 : index
   }
 

@@ -52,6 +52,8 @@ export interface LinkChainOptions {
   /** Ids at or beyond it are a protocol failure of the last stage. */
   readonly vocabularySize: number
   readonly clock: Clock
+  /** What grants are dated in; the clock's where it is not given. */
+  readonly coordinatorNowMs?: () => number
   /** Signs what this driver submits and gets. Without it nothing is signed, and stages that want it stop serving after a while. */
   readonly receipts?: ReceiptBook
   readonly signal?: AbortSignal
@@ -116,12 +118,13 @@ class LinkChain implements Chain {
       ledger: this.#ledger,
       receipts: this.#receipts,
       works: () => this.#works,
-      onSubmitted: () => this.#liveness.expect(),
+      onOwed: () => this.#liveness.expect(this.#owedRows),
     })
     this.#liveness = new Liveness(clock, stageCount, new StageWatch(this.#links, this.#ledger, (error) => this.#lose(error)))
     this.#repair = new ChainRepair({
       repair: options.repair,
       clock,
+      coordinatorNowMs: options.coordinatorNowMs ?? (() => clock.nowMs()),
       onGranted: (chain) => this.#reopen(chain),
       onGivenUp: (error) => this.fail(error),
     })
@@ -169,6 +172,11 @@ class LinkChain implements Chain {
     return this.#links.isOpen && !this.#repair.isBroken
   }
 
+  /** A first stage that never has room owes as much as one that never computes. */
+  get #owedRows(): number {
+    return this.#ledger.outstanding + this.#outbox.waitingRows
+  }
+
   get #grant(): Grant {
     return this.#links.grant
   }
@@ -207,14 +215,13 @@ class LinkChain implements Chain {
     this.#lose(new SessionError(reason, `${this.#nameOf(index)}: ${message}`, { stageIndex: index }))
   }
 
-  /** Who says that it lost its neighbor is not to blame. */
-  #onSevered(index: number, { revision, neighbor, reason, message }: SeveredFrame): void {
-    const grant = this.#grant
-    if (revision !== grant.revision) return
-    const other = index + (neighbor === 'upstream' ? -1 : 1)
-    const peerId = grant.stages[other]?.peerId
-    const isToBlame = peerId !== undefined && this.#repair.isToBlame(peerId, neighbor, reason)
-    this.#lose(new SessionError('stage-lost', `${this.#nameOf(index)}: ${message}`, isToBlame ? { stageIndex: other } : {}))
+  /** Perhaps nobody is to blame, and only the link is made anew. */
+  #onSevered(index: number, frame: SeveredFrame): void {
+    if (frame.revision !== this.#grant.revision) return
+    const message = `${this.#nameOf(index)}: ${frame.message}`
+    const lost = this.#repair.severed(index, frame, this.#grant)
+    if (lost.length === 0) this.#lose(new SessionError('stage-lost', message))
+    for (const stageIndex of lost) this.#lose(new SessionError('stage-lost', message, { stageIndex }))
   }
 
   /** The last stage announces itself to the receiver of its results. */
@@ -227,7 +234,7 @@ class LinkChain implements Chain {
   }
 
   #onLap(index: number, { epoch, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind }: LapFrame): void {
-    if (this.#ledger.heard(index, epoch, firstPosition + rowCount)) this.#liveness.progress(this.#ledger.outstanding)
+    if (this.#ledger.heard(index, epoch, firstPosition + rowCount)) this.#liveness.progress(this.#owedRows)
     this.#events?.onLap({ stageIndex: index, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind })
   }
 
@@ -237,17 +244,18 @@ class LinkChain implements Chain {
     if (!received.ok) return this.#refuse(index, received.error)
     const { results, windowRows } = received.value
     if (windowRows !== null) this.#links.send(index, { type: 'window', sessionId: this.#grant.sessionId, windowRows })
-    this.#liveness.progress(this.#ledger.outstanding)
+    this.#liveness.resultsCame(this.#owedRows)
     if (results === null) return
     if (this.#repair.resultsCame()) this.#events?.onRepair({ phase: 'done' })
     this.#events?.onResults(results)
   }
 
   #onOpened(index: number, frame: OpenedFrame): void {
-    const { revision } = frame
-    if (index === 0 && revision === this.#grant.revision && !this.#links.hasAnswered(0)) {
-      const fault = this.#outbox.opened(frame)
+    const { revision, nextPosition } = frame
+    if (revision === this.#grant.revision && !this.#links.hasAnswered(index)) {
+      const fault = index === 0 ? this.#outbox.opened(frame) : null
       if (fault !== null) return this.#refuse(index, fault)
+      this.#ledger.opened(index, nextPosition)
     }
     this.#links.answered(index, revision)
   }
@@ -263,7 +271,7 @@ class LinkChain implements Chain {
     this.#opening.resolve()
     this.#receipts.opened()
     this.#liveness.measure()
-    if (this.#ledger.outstanding > 0) this.#liveness.expect()
+    if (this.#owedRows > 0) this.#liveness.expect(this.#owedRows)
     this.#outbox.pump()
     this.#handOver.consider()
   }

@@ -2,10 +2,11 @@
  * Liveness: notices that a chain that owes rows has fallen silent, and which stage did. A lap takes 30 ms on one machine and a minute on
  * another, so the first limit follows what this chain has taken lately. Then every stage is pinged, directly and through the
  * chain: who does not answer is gone, and a hop that the second ping did not pass is cut. Who answers and still gets on with nothing
- * is given far longer. A lost link is noticed sooner, by the link.
+ * is given longer: StuckLimit. A lost link is noticed sooner, by the link.
  */
 
 import type { CancelTimer, Clock } from '../shared/index.ts'
+import { StuckLimit } from './stuckLimit.ts'
 
 /** Silence after which stages are pinged: at least this, */
 export const QUIET_MIN_MS = 400
@@ -31,9 +32,6 @@ const ANSWER_HURRY_FACTOR = 4
 /** Between one round of pings and the next while a slow pass goes on. */
 const PING_AGAIN_MS = 2_000
 
-/** Who answers pings and computes nothing is given up after this: shaders compile, and a first pass on a software GPU took 60 s. */
-export const STUCK_MS = 120_000
-
 export interface LivenessEvents {
   /** Asks every stage to answer `sequence`. */
   ping(sequence: number): void
@@ -53,6 +51,8 @@ export class Liveness {
   /** When something was last heard that shows progress. */
   #progressMs = 0
   #longestMs = 0
+  readonly #stuckLimit = new StuckLimit()
+  #owedRows = 0
   /** Null before the first. */
   #slowestAnswerMs: number | null = null
   #sequence = 0
@@ -66,20 +66,28 @@ export class Liveness {
     this.#events = events
   }
 
-  /** Rows are under way: from now on something must be heard. */
-  expect(): void {
+  /** So many rows are owed: from now on something must be heard. */
+  expect(owedRows: number): void {
+    this.#owedRows = owedRows
     if (this.#cancel !== null) return
     this.#progressMs = this.#clock.nowMs()
     this.#waitQuietly()
   }
 
-  /** A pass was computed or results came; `outstanding` rows are still owed. */
-  progress(outstanding: number): void {
+  /** A pass was computed or results came; so many rows are still owed. */
+  progress(owedRows: number): void {
     if (this.#cancel === null) return
-    const nowMs = this.#clock.nowMs()
-    this.#longestMs = Math.max(nowMs - this.#progressMs, this.#longestMs * DECAY)
+    const silentMs = this.#clock.nowMs() - this.#progressMs
+    this.#longestMs = Math.max(silentMs, this.#longestMs * DECAY)
+    this.#stuckLimit.ended(silentMs, this.#owedRows)
     this.rest()
-    if (outstanding > 0) this.expect()
+    if (owedRows > 0) this.expect(owedRows)
+  }
+
+  /** Results came: every stage has computed something. */
+  resultsCame(owedRows: number): void {
+    this.#stuckLimit.worked()
+    this.progress(owedRows)
   }
 
   answered(stageIndex: number, sequence: number, through: boolean): void {
@@ -111,6 +119,7 @@ export class Liveness {
   /** Another chain. */
   restart(stageCount: number): void {
     this.rest()
+    this.#stuckLimit.restart()
     this.#stageCount = stageCount
   }
 
@@ -147,7 +156,7 @@ export class Liveness {
       return this.#events.onSilent(silent, silentMs)
     }
     for (let index = 0; index < this.#stageCount; index++) if (!this.#through.has(index)) return this.#events.onCut(index)
-    if (silentMs >= STUCK_MS) return this.#events.onStuck(silentMs)
+    if (silentMs >= this.#stuckLimit.limitMs(this.#owedRows)) return this.#events.onStuck(silentMs)
     this.#cancel = this.#clock.after(PING_AGAIN_MS, () => this.#ping(this.#usualAnswerMs))
   }
 }

@@ -1,9 +1,13 @@
 /**
  * StageWatch: what a chain does when its stages fall silent: pings them, directly and through the chain, and says which one is lost. When
  * they are silent for too long: Liveness.
+ *
+ * Where all answer and nothing is computed, the first stage that has not said so may hang; or the one before it withholds its rows, or the one
+ * behind it gives no room. Who it was shows when it happens again: then who stood there before, and is still in the chain, is lost.
  */
 
 import { stageName } from '../protocol/index.ts'
+import type { PeerId } from '../shared/index.ts'
 import type { ChainLinks } from './chainLinks.ts'
 import { SessionError } from './errors.ts'
 import type { LapLedger } from './lapLedger.ts'
@@ -13,6 +17,8 @@ export class StageWatch implements LivenessEvents {
   readonly #links: ChainLinks
   readonly #ledger: LapLedger
   readonly #onLost: (error: SessionError) => void
+  /** Who stood where nothing was computed. At most three a repair. */
+  readonly #suspects = new Set<PeerId>()
 
   constructor(links: ChainLinks, ledger: LapLedger, onLost: (error: SessionError) => void) {
     this.#links = links
@@ -38,9 +44,15 @@ export class StageWatch implements LivenessEvents {
   }
 
   onStuck(silentMs: number): void {
-    const stageIndex = this.#ledger.slowestStage()
-    const message = `${this.#nameOf(stageIndex)} has computed nothing for ${Math.round(silentMs / 1000)} s`
-    this.#onLost(new SessionError('timeout', message, { stageIndex }))
+    const slowest = this.#ledger.slowestStage()
+    const there = [...this.#links.grant.stages.entries()].filter(([index]) => Math.abs(index - slowest) <= 1)
+    const known = there.filter(([, { peerId }]) => this.#suspects.has(peerId))
+    for (const [, { peerId }] of there) this.#suspects.add(peerId)
+    for (const stageIndex of known.length > 0 ? known.map(([index]) => index) : [slowest]) {
+      const what = stageIndex === slowest ? 'has computed nothing' : 'stands again beside who has computed nothing'
+      const message = `${this.#nameOf(stageIndex)} ${what} for ${Math.round(silentMs / 1000)} s`
+      this.#onLost(new SessionError('timeout', message, { stageIndex }))
+    }
   }
 
   #nameOf(stageIndex: number): string {

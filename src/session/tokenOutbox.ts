@@ -18,8 +18,8 @@ export interface TokenOutboxPorts {
   readonly receipts: DriverReceipts
   /** Whether the chain takes rows now. */
   readonly works: () => boolean
-  /** Rows were submitted, and none of them is sent yet. */
-  readonly onSubmitted: () => void
+  /** Rows are owed by a chain that works, and stage 0 may not even have room for them yet. */
+  readonly onOwed: () => void
 }
 
 export class TokenOutbox {
@@ -30,10 +30,16 @@ export class TokenOutbox {
   #sendableRows = 0
   #sentRows = 0
   #roomWanted: Deferred<void> | null = null
+  #waitingRows = 0
   #ended: SessionError | null = null
 
   constructor(ports: TokenOutboxPorts) {
     this.#ports = ports
+  }
+
+  /** Rows of a lap that waits for room. */
+  get waitingRows(): number {
+    return this.#waitingRows
   }
 
   /** Resolves when the lap is sent as far as stage 0 has room for it; rejects with what the session ended by. */
@@ -101,13 +107,15 @@ export class TokenOutbox {
   }
 
   async #submit(lap: Lap): Promise<void> {
+    this.#waitingRows = lap.ids.length
+    if (this.#ports.works()) this.#ports.onOwed()
     while (this.#ended === null && !this.#hasRoom(lap.ids.length)) {
       this.#roomWanted ??= deferred()
       await this.#roomWanted.promise
     }
+    this.#waitingRows = 0
     if (this.#ended !== null) throw this.#ended
     this.#ports.ledger.submit(lap)
-    this.#ports.onSubmitted()
     this.pump()
   }
 

@@ -26,15 +26,15 @@ export interface OpeningContext {
   readonly sender: PeerId
   readonly served: ServedSpan | null
   readonly open: OpenSession | null
-  /** Highest revision that this peer took part in, null if in none. */
-  readonly usedRevision: number | null
+  /** Why the grant may not begin a session here (any more), null: it may. */
+  readonly usedFault: string | null
 }
 
 export function checkOpening(frame: OpenFrame, grant: Grant, context: OpeningContext): Result<Opening, Refusal> {
-  const { own, sender, served, open, usedRevision } = context
+  const { own, sender, served, open, usedFault } = context
   const bad = (message: string) => err({ reason: 'bad-grant' as const, message })
   if (grant.sessionId !== frame.sessionId) return bad('the grant is for another session')
-  if (open === null && usedRevision !== null && usedRevision >= grant.revision) return bad('the grant was used before; ask for a new one')
+  if (open === null && usedFault !== null) return bad(usedFault)
   if (open !== null && open.grant.revision === grant.revision)
     return err({ reason: 'protocol', message: 'driver and upstream sent different grants' })
   if (open !== null && !isSameSession(open.grant, grant)) return bad('the grant is for a session of the same id that is another one')

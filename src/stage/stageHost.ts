@@ -230,7 +230,7 @@ export class StageHost {
       sender: link.peerId,
       served: this.#served,
       open,
-      usedRevision: this.#usedGrants.revisionOf(frame.sessionId),
+      usedFault: this.#usedGrants.faultOf(grant.value),
     })
     if (!opening.ok) {
       // Driver or upstream lies, and which of the two cannot be told.
@@ -256,14 +256,14 @@ export class StageHost {
     const { grant, place } = opening
     const open = this.#sessions.get(grant.sessionId)
     if (open !== undefined && sameSpan(open.place.span, place.span)) {
-      this.#usedGrants.add(grant)
+      this.#usedGrants.add(grant, clock.nowMs())
       open.reopen(opening)
       return ok(open)
     }
     open?.end()
     const served = this.#served
     if (served === null) return err({ reason: 'not-serving', message: 'this peer serves no model now' })
-    if (this.#sessions.size >= SESSIONS_MAX || !this.#usedGrants.hasRoom(clock.nowMs())) {
+    if (this.#sessions.size >= SESSIONS_MAX) {
       return err({ reason: 'no-room', message: `this peer serves ${this.#sessions.size} sessions already` })
     }
     const engine = this.#engine
@@ -282,7 +282,7 @@ export class StageHost {
       onEnded: (ended) => this.#onEnded(ended),
     })
     this.#sessions.set(grant.sessionId, session)
-    this.#usedGrants.add(grant)
+    this.#usedGrants.add(grant, clock.nowMs())
     this.#counter.sessionsServed++
     this.#options.onWork?.()
     return ok(session)

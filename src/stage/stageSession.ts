@@ -182,6 +182,7 @@ export class StageSession {
       case 'rows':
         return this.#onRows(link, frame)
       case 'truncate':
+        if (frame.length > this.grant.maxPositions) return this.#break(link, `truncate to ${frame.length}, beyond the grant`)
         return this.#truncate(frame.epoch, frame.length)
       case 'close':
         return this.#onClose(link)

@@ -6,7 +6,7 @@
 import { assert } from '../shared/index.ts'
 
 export class Truncations {
-  /** Rising in epoch and length: a longer one says nothing more once a shorter one has come. */
+  /** Rising in epoch and length: a longer one says nothing more once a shorter one has come. So there are never more than lengths, which are bounded. */
   readonly #known: { readonly epoch: number; readonly length: number }[] = []
   #epoch: number
   #length: number

@@ -1,25 +1,49 @@
-/** UsedGrants: sessions that this peer has taken part in, remembered until their grants expire so that no grant is used twice. */
+/**
+ * UsedGrants: sessions that this peer has taken part in, so that no grant is used twice. They are remembered until their grants expire, or until
+ * there are too many: then no grant as old as a forgotten one begins a session any more, whether it was used or not.
+ */
 
 import type { Grant } from '../protocol/index.ts'
 import type { SessionId } from '../shared/index.ts'
 
-/** Beyond it nothing new is accepted: forgetting one would let its grant be used again. */
+/** About 2 MB. At one session a second, grants are remembered for longer than they live; at a hundred a second, for 100 s. */
 const SESSIONS_MAX = 10_000
 
+type Used = Pick<Grant, 'revision' | 'issuedAtMs' | 'expiresAtMs'>
+
 export class UsedGrants {
-  readonly #used = new Map<SessionId, { readonly expiresAtMs: number; readonly revision: number }>()
+  readonly #sessionsMax: number
+  readonly #used = new Map<SessionId, Used>()
+  /** Of all forgotten ones, the latest issue. */
+  #forgottenMs = Number.NEGATIVE_INFINITY
 
-  /** Highest revision of the session so far, null if it is new. */
-  revisionOf(sessionId: SessionId): number | null {
-    return this.#used.get(sessionId)?.revision ?? null
+  constructor(sessionsMax = SESSIONS_MAX) {
+    this.#sessionsMax = sessionsMax
   }
 
-  add({ sessionId, expiresAtMs, revision }: Grant): void {
-    this.#used.set(sessionId, { expiresAtMs, revision })
+  get size(): number {
+    return this.#used.size
   }
 
-  hasRoom(nowMs: number): boolean {
-    if (this.#used.size >= SESSIONS_MAX) for (const [id, { expiresAtMs }] of this.#used) if (expiresAtMs <= nowMs) this.#used.delete(id)
-    return this.#used.size < SESSIONS_MAX
+  /** Why the grant, which has not expired, may not begin a session; null: it may. */
+  faultOf({ sessionId, revision, issuedAtMs }: Grant): string | null {
+    const used = this.#used.get(sessionId)
+    if (used !== undefined) return used.revision >= revision ? 'the grant was used before; ask for a new one' : null
+    return issuedAtMs <= this.#forgottenMs ? 'the grant is older than those that this peer remembers; ask for a new one' : null
+  }
+
+  add({ sessionId, revision, issuedAtMs, expiresAtMs }: Grant, nowMs: number): void {
+    this.#used.set(sessionId, { revision, issuedAtMs, expiresAtMs })
+    if (this.#used.size <= this.#sessionsMax) return
+    for (const [id, used] of this.#used) if (used.expiresAtMs <= nowMs) this.#used.delete(id)
+    if (this.#used.size > this.#sessionsMax) this.#forgetFirstIssued()
+  }
+
+  #forgetFirstIssued(): void {
+    let first: readonly [SessionId, Used] | null = null
+    for (const entry of this.#used) if (first === null || entry[1].issuedAtMs < first[1].issuedAtMs) first = entry
+    if (first === null) return
+    this.#used.delete(first[0])
+    this.#forgottenMs = Math.max(this.#forgottenMs, first[1].issuedAtMs)
   }
 }

@@ -222,6 +222,15 @@ describe('rows', () => {
     ])
   })
 
+  it('[S9] and no truncation to more than the granted positions, to just as many it is taken', async () => {
+    await rowsFail((grant) => ({ type: 'truncate', ...sessionOf(grant), epoch: 1, length: 1_001 }), /truncate to 1001, beyond the grant/)
+    const { world, link, grant, received } = await opened()
+    link.sendFrame({ type: 'truncate', ...sessionOf(grant), epoch: 1, length: grant.maxPositions })
+    await world.settle()
+    expect(failures(received)).toEqual([])
+    expect(world.openSlots()).toBe(1)
+  })
+
   it('[S19] that are in a pass when they are truncated are dropped after it, and those that follow stand in their place', async () => {
     const { world, link, grant, received } = await opened()
     const { engine } = required(world.stages[0], 'stage')

@@ -86,8 +86,8 @@ export class World {
   readonly #lanes: Lane[] = []
   readonly #pick: (count: number) => number
   #sessionNumber = 1
-  /** Changes frames on their way. */
-  tamper: (frame: Frame) => Frame = (frame) => frame
+  /** Changes frames of that sender on their way, null: loses them. */
+  tamper: (frame: Frame, from: PeerId) => Frame | null = (frame) => frame
   /** A frame has arrived. */
   onDelivered: () => void = () => undefined
   readonly #silent = new Set<PeerId>()
@@ -308,7 +308,8 @@ export class World {
     if (lane === undefined || frame === undefined) return false
     const decoded = decodeFrame(frame.bytes)
     if (lane.to.isMuted(this.#muted)) return true
-    lane.to.deliver(decoded.ok ? encodeFrame(this.tamper(decoded.value)) : frame.bytes)
+    const arriving = decoded.ok ? this.tamper(decoded.value, lane.to.peerId) : null
+    if (arriving !== null || !decoded.ok) lane.to.deliver(arriving === null ? frame.bytes : encodeFrame(arriving))
     this.onDelivered()
     return true
   }
