@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../shared/index.ts'
 import { ANSWER_HURRY_MIN_MS, ANSWER_MAX_MS, ANSWER_MIN_MS, Liveness, QUIET_FACTOR, QUIET_MIN_MS } from './liveness.ts'
-import { STUCK_FACTOR, STUCK_MIN_MS, STUCK_MS, STUCK_NEW_MIN_MS } from './stuckLimit.ts'
+import { STUCK_FACTOR, STUCK_MIN_MS, STUCK_MS, STUCK_SLOW_MIN_MS } from './stuckLimit.ts'
 
 /** What a first answer may take. */
 const FIRST_ANSWER_MS = 2_400
@@ -102,12 +102,20 @@ describe('Liveness', () => {
     expect([untilStuck()]).toEqual(about(STUCK_MIN_MS))
     liveness.restart(2)
     liveness.expect(1)
-    expect([untilStuck()]).toEqual(about(STUCK_NEW_MIN_MS))
+    expect([untilStuck()]).toEqual(about(STUCK_SLOW_MIN_MS))
     liveness.restart(2)
+    lapOf(30)
+    // A prompt waits for its turn; here some rows were owed in a silence before.
+    liveness.expect(200)
+    clock.advance(100)
+    liveness.resultsCame(100)
+    expect([untilStuck()]).toEqual(about(STUCK_SLOW_MIN_MS))
+    liveness.expect(32)
+    expect([untilStuck()]).toEqual(about(STUCK_MIN_MS))
     lapOf(2_000)
     liveness.expect(1)
     expect([untilStuck()]).toEqual(about(STUCK_FACTOR * 2_000))
-    liveness.expect(3)
+    liveness.expect(600)
     expect([untilStuck()]).toEqual(about(3 * STUCK_FACTOR * 2_000))
     lapOf(15_000)
     liveness.expect(1)

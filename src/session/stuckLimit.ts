@@ -3,6 +3,8 @@
  * then it follows the longest silence that ended well. That is one pass of one stage: planners cut passes to about a second, where they can.
  */
 
+import { DRAFT_TOKENS_MAX } from './speculation.ts'
+
 /** Until laps have worked, and never more: shaders compile, and a first pass on a software GPU took 60 s. */
 export const STUCK_MS = 120_000
 
@@ -12,8 +14,14 @@ export const STUCK_FACTOR = 8
 /** And at least this: a machine with other work stalls for seconds. */
 export const STUCK_MIN_MS = 10_000
 
-/** In a repaired chain before its first results: who is new may be far slower, and in software a prompt's chunk takes a stage 10 s. */
-export const STUCK_NEW_MIN_MS = 30_000
+/**
+ * In a repaired chain before its first results: who is new may be far slower, and in software a prompt's chunk takes a stage 10 s. And while a
+ * prompt is owed: a stage computes the prompts of its sessions in turn, a second or less each, and decode rows all together.
+ */
+export const STUCK_SLOW_MIN_MS = 30_000
+
+/** A lap that is no prompt's has at most so many rows. */
+const DECODE_ROWS_MAX = DRAFT_TOKENS_MAX + 1
 
 export class StuckLimit {
   /** Null before the session's first results. */
@@ -35,13 +43,14 @@ export class StuckLimit {
 
   /** Another chain. */
   restart(): void {
-    if (this.#leastMs !== null) this.#leastMs = STUCK_NEW_MIN_MS
+    if (this.#leastMs !== null) this.#leastMs = STUCK_SLOW_MIN_MS
   }
 
   /** While `owedRows` are owed: a pass takes at most as many times longer as it has more rows. */
   limitMs(owedRows: number): number {
     if (this.#leastMs === null) return STUCK_MS
     const adaptedMs = STUCK_FACTOR * this.#longestMs * Math.max(1, owedRows / this.#owedRowsMax)
-    return Math.min(STUCK_MS, Math.max(this.#leastMs, adaptedMs))
+    const leastMs = owedRows > DECODE_ROWS_MAX ? STUCK_SLOW_MIN_MS : this.#leastMs
+    return Math.min(STUCK_MS, Math.max(leastMs, adaptedMs))
   }
 }

@@ -218,10 +218,8 @@ export class StageHost {
     }
     const { coordinatorKey, verify, clock } = this.#options
     const grant = await openGrant(frame.grant, coordinatorKey, verify, clock.nowMs())
-    if (!grant.ok) {
-      refuse(link, frame, { reason: 'bad-grant', message: grant.error })
-      return
-    }
+    this.#openings.verified(link, frame, grant.ok ? null : grant.error)
+    if (!grant.ok) return
     // A copy that was on its way when the chain was repaired.
     if ((this.#sessions.get(frame.sessionId)?.grant.revision ?? 0) > grant.value.revision) return
     const open = this.#sessions.get(frame.sessionId) ?? null

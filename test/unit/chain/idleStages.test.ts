@@ -29,7 +29,7 @@ describe('a first stage that never has room', () => {
 })
 
 describe('a stage that holds an answer up', () => {
-  // Once laps have worked: STUCK_MIN_MS, a round of pings and a repair; STUCK_NEW_MIN_MS in a chain that was repaired.
+  // Once laps have worked: STUCK_MIN_MS, a round of pings and a repair; STUCK_SLOW_MIN_MS in a chain that was repaired.
   const FIRST_REPAIR_MS = 14_000
   const SECOND_REPAIR_MS = 48_000
   const lost = (requests: readonly { readonly lostPeerIds: readonly PeerId[] }[]) => requests.map(({ lostPeerIds }) => lostPeerIds)
