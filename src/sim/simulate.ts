@@ -46,7 +46,9 @@ export interface SimulationOptions {
   readonly least: Counts
   /** Whether tabs sign receipts, which are compared. */
   readonly receipts: boolean
-  /** Everybody has come, and loaded, by then. */
+  /** Of volunteers, the share whose lines are far slower than the others'. */
+  readonly slowLines: number
+  /** Everybody has come, and all but slow lines have loaded, by then. */
   readonly settleMs: number
   /** Until one who left is replaced, on average. */
   readonly returnMs: number
@@ -63,6 +65,8 @@ const REQUESTERS_MIN = 3
 const REQUESTER_LEAVES_SHARE = 0.05
 /** One volunteer of so many claims ten times its speed. */
 const LIAR_AMONG = 100
+/** Bytes a millisecond: from 22 to 450 Mbit/s, as most homes have; or from 1 to 5, in the country or on a phone. */
+const LINES = { home: { least: 2_800, most: 56_000 }, slow: { least: 125, most: 625 } } as const
 /** Time of the beginning: any date will do. */
 const START_MS = 1_700_000_000_000
 /** Who was refused, for lack of capacity or because his tab slept, asks something else after this, as somebody does whose tab was closed; for so long after everything else has happened. */
@@ -88,6 +92,7 @@ class Simulation {
   readonly #arrivals: Chance
   readonly #comings: Chance
   readonly #faulting: Chance
+  readonly #lines: Chance
   readonly #network: Network
   readonly #coordinator: Coordinator
   readonly #invariants: Invariants
@@ -109,6 +114,7 @@ class Simulation {
     this.#arrivals = new Chance(seed, 1)
     this.#comings = new Chance(seed, 2)
     this.#faulting = new Chance(seed, 3)
+    this.#lines = new Chance(seed, 5)
     this.#models = scenario.models.map(({ swarm }, index) => ({ ...swarm, manifestHash: hash(index) }))
     const { within, between } = scenario.rttMs
     const rttMs = (a: { readonly region: string }, b: { readonly region: string }) => (a.region === b.region ? within : between)
@@ -234,6 +240,7 @@ class Simulation {
       peerId: this.#newPeerId(),
       group,
       isLiar,
+      downloadBytesPerMs: this.#drawLine(),
       network,
       coordinator,
       models: this.#models,
@@ -254,6 +261,12 @@ class Simulation {
     this.#measures.joins++
     if (isLiar) this.#measures.liars++
     this.#trace.add(`${tab.peerId} joins`)
+  }
+
+  /** Of a new tab, down: each power of ten as often as the next. */
+  #drawLine(): number {
+    const { least, most } = this.#lines.happens(this.#options.slowLines) ? LINES.slow : LINES.home
+    return this.#lines.logBetween(least, most)
   }
 
   /** How many tabs of each group there are too few, with the one that comes, for the scenario's mix. */

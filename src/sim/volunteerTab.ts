@@ -21,6 +21,8 @@ export interface VolunteerOptions {
   readonly group: PeerGroup
   /** It claims ten times its speed. */
   readonly isLiar: boolean
+  /** Of its line down. */
+  readonly downloadBytesPerMs: number
   readonly network: Network
   readonly coordinator: Coordinator
   readonly models: readonly SwarmModel[]
@@ -58,9 +60,10 @@ export const LIE_FACTOR = 10
 const PROBE_MS = 2_000
 /** Compiling kernels and preparing buffers. */
 const PREPARE_MS = 1_000
-/** Weights come with 100 Mbit/s, from this tab's cache with 1 GB/s. */
-const DOWNLOAD_BYTES_PER_MS = 12_500
+/** Weights come from this tab's cache with 1 GB/s. */
 const CACHE_BYTES_PER_MS = 1_000_000
+/** A real tab tells more often how far its download has come; nothing here depends on that. */
+const PROGRESS_INTERVAL_MS = 20_000
 /** A tab that drains waits for its sessions so long: as Volunteer does. */
 const DRAIN_MS = 30_000
 /** A lost GPU is there again after this. */
@@ -295,21 +298,37 @@ export class VolunteerTab implements Client {
   }
 
   async #load(order: Assignment, isWanted: () => boolean): Promise<void> {
-    const { network, models } = this.#options
+    const { models } = this.#options
     const model = models.find(({ modelId }) => modelId === order.modelId)
     if (!isWanted() || model === undefined) return
     await this.host.drain()
     if (!isWanted()) return
     const held = { model, span: order.span, kvPositions: order.kvPositions }
     this.#loaded = null
-    await new Promise<void>((resolve) => {
-      network.time.after(PREPARE_MS + weightBytes(held) / DOWNLOAD_BYTES_PER_MS, this, resolve)
-    })
+    await this.#download(order, weightBytes(held), isWanted)
     if (!isWanted()) return
     this.#engine.hold(model.costs, order.kvPositions)
     this.#loaded = held
     this.#serve(held)
     this.#tellServing(order)
+  }
+
+  #download({ assignmentId }: Assignment, bytesTotal: number, isWanted: () => boolean): Promise<void> {
+    const { network, coordinator, downloadBytesPerMs } = this.#options
+    const { time } = network
+    const startMs = time.nowMs + PREPARE_MS
+    const endMs = startMs + bytesTotal / downloadBytesPerMs
+    const tellLater = () => {
+      if (time.nowMs + PROGRESS_INTERVAL_MS < endMs) time.after(PROGRESS_INTERVAL_MS, this, tell)
+    }
+    const tell = () => {
+      if (time.nowMs >= endMs || !isWanted()) return
+      const bytesLoaded = Math.floor((time.nowMs - startMs) * downloadBytesPerMs)
+      coordinator.say(this, { type: 'progress', assignmentId, bytesLoaded, bytesTotal })
+      tellLater()
+    }
+    tellLater()
+    return new Promise((resolve) => time.after(endMs - time.nowMs, this, resolve))
   }
 
   #serve(held: Held | null): void {

@@ -10,6 +10,7 @@ import type { Demand } from './demand.ts'
 import type { Effects } from './effects.ts'
 import type { PeerMessage } from './events.ts'
 import { LOAD_STALL_MS, MISFIT_FACTOR } from './limits.ts'
+import { hear, newLoad } from './loads.ts'
 import { isLoaded, mustStay } from './orders.ts'
 import { fail, type PeerRecord } from './peers.ts'
 import type { Plan } from './plan.ts'
@@ -72,9 +73,7 @@ export class Assignments {
   progress(peer: PeerRecord, message: Extract<PeerMessage, { type: 'progress' }>, nowMs: number): void {
     const { order } = peer
     if (order === null || order.assignmentId !== message.assignmentId) return
-    const progress = message.bytesTotal === 0 ? 0 : Math.min(1, message.bytesLoaded / message.bytesTotal)
-    if (progress > order.progress) order.heardMs = nowMs
-    order.progress = progress
+    hear(order, message.bytesTotal === 0 ? 0 : Math.min(1, message.bytesLoaded / message.bytesTotal), nowMs)
   }
 
   /** The order is what it serves: what the message says beside is not needed. */
@@ -139,7 +138,7 @@ export class Assignments {
       peer.loaded = null
     }
     const assignmentId = this.#count++
-    peer.order = { assignmentId, modelId: model.modelId, span, kvPositions, progress: 0, heardMs: nowMs }
+    peer.order = { assignmentId, modelId: model.modelId, span, kvPositions, ...newLoad(nowMs) }
     const { modelId, manifestHash } = model
     effects.send(peer.peerId, { type: 'assign', assignmentId, modelId, manifestHash, span, kvPositions, memoryBytesMax: peer.memoryBytes })
   }

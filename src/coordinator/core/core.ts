@@ -218,8 +218,9 @@ export class CoordinatorCore {
 
   #pong(peer: PeerRecord, message: Extract<PeerMessage, { type: 'pong' }>, nowMs: number): void {
     peer.report = { sessions: message.sessions, kvPositionsFree: message.kvPositionsFree, atMs: nowMs }
-    // It lets its open sessions end before it loads.
-    if (peer.order !== null && message.sessions > 0) peer.order.heardMs = nowMs
+    // It lets its open sessions end before it loads: those that are known here, for anybody may say that there are some.
+    if (peer.order !== null && peer.served === null && message.sessions > 0 && this.#open.over(peer.peerId).length > 0)
+      peer.order.heardMs = nowMs
     this.#heartbeats.answered(peer, message.sequence, nowMs)
   }
 

@@ -8,7 +8,7 @@ import type { Span } from '../../model/index.ts'
 import type { PeerId } from '../../shared/index.ts'
 import { SCARCITY_EXPONENT } from './balance.ts'
 import { downloadBytes, spanFits } from './costs.ts'
-import { KV_POSITIONS_WANTED } from './limits.ts'
+import { KV_POSITIONS_WANTED, LOAD_BYTES_PER_SECOND } from './limits.ts'
 import { type Capacity, joinSpans, widened } from './placement.ts'
 import type { Place, Swarm } from './swarm.ts'
 
@@ -31,8 +31,7 @@ interface BusyMove extends Move {
 const GAIN_RESOLUTION = 0.03
 /** A move must help by this part of what a peer of its speed contributes on average: shares and speeds are known no better. */
 const MOVE_GAIN_MIN = 0.05
-/** A peer that moves contributes nothing while it loads, over a line of 100 Mbit/s; it must give back as much while the demand lasts. */
-const LOAD_BYTES_PER_SECOND = 12.5e6
+/** A peer that moves contributes nothing while it loads; it must give back as much while the demand lasts. */
 const DEMAND_LASTS_SECONDS = 1_200
 /**
  * Scarcity where there is a sixth more than is wanted. Contributions count for no less: of what nobody wants a better share helps nobody,

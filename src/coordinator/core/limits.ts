@@ -36,6 +36,15 @@ export const PEERS_PER_MOVER = 20
 
 /** A load without news for this long has failed: compiling the kernels in software takes a minute on a busy machine. */
 export const LOAD_STALL_MS = 180_000
+/** News of a load is that it has come so much further: at least that much in LOAD_STALL_MS, so in two hours at most. */
+export const LOAD_STEP_MIN = 1 / 40
+/** What a load takes by experience: 100 Mbit/s, as most homes have, and kernels to compile. */
+export const LOAD_BYTES_PER_SECOND = 12.5e6
+export const LOAD_PREPARE_MS = 20_000
+/** Who is likely to need so many times as long still is not waited for: another, who begins then, is done before. */
+export const LATE_FACTOR = 2
+/** The rate of a download is known so long after its first bytes, no sooner. */
+export const RATE_KNOWN_MS = 10_000
 /** A stage that is lost so soon after the grant may have refused the session: dialing takes up to 3 s. */
 export const REFUSED_MS = 5_000
 /** How long a broken session waits while somebody loads layers: once a load that failed without a word, and a good one after it. */

@@ -5,21 +5,18 @@ import type { ClientMessage } from '../../protocol/index.ts'
 import type { ModelId, PeerId } from '../../shared/index.ts'
 import type { WeightForm } from './costs.ts'
 import { AWAY_AFTER_MS, FAILURE_BACKOFF_MS, FAILURES_MAX } from './limits.ts'
+import { type Load, newLoad } from './loads.ts'
 import type { Capacity } from './placement.ts'
 import { FIRST_REGION } from './roundTrips.ts'
 
 export type Pledge = Extract<ClientMessage, { type: 'pledge' }>
 
 /** The last assignment sent. */
-interface Order {
+interface Order extends Load {
   readonly assignmentId: number
   readonly modelId: ModelId
   readonly span: Span
   readonly kvPositions: number
-  /** 0 … 1. */
-  progress: number
-  /** When it was last heard of. */
-  heardMs: number
 }
 
 /** Layers that a peer said it serves, or has in its memory. */
@@ -142,7 +139,7 @@ export function suspend(peer: PeerRecord, nowMs: number): void {
   peer.served = null
   peer.loaded = null
   peer.report = null
-  if (peer.order !== null) peer.order = { ...peer.order, progress: 0, heardMs: nowMs }
+  if (peer.order !== null) peer.order = { ...peer.order, ...newLoad(nowMs) }
 }
 
 /** It could not load what it was told to: it is left in peace for a while, longer each time. */

@@ -6,10 +6,11 @@
 
 import { coversSpan, type Span, sameSpan } from '../../model/index.ts'
 import { type ModelId, type PeerId, required } from '../../shared/index.ts'
-import { type ModelCosts, spanFits } from './costs.ts'
+import { downloadBytes, type ModelCosts, spanFits } from './costs.ts'
 import type { Wanted } from './demand.ts'
 import { bestJoin, bestMove } from './improve.ts'
 import { GROWTH_GRACE_MS, HOP_ASSUMED_MS, MOVE_INTERVAL_MS, PEERS_MAX, PEERS_PER_MOVER } from './limits.ts'
+import { isLate } from './loads.ts'
 import { capacityOf, countedSpeed, isPlaceable, type PeerRecord } from './peers.ts'
 import { type Capacity, joinSpans, type PlacedStage, placeChain } from './placement.ts'
 import { bestRelief } from './relief.ts'
@@ -64,6 +65,8 @@ export class Plan {
   #reliefsLeft = RELIEFS_MAX
   /** Who was told to move, until they serve. */
   #movers: PeerId[] = []
+  /** Who has a place and does not serve it yet. */
+  readonly #loading = new Set<PeerId>()
   /** Whose places have changed since that was asked last. */
   #moved: PeerId[] = []
 
@@ -91,6 +94,7 @@ export class Plan {
     const placed = this.#placed(changed)
     if (others) for (const swarm of this.#swarms) this.#dropLost(swarm, placed, input)
     this.#followPeers(placed, input)
+    this.#followLoads(placed, input)
     this.#followDemand(this.#knownSpeed / Math.max(1, this.#known.size), input)
     for (const swarm of this.#swarms) if (!swarm.isWhole() && swarm.size > 0) this.#repair(swarm, input)
     for (const swarm of this.#swarms) if (!swarm.isWhole()) this.#placeAnew(swarm, input)
@@ -152,6 +156,30 @@ export class Plan {
     }
   }
 
+  /** Who loads for so long that others could do it sooner is not waited for, though it goes on; who serves at last counts like everybody. */
+  #followLoads(placed: readonly PeerId[], { peers, nowMs }: PlanInput): void {
+    for (const peerId of placed) this.#loading.add(peerId)
+    for (const peerId of this.#loading) {
+      const home = this.#homes.get(peerId)
+      const isServed = home === undefined || this.#serves(peerId, peers)
+      if (isServed) this.#loading.delete(peerId)
+      if (home === undefined) continue
+      const { swarm, model, span } = home
+      const order = peers.get(peerId)?.order ?? null
+      const isItsLoad = order?.modelId === model.modelId && sameSpan(order.span, span)
+      if (isServed && swarm.isLate(peerId)) {
+        swarm.setLate(peerId, false)
+        if (swarm.isWhole()) swarm.brokenSinceMs = null
+        this.#unsettledMs ??= nowMs
+      } else if (!isServed && isItsLoad && !swarm.isLate(peerId) && isLate(order, downloadBytes(model.costs, span), nowMs)) {
+        swarm.setLate(peerId, true)
+        this.#hopeless.delete(swarm)
+        // It was waited for long enough.
+        if (!swarm.isWhole()) swarm.brokenSinceMs ??= nowMs - GROWTH_GRACE_MS
+      }
+    }
+  }
+
   /** `speed`: multiply-accumulates a second of a peer, on average. */
   #followDemand(speed: number, { nowMs, demand }: PlanInput): void {
     for (const swarm of this.#swarms) {
@@ -205,20 +233,21 @@ export class Plan {
   }
 
   /**
-   * A model that nobody serves, or whose holes cannot be repaired, gets a chain of its members, of spares, and where these are
+   * A model that nobody serves, or whose holes cannot be repaired, gets a chain of its members but the late, of spares, and where these are
    * too few of peers that others can do without.
    */
   #placeAnew(swarm: Swarm, input: PlanInput): void {
     const { peers, nowMs } = input
     const waits = swarm.size > 0 && nowMs - (swarm.brokenSinceMs ?? nowMs) < GROWTH_GRACE_MS
     if (waits || this.#hopeless.has(swarm)) return
-    const pool = [...swarm.peerIds().map((peerId) => capacity(peers, peerId)), ...this.#spares(input)]
+    const members = swarm.peerIds().filter((peerId) => !swarm.isLate(peerId))
+    const pool = [...members.map((peerId) => capacity(peers, peerId)), ...this.#spares(input)]
     const stages = this.#firstChain(swarm.model.costs, pool) ?? this.#draft(swarm, pool, input)
     if (stages === null) {
       this.#hopeless.add(swarm)
       return
     }
-    for (const peerId of swarm.peerIds()) this.#drop(peerId)
+    for (const peerId of members) this.#drop(peerId)
     this.#put(swarm, stages, input)
     swarm.brokenSinceMs = null
   }
@@ -266,7 +295,7 @@ export class Plan {
   #move(input: PlanInput): void {
     const { peers, nowMs } = input
     const moversMax = 1 + Math.floor(this.#known.size / PEERS_PER_MOVER)
-    this.#movers = this.#movers.filter((peerId) => this.#homes.has(peerId) && !this.#serves(peerId, peers))
+    this.#movers = this.#movers.filter((peerId) => this.#homes.get(peerId)?.swarm.isLate(peerId) === false && !this.#serves(peerId, peers))
     if (this.#unsettledMs === null || this.#movers.length >= moversMax || nowMs < this.#nextMoveMs) return
     if (nowMs - this.#unsettledMs < MOVE_INTERVAL_MS / moversMax) return
     const over = input.sessionsOver?.()
@@ -298,6 +327,7 @@ export class Plan {
       this.#drop(peerId)
       this.#homes.set(peerId, { swarm, model: swarm.model, span })
       this.#formerHomes.delete(peerId)
+      this.#loading.add(peerId)
       this.#moved.push(peerId)
       swarm.put(peerId, placeFor(input, peerId, span))
     }

@@ -82,8 +82,10 @@ export class Swarm {
   readonly #regions = new Map<number, Region>()
   /** Spans of equal peers, by how many of them hold the model. */
   readonly #templates = new Map<number, readonly Span[]>()
-  /** How many peers should hold each layer. */
+  /** How many peers should hold each layer, and serve it or will soon. */
   readonly #holders: number[]
+  /** Who will not. */
+  readonly #late = new Set<PeerId>()
 
   constructor(model: SwarmModel) {
     this.model = model
@@ -103,9 +105,9 @@ export class Swarm {
     return this.#places.size
   }
 
-  /** In order of layers. */
+  /** Of all but the late, in order of layers. */
   stages(): PlacedStage[] {
-    const stages = [...this.#places].map(([peerId, { span }]) => ({ peerId, span }))
+    const stages = [...this.#places].map(([peerId, { span }]) => ({ peerId, span })).filter(({ peerId }) => !this.#late.has(peerId))
     return stages.sort((a, b) => a.span.firstLayer - b.span.firstLayer)
   }
 
@@ -123,12 +125,12 @@ export class Swarm {
     return this.#everywhere.peersOf(span)
   }
 
-  /** Layers that nobody should hold. */
+  /** Layers that nobody should hold but those who are late. */
   holes(): Span[] {
-    if (this.#holders.every((holders) => holders > 0)) return []
+    if (this.isWhole()) return []
     return uncovered(
       this.#holders.length,
-      [...this.#places.values()].map(({ span }) => span),
+      this.stages().map(({ span }) => span),
     )
   }
 
@@ -136,10 +138,24 @@ export class Swarm {
     return this.#holders.every((holders) => holders > 0)
   }
 
-  /** Whether others hold all its layers too. */
+  /** Whether others hold all its layers too. Not of who is late: there is nothing yet that others could do without. */
   isRedundant(peerId: PeerId): boolean {
     const { span } = required(this.#places.get(peerId), `the place of ${peerId}`)
-    return this.#isHeldTwice(span)
+    return !this.#late.has(peerId) && this.#isHeldTwice(span)
+  }
+
+  /** Whether it loads its layers so slowly that they count as nobody's where nobody else holds them. It keeps its place all the same. */
+  isLate(peerId: PeerId): boolean {
+    return this.#late.has(peerId)
+  }
+
+  /** Until it is told otherwise, or put elsewhere. */
+  setLate(peerId: PeerId, isLate: boolean): void {
+    const { span } = required(this.#places.get(peerId), `the place of ${peerId}`)
+    if (isLate === this.#late.has(peerId)) return
+    if (isLate) this.#late.add(peerId)
+    else this.#late.delete(peerId)
+    this.#hold(span, isLate ? -1 : 1)
   }
 
   /**
@@ -151,6 +167,7 @@ export class Swarm {
     const supplies = new Map<number, SpanSupply | null>()
     const redundant: Redundant[] = []
     for (const [peerId, { span, macsPerSecond }] of this.#places) {
+      if (this.#late.has(peerId)) continue
       const key = span.firstLayer * (this.#holders.length + 1) + span.endLayer
       let supply = supplies.get(key)
       if (supply === undefined) {
@@ -162,9 +179,10 @@ export class Swarm {
     return redundant
   }
 
-  /** From the first to the last layer that nobody else holds; null: others hold all of its layers too. */
+  /** From the first to the last layer that nobody else holds; null: others hold all of its layers too, or it is late. */
   heldAloneBy(peerId: PeerId): Span | null {
     const { span } = required(this.#places.get(peerId), `the place of ${peerId}`)
+    if (this.#late.has(peerId)) return null
     const isAlone = (_: number, index: number) => this.#holders[span.firstLayer + index] === 1
     const alone = Array.from({ length: span.endLayer - span.firstLayer }, (_, index) => index).filter(isAlone)
     const [first, last] = [alone[0], alone.at(-1)]
@@ -181,6 +199,7 @@ export class Swarm {
     const copy = new Swarm(this.model)
     copy.demand = this.demand
     for (const [peerId, place] of this.#places) copy.put(peerId, place)
+    for (const peerId of this.#late) copy.setLate(peerId, true)
     copy.settle()
     return copy
   }
@@ -198,6 +217,7 @@ export class Swarm {
   drop(peerId: PeerId): void {
     const place = this.#places.get(peerId)
     if (place === undefined) return
+    this.setLate(peerId, false)
     this.#places.delete(peerId)
     this.#count(place, -1)
     for (const balance of [this.#everywhere, this.#region(place.region).balance]) {
@@ -211,7 +231,9 @@ export class Swarm {
     const before = required(this.#places.get(peerId), `the place of ${peerId}`)
     const ratio = place.macsPerSecond / before.macsPerSecond
     if (place.region === before.region && ratio < 1 + SPEED_CHANGE && ratio > 1 / (1 + SPEED_CHANGE)) return false
+    const isLate = this.#late.has(peerId)
     this.put(peerId, place)
+    this.setLate(peerId, isLate)
     return true
   }
 
@@ -308,12 +330,16 @@ export class Swarm {
     return region
   }
 
-  #count({ span: { firstLayer, endLayer }, region: id, macsPerSecond }: Place, by: number): void {
+  #hold({ firstLayer, endLayer }: Span, by: number): void {
     for (let layer = firstLayer; layer < endLayer; layer++) this.#holders[layer] = (this.#holders[layer] ?? 0) + by
+  }
+
+  #count({ span, region: id, macsPerSecond }: Place, by: number): void {
+    this.#hold(span, by)
     this.macsPerSecond += by * macsPerSecond
     const region = this.#region(id)
     region.peers += by
-    region.layers += by * (endLayer - firstLayer)
+    region.layers += by * (span.endLayer - span.firstLayer)
     region.macsPerSecond += by * macsPerSecond
   }
 }
