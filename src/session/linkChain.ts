@@ -244,8 +244,9 @@ class LinkChain implements Chain {
     if (!received.ok) return this.#refuse(index, received.error)
     const { results, windowRows } = received.value
     if (windowRows !== null) this.#links.send(index, { type: 'window', sessionId: this.#grant.sessionId, windowRows })
-    this.#liveness.resultsCame(this.#owedRows)
+    // Those of an older epoch, or repeated ones, could come for ever.
     if (results === null) return
+    this.#liveness.resultsCame(this.#owedRows)
     if (this.#repair.resultsCame()) this.#events?.onRepair({ phase: 'done' })
     this.#events?.onResults(results)
   }

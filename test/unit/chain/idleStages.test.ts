@@ -1,9 +1,9 @@
 /** Stages that answer every ping and do not do their part: the answer goes on without them, and few others are blamed. */
 
 import { describe, expect, it } from 'vitest'
-import { type Frame, SESSION_IDLE_MS } from '../../../src/protocol/index.ts'
+import { encodeFrame, type Frame, SESSION_IDLE_MS } from '../../../src/protocol/index.ts'
 import { type PeerId, required } from '../../../src/shared/index.ts'
-import { answer, reference } from './answers.ts'
+import { answer, coordinatorOf, reference } from './answers.ts'
 import { peerId, World } from './world.ts'
 
 /** Changes what one peer says. */
@@ -84,6 +84,42 @@ describe('a stage that holds an answer up', () => {
     )
     expect(ids).toEqual(await reference())
     expect(lost(requests).flat().slice(0, 2)).toEqual([peerId(3), peerId(2)])
+  })
+
+  it('[R9] and sends results that were taken back is given no more time for them', async () => {
+    const world = new World(2)
+    const grant = world.grant({ stageCount: 1 })
+    const { repair, requests } = coordinatorOf(world, grant)
+    const chain = await world.runInTime(world.opening(grant, repair))
+    const came: number[] = []
+    chain.listen({
+      onResults: ({ firstPosition }) => came.push(firstPosition),
+      onLap: () => undefined,
+      onRepair: () => undefined,
+      onFailed: () => undefined,
+    })
+    const lap = (firstPosition: number) => chain.submit({ firstPosition, ids: Uint32Array.of(1), kind: 'decode', resultCount: 1 })
+    for (const position of [0, 1]) {
+      await lap(position)
+      await world.settle()
+    }
+    chain.truncate(1)
+    const { atTo } = required(world.links[0], 'the link')
+    const old = required(
+      atTo.sent.find((frame) => frame.type === 'results'),
+      'results',
+    )
+    required(world.stages[0], 'stage 0').engine.gate = new Promise((resolve) => void world.clock.after(SESSION_IDLE_MS, resolve))
+    await lap(1)
+    for (let ms = 0; ms < 20_000; ms += 200) {
+      if (requests.length === 0) atTo.send(encodeFrame(old))
+      await world.settle()
+      world.clock.advance(200)
+    }
+    await world.settle()
+    expect(lost(requests)).toEqual([[peerId(1)]])
+    expect(came).toEqual([0, 1, 1])
+    chain.close()
   })
 
   it('[R9] is not any that is only slow, when it has worked as slowly before', async () => {
