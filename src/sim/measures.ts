@@ -46,6 +46,8 @@ export class Measures {
   readonly decodeMsOf = new Map<ModelId, Map<string, number>>()
   /** In these times. */
   decodeLaps = 0
+  /** Stages that these laps went through, at least. */
+  decodeStages = 0
   /** Of all questions that were granted a chain. */
   sessions = 0
   /** Tabs that were there, at the worst moment. */
@@ -78,6 +80,7 @@ export class Measures {
       if (firstTokenMs !== null) {
         this.#decoded(asking, nowMs - firstTokenMs)
         this.decodeLaps += laps - 1
+        this.decodeStages += (laps - 1) * asking.stagesFewest
       }
     } else if (outcome.kind === 'left') this.left++
     else {

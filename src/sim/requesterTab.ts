@@ -42,6 +42,8 @@ export interface Asking {
   repairStartedMs: number | null
   /** Of the present grant. */
   stages: readonly PeerId[]
+  /** Of the shortest chain that it had. */
+  stagesFewest: number
   /** How often the chain was lost, and when last. */
   losses: number
   lostMs: number | null
@@ -202,6 +204,7 @@ export class RequesterTab implements Client {
       repairsMs: [],
       repairStartedMs: null,
       stages: [],
+      stagesFewest: Number.POSITIVE_INFINITY,
       losses: 0,
       lostMs: null,
       repairRefusal: null,
@@ -317,6 +320,7 @@ export class RequesterTab implements Client {
   #note(asking: Asking, { sessionId, stages }: Grant): void {
     asking.sessionId = sessionId
     asking.stages = stages.map(({ peerId }) => peerId)
+    asking.stagesFewest = Math.min(asking.stagesFewest, stages.length)
     for (const { peerId } of stages) asking.peerIds.add(peerId)
   }
 

@@ -17,6 +17,7 @@ import { Heartbeats } from './heartbeats.ts'
 import { AWAY_AFTER_MS, PEERS_MAX, REGROUP_INTERVAL_MS } from './limits.ts'
 import { missedPeers } from './orders.ts'
 import { isChoosable, newPeer, type PeerRecord, type Pledge, serves, suspend, weightFormOf, withdraw } from './peers.ts'
+import { whoYields } from './places.ts'
 import { Plan } from './plan.ts'
 import { RoundTrips } from './roundTrips.ts'
 import { type GrantOptions, SessionLifecycle } from './sessionLifecycle.ts'
@@ -109,12 +110,20 @@ export class CoordinatorCore {
 
   #connected(peerId: PeerId, origin: string, nowMs: number): void {
     if (this.#peers.has(peerId)) this.#forget(peerId, nowMs)
-    if (this.#peers.size >= PEERS_MAX) {
-      this.#effects.close(peerId, 'full', `this coordinator has ${PEERS_MAX} tabs already; try again later`)
-      return
-    }
+    if (this.#peers.size >= PEERS_MAX && !this.#makeRoom(origin, nowMs))
+      return this.#effects.close(peerId, 'full', `this coordinator has ${PEERS_MAX} tabs already; try again later`)
     this.#peers.set(peerId, newPeer(peerId, origin, nowMs))
     this.#sessions.came(peerId)
+  }
+
+  /** For a newcomer from there; false where nobody yields. */
+  #makeRoom(origin: string, nowMs: number): boolean {
+    const peer = whoYields(this.#peers.values(), { origin, engaged: this.#open.engaged() })
+    if (peer === null) return false
+    const message = `this coordinator has ${PEERS_MAX} tabs, most of them from this tab's network, and another network's tab needed a place; try again later`
+    this.#effects.close(peer.peerId, 'crowded-out', message)
+    this.#forget(peer.peerId, nowMs)
+    return true
   }
 
   #forget(peerId: PeerId, nowMs: number): void {

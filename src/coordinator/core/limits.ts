@@ -4,6 +4,8 @@ import { SESSION_IDLE_MS } from '../../protocol/index.ts'
 
 /** Sockets that one coordinator keeps: its summary and its plans are computed over all of them. */
 export const PEERS_MAX = 1_000
+/** Of one address block: who has a quarter of all places gives up such as serve, too, when all are taken. */
+export const CROWD_MIN = PEERS_MAX / 4
 
 /** Open sessions of one requester: enough for a few chats side by side, too few to take a swarm for oneself. */
 export const SESSIONS_PER_REQUESTER_MAX = 4

@@ -91,6 +91,11 @@ export class OpenSessions {
     return this.#over(peerId).map(({ grant }) => grant)
   }
 
+  /** Who drives a session, or is a stage of one. */
+  engaged(): Set<PeerId> {
+    return new Set([...this.#open.values()].flatMap(({ grant }) => [grant.driver, ...grant.stages.map(({ peerId }) => peerId)]))
+  }
+
   /** Whether some chain joins the two: its driver and one of its stages, or two stages that follow each other. */
   join(one: PeerId, other: PeerId): boolean {
     const isJoined = ({ driver, stages }: Grant) => {

@@ -23,6 +23,13 @@ describe('shares of the bound', { timeout: 60_000 }, () => {
     expect(sessionShare).toBeGreaterThan(0.2)
     expect(lapsPerSecond / boundLapsPerSecond).toBeCloseTo(sessionShare, 2)
   })
+
+  it('are at most 1 where there are fewer tabs than a chain should have stages', async () => {
+    const options = longRun({ scenario: 'uniform', peers: 9, hours: 0.3, seed: 5, stagesMin: 8, drain })
+    const throughput = throughputOf(await simulate(options), options)
+    expect(throughput?.sessionShare).toBeLessThanOrEqual(1)
+    expect(throughput?.sessionShare).toBeGreaterThan(0.8)
+  })
 })
 
 describe('the most laps', () => {
