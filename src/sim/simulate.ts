@@ -48,6 +48,8 @@ export interface SimulationOptions {
   readonly receipts: boolean
   /** Of volunteers, the share whose lines are far slower than the others'. */
   readonly slowLines: number
+  /** Of the others' lines, bytes a millisecond: from 22 to 450 Mbit/s, as most homes have, unless told. */
+  readonly homeLines?: { readonly least: number; readonly most: number }
   /** Everybody has come, and all but slow lines have loaded, by then. */
   readonly settleMs: number
   /** Until one who left is replaced, on average. */
@@ -265,7 +267,7 @@ class Simulation {
 
   /** Of a new tab, down: each power of ten as often as the next. */
   #drawLine(): number {
-    const { least, most } = this.#lines.happens(this.#options.slowLines) ? LINES.slow : LINES.home
+    const { least, most } = this.#lines.happens(this.#options.slowLines) ? LINES.slow : (this.#options.homeLines ?? LINES.home)
     return this.#lines.logBetween(least, most)
   }
 
