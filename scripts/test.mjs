@@ -23,9 +23,12 @@ const LONG_VARIABLE = 'TABSWARM_LONG'
 const LONG_FLAG = '--long'
 const RUN_NAMES = ['unit', 'store', 'model', 'gpu:swiftshader', 'gpu:lavapipe', 'e2e']
 
-/** @type {import('node:child_process').ChildProcess | null} */
-let child = null
-for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.on(signal, () => child?.kill(signal))
+/** @type {Set<import('node:child_process').ChildProcess>} */
+const children = new Set()
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM']))
+  process.on(signal, () => {
+    for (const child of children) child.kill(signal)
+  })
 
 const reports = await mkdtemp(path.join(tmpdir(), 'tabswarm-test-'))
 try {
@@ -47,19 +50,34 @@ async function main(args) {
   await getModel()
   const isWanted = (/** @type {string} */ name) => wanted.length === 0 || wanted.includes(name)
   const lavapipe = isWanted('gpu:lavapipe') ? await gpuEnvironment('lavapipe') : { missing: 'not asked for' }
+  const usual = 'env' in lavapipe ? 'half' : 'usual'
+  // Either of these leaves half of two cores idle. Browsers come after them, alone: beside anything else their pages miss what they wait for.
+  const [onProcessor, onAdapters] = await Promise.all([
+    inTurn([
+      isWanted('unit') && (() => runProject('unit', 'unit', {})),
+      isWanted('store') && (() => runProject('store', 'store', {})),
+      isWanted('model') && (() => runProject('model', 'model', {})),
+    ]),
+    inTurn([
+      isWanted('gpu:swiftshader') &&
+        (async () =>
+          runAdapter('swiftshader', await gpuEnvironment('swiftshader'), isLong ? 'all' : usual, process.env.GPU_REQUIRED === '1')),
+      isWanted('gpu:lavapipe') && (() => runAdapter('lavapipe', lavapipe, 'all', process.env.LAVAPIPE_REQUIRED === '1')),
+    ]),
+  ])
+  const inBrowsers = await inTurn([isWanted('e2e') && (() => runProject('e2e', 'e2e', {}))])
+  return report([...onProcessor, ...onAdapters, ...inBrowsers])
+}
+
+/**
+ * One run after the other; false: it is not wanted.
+ * @template Result
+ * @param {readonly (false | (() => Promise<Result>))[]} runs
+ */
+async function inTurn(runs) {
   const results = []
-  if (isWanted('unit')) results.push(await runProject('unit', 'unit', {}))
-  if (isWanted('store')) results.push(await runProject('store', 'store', {}))
-  if (isWanted('model')) results.push(await runProject('model', 'model', {}))
-  if (isWanted('gpu:swiftshader')) {
-    const shared = 'env' in lavapipe ? 'half' : 'usual'
-    results.push(
-      await runAdapter('swiftshader', await gpuEnvironment('swiftshader'), isLong ? 'all' : shared, process.env.GPU_REQUIRED === '1'),
-    )
-  }
-  if (isWanted('gpu:lavapipe')) results.push(await runAdapter('lavapipe', lavapipe, 'all', process.env.LAVAPIPE_REQUIRED === '1'))
-  if (isWanted('e2e')) results.push(await runProject('e2e', 'e2e', {}))
-  return report(results)
+  for (const run of runs) if (run !== false) results.push(await run())
+  return results
 }
 
 async function getModel() {
@@ -100,23 +118,28 @@ async function runAdapter(adapter, environment, proofs, isRequired) {
 }
 
 /**
- * One vitest project in a process of its own, its output passed on.
+ * One vitest project in a process of its own. What it prints comes all at once when it has ended, since another may run beside it.
  * @param {string} name
  * @param {string} project
  * @param {Readonly<Record<string, string>>} env
  */
 async function runProject(name, project, env) {
-  process.stdout.write(`\n== ${name}\n`)
+  process.stdout.write(`== ${name} has begun\n`)
   const startedMs = performance.now()
   const reportFile = path.join(reports, `${name.replace(':', '-')}.json`)
   const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs')
   const args = [vitest, 'run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`]
+  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
+  children.add(child)
+  /** @type {Buffer[]} */
+  const printed = []
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => printed.push(chunk))
   const code = await new Promise((resolve, reject) => {
-    child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } })
     child.once('error', reject)
-    child.once('exit', resolve)
+    child.once('close', resolve)
   })
-  child = null
+  children.delete(child)
+  process.stdout.write(`\n== ${name}\n${Buffer.concat(printed)}`)
   const seconds = (performance.now() - startedMs) / 1000
   const counts = await readCounts(reportFile)
   // A file that could not be loaded, or a process that died, fails without a failed test.

@@ -2,7 +2,8 @@
 
 import { PROTOCOL_VERSION, parseClientMessage, type ServerMessage } from '../protocol/index.ts'
 import { assert, ManualClock, type ModelId, type PeerId, required, toBase64Url } from '../shared/index.ts'
-import { ControlClient, type ControlSocket, type ControlState, type Load } from './controlClient.ts'
+import { ControlClient } from './controlClient.ts'
+import type { ControlSocket, ControlState, Load } from './controlTypes.ts'
 import { createIdentity, peerIdOf, sha256Of } from './identity.ts'
 
 const { subtle } = globalThis.crypto

@@ -1,6 +1,7 @@
 /** network: links to other peers, and the control socket to the coordinator. */
 
-export { ControlClient, type ControlSocket, type Load, type Saying } from './controlClient.ts'
+export { ControlClient } from './controlClient.ts'
+export type { ControlSocket, Load, Saying } from './controlTypes.ts'
 export { createNetwork, type Network } from './createNetwork.ts'
 export { type HandedLink, handOver, takeOver } from './handOver.ts'
 export {
