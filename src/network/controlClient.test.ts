@@ -220,11 +220,11 @@ describe('the control client', () => {
     const iceServers = [{ urls: ['turn:turn.example'], username: 'u', credential: 'c' }]
     const paths = { iceServers, iceTransportPolicy: 'all' as const, relay: true, expiresAtMs: 9_000_000 }
     socket.say({ type: 'paths', paths })
-    socket.say({ type: 'relay', peerId, role: 'dialer', path: '/relay', token: 'token' })
+    socket.say({ type: 'relay', peerId, role: 'dialer', path: '/relay', token: 'token', number: 1 })
     socket.say({ type: 'relay-refused', peerId, reason: 'no-session', message: 'a relay is for two peers of one open session' })
     expect(heard).toEqual([paths, 'relay', 'relay-refused'])
-    expect(client.send({ type: 'relay', peerId })).toBe(true)
-    expect(socket.heard().at(-1)).toEqual({ type: 'relay', peerId })
+    expect(client.send({ type: 'relay', peerId, heardOf: 1 })).toBe(true)
+    expect(socket.heard().at(-1)).toEqual({ type: 'relay', peerId, heardOf: 1 })
   })
 
   it('[C21] repeats after a reconnection what has ended, also while it was away', async () => {

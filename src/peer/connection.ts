@@ -150,7 +150,7 @@ export class PeerConnection {
       paths,
       relay: {
         openSocket: (path) => openSocket(this.#socketUrl(path)),
-        request: (peerId) => this.control.send({ type: 'relay', peerId }),
+        request: (peerId, heardOf) => this.control.send({ type: 'relay', peerId, heardOf }),
         subtle,
       },
       signer: this.#signer,

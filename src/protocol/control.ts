@@ -225,7 +225,15 @@ export const serverMessageSchema = v.variant('type', [
   /** In place of those in `welcome`, before their credentials expire. */
   v.strictObject({ type: v.literal('paths'), paths: pathsSchema }),
   /** A relayed channel to that peer: each end opens a WebSocket at this path of the coordinator's origin, once, with its token. */
-  v.strictObject({ type: v.literal('relay'), peerId, role: v.picklist(['dialer', 'listener']), path: text(200), token: base64Url(128) }),
+  v.strictObject({
+    type: v.literal('relay'),
+    peerId,
+    role: v.picklist(['dialer', 'listener']),
+    path: text(200),
+    token: base64Url(128),
+    /** Of this relay: each of a coordinator has a greater one than those before. */
+    number: count(Number.MAX_SAFE_INTEGER),
+  }),
   v.strictObject({ type: v.literal('relay-refused'), peerId, reason: text(64), message: text(1_000) }),
   assignmentSchema,
   v.strictObject({ type: v.literal('release') }),
@@ -358,7 +366,12 @@ export const clientMessageSchema = v.variant('type', [
   /** Something of this peer's account, see accountRequests.ts. */
   v.strictObject({ type: v.literal('account-request'), requestId: text(64), ask: accountAskSchema }),
   /** Asks for a relayed channel to a peer that no direct path leads to. */
-  v.strictObject({ type: v.literal('relay'), peerId }),
+  v.strictObject({
+    type: v.literal('relay'),
+    peerId,
+    /** The number of the last one that this peer had been told of; 0: of none. */
+    heardOf: count(Number.MAX_SAFE_INTEGER),
+  }),
   v.strictObject({ type: v.literal('watch') }),
 ])
 export type ClientMessage = v.InferOutput<typeof clientMessageSchema>

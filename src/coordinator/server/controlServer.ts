@@ -149,7 +149,7 @@ export class ControlServer {
   }
 
   #receive(client: ControlSocket, peerId: PeerId, message: PeerMessage): void {
-    if (message.type === 'relay') this.#options.relays.request(peerId, message.peerId, this.#relayPorts)
+    if (message.type === 'relay') this.#options.relays.request(peerId, message.peerId, message.heardOf, this.#relayPorts)
     else if (message.type === 'receipt') this.#economy?.receipt(peerId, message.receipt)
     else if (message.type === 'statement' || message.type === 'account-request') this.#answerAccount(client, peerId, message)
     else if (message.type === 'admit' && this.#economy !== null) void this.#hold(client, peerId, message, this.#economy)

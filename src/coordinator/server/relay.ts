@@ -16,6 +16,7 @@ export const POLICY_VIOLATION = 1008
 export interface RelayOptions {
   /** Who dials, who listens. */
   readonly peerIds: readonly [PeerId, PeerId]
+  readonly number: number
   readonly clock: Clock
   /** Of all relays. */
   readonly total: Pacer
@@ -36,6 +37,7 @@ interface End {
 
 export class Relay {
   readonly peerIds: readonly [PeerId, PeerId]
+  readonly number: number
   readonly #options: RelayOptions
   readonly #ends: [End | null, End | null] = [null, null]
   #usedMs: number
@@ -46,6 +48,7 @@ export class Relay {
   constructor(options: RelayOptions) {
     this.#options = options
     this.peerIds = options.peerIds
+    this.number = options.number
     this.#usedMs = this.#wantedMs = options.clock.nowMs()
     this.#cancelTimer = options.clock.after(RELAY_JOIN_MS, () => this.close(POLICY_VIOLATION, 'the other peer did not come to the relay'))
   }

@@ -42,30 +42,33 @@ export class RelayServer {
   readonly #relays = new Set<Relay>()
   /** Of ends that have not come yet, by their tokens. */
   readonly #seats = new Map<string, Seat>()
+  #lastNumber = 0
 
   constructor(options: RelayServerOptions) {
     this.#options = options
     this.#total = new Pacer(RELAY_TOTAL_RATE, options.clock)
   }
 
-  /** `from` asks for a relay to `to`. Both are told where it is, or `from` why there is none. */
-  request(from: PeerId, to: PeerId, ports: RelayPorts): void {
+  /** `from`, that had been told of relays up to the number `heardOf`, asks for one to `to`. Both are told where it is, or `from` why there is none. */
+  request(from: PeerId, to: PeerId, heardOf: number, ports: RelayPorts): void {
     const known = [...this.#relays].find(({ peerIds }) => peerIds.includes(from) && peerIds.includes(to))
     // Both have asked at once: the first one's relay is for both. Who asks again has given up the one before.
-    if (known?.isOpen === false && known.peerIds[0] === to) return
+    if (known?.peerIds[0] === to && (!known.isOpen || known.number > heardOf)) return
     const refusal = this.#refusal(from, to, ports, known === undefined ? 0 : 1)
     if (refusal !== null) return ports.tell(from, { type: 'relay-refused', peerId: to, ...refusal })
     known?.close(GOING_AWAY, 'a newer relay between the two peers took its place')
     const relay = new Relay({
       peerIds: [from, to],
+      number: ++this.#lastNumber,
       clock: this.#options.clock,
       total: this.#total,
       isWanted: () => ports.areJoined(from, to),
       onEnded: (ended) => this.#forget(ended),
     })
     this.#relays.add(relay)
-    ports.tell(to, { type: 'relay', peerId: from, role: 'listener', path: RELAY_PATH, token: this.#seat(relay, 1) })
-    ports.tell(from, { type: 'relay', peerId: to, role: 'dialer', path: RELAY_PATH, token: this.#seat(relay, 0) })
+    const way = { path: RELAY_PATH, number: relay.number }
+    ports.tell(to, { type: 'relay', peerId: from, role: 'listener', ...way, token: this.#seat(relay, 1) })
+    ports.tell(from, { type: 'relay', peerId: to, role: 'dialer', ...way, token: this.#seat(relay, 0) })
   }
 
   isMine(path: string): boolean {

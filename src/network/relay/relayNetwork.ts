@@ -25,8 +25,8 @@ export interface RelayNetworkOptions {
   readonly randomBytes: (count: number) => Uint8Array
   /** A socket at a path, with a query, of the coordinator's origin. */
   readonly openSocket: (path: string) => RelaySocket
-  /** Asks the coordinator; false while the control socket is not online. */
-  readonly request: (peerId: PeerId) => boolean
+  /** Asks the coordinator, and says up to which number this peer has heard of relays; false while the control socket is not online. */
+  readonly request: (peerId: PeerId, heardOf: number) => boolean
   /** An authenticated link that the other side dialed. */
   readonly onIncoming: (link: Link) => void
 }
@@ -45,6 +45,8 @@ export class RelayNetwork {
   readonly #dials = new Map<PeerId, Attempt>()
   /** Relays of others that this peer is coming to. */
   readonly #incoming = new Map<PeerId, AbortController>()
+  /** The number of the last relay that the coordinator told of. */
+  #heardOf = 0
   #destroyed = false
 
   constructor(options: RelayNetworkOptions) {
@@ -78,13 +80,14 @@ export class RelayNetwork {
       this.#dials.set(peerId, attempt)
       if (signal.aborted || this.#destroyed) return onAbort()
       signal.addEventListener('abort', onAbort, { once: true })
-      if (!this.#options.request(peerId)) this.#fail(peerId, 'unreachable', 'this tab is not connected to the coordinator')
+      if (!this.#options.request(peerId, this.#heardOf)) this.#fail(peerId, 'unreachable', 'this tab is not connected to the coordinator')
     })
   }
 
   /** The coordinator says where the relay is. */
   handleRelay(message: RelayMessage): void {
     if (this.#destroyed) return
+    this.#heardOf = message.number
     if (message.role === 'dialer') this.#join(message)
     else this.#answer(message)
   }

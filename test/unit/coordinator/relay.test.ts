@@ -26,6 +26,8 @@ interface RelayPeer {
 /** A relay server alone, that takes everybody for identified and joined. */
 class RelayWorld {
   readonly relays = new RelayServer({ clock, randomBytes, enabled: true })
+  /** How many have come. */
+  requests = 0
   readonly #http: Server
   readonly #peers = new Map<PeerId, RelayNetwork>()
 
@@ -42,7 +44,8 @@ class RelayWorld {
     return new RelayWorld(http)
   }
 
-  async join(): Promise<RelayPeer> {
+  /** `askAfterMs`: how long a peer's request is on its way. */
+  async join(askAfterMs = 5): Promise<RelayPeer> {
     const signer = await createIdentity(subtle)
     const peerId = await peerIdOf(signer.publicKey, sha256)
     const incoming: Link[] = []
@@ -55,9 +58,8 @@ class RelayWorld {
       clock,
       randomBytes,
       openSocket: (path) => new WebSocket(`ws://127.0.0.1:${port}${path}`) as unknown as RelaySocket,
-      request: (to) => {
-        // As over a socket: the answers come after both of two requests.
-        setTimeout(() => this.#request(peerId, to), 5)
+      request: (to, heardOf) => {
+        setTimeout(() => this.#request(peerId, to, heardOf), askAfterMs)
         return true
       },
       onIncoming: (link) => incoming.push(link),
@@ -72,8 +74,9 @@ class RelayWorld {
     this.#http.closeAllConnections()
   }
 
-  #request(from: PeerId, to: PeerId): void {
-    this.relays.request(from, to, {
+  #request(from: PeerId, to: PeerId, heardOf: number): void {
+    this.requests++
+    this.relays.request(from, to, heardOf, {
       isIdentified: (peerId) => this.#peers.has(peerId),
       areJoined: () => true,
       tell: (peerId, message) => this.#tell(peerId, message),
@@ -132,19 +135,22 @@ describe('a link over the relay', () => {
     near.close()
   })
 
-  it('[L2] is one for both when both dial at once', async () => {
-    const [a, b] = [await world.join(), await world.join()]
-    const [fromA, fromB] = await Promise.all([a.network.dial(b.peerId, never()), b.network.dial(a.peerId, never())])
-    expect([fromA.peerId, fromB.peerId]).toEqual([b.peerId, a.peerId])
-    await until(() => a.incoming.length + b.incoming.length === 1)
-    const heard: number[] = []
-    fromB.listen({ onFrame: (frame) => heard.push(...frame), onClose: () => undefined })
-    fromA.send(Uint8Array.of(7))
-    await until(() => heard.length === 1)
-    expect(a.network.linkTo(b.peerId)).toBe(fromA)
-    expect(b.network.linkTo(a.peerId)).toBe(fromB)
-    fromA.close()
-  })
+  for (const askAfterMs of [0, 5, 200])
+    it(`[L2] is one for both when both dial at once, and a word takes ${askAfterMs} ms`, async () => {
+      const [a, b] = [await world.join(), await world.join(askAfterMs)]
+      const before = world.requests
+      const [fromA, fromB] = await Promise.all([a.network.dial(b.peerId, never()), b.network.dial(a.peerId, never())])
+      expect([fromA.peerId, fromB.peerId]).toEqual([b.peerId, a.peerId])
+      await until(() => world.requests === before + 2)
+      await until(() => a.incoming.length + b.incoming.length === 1)
+      const heard: number[] = []
+      fromB.listen({ onFrame: (frame) => heard.push(...frame), onClose: () => undefined })
+      fromA.send(Uint8Array.of(7))
+      await until(() => heard.length === 1)
+      expect(a.network.linkTo(b.peerId)).toBe(fromA)
+      expect(b.network.linkTo(a.peerId)).toBe(fromB)
+      fromA.close()
+    })
 
   it('[L2] takes the place of an older one, whose ends are told', async () => {
     const [near, far, a, b] = await linked(world)
@@ -209,7 +215,7 @@ describe('bounds of relays', () => {
       areJoined: () => true,
       tell: (to: PeerId, message: ServerMessage) => told.push([to, message]),
     }
-    return { ask: (from: number, to: number) => relays.request(id(from), id(to), ports), told }
+    return { ask: (from: number, to: number, heardOf = 0) => relays.request(id(from), id(to), heardOf, ports), told }
   }
 
   it('[L4] gives a peer so many relays and no more, whoever asks', () => {
@@ -284,16 +290,16 @@ describe('who may relay', () => {
       [first, stranger, 'no-session'],
       [driver, driver, 'unknown-peer'],
     ] as const) {
-      from.client.send({ type: 'relay', peerId: to.peerId })
+      from.client.send({ type: 'relay', peerId: to.peerId, heardOf: 0 })
       expect(await from.client.next('relay-refused')).toMatchObject({ peerId: to.peerId, reason })
     }
-    stranger.client.send({ type: 'relay', peerId: 'f'.repeat(32) as PeerId })
+    stranger.client.send({ type: 'relay', peerId: 'f'.repeat(32) as PeerId, heardOf: 0 })
     expect(await stranger.client.next('relay-refused')).toMatchObject({ reason: 'unknown-peer' })
     for (const [from, to] of [
       [driver, first],
       [second, first],
     ] as const) {
-      from.client.send({ type: 'relay', peerId: to.peerId })
+      from.client.send({ type: 'relay', peerId: to.peerId, heardOf: 0 })
       expect(await from.client.next('relay')).toMatchObject({ peerId: to.peerId, role: 'dialer' })
       expect(await to.client.next('relay')).toMatchObject({ peerId: from.peerId, role: 'listener' })
     }
@@ -302,7 +308,7 @@ describe('who may relay', () => {
 
   it('[L2] is who has the token, once, from a page of the coordinator; both sockets end with the control socket', async () => {
     const [first, second, driver] = await session()
-    driver.client.send({ type: 'relay', peerId: first.peerId })
+    driver.client.send({ type: 'relay', peerId: first.peerId, heardOf: 0 })
     const [mine, theirs] = [await driver.client.next('relay'), await first.client.next('relay')]
     expect(mine.token).not.toBe(theirs.token)
     for (const token of ['', 'guess', mine.token.slice(1)]) expect(await tryToken(token)).toBe(401)
@@ -325,7 +331,7 @@ describe('who may relay', () => {
       [new Uint8Array(300_000), 1009],
       ['text', 1003],
     ] as const) {
-      driver.client.send({ type: 'relay', peerId: first.peerId })
+      driver.client.send({ type: 'relay', peerId: first.peerId, heardOf: 0 })
       const near = await tryToken((await driver.client.next('relay')).token)
       const far = await tryToken((await first.client.next('relay')).token)
       if (typeof near === 'number' || typeof far === 'number') throw new Error('the relay did not open')
@@ -340,7 +346,7 @@ describe('who may relay', () => {
     const closed = await startTestServer({ paths: { stunUrls: [], turn: null, iceTransportPolicy: 'all', relay: false } })
     const [a, b] = [await identified(closed.control), await identified(closed.control)]
     expect(a.welcome.paths.relay).toBe(false)
-    a.client.send({ type: 'relay', peerId: b.peerId })
+    a.client.send({ type: 'relay', peerId: b.peerId, heardOf: 0 })
     expect(await a.client.next('relay-refused')).toMatchObject({ reason: 'relay-off' })
     for (const { client } of [a, b]) client.socket.close()
     await closed.close()
