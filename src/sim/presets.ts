@@ -1,5 +1,6 @@
 /** Presets: how much of everything a simulated day has, and how much each of many short runs. */
 
+import { HOME_LINES, type LineMix } from './lines.ts'
 import { ANSWER_TOKENS, PROMPT_TOKENS } from './question.ts'
 import { loadScenario, type Scenario, scenarioNames } from './scenario.ts'
 import type { Size } from './scenarioFile.ts'
@@ -48,7 +49,7 @@ export function longRun({ scenario, peers, hours, seed, stagesMin, drain }: Long
     logBytesMax: 64 * 1024 * 1024,
     least: { peers: 0, sessions: 0, faults: 0 },
     receipts: peers * hours <= RECEIPTS_PEER_HOURS,
-    slowLines: 0,
+    lines: HOME_LINES,
     settleMs: 120_000,
     returnMs: 30_000,
     drain,
@@ -64,7 +65,7 @@ const SHORT = { peers: 15, settleMs: 40_000, durationMs: 150_000 }
 /** Where memory is scarce: so many tabs that the model has a home while some are away, and time for loads of 700 MB, 56 s each. */
 const SHORT_SCARCE = { peers: 30, settleMs: 120_000, durationMs: 300_000 }
 /** Volunteers of short runs whose loads outlast the run. Long runs have none: what their sessions get is held against a bound without any. */
-const SLOW_LINES = 0.1
+const SHORT_LINES: LineMix = { ...HOME_LINES, slowShare: 0.1 }
 /** Positions of the models' context in short runs: two sessions fill a stage's KV. */
 const SHORT_CONTEXT = 128
 
@@ -94,7 +95,7 @@ export function shortRun({ seed, scenario, stagesMin, drain }: ShortRun): Simula
     logBytesMax: 1_500,
     least: { peers: 8, sessions: 50, faults: 20 },
     receipts: true,
-    slowLines: SLOW_LINES,
+    lines: SHORT_LINES,
     returnMs: 15_000,
     drain,
   }

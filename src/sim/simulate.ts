@@ -5,13 +5,14 @@
 
 import type { CoreOptions } from '../coordinator/core/index.ts'
 import { readReceipt, type SignedReceipt } from '../protocol/index.ts'
-import type { ManifestHash, PeerId, SessionId, Signer } from '../shared/index.ts'
+import { type ManifestHash, type PeerId, required, type SessionId, type Signer } from '../shared/index.ts'
 import { Chance } from './chance.ts'
 import { Coordinator, type CoordinatorOptions } from './coordinator.ts'
 import { type Disturbance, Disturbances } from './disturbances.ts'
 import { sha256, signer, verify } from './fakeCrypto.ts'
 import { Faults } from './faults.ts'
 import { type Counts, Invariants } from './invariants.ts'
+import { drawLine, type LineMix } from './lines.ts'
 import { Measures } from './measures.ts'
 import { Network } from './network.ts'
 import { drawQuestion, type Lengths } from './question.ts'
@@ -46,10 +47,8 @@ export interface SimulationOptions {
   readonly least: Counts
   /** Whether tabs sign receipts, which are compared. */
   readonly receipts: boolean
-  /** Of volunteers, the share whose lines are far slower than the others'. */
-  readonly slowLines: number
-  /** Of the others' lines, bytes a millisecond: from 22 to 450 Mbit/s, as most homes have, unless told. */
-  readonly homeLines?: { readonly least: number; readonly most: number }
+  /** Volunteers'. */
+  readonly lines: LineMix
   /** Everybody has come, and all but slow lines have loaded, by then. */
   readonly settleMs: number
   /** Until one who left is replaced, on average. */
@@ -67,8 +66,6 @@ const REQUESTERS_MIN = 3
 const REQUESTER_LEAVES_SHARE = 0.05
 /** One volunteer of so many claims ten times its speed. */
 const LIAR_AMONG = 100
-/** Bytes a millisecond: from 22 to 450 Mbit/s, as most homes have; or from 1 to 5, in the country or on a phone. */
-const LINES = { home: { least: 2_800, most: 56_000 }, slow: { least: 125, most: 625 } } as const
 /** Time of the beginning: any date will do. */
 const START_MS = 1_700_000_000_000
 /** Who was refused, for lack of capacity or because his tab slept, asks something else after this, as somebody does whose tab was closed; for so long after everything else has happened. */
@@ -233,18 +230,16 @@ class Simulation {
   }
 
   #join(): void {
-    const { network, coordinator } = { network: this.#network, coordinator: this.#coordinator }
-    const { logBytesMax, scenario, sabotage } = this.#options
-    const group = scenario.groups[this.#comings.weighted(this.#missing())]
-    if (group === undefined) throw new Error(`the scenario ${scenario.name} has no peers`)
+    const { logBytesMax, scenario, lines, sabotage } = this.#options
+    const group = required(scenario.groups[this.#comings.weighted(this.#missing())], 'a group that misses a tab')
     const isLiar = this.#measures.joins % LIAR_AMONG === LIAR_AMONG / 2
     const tab = new VolunteerTab({
       peerId: this.#newPeerId(),
       group,
       isLiar,
-      downloadBytesPerMs: this.#drawLine(),
-      network,
-      coordinator,
+      downloadBytesPerMs: drawLine(lines, this.#lines),
+      network: this.#network,
+      coordinator: this.#coordinator,
       models: this.#models,
       logBytesMax,
       verify,
@@ -263,12 +258,6 @@ class Simulation {
     this.#measures.joins++
     if (isLiar) this.#measures.liars++
     this.#trace.add(`${tab.peerId} joins`)
-  }
-
-  /** Of a new tab, down: each power of ten as often as the next. */
-  #drawLine(): number {
-    const { least, most } = this.#lines.happens(this.#options.slowLines) ? LINES.slow : (this.#options.homeLines ?? LINES.home)
-    return this.#lines.logBetween(least, most)
   }
 
   /** How many tabs of each group there are too few, with the one that comes, for the scenario's mix. */

@@ -60,7 +60,7 @@ function setUp(options: { readonly totalBytesPerSecond?: number } = {}) {
   const total = new Pacer({ bytesPerSecond: totalBytesPerSecond, burstBytes: totalBytesPerSecond }, clock)
   const wanted = { value: true }
   const ended: Relay[] = []
-  const relay = new Relay({ peerIds, clock, total, isWanted: () => wanted.value, onEnded: (which) => ended.push(which) })
+  const relay = new Relay({ peerIds, number: 1, clock, total, isWanted: () => wanted.value, onEnded: (which) => ended.push(which) })
   const [dialer, listener] = [new FakeSocket(), new FakeSocket()]
   const join = (index: 0 | 1) => relay.join(index, (index === 0 ? dialer : listener) as unknown as WebSocket)
   return { clock, relay, dialer, listener, join, ended, wanted }

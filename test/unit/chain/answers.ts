@@ -4,6 +4,7 @@ import { expect } from 'vitest'
 import { type Grant, SESSION_IDLE_MS } from '../../../src/protocol/index.ts'
 import {
   type Chain,
+  type ChainEvents,
   type ChainRepair,
   type GenerateRequest,
   generate,
@@ -21,6 +22,12 @@ export const TOKENS = 24
 export function request(world: World, chain: Chain, onEvent: GenerateRequest['onEvent'] = () => undefined): GenerateRequest {
   const sampling = { temperature: 1.5, topP: 1, topK: 0, minP: 0, seed: 7 }
   return { chain, tokenizer, promptTokenIds: prompt, maxTokens: TOKENS, sampling, chunkRows: 10, clock: world.clock, onEvent }
+}
+
+/** A chain's listener that hears what it is told to hear. */
+export function listening(heard: Partial<ChainEvents>): ChainEvents {
+  const ignored = () => undefined
+  return { onResults: ignored, onLap: ignored, onRepair: ignored, onFailed: ignored, ...heard }
 }
 
 export async function reference(): Promise<readonly number[]> {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { areCommitted, wantedOf } from '../../../src/coordinator/audits/handedOver.ts'
 import { type AuditRows, auditRowBytes, decodeAuditRows, type Grant, type Receipt } from '../../../src/protocol/index.ts'
 import { type PeerId, required } from '../../../src/shared/index.ts'
+import { listening } from './answers.ts'
 import { FakeEngine, fakeConfig } from './fakeEngine.ts'
 import { MANIFEST, peerId, sha256, World } from './world.ts'
 
@@ -17,7 +18,7 @@ async function answered(world: World, positions = POSITIONS): Promise<Grant> {
   const onResults = ({ firstPosition, rowCount }: { readonly firstPosition: number; readonly rowCount: number }) => {
     came = firstPosition + rowCount
   }
-  chain.listen({ onResults, onLap: () => undefined, onRepair: () => undefined, onFailed: () => undefined })
+  chain.listen(listening({ onResults }))
   const ids = new Uint32Array(positions - 20).map((_, index) => index % 49)
   chain.submit({ firstPosition: 0, ids, kind: 'prompt', resultCount: 1 }).catch(() => undefined)
   await world.settle()

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { encodeFrame, type Frame, SESSION_IDLE_MS } from '../../../src/protocol/index.ts'
 import { type PeerId, required } from '../../../src/shared/index.ts'
-import { answer, coordinatorOf, reference } from './answers.ts'
+import { answer, coordinatorOf, listening, reference } from './answers.ts'
 import { peerId, World } from './world.ts'
 
 /** Changes what one peer says. */
@@ -92,12 +92,7 @@ describe('a stage that holds an answer up', () => {
     const { repair, requests } = coordinatorOf(world, grant)
     const chain = await world.runInTime(world.opening(grant, repair))
     const came: number[] = []
-    chain.listen({
-      onResults: ({ firstPosition }) => came.push(firstPosition),
-      onLap: () => undefined,
-      onRepair: () => undefined,
-      onFailed: () => undefined,
-    })
+    chain.listen(listening({ onResults: ({ firstPosition }) => came.push(firstPosition) }))
     const lap = (firstPosition: number) => chain.submit({ firstPosition, ids: Uint32Array.of(1), kind: 'decode', resultCount: 1 })
     for (const position of [0, 1]) {
       await lap(position)

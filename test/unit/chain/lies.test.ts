@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { encodeFrame, type Frame, type Grant, type SeveredFrame } from '../../../src/protocol/index.ts'
 
-import { answer, coordinatorOf, reference } from './answers.ts'
+import { answer, coordinatorOf, listening, reference } from './answers.ts'
 import { DRIVER, peerId, World } from './world.ts'
 
 const LIAR = peerId(2)
@@ -32,12 +32,7 @@ describe('a stage that says that the grant has expired', () => {
     const { repair, requests } = coordinatorOf(world, grant)
     const chain = await world.runInTime(world.opening(grant, repair))
     const failed: string[] = []
-    chain.listen({
-      onResults: () => undefined,
-      onLap: () => undefined,
-      onRepair: () => undefined,
-      onFailed: ({ reason }) => failed.push(reason),
-    })
+    chain.listen(listening({ onFailed: ({ reason }) => failed.push(reason) }))
     await chain.submit({ firstPosition: 0, ids: Uint32Array.of(1), kind: 'decode', resultCount: 1 })
     await world.settle()
     world.clock.advance(grant.expiresAtMs - world.clock.nowMs())

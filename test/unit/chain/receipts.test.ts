@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { type Grant, type Receipt, signReceipt } from '../../../src/protocol/index.ts'
 import type { Chain, LapResults, RepairRequest } from '../../../src/session/index.ts'
 import { required } from '../../../src/shared/index.ts'
+import { listening } from './answers.ts'
 import { DRIVER, peerId, World } from './world.ts'
 
 const LONG = { change: { maxPositions: 3_000 } }
@@ -20,14 +21,10 @@ interface Talk {
 function talkOver(world: World, chain: Chain): Talk {
   let submitted = 0
   let came = 0
-  chain.listen({
-    onResults: ({ firstPosition, rowCount }: LapResults) => {
-      came = firstPosition + rowCount
-    },
-    onLap: () => undefined,
-    onRepair: () => undefined,
-    onFailed: () => undefined,
-  })
+  const onResults = ({ firstPosition, rowCount }: LapResults) => {
+    came = firstPosition + rowCount
+  }
+  chain.listen(listening({ onResults }))
   return {
     came: () => came,
     async prompt(rowCount) {

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { type Frame, type Grant, type RowsFrame, SESSION_IDLE_MS, type SignedGrant, WINDOW_ROWS } from '../../../src/protocol/index.ts'
 import { type ManifestHash, type PeerId, required, type TabswarmError } from '../../../src/shared/index.ts'
+import { listening } from './answers.ts'
 import type { TestLink } from './testLink.ts'
 import { DRIVER, peerId, World } from './world.ts'
 
@@ -365,12 +366,7 @@ describe('the end of a session', () => {
     const grant = world.grant()
     const chain = await world.open({ ...grant, expiresAtMs: world.clock.nowMs() + 30_000 })
     const failed: string[] = []
-    chain.listen({
-      onResults: () => undefined,
-      onLap: () => undefined,
-      onRepair: () => undefined,
-      onFailed: (error) => failed.push(error.reason),
-    })
+    chain.listen(listening({ onFailed: ({ reason }) => failed.push(reason) }))
     world.clock.advance(29_999)
     await world.settle()
     expect(failed).toEqual([])

@@ -29,7 +29,7 @@ const drain = (callback: () => void) => {
 const SEEDS = 36
 const FIRST_SEED = 100
 /** Lines of one speed: seeds found with them. */
-const ALIKE = { slowLines: 0, homeLines: { least: 12_500, most: 12_500 } }
+const ALIKE = { lines: { slowShare: 0, home: { least: 12_500, most: 12_500 } } }
 
 interface Conditions {
   readonly changes?: Partial<SimulationOptions>
