@@ -6,8 +6,8 @@
  */
 
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { constants, setPriority, tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { register } from 'tsx/esm/api'
@@ -51,9 +51,10 @@ async function main(args) {
   const isWanted = (/** @type {string} */ name) => wanted.length === 0 || wanted.includes(name)
   const lavapipe = isWanted('gpu:lavapipe') ? await gpuEnvironment('lavapipe') : { missing: 'not asked for' }
   const usual = 'env' in lavapipe ? 'half' : 'usual'
-  // Either of these leaves half of two cores idle. Browsers come after them, alone: beside anything else their pages miss what they wait for.
+  // Browsers wait for the clock half of their time, for things that come late where they do not get a core at once. Adapters wait for nothing: they take what is left.
   const [onProcessor, onAdapters] = await Promise.all([
     inTurn([
+      isWanted('e2e') && (() => runProject('e2e', 'e2e', {})),
       isWanted('unit') && (() => runProject('unit', 'unit', {})),
       isWanted('store') && (() => runProject('store', 'store', {})),
       isWanted('model') && (() => runProject('model', 'model', {})),
@@ -65,8 +66,7 @@ async function main(args) {
       isWanted('gpu:lavapipe') && (() => runAdapter('lavapipe', lavapipe, 'all', process.env.LAVAPIPE_REQUIRED === '1')),
     ]),
   ])
-  const inBrowsers = await inTurn([isWanted('e2e') && (() => runProject('e2e', 'e2e', {}))])
-  return report([...onProcessor, ...onAdapters, ...inBrowsers])
+  return report([...onProcessor, ...onAdapters])
 }
 
 /**
@@ -112,7 +112,10 @@ async function gpuEnvironment(adapter) {
  */
 async function runAdapter(adapter, environment, proofs, isRequired) {
   const name = `gpu:${adapter}`
-  if ('env' in environment) return runProject(name, 'gpu', { ...environment.env, [ADAPTER_VARIABLE]: adapter, [PROOFS_VARIABLE]: proofs })
+  if ('env' in environment) {
+    const env = { ...environment.env, [ADAPTER_VARIABLE]: adapter, [PROOFS_VARIABLE]: proofs }
+    return runProject(name, 'gpu', env, { isUrgent: false })
+  }
   process.stdout.write(`\n== ${name}: ${isRequired ? 'FAILED, it is required' : 'skipped'}: ${environment.missing}\n`)
   return { name, passed: 0, failed: isRequired ? 1 : 0, skipped: isRequired ? 0 : 1, failures: [], seconds: 0, note: environment.missing }
 }
@@ -122,15 +125,22 @@ async function runAdapter(adapter, environment, proofs, isRequired) {
  * @param {string} name
  * @param {string} project
  * @param {Readonly<Record<string, string>>} env
+ * @param {{readonly isUrgent: boolean}} options whether it gets a core as soon as it asks for one
  */
-async function runProject(name, project, env) {
+async function runProject(name, project, env, { isUrgent } = { isUrgent: true }) {
   process.stdout.write(`== ${name} has begun\n`)
   const startedMs = performance.now()
   const reportFile = path.join(reports, `${name.replace(':', '-')}.json`)
   const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs')
   const args = [vitest, 'run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`]
-  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
+  const child = spawn(process.execPath, args, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+    detached: !isUrgent,
+  })
   children.add(child)
+  if (!isUrgent && child.pid !== undefined) await stepBack(child.pid)
   /** @type {Buffer[]} */
   const printed = []
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => printed.push(chunk))
@@ -145,6 +155,16 @@ async function runProject(name, project, env) {
   // A file that could not be loaded, or a process that died, fails without a failed test.
   const failed = code === 0 ? counts.failed : Math.max(1, counts.failed)
   return { name, ...counts, failed, seconds, note: code === 0 ? '' : `exit code ${code}` }
+}
+
+/**
+ * Lets every process that is not of this one's session go first. Linux weighs sessions against each other before it looks at processes, and
+ * browsers have one of their own.
+ * @param {number} pid of a detached child
+ */
+async function stepBack(pid) {
+  setPriority(pid, constants.priority.PRIORITY_LOW)
+  await writeFile(`/proc/${pid}/autogroup`, String(constants.priority.PRIORITY_LOW)).catch(() => undefined)
 }
 
 /** @param {string} reportFile */
