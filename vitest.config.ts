@@ -14,9 +14,10 @@ export default defineConfig({
           name: 'unit',
           include: ['src/**/*.test.{ts,tsx}', 'test/unit/**/*.test.ts'],
           exclude: ['src/**/*.gpu.test.ts'],
-          testTimeout: 30_000,
-          // The SIMD kernels are compiled there: seconds, on a busy machine many.
-          hookTimeout: 60_000,
+          // Seconds on a core of its own; scripts/test.mjs runs browsers beside it, which go first.
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          expect: { poll: { timeout: 30_000 } },
         },
       },
       {

@@ -51,13 +51,14 @@ async function main(args) {
   const isWanted = (/** @type {string} */ name) => wanted.length === 0 || wanted.includes(name)
   const lavapipe = isWanted('gpu:lavapipe') ? await gpuEnvironment('lavapipe') : { missing: 'not asked for' }
   const usual = 'env' in lavapipe ? 'half' : 'usual'
-  // Browsers wait for the clock half of their time, for things that come late where they do not get a core at once. Adapters wait for nothing: they take what is left.
-  const [onProcessor, onAdapters] = await Promise.all([
+  const patient = { isUrgent: false }
+  // Browsers wait for the clock half of their time, for things that come late where they do not get a core at once. The others take what is left.
+  const [inBrowsers, onProcessor, onAdapters] = await Promise.all([
+    inTurn([isWanted('e2e') && (() => runProject('e2e', 'e2e', {}, { isUrgent: true }))]),
     inTurn([
-      isWanted('e2e') && (() => runProject('e2e', 'e2e', {})),
-      isWanted('unit') && (() => runProject('unit', 'unit', {})),
-      isWanted('store') && (() => runProject('store', 'store', {})),
-      isWanted('model') && (() => runProject('model', 'model', {})),
+      isWanted('unit') && (() => runProject('unit', 'unit', {}, patient)),
+      isWanted('store') && (() => runProject('store', 'store', {}, patient)),
+      isWanted('model') && (() => runProject('model', 'model', {}, patient)),
     ]),
     inTurn([
       isWanted('gpu:swiftshader') &&
@@ -66,7 +67,7 @@ async function main(args) {
       isWanted('gpu:lavapipe') && (() => runAdapter('lavapipe', lavapipe, 'all', process.env.LAVAPIPE_REQUIRED === '1')),
     ]),
   ])
-  return report([...onProcessor, ...onAdapters])
+  return report([...onProcessor, ...onAdapters, ...inBrowsers])
 }
 
 /**
@@ -127,7 +128,7 @@ async function runAdapter(adapter, environment, proofs, isRequired) {
  * @param {Readonly<Record<string, string>>} env
  * @param {{readonly isUrgent: boolean}} options whether it gets a core as soon as it asks for one
  */
-async function runProject(name, project, env, { isUrgent } = { isUrgent: true }) {
+async function runProject(name, project, env, { isUrgent }) {
   process.stdout.write(`== ${name} has begun\n`)
   const startedMs = performance.now()
   const reportFile = path.join(reports, `${name.replace(':', '-')}.json`)
