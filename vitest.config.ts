@@ -49,8 +49,9 @@ export default defineConfig({
           exclude,
           pool: 'forks',
           fileParallelism: false,
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
+          // Everything else may run beside it, and browsers go first.
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
       {

@@ -53,8 +53,7 @@ async function main(args) {
   const usual = 'env' in lavapipe ? 'half' : 'usual'
   const patient = { isUrgent: false }
   // Browsers wait for the clock half of their time, for things that come late where they do not get a core at once. The others take what is left.
-  const [inBrowsers, onProcessor, onAdapters] = await Promise.all([
-    inTurn([isWanted('e2e') && (() => runProject('e2e', 'e2e', {}, { isUrgent: true }))]),
+  const lanes = await Promise.all([
     inTurn([
       isWanted('unit') && (() => runProject('unit', 'unit', {}, patient)),
       isWanted('store') && (() => runProject('store', 'store', {}, patient)),
@@ -64,10 +63,11 @@ async function main(args) {
       isWanted('gpu:swiftshader') &&
         (async () =>
           runAdapter('swiftshader', await gpuEnvironment('swiftshader'), isLong ? 'all' : usual, process.env.GPU_REQUIRED === '1')),
-      isWanted('gpu:lavapipe') && (() => runAdapter('lavapipe', lavapipe, 'all', process.env.LAVAPIPE_REQUIRED === '1')),
     ]),
+    inTurn([isWanted('gpu:lavapipe') && (() => runAdapter('lavapipe', lavapipe, 'all', process.env.LAVAPIPE_REQUIRED === '1'))]),
+    inTurn([isWanted('e2e') && (() => runProject('e2e', 'e2e', {}, { isUrgent: true }))]),
   ])
-  return report([...onProcessor, ...onAdapters, ...inBrowsers])
+  return report(lanes.flat())
 }
 
 /**
