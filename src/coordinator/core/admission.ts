@@ -4,7 +4,7 @@
 
 import type { Span } from '../../model/index.ts'
 import type { ClientMessage } from '../../protocol/index.ts'
-import type { PeerId } from '../../shared/index.ts'
+import type { PeerId, SessionId } from '../../shared/index.ts'
 import { RETRY_BUSY_MS, RETRY_LOADING_MS, SESSIONS_PER_REQUESTER_MAX } from './limits.ts'
 import { isAvoided, isChoosable, type PeerRecord } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
@@ -53,6 +53,8 @@ export interface CandidatesRequest {
   readonly model: SwarmModel
   readonly peers: Iterable<PeerRecord>
   readonly sessions: OpenSessions
+  /** What is to go on over them, whose own room is not in its way; null: a new session. */
+  readonly sessionId: SessionId | null
   /** KV that the session needs at each stage. */
   readonly positions: number
   readonly requester: PeerId
@@ -80,7 +82,7 @@ export function decideAdmission(request: AdmissionRequest): Decision {
       'too-large',
       `${positions} positions (${message.promptTokens} of the prompt, ${message.maxTokens} of the answer) are more than the tabs can keep; ask for fewer tokens, or let tabs pledge more memory`,
     )
-  const candidates = freeCandidates({ model, peers: large, sessions, positions, requester, origin: request.origin, nowMs })
+  const candidates = freeCandidates({ ...request, model, peers: large, sessionId: null, positions })
   const { stagesMin, rttMs } = request
   const stages = chooseChain(model.costs.layerCount, candidates, { stagesMin, driver: requester, rttMs })
   if (stages === null) return refuse('busy', 'all tabs that hold this model are busy; try again in a moment', RETRY_BUSY_MS)
@@ -155,9 +157,9 @@ function spansOf(peers: readonly PeerRecord[]): Span[] {
 
 /** Peers that serve the model and have room, as room.ts reckons it. */
 export function freeCandidates(request: CandidatesRequest): Candidate[] {
-  const { model, peers, sessions, positions, requester, origin, nowMs } = request
+  const { model, peers, sessions, sessionId, positions, requester, origin, nowMs } = request
   const { modelId, costs } = model
-  const reserved = sessions.reserved(nowMs)
+  const reserved = sessions.reserved(nowMs, sessionId)
   const needed = wholeBlocks(positions)
   const candidates: Candidate[] = []
   for (const peer of peers) {

@@ -42,8 +42,10 @@ type RepairDecision =
   | { readonly kind: 'refused'; readonly message: string }
 
 export function decideRepair({ lost, sinceMs }: PendingRepair, context: RepairContext): RepairDecision {
-  const { grant, model, peers, nowMs } = context
-  const stages = repairedStages(lost, nowMs - sinceMs < REPAIR_WAIT_MS, context)
+  const { grant, model, peers, sessions, nowMs } = context
+  // Stages count from the break, and do not know that the driver asks again.
+  const brokenMs = sessions.brokenMs(grant.sessionId) ?? sinceMs
+  const stages = repairedStages(lost, nowMs - brokenMs < REPAIR_WAIT_MS, context)
   if (stages !== null) {
     const placed = stages.map(({ peerId, span }) => ({ peerId, firstLayer: span.firstLayer, endLayer: span.endLayer }))
     return { kind: 'granted', grant: { ...grant, revision: grant.revision + 1, stages: placed, issuedAtMs: nowMs } }
@@ -57,7 +59,7 @@ export function decideRepair({ lost, sinceMs }: PendingRepair, context: RepairCo
 
 /** Stages for the session's next grant; null while layers are missing. `isKept`: those that are left still hold the session. */
 function repairedStages(lostPeerIds: ReadonlySet<PeerId>, isKept: boolean, context: RepairContext): readonly PlacedStage[] | null {
-  const { grant, origin, model, peers, sessions, stagesMin, rttMs, nowMs } = context
+  const { grant, model, peers, sessions, stagesMin, rttMs, nowMs } = context
   const { layerCount } = model.costs
   const numericClasses = sessions.numericClasses(grant.sessionId)
   const present = peers.filter((peer) => isChoosable(peer, nowMs))
@@ -65,7 +67,7 @@ function repairedStages(lostPeerIds: ReadonlySet<PeerId>, isKept: boolean, conte
   const there = new Set(peers.filter((peer) => isThere(peer, nowMs)).map(({ peerId }) => peerId))
   const isLeft = ({ peerId }: PlacedStage) => !lostPeerIds.has(peerId) && there.has(peerId)
   const candidatesOf = (peers: readonly PeerRecord[]) =>
-    freeCandidates({ model, peers, sessions, positions: grant.maxPositions, requester: grant.driver, origin, nowMs })
+    freeCandidates({ ...context, peers, sessionId: grant.sessionId, positions: grant.maxPositions, requester: grant.driver })
   const others = candidatesOf(present.filter(({ peerId }) => !lostPeerIds.has(peerId)))
   // Who has freed the session meanwhile begins anew, and needs room for it.
   const hasRoom = ({ peerId, span }: PlacedStage) => others.some((other) => other.peerId === peerId && coversSpan(other.span, span))

@@ -113,6 +113,7 @@ export class SessionLifecycle {
     }
     const lost = new Set(lostPeerIds.filter((peerId) => grant.stages.some((stage) => stage.peerId === peerId)))
     for (const peerId of lost) if (peers.get(peerId)?.draining !== true) this.#suspect(peerId, driver, nowMs)
+    open.breaks(sessionId, nowMs)
     const older = this.#repairs.add({ driver, requestId, sessionId, lost, sinceMs: nowMs })
     const message = 'this session has asked for another chain since'
     if (older !== null) effects.refuse(driver, older.requestId, { reason: 'superseded', message })

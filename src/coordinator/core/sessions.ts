@@ -16,6 +16,8 @@ interface OpenSession {
   orphanEndsMs: number | null
   /** When some stage may have held it last. */
   heldMs: number
+  /** When its driver first said that this chain is broken; null: it has not. */
+  brokenMs: number | null
 }
 
 export class OpenSessions {
@@ -29,7 +31,7 @@ export class OpenSessions {
   grant(grant: Grant, numericClasses: readonly string[]): void {
     const { sessionId, issuedAtMs: heldMs } = grant
     const orphanEndsMs = this.#open.get(sessionId)?.orphanEndsMs ?? null
-    this.#open.set(sessionId, { grant, numericClasses, busiest: new Map(), orphanEndsMs, heldMs })
+    this.#open.set(sessionId, { grant, numericClasses, busiest: new Map(), orphanEndsMs, heldMs, brokenMs: null })
     for (const { peerId } of grant.stages) {
       const there = this.#over(peerId)
       for (const { busiest } of there) busiest.set(peerId, Math.max(there.length, busiest.get(peerId) ?? 0))
@@ -48,6 +50,17 @@ export class OpenSessions {
   /** Of the stages of the session's grant. */
   numericClasses(sessionId: SessionId): readonly string[] {
     return this.#open.get(sessionId)?.numericClasses ?? []
+  }
+
+  /** Its driver says that the chain is broken. */
+  breaks(sessionId: SessionId, nowMs: number): void {
+    const session = this.#open.get(sessionId)
+    if (session !== undefined) session.brokenMs ??= nowMs
+  }
+
+  /** When its driver first said so of this chain, however often it has asked for another one since; null: it has not. */
+  brokenMs(sessionId: SessionId): number | null {
+    return this.#open.get(sessionId)?.brokenMs ?? null
   }
 
   end(sessionId: SessionId): void {
@@ -115,12 +128,10 @@ export class OpenSessions {
     return [...this.#open.values()].filter(({ grant }) => grant.modelId === modelId).length
   }
 
-  /** What is granted at each peer. */
-  reserved(nowMs: number): ReadonlyMap<PeerId, Reserved> {
-    return reservedBy(
-      [...this.#open.values()].map(({ grant }) => grant),
-      nowMs,
-    )
+  /** What is granted at each peer, but for that session. */
+  reserved(nowMs: number, except: SessionId | null = null): ReadonlyMap<PeerId, Reserved> {
+    const grants = [...this.#open.values()].map(({ grant }) => grant)
+    return reservedBy(except === null ? grants : grants.filter(({ sessionId }) => sessionId !== except), nowMs)
   }
 
   #over(peerId: PeerId): OpenSession[] {

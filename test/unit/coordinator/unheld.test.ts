@@ -3,11 +3,13 @@
 import { describe, expect, it } from 'vitest'
 import type { Grant } from '../../../src/protocol/index.ts'
 import { required } from '../../../src/shared/index.ts'
-import { servedWorld, type World } from './world.ts'
+import { servedWorld, WHOLE_BYTES, World } from './world.ts'
 
 const BOUND_MS = 120_000
 /** All but one block of what a stage of `servedWorld` keeps. */
 const NEARLY_ALL = 900
+/** Of the model one half and a little. */
+const HALF_BYTES = Math.ceil(0.6 * WHOLE_BYTES)
 
 function grantOf(world: World, driver: number, positions: number): Grant {
   const grant = world.admit(driver, positions, 0)
@@ -86,6 +88,47 @@ describe('a session that no stage holds', () => {
     world.wait(150_000)
     expect(world.refusals).toEqual([])
     world.unheld.clear()
+    world.serveAll()
+    expect(world.grants.get(grant.sessionId)).toMatchObject({ revision: 1 })
+  })
+
+  it('[C13][C24] has no room any more at a stage that has given it to others, though its driver comes back and asks again', () => {
+    const world = new World()
+    for (const index of [1, 2]) world.pledge(index, HALF_BYTES)
+    world.serveAll()
+    const grant = grantOf(world, 9, NEARLY_ALL)
+    const [lost, left] = grant.stages.map(({ peerId }) => peerId)
+    const lostIndex = Number.parseInt(required(lost, 'stage 0'), 16)
+    world.disconnect(lostIndex)
+    world.repair(grant, lostIndex)
+    // Two load the lost layers, for so long that the stage that is left gives up.
+    for (const index of [3, 4]) world.pledge(index, HALF_BYTES)
+    world.wait(30_000)
+    world.unheld.add(grant.sessionId)
+    world.wait(80_000)
+    world.disconnect(9)
+    world.serveAll()
+    world.wait(5_000)
+    const other = grantOf(world, 8, NEARLY_ALL)
+    expect(other.stages.map(({ peerId }) => peerId)).toContain(left)
+    world.connect(9)
+    world.repair(grant, lostIndex)
+    expect(world.grants.get(grant.sessionId)).toMatchObject({ revision: 0 })
+    world.end(other)
+    world.wait(5_000)
+    expect(world.grants.get(grant.sessionId)).toMatchObject({ revision: 1 })
+  })
+
+  it('[C13] needs no room beside its own where it was given up', () => {
+    const world = servedWorld()
+    const grant = grantOf(world, 9, NEARLY_ALL)
+    const lost = Number.parseInt(required(grant.stages[0], 'stage 0').peerId, 16)
+    world.disconnect(lost)
+    world.repair(grant, lost)
+    world.pledge(3)
+    world.wait(30_000)
+    world.unheld.add(grant.sessionId)
+    world.wait(10_000)
     world.serveAll()
     expect(world.grants.get(grant.sessionId)).toMatchObject({ revision: 1 })
   })
