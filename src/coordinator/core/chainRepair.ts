@@ -10,7 +10,7 @@ import { freeCandidates } from './admission.ts'
 import { CHAIN_HOPELESS_MS, CHAIN_REPAIR_MS, REFUSED_MS } from './limits.ts'
 import { isChoosable, isThere, type PeerRecord } from './peers.ts'
 import type { PlacedStage } from './placement.ts'
-import { chooseChain, type LostStage } from './route.ts'
+import { chooseChain, type LostStage, uncovered } from './route.ts'
 import type { OpenSessions } from './sessions.ts'
 import type { SwarmModel } from './swarm.ts'
 
@@ -66,6 +66,9 @@ function repairedStages(lostPeerIds: ReadonlySet<PeerId>, isKept: boolean, conte
   const stages = grant.stages.map(({ peerId, firstLayer, endLayer }) => ({ peerId, span: { firstLayer, endLayer } }))
   const there = new Set(peers.filter((peer) => isThere(peer, nowMs)).map(({ peerId }) => peerId))
   const isLeft = ({ peerId }: PlacedStage) => !lostPeerIds.has(peerId) && there.has(peerId)
+  // Asked again at every event: mostly nobody has the lost layers yet.
+  const servedSpans = present.flatMap(({ served }) => (served?.modelId === model.modelId ? [served.span] : []))
+  if (uncovered(layerCount, [...servedSpans, ...stages.filter(isLeft).map(({ span }) => span)]).length > 0) return null
   const candidatesOf = (peers: readonly PeerRecord[]) =>
     freeCandidates({ ...context, peers, sessionId: grant.sessionId, positions: grant.maxPositions, requester: grant.driver })
   const others = candidatesOf(present.filter(({ peerId }) => !lostPeerIds.has(peerId)))
