@@ -1,6 +1,6 @@
 /**
- * `npm test`: every test, each GPU test on every adapter at hand. Gets the default model first. `npm test -- unit e2e` runs
- * only the runs named. `npm run test:long` takes the longer proofs with it: `*.long.test.ts`, and whole answers to all prompts
+ * `npm test`: every test, those of kernels on every adapter at hand; two adapters share the costlier proofs. Gets the default model
+ * first. `npm test -- unit e2e` runs only the runs named. `npm run test:long` takes the longer proofs with it: `*.long.test.ts`, and whole answers to all prompts
  * on every adapter. GPU_REQUIRED=1: SwiftShader must be there; LAVAPIPE_REQUIRED=1: lavapipe too. Ends with what failed and
  * one line `N passed, N failed, N skipped` over all runs.
  */
@@ -164,7 +164,11 @@ async function runProject(name, project, env, { isUrgent }) {
  * @param {number} pid of a detached child
  */
 async function stepBack(pid) {
-  setPriority(pid, constants.priority.PRIORITY_LOW)
+  try {
+    setPriority(pid, constants.priority.PRIORITY_LOW)
+  } catch {
+    // It has ended already, or the system lets nobody do so: it runs as others do.
+  }
   await writeFile(`/proc/${pid}/autogroup`, String(constants.priority.PRIORITY_LOW)).catch(() => undefined)
 }
 
