@@ -1,7 +1,7 @@
 /**
  * `npm test`: every test, those of kernels on every adapter at hand; two adapters share the costlier proofs. Gets the default model
- * first. `npm test -- unit e2e` runs only the runs named. `npm run test:long` takes the longer proofs with it: `*.long.test.ts`, and whole answers to all prompts
- * on every adapter. GPU_REQUIRED=1: SwiftShader must be there; LAVAPIPE_REQUIRED=1: lavapipe too. Ends with what failed and
+ * first. `npm test -- unit e2e` runs only the runs named. `npm run test:long` takes the longer proofs with it: `*.long.test.ts`, and
+ * whole answers to all prompts on every adapter. GPU_REQUIRED=1: SwiftShader must be there; LAVAPIPE_REQUIRED=1: lavapipe too. Ends with what failed and
  * one line `N passed, N failed, N skipped` over all runs.
  */
 
@@ -21,7 +21,13 @@ const PROOFS_VARIABLE = 'TABSWARM_PROOFS'
 /** Whether vitest.config.ts takes `*.long.test.ts`. */
 const LONG_VARIABLE = 'TABSWARM_LONG'
 const LONG_FLAG = '--long'
-const RUN_NAMES = ['unit', 'store', 'model', 'gpu:swiftshader', 'gpu:lavapipe', 'e2e']
+/** What runs beside each other, and in each lane one after the other. */
+const LANES = [['unit', 'store', 'model'], ['gpu:swiftshader'], ['gpu:lavapipe'], ['e2e']]
+const RUN_NAMES = LANES.flat()
+/** Browsers wait for the clock half of their time, for things that come late where they do not get a core at once. The others take what is left. */
+const URGENT_PROJECT = 'e2e'
+
+/** @typedef {{name: string, passed: number, failed: number, skipped: number, failures: readonly string[], seconds: number, note: string}} RunResult */
 
 /** @type {Set<import('node:child_process').ChildProcess>} */
 const children = new Set()
@@ -48,37 +54,23 @@ async function main(args) {
     return 2
   }
   await getModel()
-  const isWanted = (/** @type {string} */ name) => wanted.length === 0 || wanted.includes(name)
-  const lavapipe = isWanted('gpu:lavapipe') ? await gpuEnvironment('lavapipe') : { missing: 'not asked for' }
-  const usual = 'env' in lavapipe ? 'half' : 'usual'
-  const patient = { isUrgent: false }
-  // Browsers wait for the clock half of their time, for things that come late where they do not get a core at once. The others take what is left.
-  const lanes = await Promise.all([
-    inTurn([
-      isWanted('unit') && (() => runProject('unit', 'unit', {}, patient)),
-      isWanted('store') && (() => runProject('store', 'store', {}, patient)),
-      isWanted('model') && (() => runProject('model', 'model', {}, patient)),
-    ]),
-    inTurn([
-      isWanted('gpu:swiftshader') &&
-        (async () =>
-          runAdapter('swiftshader', await gpuEnvironment('swiftshader'), isLong ? 'all' : usual, process.env.GPU_REQUIRED === '1')),
-    ]),
-    inTurn([isWanted('gpu:lavapipe') && (() => runAdapter('lavapipe', lavapipe, 'all', process.env.LAVAPIPE_REQUIRED === '1'))]),
-    inTurn([isWanted('e2e') && (() => runProject('e2e', 'e2e', {}, { isUrgent: true }))]),
-  ])
+  const names = wanted.length === 0 ? RUN_NAMES : wanted
+  const lavapipe = names.includes('gpu:lavapipe') ? await gpuEnvironment('lavapipe') : { missing: 'not asked for' }
+  const swiftshader = names.includes('gpu:swiftshader') ? await gpuEnvironment('swiftshader') : { missing: 'not asked for' }
+  const fewer = 'env' in lavapipe ? 'half' : 'usual'
+  /** @type {Readonly<Record<string, () => Promise<RunResult>>>} */
+  const adapterRuns = {
+    'gpu:swiftshader': () => runAdapter('swiftshader', swiftshader, isLong ? 'all' : fewer, process.env.GPU_REQUIRED === '1'),
+    'gpu:lavapipe': () => runAdapter('lavapipe', lavapipe, 'all', process.env.LAVAPIPE_REQUIRED === '1'),
+  }
+  const lanes = await Promise.all(
+    LANES.map(async (lane) => {
+      const results = []
+      for (const name of lane) if (names.includes(name)) results.push(await (adapterRuns[name] ?? (() => runProject(name, name, {})))())
+      return results
+    }),
+  )
   return report(lanes.flat())
-}
-
-/**
- * One run after the other; false: it is not wanted.
- * @template Result
- * @param {readonly (false | (() => Promise<Result>))[]} runs
- */
-async function inTurn(runs) {
-  const results = []
-  for (const run of runs) if (run !== false) results.push(await run())
-  return results
 }
 
 async function getModel() {
@@ -110,12 +102,13 @@ async function gpuEnvironment(adapter) {
  * @param {import('../src/node/index.ts').GpuEnvironment} environment
  * @param {'half' | 'usual' | 'all'} proofs
  * @param {boolean} isRequired
+ * @returns {Promise<RunResult>}
  */
 async function runAdapter(adapter, environment, proofs, isRequired) {
   const name = `gpu:${adapter}`
   if ('env' in environment) {
     const env = { ...environment.env, [ADAPTER_VARIABLE]: adapter, [PROOFS_VARIABLE]: proofs }
-    return runProject(name, 'gpu', env, { isUrgent: false })
+    return runProject(name, 'gpu', env)
   }
   process.stdout.write(`\n== ${name}: ${isRequired ? 'FAILED, it is required' : 'skipped'}: ${environment.missing}\n`)
   return { name, passed: 0, failed: isRequired ? 1 : 0, skipped: isRequired ? 0 : 1, failures: [], seconds: 0, note: environment.missing }
@@ -126,9 +119,10 @@ async function runAdapter(adapter, environment, proofs, isRequired) {
  * @param {string} name
  * @param {string} project
  * @param {Readonly<Record<string, string>>} env
- * @param {{readonly isUrgent: boolean}} options whether it gets a core as soon as it asks for one
+ * @returns {Promise<RunResult>}
  */
-async function runProject(name, project, env, { isUrgent }) {
+async function runProject(name, project, env) {
+  const isUrgent = project === URGENT_PROJECT
   process.stdout.write(`== ${name} has begun\n`)
   const startedMs = performance.now()
   const reportFile = path.join(reports, `${name.replace(':', '-')}.json`)
@@ -199,7 +193,7 @@ function failuresOfFile({ name, message, assertionResults }) {
 
 /**
  * Prints the table and the last line; the exit code.
- * @param {readonly {name: string, passed: number, failed: number, skipped: number, failures: readonly string[], seconds: number, note: string}[]} results
+ * @param {readonly RunResult[]} results
  */
 function report(results) {
   const failures = results.flatMap((result) => result.failures.map((failure) => `${result.name}  ${failure}\n`))

@@ -7,29 +7,19 @@
  */
 
 import * as v from 'valibot'
-import { err, ok, type Result, statementRoles } from '../shared/index.ts'
+import { err, ok, type Result } from '../shared/index.ts'
 import { accountAnswerSchema, accountAskSchema } from './accountRequests.ts'
-import {
-  CONTROL_MESSAGE_BYTES_MAX,
-  MACS_PER_SECOND_MAX,
-  POSITIONS_MAX,
-  REVISIONS_MAX,
-  STAGES_MAX,
-  STATEMENT_LINES_MAX,
-  TOP_K_MAX,
-} from './limits.ts'
+import { CONTROL_MESSAGE_BYTES_MAX, MACS_PER_SECOND_MAX, POSITIONS_MAX, REVISIONS_MAX, STAGES_MAX, TOP_K_MAX } from './limits.ts'
 import { ROW_ENCODINGS } from './rows.ts'
 import {
   amount,
   base64Url,
   count,
   credits,
-  creditsChange,
   describeIssue,
   layer,
   manifestHash,
   modelId,
-  month,
   peerId,
   sessionId,
   signedCertificate,
@@ -37,6 +27,7 @@ import {
   signedReceipt,
   text,
 } from './schemas.ts'
+import { statementAskSchema, statementSchema } from './statement.ts'
 
 /** Reason of an `away` that ends with `serving` of the same order. */
 export const AWAY_RECOVERING = 'recovering'
@@ -174,34 +165,8 @@ const pathsSchema = v.strictObject({
 /** How a peer may connect to others, as the operator has set it. */
 export type Paths = v.InferOutput<typeof pathsSchema>
 
-/** Micro-credits, see shared's StatementAmounts. */
-const statementAmounts = { available: creditsChange, held: creditsChange, escrow: creditsChange, granted: creditsChange }
-const ledgerSequence = count(Number.MAX_SAFE_INTEGER)
-
-const statementSchema = v.strictObject({
-  type: v.literal('statement'),
-  requestId: text(64),
-  month,
-  /** What the account had when the month began, and what it has at its end, or now; whichever lines follow. */
-  opening: v.strictObject(statementAmounts),
-  closing: v.strictObject(statementAmounts),
-  lines: v.pipe(
-    v.array(
-      v.strictObject({
-        sequence: ledgerSequence,
-        atMs: amount,
-        event: text(200),
-        kind: text(32),
-        role: v.picklist(statementRoles),
-        session: text(64),
-        ...statementAmounts,
-      }),
-    ),
-    v.maxLength(STATEMENT_LINES_MAX),
-  ),
-  /** To ask for the lines that follow with; null: there are none. */
-  cursor: v.nullable(ledgerSequence),
-})
+/** Of a relay: each of a coordinator has a greater one than those before. 0: none. */
+const relayNumber = count(Number.MAX_SAFE_INTEGER)
 
 export const serverMessageSchema = v.variant('type', [
   v.strictObject({
@@ -231,8 +196,7 @@ export const serverMessageSchema = v.variant('type', [
     role: v.picklist(['dialer', 'listener']),
     path: text(200),
     token: base64Url(128),
-    /** Of this relay: each of a coordinator has a greater one than those before. */
-    number: count(Number.MAX_SAFE_INTEGER),
+    number: relayNumber,
   }),
   v.strictObject({ type: v.literal('relay-refused'), peerId, reason: text(64), message: text(1_000) }),
   assignmentSchema,
@@ -361,16 +325,15 @@ export const clientMessageSchema = v.variant('type', [
   }),
   /** What this peer took and sent in a session, signed by its own key. */
   v.strictObject({ type: v.literal('receipt'), receipt: signedReceipt }),
-  /** Asks for a month (UTC) of this peer's account: from its beginning, or on from where an answer's `cursor` says. */
-  v.strictObject({ type: v.literal('statement'), requestId: text(64), month, cursor: v.nullable(ledgerSequence) }),
+  statementAskSchema,
   /** Something of this peer's account, see accountRequests.ts. */
   v.strictObject({ type: v.literal('account-request'), requestId: text(64), ask: accountAskSchema }),
   /** Asks for a relayed channel to a peer that no direct path leads to. */
   v.strictObject({
     type: v.literal('relay'),
     peerId,
-    /** The number of the last one that this peer had been told of; 0: of none. */
-    heardOf: count(Number.MAX_SAFE_INTEGER),
+    /** The last one that this peer had been told of. */
+    heardOf: relayNumber,
   }),
   v.strictObject({ type: v.literal('watch') }),
 ])

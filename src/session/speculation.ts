@@ -122,8 +122,6 @@ export class Speculation {
   #bestLength(likelihoods: readonly number[], tokenLaps = 0): number {
     if (this.#lapCosts.oneRowMs === null) return 0
     const creditLaps = this.#creditLaps()
-    // What is at stake is reckoned at the dearest that rows were: what laps take now may be long unmeasured.
-    const rowLapsMost = Math.max(this.#lapCosts.lapsOf(2) - 1, this.#lapCosts.paidRowLaps)
     let best = { length: 0, tokensPerLap: GAIN_MIN }
     let promise = 1
     let tokens = 1
@@ -131,7 +129,7 @@ export class Speculation {
       const laps = this.#lapCosts.lapsOf(index + 2) + (index + 1) * tokenLaps
       promise *= likelihood
       tokens += promise
-      const stakeLaps = (index + 1) * (rowLapsMost + tokenLaps)
+      const stakeLaps = (index + 1) * (this.#lapCosts.rowLapsMost + tokenLaps)
       if ((1 - promise) * stakeLaps > creditLaps || stakeLaps > creditLaps + OVERDRAFT_LAPS_MAX) break
       if (tokens / laps > best.tokensPerLap) best = { length: index + 1, tokensPerLap: tokens / laps }
     }

@@ -42,6 +42,11 @@ export class LapCosts {
     return this.#paidRowLaps
   }
 
+  /** What each row beyond a lap's first may cost: the dearest that rows were, as what they take now may be long unmeasured. */
+  get rowLapsMost(): number {
+    return Math.max(this.#rowLaps, this.#paidRowLaps)
+  }
+
   observe(rowCount: number, lapMs: number): void {
     this.#laps++
     if (rowCount === 1) this.#observeOneRow(lapMs)

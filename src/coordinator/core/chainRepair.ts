@@ -21,7 +21,10 @@ export interface PendingRepair {
   readonly sessionId: SessionId
   /** Stages of the grant that were reported lost. */
   readonly lost: ReadonlySet<PeerId>
+  /** When the driver asked. */
   readonly sinceMs: number
+  /** When it first said that this chain is broken: stages count from there, and do not know that it asks again. */
+  readonly brokenMs: number
 }
 
 export interface RepairContext {
@@ -41,10 +44,8 @@ type RepairDecision =
   | { readonly kind: 'waiting' }
   | { readonly kind: 'refused'; readonly message: string }
 
-export function decideRepair({ lost, sinceMs }: PendingRepair, context: RepairContext): RepairDecision {
-  const { grant, model, peers, sessions, nowMs } = context
-  // Stages count from the break, and do not know that the driver asks again.
-  const brokenMs = sessions.brokenMs(grant.sessionId) ?? sinceMs
+export function decideRepair({ lost, sinceMs, brokenMs }: PendingRepair, context: RepairContext): RepairDecision {
+  const { grant, model, peers, nowMs } = context
   const stages = repairedStages(lost, nowMs - brokenMs < REPAIR_WAIT_MS, context)
   if (stages !== null) {
     const placed = stages.map(({ peerId, span }) => ({ peerId, firstLayer: span.firstLayer, endLayer: span.endLayer }))

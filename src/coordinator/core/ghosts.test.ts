@@ -88,7 +88,8 @@ describe('who is given up', () => {
     for (const isBroken of [false, true]) {
       const { fail, grant, repairs, victim, givenUp } = setUp()
       const { sessionId, driver } = grant('c1', victim, 0)
-      if (isBroken) repairs.add({ driver, requestId: 'r', sessionId, lost: new Set([victim.peerId]), sinceMs: 20_000 })
+      const lost = new Set([victim.peerId])
+      if (isBroken) repairs.add({ driver, requestId: 'r', sessionId, lost, sinceMs: 20_000, brokenMs: 20_000 })
       fail('a1', victim, 15_000)
       fail('b1', victim, 25_000)
       expect(givenUp).toEqual(isBroken ? [victim.peerId] : [])

@@ -106,6 +106,8 @@ export class SessionLifecycle {
       const message = 'the coordinator does not know this session any more; ask again'
       return effects.refuse(driver, requestId, { reason: 'unknown-session', message })
     }
+    // Also where it is refused: the stages have missed it since.
+    const brokenMs = open.breaks(sessionId, nowMs)
     const retryAfterMs = this.#repairs.ask(driver, nowMs)
     if (retryAfterMs > 0) {
       const message = 'this tab asks for other chains all the time; look at its connection, then ask again'
@@ -113,8 +115,7 @@ export class SessionLifecycle {
     }
     const lost = new Set(lostPeerIds.filter((peerId) => grant.stages.some((stage) => stage.peerId === peerId)))
     for (const peerId of lost) if (peers.get(peerId)?.draining !== true) this.#suspect(peerId, driver, nowMs)
-    open.breaks(sessionId, nowMs)
-    const older = this.#repairs.add({ driver, requestId, sessionId, lost, sinceMs: nowMs })
+    const older = this.#repairs.add({ driver, requestId, sessionId, lost, sinceMs: nowMs, brokenMs })
     const message = 'this session has asked for another chain since'
     if (older !== null) effects.refuse(driver, older.requestId, { reason: 'superseded', message })
     for (const peerId of lost) this.#failed(peerId, driver, nowMs)

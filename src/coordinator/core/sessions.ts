@@ -52,15 +52,12 @@ export class OpenSessions {
     return this.#open.get(sessionId)?.numericClasses ?? []
   }
 
-  /** Its driver says that the chain is broken. */
-  breaks(sessionId: SessionId, nowMs: number): void {
+  /** Its driver says at `nowMs` that this chain is broken: since when it has been, however often the driver has said so. */
+  breaks(sessionId: SessionId, nowMs: number): number {
     const session = this.#open.get(sessionId)
-    if (session !== undefined) session.brokenMs ??= nowMs
-  }
-
-  /** When its driver first said so of this chain, however often it has asked for another one since; null: it has not. */
-  brokenMs(sessionId: SessionId): number | null {
-    return this.#open.get(sessionId)?.brokenMs ?? null
+    if (session === undefined) return nowMs
+    session.brokenMs ??= nowMs
+    return session.brokenMs
   }
 
   end(sessionId: SessionId): void {
@@ -130,8 +127,8 @@ export class OpenSessions {
 
   /** What is granted at each peer, but for that session. */
   reserved(nowMs: number, except: SessionId | null = null): ReadonlyMap<PeerId, Reserved> {
-    const grants = [...this.#open.values()].map(({ grant }) => grant)
-    return reservedBy(except === null ? grants : grants.filter(({ sessionId }) => sessionId !== except), nowMs)
+    const grants = [...this.#open.values()].flatMap(({ grant }) => (grant.sessionId === except ? [] : [grant]))
+    return reservedBy(grants, nowMs)
   }
 
   #over(peerId: PeerId): OpenSession[] {
