@@ -212,6 +212,8 @@ class LinkChain implements Chain {
   }
 
   #onFailed(index: number, { reason, message }: FailedFrame): void {
+    // It had waited for this chain for too long when it said so, and will be asked to open it.
+    if (reason === 'unreachable' && this.#isOfEarlierPlace(index)) return
     this.#lose(new SessionError(reason, `${this.#nameOf(index)}: ${message}`, { stageIndex: index }))
   }
 
@@ -277,9 +279,13 @@ class LinkChain implements Chain {
     this.#handOver.consider()
   }
 
-  /** Of a stage that has not answered yet it may be from its place in an earlier chain: then it counts for nothing. */
+  /** What the stage says may be from its place in an earlier chain: it has not answered yet. */
+  #isOfEarlierPlace(index: number): boolean {
+    return this.#grant.revision > 0 && !this.#links.hasAnswered(index)
+  }
+
   #refuseRole(index: number, rule: string): void {
-    if (this.#grant.revision === 0 || this.#links.hasAnswered(index)) this.#refuse(index, rule)
+    if (!this.#isOfEarlierPlace(index)) this.#refuse(index, rule)
   }
 
   #refuse(index: number, rule: string): void {

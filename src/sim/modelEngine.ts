@@ -161,7 +161,8 @@ export class ModelEngine implements Engine {
     for (const row of rows) pass(state, row, kind)
     if (output.kind === 'rows') {
       const values = new Float32Array(rows.length * ARITHMETIC_WIDTH)
-      for (let at = 0; at < values.length; at++) values[at] = rows[Math.floor(at / ARITHMETIC_WIDTH)]?.[at % ARITHMETIC_WIDTH] ?? 0
+      let at = 0
+      for (const row of rows) for (const value of row) values[at++] = value
       return { kind: 'rows', bytes: encodeRows(output.encoding, values, ARITHMETIC_WIDTH) }
     }
     if (output.kind === 'logits') throw new Error('the driver asks for candidates only')

@@ -53,6 +53,29 @@ describe('an answer whose chain breaks', () => {
     chain.close()
   })
 
+  it('[R14] goes on over a stage whose wait was over just before it heard of the chain that it waited for', async () => {
+    const world = new World(6)
+    for (const { engine } of world.stages) engine.kindsDiffer = true
+    const first = world.grant({ stageCount: 3 })
+    const { sessionId } = first
+    const kept = peerOf(first, 1)
+    const coordinator = coordinatorOf(world, first)
+    const chain = await world.runInTime(world.opening(first, coordinator.repair))
+    const onEvent: GenerateRequest['onEvent'] = (event) => {
+      if (event.kind === 'token' && event.completionTokens === 5) world.kill(peerOf(first, 2))
+      if (event.kind !== 'repair' || event.repair.phase !== 'granted') return
+      const { atTo } = required(
+        world.links.find(({ from, to }) => from === DRIVER && to === kept),
+        'the link',
+      )
+      atTo.sendFrame({ type: 'failed', sessionId, reason: 'unreachable', message: 'stage 2 did not answer within 30 s' }, 'urgent')
+    }
+    const { completionTokenIds } = await world.runInTime(generate(request(world, chain, onEvent)))
+    expect(completionTokenIds).toEqual(await reference())
+    expect(coordinator.requests).toHaveLength(1)
+    chain.close()
+  })
+
   it('[R1] is the same when all stages are lost at once', async () => {
     const world = new World(6)
     const { ids, requests } = await answer(world, 3, (at, grant) => {
