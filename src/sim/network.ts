@@ -115,8 +115,12 @@ export class Network {
     const { time } = this
     const setupMs = DIAL_ROUND_TRIPS * (this.#hosts.has(to) ? 2 * this.wayMs(from, required(this.#hosts.get(to), to)) : 25)
     return new Promise((resolve, reject) => {
+      let gaveUp = false
       const refuse = (detail: string) => reject(new TabswarmError('unreachable', `peer ${to.slice(0, 8)} ${detail}`))
-      const cancel = time.after(DIAL_DEADLINE_MS, from, () => refuse('does not answer'))
+      const cancel = time.after(DIAL_DEADLINE_MS, from, () => {
+        gaveUp = true
+        refuse('does not answer')
+      })
       const target = this.#hosts.get(to)
       if (target === undefined) {
         time.after(setupMs, from, () => {
@@ -131,7 +135,8 @@ export class Network {
         target.accept(atFrom.other)
         time.after(this.wayMs(target, from), from, () => {
           cancel()
-          resolve(atFrom)
+          if (gaveUp) atFrom.close()
+          else resolve(atFrom)
         })
       })
     })

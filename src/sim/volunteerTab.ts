@@ -94,6 +94,7 @@ export class VolunteerTab implements Client {
   /** Loads one after the other; one that is not the latest is given up. */
   #loading: Promise<void> = Promise.resolve()
   #loads = 0
+  #abortDownload: () => void = () => undefined
   #measuredMs = 0
   #passesTold = NO_PASSES
   #leaveWhenIdle: (() => void) | null = null
@@ -220,6 +221,7 @@ export class VolunteerTab implements Client {
     if (this.#isRecovering) return
     this.#isRecovering = true
     this.#loads++
+    this.#abortDownload()
     this.#engine.loseDevice()
     this.#serve(null)
     coordinator.say(this, { type: 'away', reason: AWAY_RECOVERING })
@@ -294,6 +296,7 @@ export class VolunteerTab implements Client {
     if (loaded !== null) this.#options.events.onMove(this)
     this.#serve(null)
     const load = ++this.#loads
+    this.#abortDownload()
     this.#loading = this.#loading.then(() => this.#load(order, () => this.#order === order && this.#loads === load))
   }
 
@@ -328,7 +331,10 @@ export class VolunteerTab implements Client {
       tellLater()
     }
     tellLater()
-    return new Promise((resolve) => time.after(endMs - time.nowMs, this, resolve))
+    return new Promise((resolve) => {
+      this.#abortDownload = resolve
+      time.after(endMs - time.nowMs, this, resolve)
+    })
   }
 
   #serve(held: Held | null): void {

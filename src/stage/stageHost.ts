@@ -328,9 +328,9 @@ export class StageHost {
   }
 
   async #run(): Promise<void> {
-    // Rows that come in the same turn share the pass.
-    await Promise.resolve()
     for (;;) {
+      // Rows that come in the same turn share the pass; what the last one gave rise to leaves before an engine that computes in this thread begins.
+      await Promise.resolve()
       const works = this.#planner.plan(this.#sessions.values())
       if (works.length === 0) {
         if (await this.#auditing.pass()) continue

@@ -68,7 +68,7 @@ describe('an answer whose chain breaks', () => {
         world.links.find(({ from, to }) => from === DRIVER && to === kept),
         'the link',
       )
-      atTo.sendFrame({ type: 'failed', sessionId, reason: 'unreachable', message: 'stage 2 did not answer within 30 s' }, 'urgent')
+      atTo.sendFrame({ type: 'failed', sessionId, reason: 'unreachable', message: 'stage 2 did not answer within 30 s' })
     }
     const { completionTokenIds } = await world.runInTime(generate(request(world, chain, onEvent)))
     expect(completionTokenIds).toEqual(await reference())
