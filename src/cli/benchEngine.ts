@@ -32,7 +32,7 @@ interface EngineBench {
   /** One token a session and pass, behind PROMPT_TOKENS; tokens of all sessions together. */
   readonly decode: readonly Measured<{ readonly sessions: number }>[]
   /** Tokens a second of all sessions together / of one alone: median of the pairs of passes that were timed in turn. */
-  readonly batchGain: { readonly sessions: number; readonly gain: number; readonly quartiles: Quartiles }
+  readonly batchGains: readonly { readonly sessions: number; readonly gain: number; readonly quartiles: Quartiles }[]
 }
 
 type Measured<What> = What & {
@@ -44,7 +44,7 @@ type Measured<What> = What & {
 }
 
 const PREFILL_TOKENS = [64, 512]
-const DECODE_SESSIONS = 8
+const DECODE_SESSIONS = [2, 3, 4, 8]
 /** What a last stage reads back by default. */
 const TOP_K = 128
 /** What a decode step attends to at the least. */
@@ -87,7 +87,7 @@ async function measure(engine: Engine, model: ResolvedModel): Promise<EngineBenc
   const { KV_BLOCK_POSITIONS, kvBlockCount } = await import('../worker/index.ts')
   const { manifest } = model.hashedManifest
   const startedMs = nodeClock.nowMs()
-  const decodeBlocks = (DECODE_SESSIONS + 1) * kvBlockCount(decodePositions())
+  const decodeBlocks = DECODE_SESSIONS.reduce((sum, sessions) => sum + sessions, 1) * kvBlockCount(decodePositions())
   await loadWholeModel(engine, model, Math.max(...PREFILL_TOKENS, decodeBlocks * KV_BLOCK_POSITIONS))
   const loadMs = nodeClock.nowMs() - startedMs
   const { weightBytes, kvBytes, scratchBytes } = engine.usage()
@@ -136,24 +136,23 @@ class Bench {
     return { tokens, ...summary(times, tokens) }
   }
 
-  /** One session and several in turn, so that other work on the machine slows both. */
-  async decode(sessions: number): Promise<Pick<EngineBench, 'decode' | 'batchGain'>> {
-    const alone = [this.#open(decodePositions())]
-    const together = Array.from({ length: sessions }, () => this.#open(decodePositions()))
-    for (const slots of [alone, together]) await this.#engine.forward(slots.map((slot) => this.#segment(slot, 'prompt', PROMPT_TOKENS)))
+  /** One session and several in turn, so that other work on the machine slows all. */
+  async decode(counts: readonly number[]): Promise<Pick<EngineBench, 'decode' | 'batchGains'>> {
+    const groups = [1, ...counts].map((sessions) => Array.from({ length: sessions }, () => this.#open(decodePositions())))
+    for (const slots of groups) await this.#engine.forward(slots.map((slot) => this.#segment(slot, 'prompt', PROMPT_TOKENS)))
     const pass = (slots: readonly Slot[]) => () => this.#engine.forward(slots.map((slot) => this.#segment(slot, 'decode', 1)))
-    const [one = [], many = []] = await this.#alternate([pass(alone), pass(together)])
-    for (const slot of [...alone, ...together]) this.#engine.close(slot)
-    const gains = pairedRatios(
-      many.map(({ ms }) => ms),
-      one.map(({ ms }) => sessions * ms),
-    )
+    const [one = [], ...several] = await this.#alternate(groups.map(pass))
+    for (const slot of groups.flat()) this.#engine.close(slot)
+    const together = counts.map((sessions, index) => ({ sessions, times: several[index] ?? [] }))
     return {
-      decode: [
-        { sessions: 1, ...summary(one, 1) },
-        { sessions, ...summary(many, sessions) },
-      ],
-      batchGain: { sessions, gain: median(gains), quartiles: quartiles(gains) },
+      decode: [{ sessions: 1, ...summary(one, 1) }, ...together.map(({ sessions, times }) => ({ sessions, ...summary(times, sessions) }))],
+      batchGains: together.map(({ sessions, times }) => {
+        const gains = pairedRatios(
+          times.map(({ ms }) => ms),
+          one.map(({ ms }) => sessions * ms),
+        )
+        return { sessions, gain: median(gains), quartiles: quartiles(gains) }
+      }),
     }
   }
 
@@ -207,15 +206,15 @@ function show(result: EngineBench): void {
     printLine(`${''.padEnd(22)}a pass: ${cost}, ${bytesRead} bytes read back`)
   }
   const { weightBytes, kvBytes, scratchBytes, totalBytes, spanBytes, perSpanByte } = result.gpuBytes
-  const {
-    sessions,
-    gain,
-    quartiles: [low, high],
-  } = result.batchGain
   printNote(`${result.model} on ${result.adapter}, ${result.numericClass}, loaded in ${result.loadMs.toFixed(0)} ms`)
   for (const entry of result.prefill) line(`prompt of ${entry.tokens}`, entry)
   for (const entry of result.decode) line(`answer, ${entry.sessions} session${entry.sessions === 1 ? '' : 's'}`, entry)
-  printLine(`${sessions} sessions together: ${gain.toFixed(2)} × the tokens of one (quartiles ${low.toFixed(2)}–${high.toFixed(2)})`)
+  for (const entry of result.batchGains) {
+    const [low, high] = entry.quartiles
+    printLine(
+      `${entry.sessions} sessions together: ${entry.gain.toFixed(2)} × the tokens of one (quartiles ${low.toFixed(2)}–${high.toFixed(2)})`,
+    )
+  }
   printLine(`memory ${mb(totalBytes)}: weights ${mb(weightBytes)}, KV cache ${mb(kvBytes)}, scratch ${mb(scratchBytes)}`)
   printLine(`weights take ${perSpanByte.toFixed(3)} × their ${mb(spanBytes)} in the file`)
 }

@@ -5,7 +5,7 @@
  */
 
 import type { RequesterTab, VolunteerTab } from '../node/index.ts'
-import { decodeFrame, type Frame } from '../protocol/index.ts'
+import { BUNDLE_MAGIC, decodeFrame, type Frame } from '../protocol/index.ts'
 
 /**
  * Of a message: it was given to the data channel, or came from it, in the worker or on the page. Of a frame that travels between page and
@@ -17,7 +17,7 @@ export interface FrameEvent {
   readonly point: FramePoint
   /** Since the epoch. */
   readonly atMs: number
-  /** Of the message. */
+  /** On the wire: of the frame, of several in one message with the length before it, or of what is no whole frame. */
   readonly bytes: number
   /** Rows and results with empty payloads; null for what is no whole frame. */
   readonly frame: Frame | null
@@ -27,10 +27,11 @@ interface RawEvent {
   readonly point: FramePoint
   readonly atMs: number
   readonly bytes: number
+  readonly frameBytes: number
   readonly start: readonly number[]
 }
 
-/** Bytes kept of a message: a header, or a small frame as a whole. */
+/** Bytes kept of a frame: a header, or a small one as a whole. */
 const KEPT_BYTES = 256
 
 /** Runs in pages before their own script, and in workers before they have a link. */
@@ -41,8 +42,19 @@ export const FRAME_PROBE = `{
   const nowMs = () => performance.timeOrigin + performance.now()
   const note = (point, atMs, data) => {
     if (typeof data === 'string') return
-    const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : data
-    events.push({ point, atMs, bytes: bytes.byteLength, start: bytes.slice(0, ${KEPT_BYTES}) })
+    const message = data instanceof ArrayBuffer ? new Uint8Array(data) : data
+    const { byteLength } = message
+    const add = (bytes, at, frameBytes) =>
+      events.push({ point, atMs, bytes, frameBytes, start: message.slice(at, at + Math.min(frameBytes, ${KEPT_BYTES})) })
+    if (message[0] !== ${BUNDLE_MAGIC[0]} || message[1] !== ${BUNDLE_MAGIC[1]}) return add(byteLength, 0, byteLength)
+    // Those that begin in a bundle's later slices are not seen.
+    const view = new DataView(message.buffer, message.byteOffset, byteLength)
+    for (let at = ${BUNDLE_MAGIC.length}; at + 4 < byteLength; ) {
+      const frameBytes = view.getUint32(at, true)
+      const end = at + 4 + frameBytes
+      add(Math.min(end, byteLength) - at, at + 4, frameBytes)
+      at = end
+    }
   }
 
   const { postMessage } = MessagePort.prototype
@@ -115,7 +127,7 @@ export async function takeFrameEvents(tab: Pick<RequesterTab, 'page'>): Promise<
     tab.page.evaluate<readonly RawEvent[]>(take),
     engineWorkerOf(tab)?.evaluate<readonly RawEvent[]>(take) ?? [],
   ])
-  return taken.flat().map(({ start, ...event }) => ({ ...event, frame: frameOf(start, event.bytes) }))
+  return taken.flat().map(({ start, frameBytes, ...event }) => ({ ...event, frame: frameOf(start, frameBytes) }))
 }
 
 /** Threads of the engine without a GPU are workers too, which wait for work and answer nobody. */

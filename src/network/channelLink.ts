@@ -1,6 +1,19 @@
-/** ChannelLink: a Link over a ByteChannel whose other end is known. Bounded queue, two watermarks, no timers. */
+/**
+ * ChannelLink: a Link over a ByteChannel whose other end is known. Bounded queue, two watermarks, no timers. What is sent within a turn leaves
+ * at its end, in one message where it fits.
+ */
 
-import { FRAME_BYTES_MAX, LINK_QUEUE_BYTES_MAX, type Link, type LinkClosed, type LinkHandlers, type LinkStats } from '../protocol/index.ts'
+import {
+  bundledCount,
+  FRAME_BYTES_MAX,
+  framesOf,
+  LINK_QUEUE_BYTES_MAX,
+  type Link,
+  type LinkClosed,
+  type LinkHandlers,
+  type LinkStats,
+  messageOf,
+} from '../protocol/index.ts'
 import { assert, type PeerId } from '../shared/index.ts'
 import { type ByteChannel, CHANNEL_HIGH_BYTES, CHANNEL_LOW_BYTES } from './channel.ts'
 import { Receiver } from './receiver.ts'
@@ -12,6 +25,7 @@ export class ChannelLink implements Link {
   readonly #onEnd: (link: Link) => void
   #queue: Uint8Array[] = []
   #queuedBytes = 0
+  #pumpsSoon = false
 
   /** `backlog`: frames that came behind the handshake. `onEnd` is for the link's keeper; it is called before the listener's onClose. */
   constructor(
@@ -43,14 +57,14 @@ export class ChannelLink implements Link {
     if (this.#receiver.closed !== null) return
     const bytes = frame.byteLength
     assert(bytes > 0 && bytes <= FRAME_BYTES_MAX, `a frame of ${bytes} bytes is not in 1 … ${FRAME_BYTES_MAX}`)
-    const bufferedBytes = this.#channel.bufferedBytes()
-    if (this.#queuedBytes + bufferedBytes + bytes > LINK_QUEUE_BYTES_MAX) {
+    if (this.#queuedBytes + this.#channel.bufferedBytes() + bytes > LINK_QUEUE_BYTES_MAX) {
       this.close({ reason: 'overflow', detail: `more than ${LINK_QUEUE_BYTES_MAX} bytes wait for peer ${this.peerId}` })
-    } else if (priority === 'urgent' || (this.#queue.length === 0 && bufferedBytes < CHANNEL_HIGH_BYTES)) {
-      this.#transmit(frame)
+    } else if (priority === 'urgent') {
+      this.#transmit([frame])
     } else {
       this.#queue.push(frame)
       this.#queuedBytes += bytes
+      this.#pumpSoon()
     }
   }
 
@@ -58,36 +72,46 @@ export class ChannelLink implements Link {
     return this.#channel.stats()
   }
 
-  /** Frames that still wait in the queue are dropped. */
+  /** What the transport has no room for is dropped. */
   close(closed: LinkClosed = { reason: 'local', detail: 'closed here' }): void {
     if (this.#receiver.closed !== null) return
+    if (closed.reason === 'local') this.#pump()
     this.#channel.close()
     this.#end(closed)
   }
 
-  #receive(bytes: Uint8Array): void {
-    if (bytes.byteLength === 0 || bytes.byteLength > FRAME_BYTES_MAX) {
-      this.close({ reason: 'garbage', detail: `[F4] peer ${this.peerId} sent a frame of ${bytes.byteLength} bytes` })
-    } else if (!this.#receiver.deliver(bytes)) {
+  #receive(message: Uint8Array): void {
+    const bytes = message.byteLength
+    if (bytes === 0 || bytes > FRAME_BYTES_MAX)
+      return this.close({ reason: 'garbage', detail: `[F4] peer ${this.peerId} sent a frame of ${bytes} bytes` })
+    const frames = framesOf(message)
+    if (frames === null)
+      return this.close({ reason: 'garbage', detail: `[F20] peer ${this.peerId} sent a bundle whose frames do not fill it` })
+    if (!frames.every((frame) => this.#receiver.deliver(frame)))
       this.close({ reason: 'overflow', detail: `peer ${this.peerId} sent too much before anybody listened` })
-    }
+  }
+
+  #pumpSoon(): void {
+    if (this.#pumpsSoon) return
+    this.#pumpsSoon = true
+    queueMicrotask(() => {
+      this.#pumpsSoon = false
+      this.#pump()
+    })
   }
 
   /** Fills the transport up to the high watermark. */
   #pump(): void {
-    let sent = 0
-    while (this.#receiver.closed === null && sent < this.#queue.length && this.#channel.bufferedBytes() < CHANNEL_HIGH_BYTES) {
-      const frame = this.#queue[sent++]
-      if (frame === undefined) break
-      this.#queuedBytes -= frame.byteLength
-      this.#transmit(frame)
+    while (this.#receiver.closed === null && this.#queue.length > 0 && this.#channel.bufferedBytes() < CHANNEL_HIGH_BYTES) {
+      const frames = this.#queue.splice(0, bundledCount(this.#queue))
+      for (const { byteLength } of frames) this.#queuedBytes -= byteLength
+      this.#transmit(frames)
     }
-    this.#queue.splice(0, sent)
   }
 
-  #transmit(frame: Uint8Array): void {
+  #transmit(frames: readonly Uint8Array[]): void {
     try {
-      this.#channel.send(frame)
+      this.#channel.send(messageOf(frames))
     } catch (error) {
       this.close({ reason: 'lost', detail: `sending to peer ${this.peerId} failed: ${String(error)}` })
     }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FRAME_BYTES_MAX, type Link, type LinkClosed } from '../protocol/index.ts'
+import { FRAME_BYTES_MAX, type Link, type LinkClosed, messageOf } from '../protocol/index.ts'
 import { ManualClock, type PeerId } from '../shared/index.ts'
 import { ChannelLink } from './channelLink.ts'
 import { type LinkPair, linkSuite } from './link.suite.ts'
@@ -86,6 +86,41 @@ describe('a link', () => {
     raw.send(new Uint8Array(bytes))
     await polling(() => undefined)(() => ends.length > 0)
     expect(ends).toEqual([{ reason: 'garbage', detail: expect.stringContaining(`${bytes} bytes`) }])
+  })
+
+  it('[F20] sends what was sent within a turn as one message, urgent frames each at once', async () => {
+    const [raw, channel] = memoryChannelPair()
+    const link = new ChannelLink(channel, near)
+    const lengths: number[] = []
+    raw.listen({ onMessage: ({ byteLength }) => lengths.push(byteLength), onLow: () => undefined, onClose: () => undefined })
+    for (const bytes of [10, 20, 30]) link.send(new Uint8Array(bytes))
+    link.send(new Uint8Array(5), 'urgent')
+    await polling(() => undefined)(() => lengths.length === 2)
+    link.send(new Uint8Array(40))
+    await polling(() => undefined)(() => lengths.length === 3)
+    expect(lengths).toEqual([5, 2 + (4 + 10) + (4 + 20) + (4 + 30), 40])
+  })
+
+  it('[F20] still sends what it was given in the turn in which it is closed', async () => {
+    const [sender, receiver] = memoryLinkPair(near, far)
+    const heard: number[] = []
+    receiver.listen({ onFrame: ({ byteLength }) => heard.push(byteLength), onClose: ({ reason }) => expect(reason).toBe('remote') })
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    sender.send(new Uint8Array(10))
+    sender.send(new Uint8Array(20))
+    sender.close()
+    await polling(() => undefined)(() => heard.length === 2)
+    expect(heard).toEqual([10, 20])
+  })
+
+  it('[F20] is closed as garbage by a bundle whose frames do not fill it', async () => {
+    const [raw, channel] = memoryChannelPair()
+    const link = new ChannelLink(channel, near)
+    const ends: LinkClosed[] = []
+    link.listen({ onFrame: () => expect.fail('was delivered'), onClose: (closed) => ends.push(closed) })
+    raw.send(messageOf([new Uint8Array(10), new Uint8Array(20)]).slice(0, -1))
+    await polling(() => undefined)(() => ends.length > 0)
+    expect(ends).toEqual([{ reason: 'garbage', detail: expect.stringContaining('[F20]') }])
   })
 
   it('[F4] never sends a frame beyond the bound: that is a programmer’s error', () => {

@@ -14,6 +14,7 @@ export {
   NO_AUDIT_ROWS,
   NO_ROWS_SHAPE,
 } from './auditRows.ts'
+export { BUNDLE_MAGIC, bundledCount, framesOf, messageOf } from './bundle.ts'
 export { candidateBytes, decodeCandidates, encodeCandidates, type PositionCandidates, topKOf } from './candidates.ts'
 export { lastCheckpoint, servedEnd } from './checkpoints.ts'
 export {

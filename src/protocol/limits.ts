@@ -1,10 +1,13 @@
 /** Bounds of the protocol, each with its reason. A value beyond its bound is refused by name, never clamped. */
 
 /** Both sides must speak the same; a change of any frame, message or rule raises it. */
-export const PROTOCOL_VERSION = 4
+export const PROTOCOL_VERSION = 5
 
 /** Chromium and libdatachannel both carry messages of 256 KiB; a frame is one message. */
 export const FRAME_BYTES_MAX = 256 * 1024
+
+/** Several frames in one message: few enough that the first does not wait for the last, and no lane is added for them (F19). */
+export const BUNDLE_BYTES_MAX = 32 * 1024
 
 /** JSON payloads of control frames: a grant of 64 stages is about 8 KB. */
 export const CONTROL_PAYLOAD_BYTES_MAX = 64 * 1024

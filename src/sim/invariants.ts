@@ -126,7 +126,6 @@ interface Reserved {
 interface Leaving {
   readonly sessionId: SessionId
   readonly peerId: PeerId
-  readonly driver: PeerId
   readonly sinceMs: number
 }
 
@@ -144,6 +143,8 @@ export class Invariants {
   readonly #adopted = new Map<SessionId, readonly PeerId[]>()
   /** By session and peer, in the order of their times. */
   readonly #leaving = new Map<string, Leaving>()
+  /** Drivers and stages of all chains of a session. */
+  readonly #tookPart = new Map<SessionId, Set<PeerId>>()
 
   constructor(options: InvariantsOptions) {
     this.#options = options
@@ -162,6 +163,7 @@ export class Invariants {
     // The answer to a repair that was asked for before the session ended: its end is under way to the coordinator.
     if (this.#ended.has(grant.sessionId)) return
     if (grant.revision === 0) this.#adopted.set(grant.sessionId, peerIds)
+    this.#tookPart.set(grant.sessionId, new Set([...(this.#tookPart.get(grant.sessionId) ?? [grant.driver]), ...peerIds]))
     this.#granted.set(grant.sessionId, { driver: grant.driver, peerIds, positions, sinceMs: this.#options.nowMs() })
     for (const { peerId, firstLayer, endLayer } of grant.stages) {
       const tab = this.#options.volunteers.get(peerId)
@@ -179,17 +181,17 @@ export class Invariants {
   }
 
   /** The driver goes on over this chain, and says so to who is left out. One that has lost more since takes none, and asks again. */
-  onAdopted({ sessionId, driver, stages }: Grant): void {
+  onAdopted({ sessionId, stages }: Grant): void {
     const peerIds = stages.map(({ peerId }) => peerId)
     for (const peerId of peerIds) this.#leaving.delete(`${sessionId} ${peerId}`)
-    this.#leave(sessionId, driver, this.#adopted.get(sessionId)?.filter((peerId) => !peerIds.includes(peerId)) ?? [])
+    this.#leave(sessionId, this.#adopted.get(sessionId)?.filter((peerId) => !peerIds.includes(peerId)) ?? [])
     this.#adopted.set(sessionId, peerIds)
   }
 
   /** The coordinator hears that a session is over, also one that nobody waited for any more. */
   onEnded(sessionId: SessionId): void {
     const known = this.#granted.get(sessionId)
-    if (known !== undefined) this.#leave(sessionId, known.driver, [...known.peerIds, ...(this.#adopted.get(sessionId) ?? [])])
+    if (known !== undefined) this.#leave(sessionId, [...known.peerIds, ...(this.#adopted.get(sessionId) ?? [])])
     this.#granted.delete(sessionId)
     this.#adopted.delete(sessionId)
     this.#ended.add(sessionId)
@@ -281,13 +283,13 @@ export class Invariants {
       this.break('too-little', `${JSON.stringify(counts)} of at least ${JSON.stringify(least)}`, [])
   }
 
-  #leave(sessionId: SessionId, driver: PeerId, peerIds: readonly PeerId[]): void {
+  #leave(sessionId: SessionId, peerIds: readonly PeerId[]): void {
     const sinceMs = this.#options.nowMs()
     for (const peerId of peerIds) {
       const key = `${sessionId} ${peerId}`
       // In the order of their times.
       this.#leaving.delete(key)
-      this.#leaving.set(key, { sessionId, peerId, driver, sinceMs })
+      this.#leaving.set(key, { sessionId, peerId, sinceMs })
     }
   }
 
@@ -308,17 +310,20 @@ export class Invariants {
       this.break('bad-grant', `session ${sessionId} is granted over ${peerId}, silent for ${nowMs - silentSinceMs} ms`, [sessionId, peerId])
   }
 
-  /** Whether stages have freed what they no longer serve, unless they were disturbed, or their driver, who should have told them. */
+  /**
+   * Whether stages have freed what they no longer serve. Unless something happened to them, to their driver, who should have told them, or to
+   * another stage of the session: one that hangs may pass an `open` on long after it was sent, to somebody whom the driver never reached.
+   */
   #checkLeaving(nowMs: number): void {
     const { volunteers, disturbances } = this.#options
-    for (const [key, { sessionId, peerId, driver, sinceMs }] of this.#leaving) {
+    for (const [key, { sessionId, peerId, sinceMs }] of this.#leaving) {
       if (nowMs - sinceMs <= FREED_MS_MAX) return
       if (volunteers.get(peerId)?.host.logOf(sessionId) == null) {
         this.#leaving.delete(key)
         continue
       }
-      const driverMs = disturbances.lastMs(driver)
-      const quietMs = Math.max(sinceMs, disturbances.lastMs(peerId), Number.isFinite(driverMs) ? driverMs : sinceMs)
+      const disturbedMs = [...(this.#tookPart.get(sessionId) ?? [])].map((other) => disturbances.lastMs(other)).filter(Number.isFinite)
+      const quietMs = Math.max(sinceMs, disturbances.lastMs(peerId), ...disturbedMs)
       if (nowMs - quietMs > FREED_MS_MAX)
         this.break('left-behind', `${peerId} keeps session ${sessionId}, which it serves no more since ${sinceMs}`, [sessionId, peerId])
     }

@@ -58,6 +58,8 @@ describe.each(tensorTypes)('a matrix of %s', (type) => {
       [0, 1],
       [3, 5],
       [2, 6],
+      [1, 4],
+      [2, 9],
       [8, 9],
     ] as const)
       expect(multiply(hosts.alone, shape, bytes, x, from, end)).toEqual(whole.slice(from * outputs, end * outputs))

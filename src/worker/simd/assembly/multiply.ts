@@ -1,5 +1,5 @@
 /**
- * y = W·x for rows of x. A weight row is read once for four rows of x, or two weight rows at once for a single one; either way one
+ * y = W·x for rows of x. A weight row is read once for three or four rows of x, two weight rows at once for one row or two; either way one
  * output is summed in one order that depends on the columns alone: a row's result has the same bits in any company.
  *
  * Quantized weights are multiplied as integers, exactly: x is rounded to 16 bits for that, each block of 32 columns by a scale of its own
@@ -68,8 +68,13 @@ export function multiplyGroups(first: i32, end: i32): void {
 function multiplyAs<Form>(first: i32, end: i32): void {
   const rows = argument(10)
   let row = 0
-  for (; row + 4 <= rows; row += 4) for (let output = first; output < end; output++) fourRows<Form>(output, row)
-  for (; row < rows; row++) for (let output = first; output < end; output += 2) oneRow<Form>(output, min(output + 1, end - 1), row)
+  // Of three the last is computed twice: that costs less than one alone.
+  for (; row + 3 <= rows; row += 4) for (let output = first; output < end; output++) fourRows<Form>(output, row, min(row + 3, rows - 1))
+  if (row + 2 <= rows) {
+    for (let output = first; output < end; output += 2) twoRows<Form>(output, min(output + 1, end - 1), row)
+    row += 2
+  }
+  if (row < rows) for (let output = first; output < end; output += 2) oneRow<Form>(output, min(output + 1, end - 1), row)
 }
 
 function blockBytes<Form>(): usize {
@@ -90,10 +95,12 @@ function secondHalf<Form>(w: usize, levels: v128): v128 {
 
 /** Products of 16 weights and x, in four sums. */
 function dot(weights: v128, x: usize): v128 {
-  return i32x4.add(
-    i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_s(weights), v128.load(x)),
-    i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_s(weights), v128.load(x + 16)),
-  )
+  return dotOf(i16x8.extend_low_i8x16_s(weights), i16x8.extend_high_i8x16_s(weights), x)
+}
+
+/** The same of weights that are i16 already, 8 and 8: several rows of x share them. */
+function dotOf(low: v128, high: v128, x: usize): v128 {
+  return i32x4.add(i32x4.dot_i16x8_s(low, v128.load(x)), i32x4.dot_i16x8_s(high, v128.load(x + 16)))
 }
 
 /** sum + integers · scale. */
@@ -153,14 +160,17 @@ function minimumsOf(output: i32, row: i32, groups: i32): f32 {
   return product(pointer(2) + ((output * groups) << 2), pointer(5) + ((row * groups) << 2), groups)
 }
 
-function fourRows<Form>(output: i32, row: i32): void {
+/** Two outputs of two rows. */
+function twoRows<Form>(output: i32, other: i32, row: i32): void {
   const columns = argument(7)
   const blocks = columns / BLOCK
   const groups = columns >> argument(8)
   const isHalved = argument(8) === 4
   const levels = levelsOf<Form>()
   let w = pointer(0) + output * blocks * blockBytes<Form>()
+  const toOtherW = (other - output) * blocks * blockBytes<Form>()
   let scale = pointer(1) + ((output * groups) << 2)
+  const toOtherScale = ((other - output) * groups) << 2
   let x = pointer(3) + ((row * columns) << 1)
   const xBytes = columns << 1
   let xScale = pointer(4) + ((row * blocks) << 2)
@@ -172,13 +182,89 @@ function fourRows<Form>(output: i32, row: i32): void {
   for (let block = 0; block < blocks; block++) {
     const xA = v128.load32_splat(xScale)
     const xB = v128.load32_splat(xScale + xScaleBytes)
-    const xC = v128.load32_splat(xScale + 2 * xScaleBytes)
-    const xD = v128.load32_splat(xScale + 3 * xScaleBytes)
     let weights = firstHalf<Form>(w, levels)
-    let partA = dot(weights, x)
-    let partB = dot(weights, x + xBytes)
-    let partC = dot(weights, x + 2 * xBytes)
-    let partD = dot(weights, x + 3 * xBytes)
+    let others = firstHalf<Form>(w + toOtherW, levels)
+    let low = i16x8.extend_low_i8x16_s(weights)
+    let high = i16x8.extend_high_i8x16_s(weights)
+    let otherLow = i16x8.extend_low_i8x16_s(others)
+    let otherHigh = i16x8.extend_high_i8x16_s(others)
+    let partA = dotOf(low, high, x)
+    let partB = dotOf(low, high, x + xBytes)
+    let partC = dotOf(otherLow, otherHigh, x)
+    let partD = dotOf(otherLow, otherHigh, x + xBytes)
+    if (isHalved) {
+      const scales = v128.load32_splat(scale)
+      const otherScales = v128.load32_splat(scale + toOtherScale)
+      a = scaled(a, partA, f32x4.mul(scales, xA))
+      b = scaled(b, partB, f32x4.mul(scales, xB))
+      c = scaled(c, partC, f32x4.mul(otherScales, xA))
+      d = scaled(d, partD, f32x4.mul(otherScales, xB))
+      scale += 4
+      partA = i32x4.splat(0)
+      partB = i32x4.splat(0)
+      partC = i32x4.splat(0)
+      partD = i32x4.splat(0)
+    }
+    weights = secondHalf<Form>(w, levels)
+    others = secondHalf<Form>(w + toOtherW, levels)
+    low = i16x8.extend_low_i8x16_s(weights)
+    high = i16x8.extend_high_i8x16_s(weights)
+    otherLow = i16x8.extend_low_i8x16_s(others)
+    otherHigh = i16x8.extend_high_i8x16_s(others)
+    partA = i32x4.add(partA, dotOf(low, high, x + 32))
+    partB = i32x4.add(partB, dotOf(low, high, x + xBytes + 32))
+    partC = i32x4.add(partC, dotOf(otherLow, otherHigh, x + 32))
+    partD = i32x4.add(partD, dotOf(otherLow, otherHigh, x + xBytes + 32))
+    const scales = v128.load32_splat(scale)
+    const otherScales = v128.load32_splat(scale + toOtherScale)
+    a = scaled(a, partA, f32x4.mul(scales, xA))
+    b = scaled(b, partB, f32x4.mul(scales, xB))
+    c = scaled(c, partC, f32x4.mul(otherScales, xA))
+    d = scaled(d, partD, f32x4.mul(otherScales, xB))
+    scale += 4
+    w += blockBytes<Form>()
+    x += 64
+    xScale += 4
+  }
+  let y = pointer(6) + ((row * argument(9)) << 2)
+  store<f32>(y + (output << 2), total(a) + minimumsOf(output, row, groups))
+  store<f32>(y + (other << 2), total(c) + minimumsOf(other, row, groups))
+  y += argument(9) << 2
+  store<f32>(y + (output << 2), total(b) + minimumsOf(output, row + 1, groups))
+  store<f32>(y + (other << 2), total(d) + minimumsOf(other, row + 1, groups))
+}
+
+/** Rows `row` to `row` + 2, and the last one: the one behind them, or the third of them once more. */
+function fourRows<Form>(output: i32, row: i32, last: i32): void {
+  const columns = argument(7)
+  const blocks = columns / BLOCK
+  const groups = columns >> argument(8)
+  const isHalved = argument(8) === 4
+  const levels = levelsOf<Form>()
+  let w = pointer(0) + output * blocks * blockBytes<Form>()
+  let scale = pointer(1) + ((output * groups) << 2)
+  let x = pointer(3) + ((row * columns) << 1)
+  const xBytes = columns << 1
+  let xScale = pointer(4) + ((row * blocks) << 2)
+  const xScaleBytes = blocks << 2
+  const toLast = (last - row) * xBytes
+  const toLastScale = (last - row) * xScaleBytes
+  let a = zero()
+  let b = zero()
+  let c = zero()
+  let d = zero()
+  for (let block = 0; block < blocks; block++) {
+    const xA = v128.load32_splat(xScale)
+    const xB = v128.load32_splat(xScale + xScaleBytes)
+    const xC = v128.load32_splat(xScale + 2 * xScaleBytes)
+    const xD = v128.load32_splat(xScale + toLastScale)
+    let weights = firstHalf<Form>(w, levels)
+    let low = i16x8.extend_low_i8x16_s(weights)
+    let high = i16x8.extend_high_i8x16_s(weights)
+    let partA = dotOf(low, high, x)
+    let partB = dotOf(low, high, x + xBytes)
+    let partC = dotOf(low, high, x + 2 * xBytes)
+    let partD = dotOf(low, high, x + toLast)
     if (isHalved) {
       const scales = v128.load32_splat(scale)
       a = scaled(a, partA, f32x4.mul(scales, xA))
@@ -192,10 +278,12 @@ function fourRows<Form>(output: i32, row: i32): void {
       partD = i32x4.splat(0)
     }
     weights = secondHalf<Form>(w, levels)
-    partA = i32x4.add(partA, dot(weights, x + 32))
-    partB = i32x4.add(partB, dot(weights, x + xBytes + 32))
-    partC = i32x4.add(partC, dot(weights, x + 2 * xBytes + 32))
-    partD = i32x4.add(partD, dot(weights, x + 3 * xBytes + 32))
+    low = i16x8.extend_low_i8x16_s(weights)
+    high = i16x8.extend_high_i8x16_s(weights)
+    partA = i32x4.add(partA, dotOf(low, high, x + 32))
+    partB = i32x4.add(partB, dotOf(low, high, x + xBytes + 32))
+    partC = i32x4.add(partC, dotOf(low, high, x + 2 * xBytes + 32))
+    partD = i32x4.add(partD, dotOf(low, high, x + toLast + 32))
     const scales = v128.load32_splat(scale)
     a = scaled(a, partA, f32x4.mul(scales, xA))
     b = scaled(b, partB, f32x4.mul(scales, xB))
@@ -207,21 +295,18 @@ function fourRows<Form>(output: i32, row: i32): void {
     xScale += 4
   }
   const outputBytes = argument(9) << 2
-  let y = pointer(6) + row * outputBytes + (output << 2)
-  store<f32>(y, total(a) + minimumsOf(output, row, groups))
-  y += outputBytes
-  store<f32>(y, total(b) + minimumsOf(output, row + 1, groups))
-  y += outputBytes
-  store<f32>(y, total(c) + minimumsOf(output, row + 2, groups))
-  y += outputBytes
-  store<f32>(y, total(d) + minimumsOf(output, row + 3, groups))
+  const y = pointer(6) + (output << 2)
+  store<f32>(y + row * outputBytes, total(a) + minimumsOf(output, row, groups))
+  store<f32>(y + (row + 1) * outputBytes, total(b) + minimumsOf(output, row + 1, groups))
+  store<f32>(y + (row + 2) * outputBytes, total(c) + minimumsOf(output, row + 2, groups))
+  store<f32>(y + last * outputBytes, total(d) + minimumsOf(output, last, groups))
 }
 
 /** Outputs [first, end) of a matrix of f32. Arguments: weights, x, y: pointers; columns, outputs, rows. */
 export function multiplyFloats(first: i32, end: i32): void {
   const rows = argument(5)
   let row = 0
-  for (; row + 4 <= rows; row += 4) for (let output = first; output < end; output++) floatsOfFourRows(output, row)
+  for (; row + 2 <= rows; row += 4) for (let output = first; output < end; output++) floatsOfFourRows(output, row, rows - 1)
   for (; row < rows; row++) for (let output = first; output < end; output++) floatsOfOneRow(output, row)
 }
 
@@ -231,11 +316,16 @@ function floatsOfOneRow(output: i32, row: i32): void {
   store<f32>(pointer(2) + ((row * argument(4) + output) << 2), sum)
 }
 
-function floatsOfFourRows(output: i32, row: i32): void {
+/** Rows `row` to `row` + 3; where there are fewer, the last one instead. */
+function floatsOfFourRows(output: i32, row: i32, last: i32): void {
   const columns = argument(3)
   let w = pointer(0) + ((output * columns) << 2)
   let x = pointer(1) + ((row * columns) << 2)
   const xBytes = columns << 2
+  const third = min(row + 2, last)
+  const fourth = min(row + 3, last)
+  const toThird = (third - row) * xBytes
+  const toFourth = (fourth - row) * xBytes
   let a = zero()
   let b = zero()
   let c = zero()
@@ -245,19 +335,16 @@ function floatsOfFourRows(output: i32, row: i32): void {
     const weights = v128.load(w)
     a = accumulate(a, weights, x)
     b = accumulate(b, weights, x + xBytes)
-    c = accumulate(c, weights, x + 2 * xBytes)
-    d = accumulate(d, weights, x + 3 * xBytes)
+    c = accumulate(c, weights, x + toThird)
+    d = accumulate(d, weights, x + toFourth)
     w += 16
     x += 16
   }
   const rest = columns - column
   const outputBytes = argument(4) << 2
-  let y = pointer(2) + row * outputBytes + (output << 2)
-  store<f32>(y, total(a) + productOfFew(w, x, rest))
-  y += outputBytes
-  store<f32>(y, total(b) + productOfFew(w, x + xBytes, rest))
-  y += outputBytes
-  store<f32>(y, total(c) + productOfFew(w, x + 2 * xBytes, rest))
-  y += outputBytes
-  store<f32>(y, total(d) + productOfFew(w, x + 3 * xBytes, rest))
+  const y = pointer(2) + (output << 2)
+  store<f32>(y + row * outputBytes, total(a) + productOfFew(w, x, rest))
+  store<f32>(y + (row + 1) * outputBytes, total(b) + productOfFew(w, x + xBytes, rest))
+  store<f32>(y + third * outputBytes, total(c) + productOfFew(w, x + toThird, rest))
+  store<f32>(y + fourth * outputBytes, total(d) + productOfFew(w, x + toFourth, rest))
 }
