@@ -86,7 +86,10 @@ export class ChannelLink implements Link {
       return this.close({ reason: 'garbage', detail: `[F4] peer ${this.peerId} sent a frame of ${bytes} bytes` })
     const frames = framesOf(message)
     if (frames === null)
-      return this.close({ reason: 'garbage', detail: `[F20] peer ${this.peerId} sent a bundle whose frames do not fill it` })
+      return this.close({
+        reason: 'garbage',
+        detail: `[F20] peer ${this.peerId} sent a bundle of ${bytes} bytes that its frames do not fill, or that is too long`,
+      })
     if (!frames.every((frame) => this.#receiver.deliver(frame)))
       this.close({ reason: 'overflow', detail: `peer ${this.peerId} sent too much before anybody listened` })
   }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { BUNDLE_MAGIC, bundledCount, framesOf, messageOf } from './bundle.ts'
 import { BUNDLE_BYTES_MAX } from './limits.ts'
 
-const frame = fc.uint8Array({ minLength: 1, maxLength: 12_000 })
+const frame = fc.uint8Array({ minLength: 1, maxLength: 4_000 })
 /** One that looks like a bundle. */
 const impostor = fc.uint8Array({ maxLength: 40 }).map((bytes) => Uint8Array.from([...BUNDLE_MAGIC, ...bytes]))
 
@@ -29,13 +29,19 @@ describe('[F20] a bundle', () => {
 
   it('is not longer than its bound, and takes at least one frame of any size', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(frame, fc.constant(new Uint8Array(200_000))), { minLength: 1, maxLength: 12 }), (frames) => {
+      fc.property(fc.array(fc.oneof(frame, fc.constant(new Uint8Array(200_000))), { minLength: 1, maxLength: 20 }), (frames) => {
         const count = bundledCount(frames)
         expect(count).toBeGreaterThanOrEqual(1)
         if (count > 1) expect(messageOf(frames.slice(0, count)).byteLength).toBeLessThanOrEqual(BUNDLE_BYTES_MAX)
         if (count < frames.length) expect(messageOf(frames.slice(0, count + 1)).byteLength).toBeGreaterThan(BUNDLE_BYTES_MAX)
       }),
     )
+  })
+
+  it('is refused when it is too long', () => {
+    const half = new Uint8Array(BUNDLE_BYTES_MAX / 2 - 6)
+    expect(framesOf(messageOf([half, half]))).toHaveLength(2)
+    expect(framesOf(messageOf([half, half, Uint8Array.of(1)]))).toBeNull()
   })
 
   it('is refused when its frames do not fill it', () => {

@@ -29,9 +29,10 @@ export function messageOf(frames: readonly Uint8Array[]): Uint8Array {
   return concatBytes([Uint8Array.from(BUNDLE_MAGIC), ...parts])
 }
 
-/** The frames of a message, each with bytes of its own; null: it says that it is a bundle and is none. */
+/** The frames of a message, each with bytes of its own; null: it says that it is a bundle and is none, or is too long for one. */
 export function framesOf(message: Uint8Array): Uint8Array[] | null {
   if (!isBundle(message)) return [message]
+  if (message.byteLength > BUNDLE_BYTES_MAX) return null
   const view = new DataView(message.buffer, message.byteOffset, message.byteLength)
   const frames: Uint8Array[] = []
   let at: number = BUNDLE_MAGIC.length
