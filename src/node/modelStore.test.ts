@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -29,7 +29,7 @@ interface Hub {
   readonly server: Server
   readonly requests: (string | undefined)[]
   body: Buffer
-  /** Closes the connection after so many bytes of each answer; null sends all. */
+  /** Closes the connection after so many bytes of each answer, once some of them are stored; null sends all. */
   cutAfter: number | null
   status: number | null
 }
@@ -45,8 +45,9 @@ async function startHub(): Promise<Hub> {
       'content-length': rest.length,
       ...(first > 0 ? { 'content-range': `bytes ${first}-${started.body.length - 1}/${started.body.length}` } : {}),
     })
-    if (started.cutAfter === null) response.end(rest)
-    else response.write(rest.subarray(0, started.cutAfter), () => setTimeout(() => response.destroy(), 20))
+    if (started.cutAfter === null) return void response.end(rest)
+    const cut = () => (storedBytes() > first ? response.destroy() : setTimeout(cut, 20))
+    response.write(rest.subarray(0, started.cutAfter), cut)
   })
   await new Promise<void>((resolve) => started.server.listen(0, '127.0.0.1', resolve))
   return started
@@ -54,6 +55,12 @@ async function startHub(): Promise<Hub> {
 
 let folder: string
 let running: Hub
+
+/** Of the largest file, whole or not. */
+function storedBytes(): number {
+  const models = join(folder, 'models')
+  return Math.max(0, ...readdirSync(models).map((name) => statSync(join(models, name)).size))
+}
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tabswarm-store-'))
