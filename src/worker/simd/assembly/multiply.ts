@@ -71,10 +71,10 @@ function multiplyAs<Form>(first: i32, end: i32): void {
   // Of three the last is computed twice: that costs less than one alone.
   for (; row + 3 <= rows; row += 4) for (let output = first; output < end; output++) fourRows<Form>(output, row, min(row + 3, rows - 1))
   if (row + 2 <= rows) {
-    for (let output = first; output < end; output += 2) twoRows<Form>(output, min(output + 1, end - 1), row)
+    for (let output = first; output < end; output += 2) fewRows<Form, i64>(output, min(output + 1, end - 1), row)
     row += 2
   }
-  if (row < rows) for (let output = first; output < end; output += 2) oneRow<Form>(output, min(output + 1, end - 1), row)
+  if (row < rows) for (let output = first; output < end; output += 2) fewRows<Form, i32>(output, min(output + 1, end - 1), row)
 }
 
 function blockBytes<Form>(): usize {
@@ -95,12 +95,10 @@ function secondHalf<Form>(w: usize, levels: v128): v128 {
 
 /** Products of 16 weights and x, in four sums. */
 function dot(weights: v128, x: usize): v128 {
-  return dotOf(i16x8.extend_low_i8x16_s(weights), i16x8.extend_high_i8x16_s(weights), x)
-}
-
-/** The same of weights that are i16 already, 8 and 8: several rows of x share them. */
-function dotOf(low: v128, high: v128, x: usize): v128 {
-  return i32x4.add(i32x4.dot_i16x8_s(low, v128.load(x)), i32x4.dot_i16x8_s(high, v128.load(x + 16)))
+  return i32x4.add(
+    i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_s(weights), v128.load(x)),
+    i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_s(weights), v128.load(x + 16)),
+  )
 }
 
 /** sum + integers · scale. */
@@ -112,56 +110,8 @@ function levelsOf<Form>(): v128 {
   return isSigned<Form>() ? zero() : v128.load(pointer(11))
 }
 
-function oneRow<Form>(output: i32, other: i32, row: i32): void {
-  const columns = argument(7)
-  const blocks = columns / BLOCK
-  const groups = columns >> argument(8)
-  const isHalved = argument(8) === 4
-  const levels = levelsOf<Form>()
-  let w = pointer(0) + output * blocks * blockBytes<Form>()
-  const toOtherW = (other - output) * blocks * blockBytes<Form>()
-  let scale = pointer(1) + ((output * groups) << 2)
-  const toOtherScale = ((other - output) * groups) << 2
-  let x = pointer(3) + ((row * columns) << 1)
-  let xScale = pointer(4) + ((row * blocks) << 2)
-  let a = zero()
-  let b = zero()
-  for (let block = 0; block < blocks; block++) {
-    const xScales = v128.load32_splat(xScale)
-    let partA = dot(firstHalf<Form>(w, levels), x)
-    let partB = dot(firstHalf<Form>(w + toOtherW, levels), x)
-    const restA = dot(secondHalf<Form>(w, levels), x + 32)
-    const restB = dot(secondHalf<Form>(w + toOtherW, levels), x + 32)
-    if (isHalved) {
-      a = scaled(a, partA, f32x4.mul(v128.load32_splat(scale), xScales))
-      b = scaled(b, partB, f32x4.mul(v128.load32_splat(scale + toOtherScale), xScales))
-      scale += 4
-      partA = restA
-      partB = restB
-    } else {
-      partA = i32x4.add(partA, restA)
-      partB = i32x4.add(partB, restB)
-    }
-    a = scaled(a, partA, f32x4.mul(v128.load32_splat(scale), xScales))
-    b = scaled(b, partB, f32x4.mul(v128.load32_splat(scale + toOtherScale), xScales))
-    scale += 4
-    w += blockBytes<Form>()
-    x += 64
-    xScale += 4
-  }
-  const y = pointer(6) + ((row * argument(9)) << 2)
-  store<f32>(y + (output << 2), total(a) + minimumsOf(output, row, groups))
-  store<f32>(y + (other << 2), total(b) + minimumsOf(other, row, groups))
-}
-
-/** What the minimums of an output add: each times the sum of x over its group. */
-function minimumsOf(output: i32, row: i32, groups: i32): f32 {
-  if (pointer(2) === 0) return 0
-  return product(pointer(2) + ((output * groups) << 2), pointer(5) + ((row * groups) << 2), groups)
-}
-
-/** Two outputs of two rows. */
-function twoRows<Form>(output: i32, other: i32, row: i32): void {
+/** Two outputs of one row or two. `Rows`: i32, or i64 for two. */
+function fewRows<Form, Rows>(output: i32, other: i32, row: i32): void {
   const columns = argument(7)
   const blocks = columns / BLOCK
   const groups = columns >> argument(8)
@@ -177,61 +127,69 @@ function twoRows<Form>(output: i32, other: i32, row: i32): void {
   const xScaleBytes = blocks << 2
   let a = zero()
   let b = zero()
-  let c = zero()
-  let d = zero()
+  let nextA = zero()
+  let nextB = zero()
   for (let block = 0; block < blocks; block++) {
-    const xA = v128.load32_splat(xScale)
-    const xB = v128.load32_splat(xScale + xScaleBytes)
     let weights = firstHalf<Form>(w, levels)
     let others = firstHalf<Form>(w + toOtherW, levels)
-    let low = i16x8.extend_low_i8x16_s(weights)
-    let high = i16x8.extend_high_i8x16_s(weights)
-    let otherLow = i16x8.extend_low_i8x16_s(others)
-    let otherHigh = i16x8.extend_high_i8x16_s(others)
-    let partA = dotOf(low, high, x)
-    let partB = dotOf(low, high, x + xBytes)
-    let partC = dotOf(otherLow, otherHigh, x)
-    let partD = dotOf(otherLow, otherHigh, x + xBytes)
+    let partA = dot(weights, x)
+    let partB = dot(others, x)
+    let nextPartA = zero()
+    let nextPartB = zero()
+    if (isTwo<Rows>()) {
+      nextPartA = dot(weights, x + xBytes)
+      nextPartB = dot(others, x + xBytes)
+    }
+    const xScales = v128.load32_splat(xScale)
+    const nextScales = isTwo<Rows>() ? v128.load32_splat(xScale + xScaleBytes) : xScales
     if (isHalved) {
       const scales = v128.load32_splat(scale)
       const otherScales = v128.load32_splat(scale + toOtherScale)
-      a = scaled(a, partA, f32x4.mul(scales, xA))
-      b = scaled(b, partB, f32x4.mul(scales, xB))
-      c = scaled(c, partC, f32x4.mul(otherScales, xA))
-      d = scaled(d, partD, f32x4.mul(otherScales, xB))
+      a = scaled(a, partA, f32x4.mul(scales, xScales))
+      b = scaled(b, partB, f32x4.mul(otherScales, xScales))
+      partA = zero()
+      partB = zero()
+      if (isTwo<Rows>()) {
+        nextA = scaled(nextA, nextPartA, f32x4.mul(scales, nextScales))
+        nextB = scaled(nextB, nextPartB, f32x4.mul(otherScales, nextScales))
+        nextPartA = zero()
+        nextPartB = zero()
+      }
       scale += 4
-      partA = i32x4.splat(0)
-      partB = i32x4.splat(0)
-      partC = i32x4.splat(0)
-      partD = i32x4.splat(0)
     }
     weights = secondHalf<Form>(w, levels)
     others = secondHalf<Form>(w + toOtherW, levels)
-    low = i16x8.extend_low_i8x16_s(weights)
-    high = i16x8.extend_high_i8x16_s(weights)
-    otherLow = i16x8.extend_low_i8x16_s(others)
-    otherHigh = i16x8.extend_high_i8x16_s(others)
-    partA = i32x4.add(partA, dotOf(low, high, x + 32))
-    partB = i32x4.add(partB, dotOf(low, high, x + xBytes + 32))
-    partC = i32x4.add(partC, dotOf(otherLow, otherHigh, x + 32))
-    partD = i32x4.add(partD, dotOf(otherLow, otherHigh, x + xBytes + 32))
     const scales = v128.load32_splat(scale)
     const otherScales = v128.load32_splat(scale + toOtherScale)
-    a = scaled(a, partA, f32x4.mul(scales, xA))
-    b = scaled(b, partB, f32x4.mul(scales, xB))
-    c = scaled(c, partC, f32x4.mul(otherScales, xA))
-    d = scaled(d, partD, f32x4.mul(otherScales, xB))
+    a = scaled(a, i32x4.add(partA, dot(weights, x + 32)), f32x4.mul(scales, xScales))
+    b = scaled(b, i32x4.add(partB, dot(others, x + 32)), f32x4.mul(otherScales, xScales))
+    if (isTwo<Rows>()) {
+      nextA = scaled(nextA, i32x4.add(nextPartA, dot(weights, x + xBytes + 32)), f32x4.mul(scales, nextScales))
+      nextB = scaled(nextB, i32x4.add(nextPartB, dot(others, x + xBytes + 32)), f32x4.mul(otherScales, nextScales))
+    }
     scale += 4
     w += blockBytes<Form>()
     x += 64
     xScale += 4
   }
-  let y = pointer(6) + ((row * argument(9)) << 2)
+  storePair(output, other, row, a, b, groups)
+  if (isTwo<Rows>()) storePair(output, other, row + 1, nextA, nextB, groups)
+}
+
+function isTwo<Rows>(): bool {
+  return sizeof<Rows>() === 8
+}
+
+function storePair(output: i32, other: i32, row: i32, a: v128, b: v128, groups: i32): void {
+  const y = pointer(6) + ((row * argument(9)) << 2)
   store<f32>(y + (output << 2), total(a) + minimumsOf(output, row, groups))
-  store<f32>(y + (other << 2), total(c) + minimumsOf(other, row, groups))
-  y += argument(9) << 2
-  store<f32>(y + (output << 2), total(b) + minimumsOf(output, row + 1, groups))
-  store<f32>(y + (other << 2), total(d) + minimumsOf(other, row + 1, groups))
+  store<f32>(y + (other << 2), total(b) + minimumsOf(other, row, groups))
+}
+
+/** What the minimums of an output add: each times the sum of x over its group. */
+function minimumsOf(output: i32, row: i32, groups: i32): f32 {
+  if (pointer(2) === 0) return 0
+  return product(pointer(2) + ((output * groups) << 2), pointer(5) + ((row * groups) << 2), groups)
 }
 
 /** Rows `row` to `row` + 2, and the last one: the one behind them, or the third of them once more. */
@@ -259,12 +217,10 @@ function fourRows<Form>(output: i32, row: i32, last: i32): void {
     const xC = v128.load32_splat(xScale + 2 * xScaleBytes)
     const xD = v128.load32_splat(xScale + toLastScale)
     let weights = firstHalf<Form>(w, levels)
-    let low = i16x8.extend_low_i8x16_s(weights)
-    let high = i16x8.extend_high_i8x16_s(weights)
-    let partA = dotOf(low, high, x)
-    let partB = dotOf(low, high, x + xBytes)
-    let partC = dotOf(low, high, x + 2 * xBytes)
-    let partD = dotOf(low, high, x + toLast)
+    let partA = dot(weights, x)
+    let partB = dot(weights, x + xBytes)
+    let partC = dot(weights, x + 2 * xBytes)
+    let partD = dot(weights, x + toLast)
     if (isHalved) {
       const scales = v128.load32_splat(scale)
       a = scaled(a, partA, f32x4.mul(scales, xA))
@@ -278,12 +234,10 @@ function fourRows<Form>(output: i32, row: i32, last: i32): void {
       partD = i32x4.splat(0)
     }
     weights = secondHalf<Form>(w, levels)
-    low = i16x8.extend_low_i8x16_s(weights)
-    high = i16x8.extend_high_i8x16_s(weights)
-    partA = i32x4.add(partA, dotOf(low, high, x + 32))
-    partB = i32x4.add(partB, dotOf(low, high, x + xBytes + 32))
-    partC = i32x4.add(partC, dotOf(low, high, x + 2 * xBytes + 32))
-    partD = i32x4.add(partD, dotOf(low, high, x + toLast + 32))
+    partA = i32x4.add(partA, dot(weights, x + 32))
+    partB = i32x4.add(partB, dot(weights, x + xBytes + 32))
+    partC = i32x4.add(partC, dot(weights, x + 2 * xBytes + 32))
+    partD = i32x4.add(partD, dot(weights, x + toLast + 32))
     const scales = v128.load32_splat(scale)
     a = scaled(a, partA, f32x4.mul(scales, xA))
     b = scaled(b, partB, f32x4.mul(scales, xB))
@@ -306,7 +260,7 @@ function fourRows<Form>(output: i32, row: i32, last: i32): void {
 export function multiplyFloats(first: i32, end: i32): void {
   const rows = argument(5)
   let row = 0
-  for (; row + 2 <= rows; row += 4) for (let output = first; output < end; output++) floatsOfFourRows(output, row, rows - 1)
+  for (; row + 4 <= rows; row += 4) for (let output = first; output < end; output++) floatsOfFourRows(output, row)
   for (; row < rows; row++) for (let output = first; output < end; output++) floatsOfOneRow(output, row)
 }
 
@@ -316,16 +270,11 @@ function floatsOfOneRow(output: i32, row: i32): void {
   store<f32>(pointer(2) + ((row * argument(4) + output) << 2), sum)
 }
 
-/** Rows `row` to `row` + 3; where there are fewer, the last one instead. */
-function floatsOfFourRows(output: i32, row: i32, last: i32): void {
+function floatsOfFourRows(output: i32, row: i32): void {
   const columns = argument(3)
   let w = pointer(0) + ((output * columns) << 2)
   let x = pointer(1) + ((row * columns) << 2)
   const xBytes = columns << 2
-  const third = min(row + 2, last)
-  const fourth = min(row + 3, last)
-  const toThird = (third - row) * xBytes
-  const toFourth = (fourth - row) * xBytes
   let a = zero()
   let b = zero()
   let c = zero()
@@ -335,16 +284,19 @@ function floatsOfFourRows(output: i32, row: i32, last: i32): void {
     const weights = v128.load(w)
     a = accumulate(a, weights, x)
     b = accumulate(b, weights, x + xBytes)
-    c = accumulate(c, weights, x + toThird)
-    d = accumulate(d, weights, x + toFourth)
+    c = accumulate(c, weights, x + 2 * xBytes)
+    d = accumulate(d, weights, x + 3 * xBytes)
     w += 16
     x += 16
   }
   const rest = columns - column
   const outputBytes = argument(4) << 2
-  const y = pointer(2) + (output << 2)
-  store<f32>(y + row * outputBytes, total(a) + productOfFew(w, x, rest))
-  store<f32>(y + (row + 1) * outputBytes, total(b) + productOfFew(w, x + xBytes, rest))
-  store<f32>(y + third * outputBytes, total(c) + productOfFew(w, x + toThird, rest))
-  store<f32>(y + fourth * outputBytes, total(d) + productOfFew(w, x + toFourth, rest))
+  let y = pointer(2) + row * outputBytes + (output << 2)
+  store<f32>(y, total(a) + productOfFew(w, x, rest))
+  y += outputBytes
+  store<f32>(y, total(b) + productOfFew(w, x + xBytes, rest))
+  y += outputBytes
+  store<f32>(y, total(c) + productOfFew(w, x + 2 * xBytes, rest))
+  y += outputBytes
+  store<f32>(y, total(d) + productOfFew(w, x + 3 * xBytes, rest))
 }
