@@ -56,11 +56,11 @@ async function main(args) {
   await getModel()
   const names = wanted.length === 0 ? RUN_NAMES : wanted
   const lavapipe = names.includes('gpu:lavapipe') ? await gpuEnvironment('lavapipe') : { missing: 'not asked for' }
-  const swiftshader = names.includes('gpu:swiftshader') ? await gpuEnvironment('swiftshader') : { missing: 'not asked for' }
   const fewer = 'env' in lavapipe ? 'half' : 'usual'
   /** @type {Readonly<Record<string, () => Promise<RunResult>>>} */
   const adapterRuns = {
-    'gpu:swiftshader': () => runAdapter('swiftshader', swiftshader, isLong ? 'all' : fewer, process.env.GPU_REQUIRED === '1'),
+    'gpu:swiftshader': async () =>
+      runAdapter('swiftshader', await gpuEnvironment('swiftshader'), isLong ? 'all' : fewer, process.env.GPU_REQUIRED === '1'),
     'gpu:lavapipe': () => runAdapter('lavapipe', lavapipe, 'all', process.env.LAVAPIPE_REQUIRED === '1'),
   }
   const lanes = await Promise.all(
