@@ -143,8 +143,8 @@ export class Invariants {
   readonly #adopted = new Map<SessionId, readonly PeerId[]>()
   /** By session and peer, in the order of their times. */
   readonly #leaving = new Map<string, Leaving>()
-  /** Drivers and stages of all chains of a session. */
-  readonly #tookPart = new Map<SessionId, Set<PeerId>>()
+  /** All that a session was granted, each with its driver first. */
+  readonly #chains = new Map<SessionId, readonly (readonly PeerId[])[]>()
 
   constructor(options: InvariantsOptions) {
     this.#options = options
@@ -163,7 +163,7 @@ export class Invariants {
     // The answer to a repair that was asked for before the session ended: its end is under way to the coordinator.
     if (this.#ended.has(grant.sessionId)) return
     if (grant.revision === 0) this.#adopted.set(grant.sessionId, peerIds)
-    this.#tookPart.set(grant.sessionId, new Set([...(this.#tookPart.get(grant.sessionId) ?? [grant.driver]), ...peerIds]))
+    this.#chains.set(grant.sessionId, [...(this.#chains.get(grant.sessionId) ?? []), [grant.driver, ...peerIds]])
     this.#granted.set(grant.sessionId, { driver: grant.driver, peerIds, positions, sinceMs: this.#options.nowMs() })
     for (const { peerId, firstLayer, endLayer } of grant.stages) {
       const tab = this.#options.volunteers.get(peerId)
@@ -311,8 +311,8 @@ export class Invariants {
   }
 
   /**
-   * Whether stages have freed what they no longer serve. Unless something happened to them, to their driver, who should have told them, or to
-   * another stage of the session: one that hangs may pass an `open` on long after it was sent, to somebody whom the driver never reached.
+   * Whether stages have freed what they no longer serve, unless something happened to them, to their driver, who should have told them, or to a
+   * stage before them: one that hangs may pass an `open` on long after it was sent, to somebody whom the driver never reached.
    */
   #checkLeaving(nowMs: number): void {
     const { volunteers, disturbances } = this.#options
@@ -322,7 +322,8 @@ export class Invariants {
         this.#leaving.delete(key)
         continue
       }
-      const disturbedMs = [...(this.#tookPart.get(sessionId) ?? [])].map((other) => disturbances.lastMs(other)).filter(Number.isFinite)
+      const before = (this.#chains.get(sessionId) ?? []).flatMap((chain) => chain.slice(0, Math.max(0, chain.indexOf(peerId))))
+      const disturbedMs = before.map((other) => disturbances.lastMs(other)).filter(Number.isFinite)
       const quietMs = Math.max(sinceMs, disturbances.lastMs(peerId), ...disturbedMs)
       if (nowMs - quietMs > FREED_MS_MAX)
         this.break('left-behind', `${peerId} keeps session ${sessionId}, which it serves no more since ${sinceMs}`, [sessionId, peerId])
