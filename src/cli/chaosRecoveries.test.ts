@@ -18,10 +18,10 @@ function repair(lostMs: number, lostPeerIds: readonly string[], changes: Partial
     reason: 'stage-lost',
     message: '',
     positions: 58,
+    replayedPositions: 60,
     completionTokens: 5,
     ...times,
     lostPeerIds,
-    keptChain: false,
     ...changes,
   }
 }
@@ -52,14 +52,10 @@ describe('recoveries of an answer', () => {
     expect(recoveries).toMatchObject([{ detectMs: 100, ms: 900 }])
   })
 
-  it('count no positions where links broke and every stage kept its rows, and all where the chain changed or the tab is gone', () => {
-    const positions = (kind: KillKind, keptChain: boolean) =>
-      bookRepairs([kill(kind, 900, 'a')], [repair(1_000, ['a'], { keptChain })], false).recoveries.map(
-        ({ replayedPositions }) => replayedPositions,
-      )
-    expect(positions('links', true)).toEqual([0])
-    expect(positions('links', false)).toEqual([58])
-    expect(positions('gpu', true)).toEqual([58])
+  it('count the positions that the repair that brought results sent again', () => {
+    const inVain = repair(1_000, ['a'], { doneMs: null, replayedPositions: null })
+    const { recoveries } = bookRepairs([kill('crash', 900, 'a')], [inVain, repair(1_500, ['c'], { replayedPositions: 64 })], false)
+    expect(recoveries).toMatchObject([{ replayedPositions: 64 }])
   })
 
   it('count in answers that failed later, where what was not mended is said', () => {
@@ -91,9 +87,12 @@ describe('what is seen of repairs', () => {
     return watch.repairs
   }
 
-  it('names who was lost by the chain that broke, and says whether the same chain goes on', () => {
-    expect(seen(['a', 'c'])).toMatchObject([{ lostPeerIds: ['b'], keptChain: false, doneMs: 400 }])
-    expect(seen(['a', 'b'])).toMatchObject([{ lostPeerIds: ['b'], keptChain: true }])
+  it('names who was lost by the chain that broke', () => {
+    for (const after of [
+      ['a', 'c'],
+      ['a', 'b'],
+    ])
+      expect(seen(after)).toMatchObject([{ lostPeerIds: ['b'], doneMs: 400 }])
   })
 })
 

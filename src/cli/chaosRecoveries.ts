@@ -17,7 +17,7 @@ export interface Recovery {
   readonly kind: KillKind
   /** Tokens that had come. */
   readonly atToken: number
-  /** Positions that the whole chain had computed: what was computed anew at the lost stage; 0 where every stage kept what it had. */
+  /** Positions that replacements were sent again and computed anew; 0 where every stage kept what it had, and before any was computed. */
   readonly replayedPositions: number
   /** From the kill until the driver knew, */
   readonly detectMs: number
@@ -45,38 +45,23 @@ export interface Unrecovered {
 
 export interface SeenRepair extends AnswerRepair {
   readonly lostPeerIds: readonly string[]
-  /** The chain afterwards has the same peers with the same layers as the one that broke. */
-  readonly keptChain: boolean
 }
 
 /** Follows an answer's progress, of which each repair tells only the stages' numbers. */
 export class RepairWatch {
   readonly #lostPeerIds: (readonly string[])[] = []
-  readonly #keptChain = new Map<number, boolean>()
   #repairs: readonly AnswerRepair[] = []
   #route: AskProgress['route'] = []
-  /** The chain that worked last. */
-  #worked = ''
 
   handle({ repairs, route }: Pick<AskProgress, 'repairs' | 'route'>): void {
     for (const { stageIndexes } of repairs.slice(this.#lostPeerIds.length))
       this.#lostPeerIds.push(stageIndexes.flatMap((index) => this.#route[index]?.peerId ?? []))
-    if (repairs.at(-1)?.doneMs !== null) {
-      const last = repairs.length - 1
-      const works = route.map(({ peerId, firstLayer, endLayer }) => `${peerId} ${firstLayer}–${endLayer}`).join()
-      if (!this.#keptChain.has(last)) this.#keptChain.set(last, works === this.#worked)
-      this.#worked = works
-    }
     this.#repairs = repairs
     this.#route = route
   }
 
   get repairs(): readonly SeenRepair[] {
-    return this.#repairs.map((repair, index) => ({
-      ...repair,
-      lostPeerIds: this.#lostPeerIds[index] ?? [],
-      keptChain: this.#keptChain.get(index) ?? false,
-    }))
+    return this.#repairs.map((repair, index) => ({ ...repair, lostPeerIds: this.#lostPeerIds[index] ?? [] }))
   }
 }
 
@@ -132,13 +117,11 @@ function recoveryOf(kill: DoneKill, mending: Mending | undefined): Recovery[] {
   const { first, last } = mending
   const { lostMs } = first
   const [grantedMs, openedMs, doneMs] = [last.grantedMs ?? lostMs, last.openedMs ?? lostMs, last.doneMs ?? lostMs]
-  // The tab lives, and its stage has what it computed (rules R4 and R6).
-  const keptRows = kill.kind === 'links' && last.keptChain
   return [
     {
       kind: kill.kind,
       atToken: kill.atToken,
-      replayedPositions: keptRows ? 0 : first.positions,
+      replayedPositions: last.replayedPositions ?? 0,
       detectMs: lostMs - kill.atMs,
       loadMs: grantedMs - lostMs,
       reconnectMs: openedMs - grantedMs,

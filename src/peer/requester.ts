@@ -323,13 +323,14 @@ class Asking {
     const last = repairs.at(-1)
     if (repair.phase === 'lost') {
       const { stageIndexes, reason, message, positions } = repair
-      const begun = { stageIndexes, reason, message, positions, completionTokens, lostMs: nowMs }
+      const begun = { stageIndexes, reason, message, positions, replayedPositions: null, completionTokens, lostMs: nowMs }
       return this.#tell({ repairs: [...repairs, { ...begun, grantedMs: null, openedMs: null, doneMs: null }] })
     }
     if (last === undefined) return
     if (repair.phase === 'opened') void this.#readFirstLink()
+    const { replayedPositions } = repair.phase === 'opened' ? repair : last
     const at = { granted: 'grantedMs', opened: 'openedMs', done: 'doneMs' } as const
-    this.#tell({ repairs: [...repairs.slice(0, -1), { ...last, [at[repair.phase]]: nowMs }] })
+    this.#tell({ repairs: [...repairs.slice(0, -1), { ...last, replayedPositions, [at[repair.phase]]: nowMs }] })
   }
 
   #answer(

@@ -183,6 +183,8 @@ export interface AnswerRepair {
   readonly message: string
   /** Positions that had been computed by the whole chain. */
   readonly positions: number
+  /** Positions that are sent again to stages that have not computed them; null until all of them have said what they have. */
+  readonly replayedPositions: number | null
   readonly completionTokens: number
   readonly lostMs: number
   /** The coordinator named other stages, */

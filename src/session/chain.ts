@@ -50,8 +50,11 @@ export type ChainRepair =
     }
   /** Another chain was granted, and is being opened. */
   | { readonly phase: 'granted'; readonly grant: Grant }
-  /** Every stage has answered, and the log is being sent again. */
-  | { readonly phase: 'opened' }
+  /**
+   * Every stage has answered, and the log is being sent again: so many positions, which those before a replacement had computed and it has not;
+   * 0 where every stage kept what it had.
+   */
+  | { readonly phase: 'opened'; readonly replayedPositions: number }
   /** The first results have come over the repaired chain. */
   | { readonly phase: 'done' }
 

@@ -125,6 +125,16 @@ export class LapLedger {
     return (this.#heard[stageIndex] ?? 0) > before
   }
 
+  /** Positions that a stage kept of an earlier chain. */
+  kept(stageIndex: number): number {
+    return this.#had[stageIndex] ?? 0
+  }
+
+  /** Positions that a stage has computed of the present rows: those that it kept, and those that it has reported. */
+  computed(stageIndex: number): number {
+    return Math.max(this.#heard[stageIndex] ?? 0, this.kept(stageIndex))
+  }
+
   /** A stage keeps positions < `nextPosition` of an earlier chain: it computes none of them again. */
   opened(stageIndex: number, nextPosition: number): void {
     this.#had[stageIndex] = nextPosition
@@ -133,7 +143,7 @@ export class LapLedger {
   /** The first stage that has not reported all rows under way; the last one if all have, the first if there are none: it has no room for more. */
   slowestStage(): number {
     if (this.outstanding === 0) return 0
-    const index = this.#heard.findIndex((heard, stage) => Math.max(heard, this.#had[stage] ?? 0) < this.#rows.length)
+    const index = this.#heard.findIndex((_, stage) => this.computed(stage) < this.#rows.length)
     return index < 0 ? this.#heard.length - 1 : index
   }
 

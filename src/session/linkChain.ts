@@ -29,6 +29,7 @@ import { HandOver } from './handOver.ts'
 import { LapLedger } from './lapLedger.ts'
 import type { LinkRouter } from './linkRouter.ts'
 import { Liveness } from './liveness.ts'
+import { type ChainBefore, type ComputedSpan, replayedPositions } from './replayedPositions.ts'
 import { ResultsInbox } from './resultsInbox.ts'
 import { StageWatch } from './stageWatch.ts'
 import { TokenOutbox } from './tokenOutbox.ts'
@@ -90,6 +91,8 @@ class LinkChain implements Chain {
   #events: ChainEvents | null = null
   #ended: SessionError | null = null
   #wasOpen = false
+  /** The chain that worked last, while another is being opened. */
+  #before: ChainBefore | null = null
   readonly #unsubscribe: readonly (() => void)[]
 
   constructor(options: LinkChainOptions) {
@@ -266,9 +269,12 @@ class LinkChain implements Chain {
   #onOpen(): void {
     if (this.#repair.isBroken) return
     this.#links.keepAlive()
-    if (this.#wasOpen) {
+    const before = this.#before
+    this.#before = null
+    if (this.#wasOpen && before !== null) {
       this.#repair.opened()
-      this.#events?.onRepair({ phase: 'opened' })
+      const kept = this.#spans((index) => this.#ledger.kept(index))
+      this.#events?.onRepair({ phase: 'opened', replayedPositions: replayedPositions(before, kept) })
     }
     this.#wasOpen = true
     this.#opening.resolve()
@@ -333,6 +339,9 @@ class LinkChain implements Chain {
     this.#events?.onRepair({ phase: 'granted', grant })
     this.#receipts.begin(grant)
     this.#inbox.reopen()
+    // What has come back went through all of them, whether or not their word of it has come too.
+    const { answered } = this.#ledger
+    this.#before ??= { sent: this.#outbox.sent, stages: this.#spans((index) => Math.max(answered, this.#ledger.computed(index))) }
     this.#ledger.restart(grant.stages.length)
     this.#liveness.restart(grant.stages.length)
     this.#links.open(grant, signedGrant, REOPEN_DEADLINE_MS)
@@ -350,6 +359,15 @@ class LinkChain implements Chain {
     this.#opening.reject(error)
     // Nobody may be waiting for it any more.
     this.opened.catch(() => undefined)
+  }
+
+  #spans(positionsOf: (stageIndex: number) => number): ComputedSpan[] {
+    return this.#grant.stages.map(({ peerId, firstLayer, endLayer }, index) => ({
+      peerId,
+      firstLayer,
+      endLayer,
+      positions: positionsOf(index),
+    }))
   }
 
   #nameOf(index: number): string {

@@ -37,6 +37,11 @@ export class TokenOutbox {
     this.#ports = ports
   }
 
+  /** Positions that stage 0 was sent. */
+  get sent(): number {
+    return this.#position
+  }
+
   /** Rows of a lap that waits for room. */
   get waitingRows(): number {
     return this.#waitingRows

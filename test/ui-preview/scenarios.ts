@@ -113,7 +113,16 @@ const phase = (progress: Partial<AskProgress>): Play => onAsk((ask) => ask.progr
 const fails = (reason: string, message: string): Play => onAsk((ask) => ask.reject(fromErrorBody({ reason, message })))
 
 /** Under way. */
-const REPAIR = { stageIndexes: [1], positions: 69, completionTokens: 7, lostMs: 0, grantedMs: null, openedMs: null, doneMs: null }
+const REPAIR = {
+  stageIndexes: [1],
+  positions: 69,
+  replayedPositions: null,
+  completionTokens: 7,
+  lostMs: 0,
+  grantedMs: null,
+  openedMs: null,
+  doneMs: null,
+}
 
 const chats: Record<string, Play> = {
   'chat-poor': fails(

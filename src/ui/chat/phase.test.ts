@@ -29,10 +29,21 @@ describe('phases in words', () => {
   })
 
   it('says that a lost tab is being replaced, and what that takes, until it is', () => {
-    const lost = { stageIndexes: [1], reason: 'stage-lost', message: 'gone', positions: 84, completionTokens: 5, lostMs: 1 }
+    const lost = {
+      stageIndexes: [1],
+      reason: 'stage-lost',
+      message: 'gone',
+      positions: 84,
+      replayedPositions: null,
+      completionTokens: 5,
+      lostMs: 1,
+    }
     const under = { ...lost, grantedMs: 2, openedMs: null, doneMs: null }
     const progress = { ...base, phase: 'answering' as const }
     expect(phaseInWords({ ...progress, repairs: [under] })).toBe('Repairing: a tab was lost, others compute 84 positions again')
+    expect(phaseInWords({ ...progress, repairs: [{ ...under, openedMs: 3, replayedPositions: 90 }] })).toMatch(
+      /compute 90 positions again$/,
+    )
     expect(phaseInWords({ ...progress, repairs: [{ ...under, openedMs: 3, doneMs: 4 }] })).toBe('Answering, 5 tokens')
     expect(phaseInWords({ ...progress, repairs: [{ ...under, reason: 'draining' }] })).toMatch(/^Handing over/)
   })

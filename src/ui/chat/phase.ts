@@ -10,7 +10,7 @@ export function phaseInWords(progress: AskProgress | null): string {
   if (repair !== undefined && repair.doneMs === null && repair.reason === 'draining')
     return 'Handing over: a tab is about to stop, another one takes its place'
   if (repair !== undefined && repair.doneMs === null)
-    return `Repairing: a tab was lost, others compute ${formatCount(repair.positions, 'position')} again`
+    return `Repairing: a tab was lost, others compute ${formatCount(repair.replayedPositions ?? repair.positions, 'position')} again`
   switch (progress.phase) {
     case 'queued':
       return 'Waiting for a place'

@@ -27,6 +27,11 @@ describe('an answer whose chain breaks', () => {
         expect(ids).toEqual(await reference())
         expect(requests).toHaveLength(1)
         expect(repairs.map(({ phase }) => phase)).toEqual(['lost', 'granted', 'opened', 'done'])
+        // The whole chain had computed as much; a first stage is sent again what the driver had sent.
+        const [lost, , opened] = repairs
+        if (lost?.phase !== 'lost' || opened?.phase !== 'opened') throw new Error('unexpected phases')
+        expect(opened.replayedPositions).toBeGreaterThanOrEqual(lost.positions)
+        if (token > 0) expect(opened.replayedPositions).toBe(lost.positions)
       })
     }
   }
