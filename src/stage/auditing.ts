@@ -80,12 +80,14 @@ export class Auditing {
   async pass(): Promise<boolean> {
     const audit = this.#audits[0]
     if (audit === undefined) return false
-    const first = audit.engine.length(audit.slot)
-    const segment = segmentOf(audit, first)
     this.#inPass = audit
+    let end = 0
     try {
+      const first = audit.engine.length(audit.slot)
+      const segment = segmentOf(audit, first)
       const { outputs } = await audit.engine.forward([segment])
       addOutput(audit, segment, required(outputs[0], 'an output'))
+      end = first + rowCountOf(segment)
     } catch (error) {
       const { reason, message } = toErrorBody(error)
       audit.given ??= new TabswarmError(reason, message)
@@ -93,7 +95,7 @@ export class Auditing {
       this.#inPass = null
     }
     if (audit.given !== null) this.#giveUp(audit, audit.given)
-    else if (first + rowCountOf(segment) === audit.order.inputEnd) this.#finish(audit)
+    else if (end === audit.order.inputEnd) this.#finish(audit)
     return true
   }
 

@@ -105,6 +105,7 @@ export interface Engine {
   open(request: { readonly span: Span; readonly maxPositions: number }): Result<Slot, 'no-room'>
   /** Positions ≥ `length` are forgotten; O(1). */
   truncate(slot: Slot, length: number): void
+  /** Frees it. What was unloaded or disposed has none to free: nothing happens then, for its owner may hear of that last. */
   close(slot: Slot): void
   /** Number of positions in the slot's KV cache. */
   length(slot: Slot): number

@@ -91,6 +91,19 @@ export function tinySuite(name: string, createEngine: () => Promise<Engine>, nms
       later.dispose()
     })
 
+    it('has no slot to close of what it has unloaded, and its owner may close it all the same', async () => {
+      const other = await createEngine()
+      await other.load(loadRequest(model, { firstLayer: 0, endLayer: layerCount }))
+      const slot = open(undefined, other)
+      other.unload()
+      other.close(slot)
+      await other.load(loadRequest(model, { firstLayer: 0, endLayer: layerCount }))
+      expect(other.usage().openSlots).toBe(0)
+      const last = open(undefined, other)
+      other.dispose()
+      other.close(last)
+    })
+
     it('gives the 16 greedy tokens after them', async () => {
       const slot = open()
       const answer: number[] = []

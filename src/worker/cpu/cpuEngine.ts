@@ -76,7 +76,7 @@ class CpuEngine implements Engine {
   }
 
   close(slot: Slot): void {
-    this.#loaded().slots.close(slot)
+    this.#model?.slots.close(slot)
   }
 
   length(slot: Slot): number {

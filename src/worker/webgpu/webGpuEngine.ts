@@ -112,7 +112,7 @@ class WebGpuEngine implements Engine {
   }
 
   close(slot: Slot): void {
-    this.#get().blocks.close(slot)
+    this.#loaded?.blocks.close(slot)
   }
 
   length(slot: Slot): number {

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { areCommitted, wantedOf } from '../../../src/coordinator/audits/handedOver.ts'
 import { type AuditRows, auditRowBytes, decodeAuditRows, type Grant, type Receipt } from '../../../src/protocol/index.ts'
-import { type PeerId, required } from '../../../src/shared/index.ts'
+import { type PeerId, required, TabswarmError, toErrorBody } from '../../../src/shared/index.ts'
 import { listening } from './answers.ts'
 import { FakeEngine, fakeConfig } from './fakeEngine.ts'
 import { MANIFEST, peerId, sha256, World } from './world.ts'
@@ -130,6 +130,30 @@ describe('rows of an audit', () => {
     }
     expect(engine.usage().openSlots).toBe(0)
     expect(Math.max(...engine.passes.map((pass) => pass.reduce((sum, count) => sum + count, 0)))).toBeLessThanOrEqual(16)
+  })
+
+  it('[V22] ends with the device that it was computed on, and keeps no other from its place', async () => {
+    const world = new World(4)
+    const grant = await answered(world)
+    const { rowEncoding, topK } = grant
+    const { host, engine } = stageOf(world, peerId(4))
+    const handed = handedOver(world, grant, 1)
+    const rows = required(handed.rows ?? undefined, 'rows')
+    const order = { manifestHash: MANIFEST, span: handed.span, inputEnd: POSITIONS, outputFirst: 40, rowEncoding, topK }
+    let letGo: () => void = () => undefined
+    engine.gate = new Promise((resolve) => {
+      letGo = resolve
+    })
+    const audits = [host.audit(order, taskOf(rows)), host.audit(order, taskOf(rows))].map((audit) => audit.catch(toErrorBody))
+    await world.settle()
+    engine.loseDevice('the driver crashed')
+    engine.dispose()
+    engine.failNext = new TabswarmError('device-lost', 'the GPU device was lost')
+    await world.settle()
+    letGo()
+    await world.settle()
+    host.replaceEngine(new FakeEngine())
+    expect(await world.run(Promise.all(audits))).toMatchObject([{ reason: 'not-serving' }, { reason: 'not-serving' }])
   })
 
   it('[V22] refuses layers that it has not, has no room for, or is busy with; and gives its room to a session', async () => {

@@ -37,6 +37,7 @@ export class FakeEngine implements Engine {
   readonly #slots = new Map<Slot, FakeSlot>()
   readonly #positionsMax: number
   #nextSlot = 0
+  #isDisposed = false
   #lose: (loss: { readonly message: string }) => void = () => undefined
   /** Rows of each pass so far. */
   readonly passes: number[][] = []
@@ -66,7 +67,10 @@ export class FakeEngine implements Engine {
   }
 
   unload(): void {}
-  dispose(): void {}
+
+  dispose(): void {
+    this.#isDisposed = true
+  }
 
   open({ span, maxPositions }: { span: Span; maxPositions: number }): Result<Slot, 'no-room'> {
     const used = [...this.#slots.values()].reduce((sum, slot) => sum + slot.maxPositions, 0)
@@ -85,10 +89,11 @@ export class FakeEngine implements Engine {
   }
 
   close(slot: Slot): void {
-    if (!this.#slots.delete(slot)) throw new Error(`slot ${slot} is closed twice`)
+    if (!this.#slots.delete(slot) && !this.#isDisposed) throw new Error(`slot ${slot} is closed twice`)
   }
 
   length(slot: Slot): number {
+    if (this.#isDisposed) throw new TabswarmError('not-loaded', 'no span is loaded')
     return required(this.#slots.get(slot), `slot ${slot}`).length
   }
 
