@@ -24,6 +24,7 @@ import {
   type PeerId,
   type SessionId,
   TabswarmError,
+  type Tier,
   toBase64Url,
   utf8Encode,
 } from '../shared/index.ts'
@@ -42,6 +43,16 @@ interface AdmitRequest {
   readonly modelId: ModelId
   readonly promptTokens: number
   readonly maxTokens: number
+  readonly tier: Tier
+  /** How long it may wait for room; at most QUEUE_WAIT_MS_MAX. */
+  readonly waitMs: number
+}
+
+export interface AdmitWatch {
+  /** The request waits behind so many others. */
+  readonly onQueued?: (ahead: number) => void
+  /** Takes it back where it still waits; else it is answered all the same. */
+  readonly signal?: AbortSignal
 }
 
 /** From the socket's opening to `welcome`. */
@@ -117,15 +128,29 @@ export class ControlClient {
   }
 
   /** Asks for a session. Rejects with TabswarmError: the coordinator's reason, `offline`, `timeout` or `cancelled`. */
-  admit(request: AdmitRequest, signal?: AbortSignal): Promise<Message<'admitted'>> {
-    const message = (requestId: string) => ({ type: 'admit' as const, requestId, ...request })
-    return this.#ask({ answer: 'admitted', deadlineMs: ADMIT_DEADLINE_MS, repeats: false, message }, signal)
+  async admit(request: AdmitRequest, { onQueued, signal }: AdmitWatch = {}): Promise<Message<'admitted'>> {
+    let asked = ''
+    const message = (requestId: string) => {
+      asked = requestId
+      return { type: 'admit' as const, requestId, ...request }
+    }
+    const unsubscribe = this.on('queued', ({ requestId, ahead }) => {
+      if (requestId === asked) onQueued?.(ahead)
+    })
+    const withdraw = () => void this.send({ type: 'withdraw', requestId: asked })
+    signal?.addEventListener('abort', withdraw, { once: true })
+    try {
+      return await this.#ask({ answer: 'admitted', deadlineMs: request.waitMs + ADMIT_DEADLINE_MS, repeats: false, message })
+    } finally {
+      unsubscribe()
+      signal?.removeEventListener('abort', withdraw)
+    }
   }
 
   /** Asks for another chain of an open session, also while the socket is away for a while. Rejects as `admit` does, but for `offline`. */
-  repair({ sessionId, revision, lostPeerIds }: RepairRequest, signal?: AbortSignal): Promise<Message<'admitted'>> {
+  repair({ sessionId, revision, lostPeerIds }: RepairRequest): Promise<Message<'admitted'>> {
     const message = (requestId: string) => ({ type: 'repair' as const, requestId, sessionId, revision, lostPeerIds: [...lostPeerIds] })
-    return this.#ask({ answer: 'admitted', deadlineMs: REPAIR_DEADLINE_MS, repeats: true, message }, signal)
+    return this.#ask({ answer: 'admitted', deadlineMs: REPAIR_DEADLINE_MS, repeats: true, message })
   }
 
   /** A part of a month of this peer's account. Rejects as `admit` does. */
@@ -144,14 +169,14 @@ export class ControlClient {
     return answer
   }
 
-  #ask<Type extends Answer['type']>(question: Question<Type>, signal?: AbortSignal): Promise<Extract<Answer, { type: Type }>> {
+  #ask<Type extends Answer['type']>(question: Question<Type>): Promise<Extract<Answer, { type: Type }>> {
     const { kind } = this.#state
     if (kind === 'closed' || (kind !== 'online' && !question.repeats))
       return Promise.reject(new TabswarmError('offline', 'this tab is not connected to the coordinator; it is trying again'))
     const post = (message: ClientMessage) => {
       if (kind === 'online') this.#post(message)
     }
-    return this.#questions.ask(question, post, signal)
+    return this.#questions.ask(question, post)
   }
 
   close(): void {
@@ -278,6 +303,8 @@ export class ControlClient {
         return this.#events.emit('settled', message)
       case 'verdict':
         return this.#events.emit('verdict', message)
+      case 'queued':
+        return this.#events.emit('queued', message)
       case 'admitted':
       case 'statement':
       case 'account-answer':

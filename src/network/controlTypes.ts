@@ -23,6 +23,7 @@ export interface ControlEvents {
   audit: (message: Message<'send-log'> | Message<'audit'>) => void
   account: (message: Message<'account'>) => void
   settled: (message: Message<'settled'>) => void
+  queued: (message: Message<'queued'>) => void
   verdict: (message: Message<'verdict'>) => void
   network: (message: Message<'network'>) => void
   paths: (message: Message<'paths'>) => void

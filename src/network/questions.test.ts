@@ -6,7 +6,7 @@ import type { PeerId, SessionId } from '../shared/index.ts'
 import { controlWorld, MODEL_ID } from './controlClient.fixture.ts'
 import { ADMIT_DEADLINE_MS } from './controlClient.ts'
 
-const request = { modelId: MODEL_ID, promptTokens: 10, maxTokens: 5 }
+const request = { modelId: MODEL_ID, promptTokens: 10, maxTokens: 5, tier: 'spot', waitMs: 5_000 } as const
 
 /** A session over one stage. */
 function admitted(requestId: string, peerId: PeerId, held: string | null = null): Extract<ServerMessage, { type: 'admitted' }> {
@@ -49,20 +49,44 @@ describe('questions to the coordinator', () => {
     await expect(refused).rejects.toMatchObject({ reason: 'too-many-statements', retryAfterMs: 500 })
   })
 
-  it('[C8] gives an admission up at its deadline, when cancelled, when offline, and when the socket breaks', async () => {
+  it('[C8] gives an admission up at its deadline, when offline, and when the socket breaks', async () => {
     const { client, clock, goOnline } = await controlWorld()
     await expect(client.admit(request)).rejects.toMatchObject({ reason: 'offline' })
     const socket = await goOnline()
     const late = client.admit(request)
-    const cancel = new AbortController()
-    const cancelled = client.admit(request, cancel.signal)
-    cancel.abort()
-    await expect(cancelled).rejects.toMatchObject({ reason: 'cancelled' })
-    clock.advance(ADMIT_DEADLINE_MS)
+    // It may wait in the queue for as long as it said.
+    clock.advance(request.waitMs + ADMIT_DEADLINE_MS)
     await expect(late).rejects.toMatchObject({ reason: 'timeout' })
     const broken = client.admit(request)
     socket.break()
     await expect(broken).rejects.toMatchObject({ reason: 'offline' })
+  })
+
+  it('[C34] hears of its own place in the queue, and gives that up when its asker does', async () => {
+    const { client, goOnline, peerId } = await controlWorld()
+    const socket = await goOnline()
+    const places: number[] = []
+    const stop = new AbortController()
+    const asked = client.admit(request, { onQueued: (ahead) => places.push(ahead), signal: stop.signal })
+    const { requestId } = socket.heard().at(-1) as { requestId: string }
+    for (const [id, ahead] of [
+      [requestId, 2],
+      ['another', 7],
+      [requestId, 0],
+    ] as const)
+      socket.say({ type: 'queued', requestId: id, ahead })
+    expect(places).toEqual([2, 0])
+    stop.abort()
+    expect(socket.heard().at(-1)).toEqual({ type: 'withdraw', requestId })
+    socket.say({ type: 'refused', requestId, reason: 'cancelled', message: 'taken back', retryAfterMs: null })
+    await expect(asked).rejects.toMatchObject({ reason: 'cancelled' })
+    // Too late: it had been answered, and whoever asked gets the answer.
+    const late = client.admit(request, { signal: AbortSignal.abort() })
+    const { requestId: other } = socket.heard().findLast((message) => (message as { type: string }).type === 'admit') as {
+      requestId: string
+    }
+    socket.say(admitted(other, peerId))
+    await expect(late).resolves.toMatchObject({ type: 'admitted' })
   })
 
   it('[C13] asks for a repair once over each socket until it is answered, and gives up when it is closed', async () => {

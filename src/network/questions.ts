@@ -43,21 +43,18 @@ export class Questions {
     this.#clock = clock
   }
 
-  /** `post` is called at once, unless `signal` has been aborted. Rejects with a TabswarmError. */
+  /** `post` is called at once. Rejects with a TabswarmError. */
   ask<Type extends Answer['type']>(
     { answer, deadlineMs, repeats, message }: Question<Type>,
     post: (message: ClientMessage) => void,
-    signal?: AbortSignal,
   ): Promise<Extract<Answer, { type: Type }>> {
     const requestId = `r${this.#asked++}`
     return new Promise((resolve, reject) => {
-      const onAbort = () => this.refuse(requestId, new TabswarmError('cancelled', 'the request was cancelled'))
       const late = () =>
         this.refuse(requestId, new TabswarmError('timeout', `the coordinator did not answer within ${deadlineMs / 1000} s`))
       const cancelDeadline = this.#clock.after(deadlineMs, late)
       const settle = () => {
         cancelDeadline()
-        signal?.removeEventListener('abort', onAbort)
         this.#pending.delete(requestId)
       }
       const asked = message(requestId)
@@ -73,8 +70,6 @@ export class Questions {
         },
         repeated: repeats ? asked : null,
       })
-      if (signal?.aborted === true) return onAbort()
-      signal?.addEventListener('abort', onAbort, { once: true })
       post(asked)
     })
   }

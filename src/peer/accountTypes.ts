@@ -4,7 +4,7 @@
  */
 
 import type { Standing } from '../protocol/index.ts'
-import type { AccountRole, StatementAmounts, StatementLine } from '../shared/index.ts'
+import type { AccountRole, StatementAmounts, StatementLine, Tier } from '../shared/index.ts'
 
 /** Of the account that this tab asks as. All in micro-credits. */
 export interface AccountState {
@@ -35,6 +35,8 @@ export interface ModelPrice {
   /** Of an answer. */
   readonly decode: bigint
   readonly prompt: bigint
+  /** Times these. */
+  readonly tiers: Readonly<Record<Tier, number>>
 }
 
 /** Lines of one month (UTC, `2027-01`) that follow each other. All in micro-credits. */

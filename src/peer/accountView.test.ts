@@ -4,6 +4,7 @@ import type { ManifestHash, ModelId, SessionId } from '../shared/index.ts'
 import { accountStateOf, BILLS_MAX, pricesOf, statementPageOf, VERDICTS_MAX, withCharge, withHeld, withVerdict } from './accountView.ts'
 
 const standing = { validInARow: 3, trustedFrom: 10, failures: 0 }
+const TIERS = { spot: 0.5, standard: 1, priority: 2 }
 const sessionId = (index: number) => index.toString(16).padStart(32, '0') as SessionId
 
 describe('what the coordinator says of an account', () => {
@@ -33,10 +34,11 @@ describe('what the coordinator says of an account', () => {
       layerCount: 1,
       contextLength: 1,
       creditsPerMillionTokens: { decode, prompt: '0.25', cachedPrompt: '0.1', positions: 1 },
+      tiers: TIERS,
       default: true,
     })
     const prices = pricesOf([listed('a', '134.515021'), listed('b', '0')])
-    expect([...prices]).toEqual([['a', { decode: 134_515_021n, prompt: 250_000n }]])
+    expect([...prices]).toEqual([['a', { decode: 134_515_021n, prompt: 250_000n, tiers: TIERS }]])
   })
 })
 

@@ -47,9 +47,9 @@ export function apiKeyOf({ budget, spent, ...key }: ListedApiKey): ApiKeyState {
 /** Models whose price is nothing, or unreadable, are left out. */
 export function pricesOf(models: readonly ListedModel[]): ReadonlyMap<ModelId, ModelPrice> {
   return new Map(
-    models.flatMap(({ id, creditsPerMillionTokens }): [ModelId, ModelPrice][] => {
+    models.flatMap(({ id, creditsPerMillionTokens, tiers }): [ModelId, ModelPrice][] => {
       const [decode, prompt] = [parseCredits(creditsPerMillionTokens.decode), parseCredits(creditsPerMillionTokens.prompt)]
-      return decode === null || prompt === null ? [] : [[id, { decode, prompt }]]
+      return decode === null || prompt === null ? [] : [[id, { decode, prompt, tiers }]]
     }),
   )
 }

@@ -126,9 +126,9 @@ describe('startAsk', () => {
     })
     const base = await setUp()
     const { ports, ended } = await setUp({
-      admit: async (wanted) => {
+      admit: async (wanted, watch) => {
         await waiting
-        return base.ports.admit(wanted)
+        return base.ports.admit(wanted, watch)
       },
       coordinatorKey: base.ports.coordinatorKey,
     })

@@ -26,6 +26,8 @@ import {
   type PeerId,
   type SessionId,
   TabswarmError,
+  TIER_DEFAULT,
+  type Tier,
   type VerifySignature,
 } from '../shared/index.ts'
 import { type AnswerDrafts, draftsFor } from './answerDrafts.ts'
@@ -45,14 +47,15 @@ export interface AdmissionRequest {
   readonly modelId: ModelId
   readonly promptTokens: number
   readonly maxTokens: number
+  readonly tier: Tier
 }
 
 export interface RequesterPorts {
   readonly library: ModelLibrary
   /** The manifest that the coordinator serves the model with. Rejects when there is no such model. */
   readonly manifestHash: (modelId: ModelId) => Promise<ManifestHash>
-  /** Rejects with the coordinator's refusal. */
-  readonly admit: (request: AdmissionRequest) => Promise<Admission>
+  /** Rejects with the coordinator's refusal. It may wait for a while, behind others; not after `signal`, if it can be helped. */
+  readonly admit: (request: AdmissionRequest, watch: { onQueued(ahead: number): void; signal: AbortSignal }) => Promise<Admission>
   /** Another chain for an open session. Rejects with the coordinator's refusal. */
   readonly repair: (request: RepairRequest) => Promise<Admission>
   /** Subscribes to peers that the coordinator has lost sight of; returns the end of it. */
@@ -99,6 +102,7 @@ class Asking {
   #progress: AskProgress = {
     sessionId: null,
     phase: 'queued',
+    ahead: null,
     promptDone: 0,
     promptTokens: 0,
     text: '',
@@ -137,17 +141,18 @@ class Asking {
   }
 
   async #run(): Promise<Answer> {
-    const { modelId, maxTokens } = this.#request
+    const { modelId, maxTokens, tier = TIER_DEFAULT } = this.#request
     this.#tell({})
     const text = await this.#unlessStopped(this.#readModel(modelId))
     const promptTokens = this.#encode(text)
     const maxTokensHere = this.#roomFor(text, promptTokens, maxTokens)
-    const admitted = this.#ports.admit({ modelId, promptTokens, maxTokens: maxTokensHere })
+    const watch = { onQueued: (ahead: number) => this.#tell({ ahead }), signal: this.#signal }
+    const admitted = this.#ports.admit({ modelId, promptTokens, maxTokens: maxTokensHere, tier }, watch)
     const admission = await this.#unlessStopped(admitted, (late) => this.#giveBack(late))
     const grant = await this.#open(admission.grant)
     this.#begin(admission)
     if (admission.held !== null) this.#ports.onHeld(grant.sessionId, admission.held)
-    this.#tell({ phase: 'connecting', sessionId: grant.sessionId })
+    this.#tell({ phase: 'connecting', ahead: null, sessionId: grant.sessionId })
     return this.#generate(text, grant, admission.grant)
   }
 

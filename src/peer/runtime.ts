@@ -198,10 +198,10 @@ function openRequester(
       return library.text(defaultModelId, await manifestHash(defaultModelId))
     },
     beginDrafting,
-    admit: (request) =>
-      patiently(clock, async (): Promise<Admission> => {
+    admit: (request, watch) =>
+      patiently(clock, async (leftMs): Promise<Admission> => {
         const { control } = await opening
-        const admitted = await control.admit(request)
+        const admitted = await control.admit({ ...request, waitMs: leftMs }, watch)
         if (control.state.kind === 'online') key = control.state.coordinatorKey
         now = () => control.coordinatorNowMs()
         return admissionOf(admitted)
@@ -338,11 +338,11 @@ function announcedHash(store: PeerRuntime['store'], modelId: ModelId): ManifestH
 }
 
 /** Tries again while the refusal is one that passes by itself, for a bounded time. */
-async function patiently<Value>(clock: Clock, attempt: () => Promise<Value>): Promise<Value> {
+async function patiently<Value>(clock: Clock, attempt: (leftMs: number) => Promise<Value>): Promise<Value> {
   const untilMs = clock.nowMs() + PATIENCE_MS
   for (;;) {
     try {
-      return await attempt()
+      return await attempt(Math.max(0, untilMs - clock.nowMs()))
     } catch (error) {
       const delayMs = passingAfterMs(error)
       if (delayMs === null || clock.nowMs() + delayMs > untilMs) throw error

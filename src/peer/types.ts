@@ -7,7 +7,7 @@ import type { StoreApi } from 'zustand/vanilla'
 import type { Span } from '../model/index.ts'
 import type { ChainStage, LinkKind, NetworkSummary, VerdictMessage } from '../protocol/index.ts'
 import type { DraftCounts } from '../session/index.ts'
-import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId } from '../shared/index.ts'
+import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId, Tier } from '../shared/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
 import type { AccountCalls, AccountKeeping, AccountState, Bill, ModelPrice, OperatorCalls, StatementPage } from './accountTypes.ts'
 import type { PressureReason } from './pressure.ts'
@@ -171,6 +171,8 @@ export interface AskRequest {
    * out: by the draft model too, where one is ready.
    */
   readonly speculation?: 'on' | 'lookup' | 'off'
+  /** Its price, and its place in the queue; `standard` where it is left out. */
+  readonly tier?: Tier
   /** Asks for the answer's `margins`. */
   readonly keepMargins?: boolean
 }
@@ -199,6 +201,8 @@ export interface AskProgress {
   /** Null before it is admitted. */
   readonly sessionId: SessionId | null
   readonly phase: 'queued' | 'connecting' | 'reading' | 'answering'
+  /** Requests that wait before this one; null where it does not wait, or does not know. */
+  readonly ahead: number | null
   /** Positions of the prompt that the chain has computed, of `promptTokens`. */
   readonly promptDone: number
   readonly promptTokens: number

@@ -7,9 +7,17 @@
  */
 
 import * as v from 'valibot'
-import { err, ok, type Result } from '../shared/index.ts'
+import { err, ok, type Result, TIERS } from '../shared/index.ts'
 import { accountAnswerSchema, accountAskSchema } from './accountRequests.ts'
-import { CONTROL_MESSAGE_BYTES_MAX, MACS_PER_SECOND_MAX, POSITIONS_MAX, REVISIONS_MAX, STAGES_MAX, TOP_K_MAX } from './limits.ts'
+import {
+  CONTROL_MESSAGE_BYTES_MAX,
+  MACS_PER_SECOND_MAX,
+  POSITIONS_MAX,
+  QUEUE_WAIT_MS_MAX,
+  REVISIONS_MAX,
+  STAGES_MAX,
+  TOP_K_MAX,
+} from './limits.ts'
 import { ROW_ENCODINGS } from './rows.ts'
 import {
   amount,
@@ -210,6 +218,8 @@ export const serverMessageSchema = v.variant('type', [
     /** Micro-credits that are set aside for it, and so the most that it costs; null where nobody pays. */
     held: v.nullable(credits),
   }),
+  /** An `admit` waits, behind so many of its model. */
+  v.strictObject({ type: v.literal('queued'), requestId: text(64), ahead: count(1_000_000) }),
   v.strictObject({
     type: v.literal('refused'),
     requestId: text(64),
@@ -306,7 +316,13 @@ export const clientMessageSchema = v.variant('type', [
     modelId,
     promptTokens: count(POSITIONS_MAX),
     maxTokens: count(POSITIONS_MAX),
+    /** `standard` where it is not given. */
+    tier: v.optional(v.picklist(TIERS)),
+    /** Where there is no room for it now: how long it waits; not at all where it is not given. */
+    waitMs: v.optional(v.pipe(amount, v.maxValue(QUEUE_WAIT_MS_MAX))),
   }),
+  /** An `admit` that waits does so no more: it is answered by `refused` with `cancelled`, or has been answered. */
+  v.strictObject({ type: v.literal('withdraw'), requestId: text(64) }),
   /** The session's chain lost these peers, or, with none, a link between two: asks for a grant over another chain. */
   v.strictObject({
     type: v.literal('repair'),

@@ -1,7 +1,7 @@
 /** Bounds of the protocol, each with its reason. A value beyond its bound is refused by name, never clamped. */
 
 /** Both sides must speak the same; a change of any frame, message or rule raises it. */
-export const PROTOCOL_VERSION = 5
+export const PROTOCOL_VERSION = 6
 
 /** Chromium and libdatachannel both carry messages of 256 KiB; a frame is one message. */
 export const FRAME_BYTES_MAX = 256 * 1024
@@ -98,3 +98,6 @@ export const LOG_KEPT_MS = 60_000
 
 /** Accounts of one answer to an operator: more than a page shows at once. */
 export const ACCOUNTS_LISTED_MAX = 50
+
+/** The longest that an `admit` may wait for room. */
+export const QUEUE_WAIT_MS_MAX = 60_000

@@ -3,7 +3,7 @@
 import * as v from 'valibot'
 import { err, ok, type Result } from '../shared/index.ts'
 import { POSITIONS_MAX } from './limits.ts'
-import { count, decimalCredits, describeIssue, layer, manifestHash, modelId, text } from './schemas.ts'
+import { amount, count, decimalCredits, describeIssue, layer, manifestHash, modelId, text } from './schemas.ts'
 
 const listedModelSchema = v.strictObject({
   id: modelId,
@@ -20,6 +20,8 @@ const listedModelSchema = v.strictObject({
     cachedPrompt: decimalCredits,
     positions: count(POSITIONS_MAX),
   }),
+  /** Times the price. */
+  tiers: v.strictObject({ spot: amount, standard: amount, priority: amount }),
   /** What a request for no model in particular gets; one of `models`. */
   default: v.boolean(),
 })

@@ -29,3 +29,4 @@ export {
   statementCsvLine,
   statementRoles,
 } from './statement.ts'
+export { TIER_DEFAULT, TIERS, type Tier } from './tiers.ts'

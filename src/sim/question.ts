@@ -3,6 +3,7 @@
 import type { CoreOptions } from '../coordinator/core/index.ts'
 import type { RowKind } from '../protocol/index.ts'
 import { type Drafter, GREEDY, type Sampling, sample } from '../session/index.ts'
+import { required, TIERS, type Tier } from '../shared/index.ts'
 import { ARITHMETIC_WIDTH, candidatesOf, embed, passLayer } from './arithmetic.ts'
 import type { Chance } from './chance.ts'
 import { VOCABULARY } from './modelEngine.ts'
@@ -13,6 +14,7 @@ export interface Question {
   readonly model: SwarmModel
   readonly promptTokenIds: readonly number[]
   readonly maxTokens: number
+  readonly tier: Tier
   readonly sampling: Sampling
   /** The answer's tokens are drafted, so many of ten wrongly; null: not drafted. */
   readonly draftErrors: number | null
@@ -42,6 +44,7 @@ export function drawQuestion(chance: Chance, model: SwarmModel, prompt: Lengths,
     model,
     promptTokenIds: Array.from({ length: promptTokens }, () => chance.upTo(VOCABULARY - 1)),
     maxTokens: chance.mostlyShort(answer.least, answer.most),
+    tier: required(TIERS[promptTokens % TIERS.length], 'a tier'),
     sampling: isSampled ? { ...GREEDY, temperature: 1, seed: chance.upTo(1_000_000) } : GREEDY,
     draftErrors: isDrafted ? chance.upTo(4) : null,
   }

@@ -235,11 +235,12 @@ export class RequesterTab implements Client {
   /** Again and again, as the refusals say. */
   async #admit({ question, askedMs }: Asking): Promise<Admission> {
     const { network } = this.#options
-    const { model, promptTokenIds, maxTokens } = question
+    const { model, promptTokenIds, maxTokens, tier } = question
     for (;;) {
       try {
-        const request = { type: 'admit', modelId: model.modelId, promptTokens: promptTokenIds.length, maxTokens } as const
-        return await this.#request((requestId) => ({ ...request, requestId }), ADMIT_DEADLINE_MS)
+        const waitMs = Math.max(0, askedMs + PATIENCE_MS - network.time.nowMs)
+        const request = { type: 'admit', modelId: model.modelId, promptTokens: promptTokenIds.length, maxTokens, tier, waitMs } as const
+        return await this.#request((requestId) => ({ ...request, requestId }), waitMs + ADMIT_DEADLINE_MS)
       } catch (error) {
         const waitMs = error instanceof Refusal ? error.retryAfterMs : RECONNECT_MS
         if (waitMs === null || network.time.nowMs + waitMs > askedMs + PATIENCE_MS) throw error

@@ -113,9 +113,9 @@ describe('chat store', () => {
 
   it('uses the options, a fixed seed among them', () => {
     const { store, ask } = start()
-    store.getState().setOptions({ temperature: 0, maxTokens: 16, seed: 5 })
+    store.getState().setOptions({ temperature: 0, maxTokens: 16, seed: 5, tier: 'spot' })
     store.getState().send('Hello')
-    expect(ask(0).request).toMatchObject({ maxTokens: 16, sampling: { temperature: 0, seed: 5 } })
+    expect(ask(0).request).toMatchObject({ maxTokens: 16, tier: 'spot', sampling: { temperature: 0, seed: 5 } })
   })
 
   it('says what to do when no model is known yet', () => {

@@ -5,7 +5,7 @@
 
 import { createStore, type StoreApi } from 'zustand/vanilla'
 import type { Answer, Ask, AskProgress, ChatMessage, PeerRuntime, SamplingOptions } from '../peer/index.ts'
-import { type ErrorBody, type ModelId, type SessionId, toErrorBody } from '../shared/index.ts'
+import { type ErrorBody, type ModelId, type SessionId, TIER_DEFAULT, type Tier, toErrorBody } from '../shared/index.ts'
 
 export type AnswerStatus =
   | { readonly kind: 'running'; readonly progress: AskProgress | null; readonly stopping: boolean }
@@ -36,6 +36,7 @@ export interface ChatOptions {
   readonly maxTokens: number
   /** Null: a new one for each answer. */
   readonly seed: number | null
+  readonly tier: Tier
 }
 
 export interface ChatState {
@@ -65,7 +66,7 @@ export const QUESTION_CHARACTERS_MAX = 100_000
 
 /** Filters as llama.cpp's defaults, so that answers compare. Temperature 0 at first: a small model's second choice is often in another language. */
 const SAMPLING: Omit<SamplingOptions, 'seed' | 'temperature'> = { topP: 0.95, topK: 40, minP: 0.05, stop: [] }
-const DEFAULT_OPTIONS: ChatOptions = { temperature: 0, maxTokens: 512, seed: null }
+const DEFAULT_OPTIONS: ChatOptions = { temperature: 0, maxTokens: 512, seed: null, tier: TIER_DEFAULT }
 
 export function createChatStore({ runtime, randomSeed }: ChatPorts): ChatStore {
   let nextId = 1
@@ -90,12 +91,13 @@ export function createChatStore({ runtime, randomSeed }: ChatPorts): ChatStore {
       set({ entries: [...history, reply], answering: true })
       const modelId = currentModel(runtime)
       if (modelId === null) return finish(id, { kind: 'failed', error: NO_MODEL })
-      const { temperature, maxTokens, seed } = get().options
+      const { temperature, maxTokens, seed, tier } = get().options
       const ask = runtime.ask(
         {
           modelId,
           prompt: { kind: 'messages', messages: toMessages(history) },
           maxTokens,
+          tier,
           sampling: { ...SAMPLING, temperature, seed: seed ?? randomSeed() },
         },
         (progress) => {

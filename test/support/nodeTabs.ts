@@ -151,7 +151,13 @@ export async function openRequester(options: TabOptions): Promise<RequesterTab> 
     peerId,
     async ask(promptTokenIds, maxTokens) {
       const modelId = model.manifest.id as ModelId
-      const { grant: signedGrant } = await control.admit({ modelId, promptTokens: promptTokenIds.length, maxTokens })
+      const { grant: signedGrant } = await control.admit({
+        modelId,
+        promptTokens: promptTokenIds.length,
+        maxTokens,
+        tier: 'standard',
+        waitMs: 0,
+      })
       const opened = await openGrant(signedGrant, coordinatorKey, verify, now.nowMs())
       if (!opened.ok) throw new Error(opened.error)
       const grant = opened.value

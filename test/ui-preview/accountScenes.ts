@@ -156,7 +156,7 @@ export const isAudited = (name: string): boolean => name in audits
 export function accountState(name: string): Partial<PeerState> {
   return {
     account: ACCOUNT,
-    prices: new Map([[MODEL_ID, { decode: 134_515_021n, prompt: 33_600_400n }]]),
+    prices: new Map([[MODEL_ID, { decode: 134_515_021n, prompt: 33_600_400n, tiers: { spot: 0.5, standard: 1, priority: 2 } }]]),
     bills: new Map([[SESSION, { held: 70_112n, charged: name === 'chat-done' ? 8_071n : null }]]),
     ...keepings[name],
     ...audits[name],

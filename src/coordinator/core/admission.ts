@@ -1,5 +1,5 @@
 /**
- * Admission: one request for a session, answered at once by a chain or by a refusal that says what to do. Nothing queues.
+ * Admission: one request for a session, by a chain or by a refusal that says what to do. Who may wait for another answer: admissionQueue.ts.
  */
 
 import type { Span } from '../../model/index.ts'

@@ -77,7 +77,7 @@ export class CoordinatorCore {
       default:
         unreachable(event)
     }
-    this.#sessions.tryRepairs(nowMs)
+    this.#sessions.settle(nowMs)
     return this.#effects.pending
   }
 
@@ -91,7 +91,7 @@ export class CoordinatorCore {
     return this.#open.join(one, other)
   }
 
-  /** Whether that `admit` would get a chain now; asking changes nothing. */
+  /** Whether that `admit` would get a chain now, or wait for one; asking changes nothing. */
   mayAdmit(peerId: PeerId, message: AdmitMessage, nowMs: number): boolean {
     return this.#sessions.mayAdmit(peerId, message, nowMs)
   }
@@ -176,7 +176,9 @@ export class CoordinatorCore {
       case 'measured':
         return this.#measured(peer, message, nowMs)
       case 'admit':
-        return this.#sessions.admit(peerId, message, sessionId ?? null, nowMs)
+        return this.#sessions.admit({ requester: peerId, message, sessionId: sessionId ?? null }, nowMs)
+      case 'withdraw':
+        return this.#sessions.withdraw(peerId, message.requestId)
       case 'repair':
         return this.#sessions.repair(peerId, message, nowMs)
       case 'ended':

@@ -25,8 +25,10 @@ export interface SeenLeave {
 /** `finished`, `cancelled`, `failed`: in the driver's word. `vanished`: it did not come back, time was up, or no stage held it any more. */
 export type SessionOutcome = 'finished' | 'cancelled' | 'failed' | 'vanished'
 
-/** What happens to sessions, for whoever accounts for them. In order: one `opened`, any number of `repaired`, one `closed`. */
+/** What happens to sessions, for whoever accounts for them. In order: one `opened`, any number of `repaired`, one `closed`; or `refused` alone. */
 export type SessionEvent =
+  /** Its id was given with the request, and it will not be. */
+  | { readonly kind: 'refused'; readonly sessionId: SessionId }
   | { readonly kind: 'opened'; readonly grant: Grant }
   | { readonly kind: 'repaired'; readonly grant: Grant; readonly left: readonly SeenLeave[] }
   | {

@@ -99,6 +99,13 @@ export const ORPHAN_MS = 30_000
 export const RETRY_BUSY_MS = 2_000
 export const RETRY_LOADING_MS = 5_000
 
+/** Requests that wait are tried again when something happens, this often at most, */
+export const QUEUE_TRY_MS = 100
+/** and are told when their place has changed. */
+export const QUEUE_TELL_MS = 1_000
+/** Of one requester. */
+export const QUEUED_PER_REQUESTER_MAX = 16
+
 /** A report of free KV may lack what has ended in so long before it: stages tell it with a delay. */
 export const REPORT_SETTLES_MS = 1_000
 

@@ -1,12 +1,13 @@
 /**
  * SessionLifecycle: requesters' sessions from their admission over repairs to their end, which comes by the driver's word, by time, or
  * because nobody came back. Each grant, of a new session or of another chain, is issued in `#grant`. Who is chosen is decided in admission.ts
- * and chainRepair.ts; what sessions reserve is counted by OpenSessions. Each session passes `#close` at its end, once.
+ * and chainRepair.ts; who waits for it, by AdmissionQueue and PendingRepairs; what sessions reserve is counted by OpenSessions. Each session passes `#close` at its end, once.
  */
 
 import { type Grant, type RowEncoding, TOP_K_DEFAULT } from '../../protocol/index.ts'
 import { type ModelId, type PeerId, required, type SessionId } from '../../shared/index.ts'
 import { type AdmitMessage, type Decision, decideAdmission } from './admission.ts'
+import { type AdmissionAsked, AdmissionQueue } from './admissionQueue.ts'
 import { decideRepair, type PendingRepair } from './chainRepair.ts'
 import type { Demand } from './demand.ts'
 import type { Effects } from './effects.ts'
@@ -50,6 +51,7 @@ const NOBODY: ReadonlySet<PeerId> = new Set()
 export class SessionLifecycle {
   readonly #options: GrantOptions
   readonly #ports: SessionPorts
+  readonly #queue: AdmissionQueue
   readonly #repairs = new PendingRepairs()
   /** Open sessions that nobody could go on with. */
   readonly #broken = new Set<SessionId>()
@@ -61,25 +63,32 @@ export class SessionLifecycle {
     this.#options = options
     this.#ports = ports
     const { peers, open, onGivenUp } = ports
+    this.#queue = new AdmissionQueue({
+      decide: (requester, message, nowMs) => this.#decide(requester, message, nowMs),
+      grant: (asked, stages, nowMs) => this.#open(asked, stages, nowMs),
+      demand: ports.demand,
+      effects: ports.effects,
+    })
     this.#ghosts = new Ghosts({ peers, open, repairs: this.#repairs, onGivenUp })
   }
 
-  /** Whether `admit` would be answered by a chain now. Changes nothing. */
+  /** Whether `admit` would be answered by a chain now, or wait for one. Changes nothing. */
   mayAdmit(requester: PeerId, message: AdmitMessage, nowMs: number): boolean {
-    return this.#decide(requester, message, nowMs).kind === 'chain'
+    return this.#queue.mayTake(requester, message, nowMs)
   }
 
-  admit(requester: PeerId, message: AdmitMessage, sessionId: SessionId | null, nowMs: number): void {
-    const { demand, effects } = this.#ports
+  admit(asked: AdmissionAsked, nowMs: number): void {
+    this.#queue.ask(asked, nowMs)
+  }
+
+  withdraw(requester: PeerId, requestId: string): void {
+    this.#queue.withdraw(requester, requestId)
+  }
+
+  #open({ requester, message, sessionId }: AdmissionAsked, placed: readonly PlacedStage[], nowMs: number): void {
+    const { effects } = this.#ports
     const { rowEncoding, newSessionId } = this.#options
-    const model = this.#modelOf(message.modelId)
-    const decision = this.#decide(requester, message, nowMs)
-    const { requestId } = message
-    if (decision.kind === 'refused') {
-      if (model !== undefined && decision.refusal.isForLack) demand.refused(model.modelId, nowMs)
-      return effects.refuse(requester, requestId, decision.refusal)
-    }
-    const { modelId, manifestHash } = required(model, `model ${message.modelId}`)
+    const { modelId, manifestHash } = required(this.#modelOf(message.modelId), `model ${message.modelId}`)
     const grant: Grant = {
       version: 1,
       sessionId: sessionId ?? newSessionId(),
@@ -87,14 +96,14 @@ export class SessionLifecycle {
       modelId,
       manifestHash,
       driver: requester,
-      stages: decision.stages.map(({ peerId, span }) => ({ peerId, firstLayer: span.firstLayer, endLayer: span.endLayer })),
+      stages: placed.map(({ peerId, span }) => ({ peerId, firstLayer: span.firstLayer, endLayer: span.endLayer })),
       maxPositions: message.promptTokens + message.maxTokens,
       topK: TOP_K_DEFAULT,
       rowEncoding,
       issuedAtMs: nowMs,
       expiresAtMs: nowMs + GRANT_LIFE_MS,
     }
-    this.#grant(grant, requestId, { before: null, lost: NOBODY })
+    this.#grant(grant, message.requestId, { before: null, lost: NOBODY })
     effects.session({ kind: 'opened', grant })
   }
 
@@ -127,9 +136,10 @@ export class SessionLifecycle {
     return demand.isRefused(modelId, nowMs) || this.#repairs.sessionIds.some((sessionId) => open.get(sessionId)?.modelId === modelId)
   }
 
-  /** Something may have changed that broken sessions wait for. */
-  tryRepairs(nowMs: number): void {
+  /** Something may have changed that broken sessions wait for, and after them new ones. */
+  settle(nowMs: number): void {
     this.#repairs.settle((pending) => this.#tryRepair(pending, nowMs))
+    this.#queue.settle(nowMs)
   }
 
   /** The driver says that its session is over. */
@@ -169,6 +179,7 @@ export class SessionLifecycle {
     const { open } = this.#ports
     const { peerId, heardMs } = peer
     this.#repairs.dropOf(peerId)
+    this.#queue.dropOf(peerId)
     this.#tellDriversOver(peerId, 'gone')
     const leave = { peerId, announced: hasAnnounced(peer) }
     for (const { sessionId } of open.over(peerId)) this.#leaves.set(sessionId, [...(this.#leaves.get(sessionId) ?? []), leave])
@@ -204,6 +215,7 @@ export class SessionLifecycle {
   /** These sessions have ended, however they did, and are not open any more. */
   #close(grants: readonly Grant[], outcome: SessionOutcome): void {
     for (const { sessionId } of grants) {
+      this.#queue.roomMade()
       const sawFailure = this.#broken.has(sessionId) && outcome !== 'finished'
       this.#ports.effects.session({ kind: 'closed', sessionId, outcome, sawFailure })
       this.#broken.delete(sessionId)

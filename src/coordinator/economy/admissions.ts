@@ -16,9 +16,11 @@ import {
   type PeerId,
   type Result,
   type SessionId,
+  TIER_DEFAULT,
+  type Tier,
 } from '../../shared/index.ts'
 import { AccountError, type StarterPolicy } from '../accounts/index.ts'
-import { type CommandOf, dayOf, LedgerError, type LedgerEvent, type Tier } from '../ledger/index.ts'
+import { type CommandOf, dayOf, LedgerError, type LedgerEvent } from '../ledger/index.ts'
 import { spendableOf } from './balances.ts'
 import { HOLDS_PENDING_MAX, RETRY_STORE_MS, STORE_WAIT_MS } from './limits.ts'
 import type { PeerAccounts } from './peerAccounts.ts'
@@ -39,6 +41,7 @@ export interface HeldSession {
   readonly held: bigint
   readonly account: string
   readonly modelId: ModelId
+  readonly tier: Tier
   readonly maxPositions: number
 }
 
@@ -60,9 +63,6 @@ export interface AdmissionTools {
   readonly store: Pick<EconomyStore, 'ledger' | 'starters'>
   readonly prices: CommandOf<'price'>
 }
-
-/** Place in the queue cannot be chosen yet. */
-const TIER: Tier = 'standard'
 
 export class Admissions {
   readonly #options: AdmissionsOptions
@@ -157,10 +157,10 @@ export class Admissions {
     assert(config !== undefined, `a hold for the model ${message.modelId}, which nobody serves`)
     try {
       const [account, tools] = await Promise.all([peers.accountOf(peerId), ready])
-      const { promptTokens, maxTokens, modelId } = message
-      const price = sessionPrice(config, message, tools.prices.table, TIER)
+      const { promptTokens, maxTokens, modelId, tier = TIER_DEFAULT } = message
+      const price = sessionPrice(config, message, tools.prices.table, tier)
       const sessionId = newSessionId()
-      const held = { driver: peerId, held: price, account, modelId, maxPositions: promptTokens + maxTokens }
+      const held = { driver: peerId, held: price, account, modelId, tier, maxPositions: promptTokens + maxTokens }
       const refusal =
         (await this.#post(sessionId, held, tools)) === 'held' ||
         ((await this.#getStarter(account, peers.get(peerId)?.address ?? null, tools)) &&
@@ -178,11 +178,11 @@ export class Admissions {
 
   async #post(
     session: SessionId,
-    { account, held: amount }: HeldSession,
+    { account, held: amount, tier }: HeldSession,
     { store, prices }: AdmissionTools,
   ): Promise<'held' | 'insufficient'> {
     try {
-      const command = { kind: 'hold', session, account, amount, priceVersion: prices.version, tier: TIER } as const
+      const command = { kind: 'hold', session, account, amount, priceVersion: prices.version, tier } as const
       this.#options.onPosted((await store.ledger.post(command)).event)
       return 'held'
     } catch (error) {

@@ -169,6 +169,8 @@ export class Economy {
         if (held !== null) this.#feed({ ...event, requester: held.account, ownGateway: false })
         return
       }
+      case 'refused':
+        return this.drop(event.sessionId)
       case 'repaired':
         return this.#feed(event)
       case 'closed':

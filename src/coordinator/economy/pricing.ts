@@ -2,7 +2,8 @@
 
 import type { ModelConfig, Span } from '../../model/index.ts'
 import type { RowCounts } from '../../protocol/index.ts'
-import { addWork, NO_WORK, type PriceTable, priceOf, type Tier, type Work, workOf } from '../ledger/index.ts'
+import type { Tier } from '../../shared/index.ts'
+import { addWork, NO_WORK, type PriceTable, priceOf, type Work, workOf } from '../ledger/index.ts'
 import type { WorkLine } from '../verification/index.ts'
 
 export interface SessionSize {

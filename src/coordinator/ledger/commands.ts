@@ -5,10 +5,10 @@
 
 import * as v from 'valibot'
 import { canonicalJson } from '../../model/index.ts'
-import { NOTE_CHARACTERS_MAX } from '../../shared/index.ts'
+import { NOTE_CHARACTERS_MAX, TIERS } from '../../shared/index.ts'
 import { isDay, isPurse, NAME, type Purse } from './accounts.ts'
 import { AMOUNT_MAX } from './amounts.ts'
-import { priceTableSchema, tiers } from './prices.ts'
+import { priceTableSchema } from './prices.ts'
 
 const STAGES_MAX = 256
 /** Of one stage's work in one settlement: a context of a million positions in the largest model that is accepted is less. */
@@ -49,7 +49,7 @@ export const commandSchema = v.variant('kind', [
   /** What the account did not spend of grants that ended before `day` goes back to issuance. */
   v.strictObject({ kind: v.literal('expire'), account: name, day }),
   /** Sets an account's credits aside for a session, at the prices in force. */
-  v.strictObject({ kind: v.literal('hold'), session: name, account: name, amount, priceVersion: count, tier: v.picklist(tiers) }),
+  v.strictObject({ kind: v.literal('hold'), session: name, account: name, amount, priceVersion: count, tier: v.picklist(TIERS) }),
   /** Pays for work out of the session's hold: stages into escrow. `work` is what the requester pays for, `part` counts settlements. */
   v.strictObject({ kind: v.literal('settle'), session: name, part: count, work, stages }),
   /** Pays the stages of a session that the network failed out of the reserve, as far as that goes: its requester pays nothing. */

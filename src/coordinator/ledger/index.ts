@@ -21,7 +21,7 @@ export { LedgerError, type LedgerErrorReason } from './errors.ts'
 export { FIRST_PREVIOUS, hashEvent, type LedgerEvent } from './event.ts'
 export { CSV_HEADER, csvLines, encodeLine, type LedgerLine, parseLine } from './export.ts'
 export { type SignedHead, signHead, type TreeHead, verifyHead } from './head.ts'
-export { DEFAULT_PRICES, type PriceTable, priceOf, type Tier, tiers, type Work } from './prices.ts'
+export { DEFAULT_PRICES, type PriceTable, priceOf, tierFactors, type Work } from './prices.ts'
 export { type AccountGroup, accountsTouched, eventsAsked, postingsAsked } from './rules/reach.ts'
 export { monthSpan, type OpeningBalance, Statement, type StatementSummary, sumUp } from './statement.ts'
 export {

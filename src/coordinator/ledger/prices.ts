@@ -4,10 +4,8 @@
  */
 
 import * as v from 'valibot'
+import type { Tier } from '../../shared/index.ts'
 import { divideUp, largestRemainder } from './amounts.ts'
-
-export const tiers = ['spot', 'standard', 'priority'] as const
-export type Tier = (typeof tiers)[number]
 
 /** Kinds of work: rows computed one after another, a prompt's rows, and a prompt's rows that were reused. */
 export const workKinds = ['decode', 'prompt', 'cachedPrompt'] as const
@@ -38,6 +36,11 @@ export const DEFAULT_PRICES: PriceTable = {
 /** Multiply-accumulates that one micro-credit pays for at weight 1. */
 const MACS_PER_MICRO_CREDIT = 1_000_000n
 const ONE = 1_000n
+
+/** Times the standard price, as people read it. */
+export function tierFactors({ tiers: { spot, standard, priority } }: PriceTable): Readonly<Record<Tier, number>> {
+  return { spot: spot / 1_000, standard: standard / 1_000, priority: priority / 1_000 }
+}
 
 /** Thousandths of multiply-accumulates, each kind by its weight. */
 export function weightedWork(table: PriceTable, work: Work): bigint {

@@ -12,9 +12,10 @@ import {
   type ModelConfig,
   type Span,
 } from '../../model/index.ts'
+import type { Tier } from '../../shared/index.ts'
 import { formatCredits } from '../../shared/index.ts'
 import { divideUp } from './amounts.ts'
-import { type PriceTable, priceOf, type Tier, type Work, workKinds } from './prices.ts'
+import { type PriceTable, priceOf, type Work, workKinds } from './prices.ts'
 
 /** Consecutive positions of one kind. */
 export interface WorkRows {

@@ -163,7 +163,7 @@ export class ControlServer {
     client.send({ type: 'refused', requestId, reason: 'no-accounts', message: 'this coordinator keeps no accounts', retryAfterMs: null })
   }
 
-  /** What gets no chain now costs nothing, and needs no credits to be told so. */
+  /** What gets no chain now, and does not wait for one, costs nothing, and needs no credits to be told so. */
   async #hold(client: ControlSocket, peerId: PeerId, message: Extract<PeerMessage, { type: 'admit' }>, economy: Economy): Promise<void> {
     const { core, clock } = this.#options
     const nowMs = clock.nowMs()
@@ -176,7 +176,7 @@ export class ControlServer {
       return
     }
     if (isThere) this.#feed({ kind: 'message', peerId, message, sessionId: held.value })
-    economy.drop(held.value)
+    else economy.drop(held.value)
   }
 
   /** Everybody at once: so each peer's credentials are good for as long again. */

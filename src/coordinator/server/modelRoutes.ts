@@ -7,7 +7,7 @@ import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { canonicalJson, type HashedManifest, type WeightSource } from '../../model/index.ts'
 import type { ListedModel, ModelList } from '../../protocol/index.ts'
-import { DEFAULT_PRICES, listPrice } from '../ledger/index.ts'
+import { DEFAULT_PRICES, listPrice, tierFactors } from '../ledger/index.ts'
 import { FILE_CHUNK_BYTES } from './limits.ts'
 import { type ByteRange, parseRange } from './ranges.ts'
 
@@ -56,7 +56,8 @@ function describe({ manifest, hash }: HashedManifest, isDefault: boolean): Liste
   const { id, name, license, fileBytes, config } = manifest
   const { layerCount, contextLength } = config
   const creditsPerMillionTokens = listPrice(config, DEFAULT_PRICES, 'standard')
-  return { id, name, license, manifestHash: hash, fileBytes, layerCount, contextLength, creditsPerMillionTokens, default: isDefault }
+  const tiers = tierFactors(DEFAULT_PRICES)
+  return { id, name, license, manifestHash: hash, fileBytes, layerCount, contextLength, creditsPerMillionTokens, tiers, default: isDefault }
 }
 
 function sendFile(request: FastifyRequest, reply: FastifyReply, model: ServedModel, log: (line: string) => void): FastifyReply {

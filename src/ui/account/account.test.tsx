@@ -127,9 +127,11 @@ describe('amounts on pages', () => {
   })
 
   it('the chat says balance and price before, the hold while and the cost after an answer', () => {
-    const prices = new Map([[MODEL_ID, { decode: 134_515_021n, prompt: 33_600_000n }]])
-    const line = show(<CreditLine />, { account: { ...NOTHING, spendable: 9_990_000n }, prices })
+    const prices = new Map([[MODEL_ID, { decode: 134_515_021n, prompt: 33_600_000n, tiers: { spot: 0.5, standard: 1, priority: 2 } }]])
+    const line = show(<CreditLine tier="standard" />, { account: { ...NOTHING, spendable: 9_990_000n }, prices })
     expect(line).toMatch(/9\.99 credits.*134\.515021 credits in an answer, 33\.6 in a question/)
+    const cheap = show(<CreditLine tier="spot" />, { prices })
+    expect(cheap).toMatch(/67\.257511 credits in an answer, 16\.8 in a question, last in line/)
     const bill = (charged: bigint | null) =>
       show(<BillLine sessionId={SESSION} />, { bills: new Map([[SESSION, { held: 70_000n, charged }]]) })
     expect(bill(null)).toContain('0.07 credits are set aside')

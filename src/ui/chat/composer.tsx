@@ -13,6 +13,7 @@ import { CreditLine } from './creditLine.tsx'
 export function Composer() {
   const { chat } = useServices()
   const answering = useStore(chat, (state) => state.answering)
+  const tier = useStore(chat, (state) => state.options.tier)
   const { send, stop } = chat.getState()
   const [text, setText] = useState('')
   const submit = () => {
@@ -61,7 +62,7 @@ export function Composer() {
           </ActionIcon>
         )}
       </div>
-      <CreditLine />
+      <CreditLine tier={tier} />
       <Text fz={13} c="dimmed" className={styles.privacy ?? ''}>
         The tabs that run or check a session could in principle reconstruct your text from activations: send no secrets. The conversation is
         kept in this tab only, until you close it.

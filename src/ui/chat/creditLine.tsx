@@ -2,10 +2,11 @@
 
 import { Anchor, Text } from '@mantine/core'
 import { Link } from 'wouter'
-import { formatCredits } from '../../shared/index.ts'
+import { formatCredits, type Tier } from '../../shared/index.ts'
 import { usePeer } from '../runtimeContext.ts'
+import { atTier, TIER_PLACES } from './tiers.ts'
 
-export function CreditLine() {
+export function CreditLine({ tier }: { readonly tier: Tier }) {
   const spendable = usePeer((state) => state.account?.spendable)
   const price = usePeer((state) => {
     const modelId = state.defaultModelId ?? state.network?.swarms[0]?.modelId
@@ -25,7 +26,8 @@ export function CreditLine() {
       )}
       {price !== undefined && (
         <span data-testid="chat-price">
-          A million tokens cost {formatCredits(price.decode)} credits in an answer, {formatCredits(price.prompt)} in a question.
+          A million tokens cost {formatCredits(atTier(price.decode, price.tiers[tier]))} credits in an answer,{' '}
+          {formatCredits(atTier(price.prompt, price.tiers[tier]))} in a question{TIER_PLACES[tier]}.
         </span>
       )}
     </Text>

@@ -6,6 +6,7 @@ import { phaseInWords } from './phase.ts'
 const base: AskProgress = {
   sessionId: null,
   phase: 'queued',
+  ahead: null,
   promptDone: 32,
   promptTokens: 62,
   text: '',
@@ -21,6 +22,8 @@ describe('phases in words', () => {
     const route = [fakeStage('a', 0, 10), fakeStage('b', 10, 20), fakeStage('c', 20, 30)]
     expect(phaseInWords(null)).toBe('Sending')
     expect(phaseInWords(base)).toBe('Waiting for a place')
+    expect(phaseInWords({ ...base, ahead: 0 })).toBe('Waiting for a place, next in line')
+    expect(phaseInWords({ ...base, ahead: 1 })).toBe('Waiting for a place, 1 question before yours')
     expect(phaseInWords({ ...base, phase: 'connecting' })).toBe('Connecting')
     expect(phaseInWords({ ...base, phase: 'connecting', route })).toBe('Connecting to 3 tabs')
     expect(phaseInWords({ ...base, phase: 'reading' })).toBe('Reading your prompt, 32 of 62 tokens')

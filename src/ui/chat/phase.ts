@@ -13,7 +13,7 @@ export function phaseInWords(progress: AskProgress | null): string {
     return `Repairing: a tab was lost, others compute ${formatCount(repair.replayedPositions ?? repair.positions, 'position')} again`
   switch (progress.phase) {
     case 'queued':
-      return 'Waiting for a place'
+      return progress.ahead === null ? 'Waiting for a place' : `Waiting for a place, ${placeInWords(progress.ahead)}`
     case 'connecting':
       return progress.route.length === 0 ? 'Connecting' : `Connecting to ${formatCount(progress.route.length, 'tab')}`
     case 'reading':
@@ -21,4 +21,8 @@ export function phaseInWords(progress: AskProgress | null): string {
     case 'answering':
       return `Answering, ${formatCount(progress.completionTokens, 'token')}${progress.lastLapMs === null ? '' : `, ${formatMs(progress.lastLapMs)} a lap`}`
   }
+}
+
+function placeInWords(ahead: number): string {
+  return ahead === 0 ? 'next in line' : `${formatCount(ahead, 'question')} before yours`
 }

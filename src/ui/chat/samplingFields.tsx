@@ -1,9 +1,11 @@
 /** The fields of the options of an answer; apart from their popover, since they weigh more than the page around them. */
 
-import { NumberInput, Slider, Stack, Text } from '@mantine/core'
+import { NativeSelect, NumberInput, Slider, Stack, Text } from '@mantine/core'
 import { useStore } from 'zustand'
-import { useServices } from '../runtimeContext.ts'
+import { TIERS, type Tier } from '../../shared/index.ts'
+import { usePeer, useServices } from '../runtimeContext.ts'
 import { DraftModelFields } from './draftModelFields.tsx'
+import { tierLabel } from './tiers.ts'
 
 const SEED_MAX = 2 ** 32 - 1
 /** One answer; the default model's context is 8,192 positions. */
@@ -11,8 +13,9 @@ const TOKENS_MAX = 4_096
 
 export function SamplingFields() {
   const { chat } = useServices()
-  const { temperature, maxTokens, seed } = useStore(chat, (state) => state.options)
+  const { temperature, maxTokens, seed, tier } = useStore(chat, (state) => state.options)
   const { setOptions } = chat.getState()
+  const factors = usePeer(({ prices, defaultModelId }) => (defaultModelId === null ? undefined : prices.get(defaultModelId)?.tiers))
   return (
     <Stack gap="md">
       <div>
@@ -49,6 +52,13 @@ export function SamplingFields() {
         allowNegative={false}
         value={seed ?? ''}
         onChange={(value) => setOptions({ seed: typeof value === 'number' && value <= SEED_MAX ? value : null })}
+      />
+      <NativeSelect
+        label="Place in line"
+        description="Where there is no room for all"
+        data={TIERS.map((value) => ({ value, label: tierLabel(value, factors?.[value]) }))}
+        value={tier}
+        onChange={({ currentTarget }) => setOptions({ tier: currentTarget.value as Tier })}
       />
       <DraftModelFields />
     </Stack>

@@ -24,4 +24,4 @@ export function SamplingPopover() {
 }
 
 /** Of the fields, so that nothing moves when they arrive. */
-const FIELDS_HEIGHT = 258
+const FIELDS_HEIGHT = 339

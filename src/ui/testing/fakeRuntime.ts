@@ -280,6 +280,7 @@ export class FakeRuntime implements PeerRuntime {
     let last: AskProgress = {
       sessionId: id<SessionId>('5'.repeat(32)),
       phase: 'queued',
+      ahead: null,
       promptDone: 0,
       promptTokens: 0,
       text: '',

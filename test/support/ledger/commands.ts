@@ -1,14 +1,8 @@
 /** Arbitrary commands over few accounts and sessions, so that they meet: retries, conflicts, empty purses, sessions in every state. */
 
 import fc from 'fast-check'
-import {
-  type Command,
-  DEFAULT_PRICES,
-  GRANTED_FOR_GOOD,
-  grantedUntil,
-  type PriceTable,
-  tiers,
-} from '../../../src/coordinator/ledger/index.ts'
+import { type Command, DEFAULT_PRICES, GRANTED_FOR_GOOD, grantedUntil, type PriceTable } from '../../../src/coordinator/ledger/index.ts'
+import { TIERS } from '../../../src/shared/index.ts'
 
 /** 2027-01-10, milliseconds since the epoch. */
 export const NOON_MS = Date.UTC(2027, 0, 10, 12)
@@ -54,7 +48,7 @@ export function commandsAmong(sessions: number): fc.Arbitrary<Command> {
         account,
         amount,
         priceVersion: fc.integer({ min: 0, max: 2 }),
-        tier: fc.constantFrom(...tiers),
+        tier: fc.constantFrom(...TIERS),
       }),
     },
     {

@@ -77,7 +77,7 @@ describe('identification', () => {
     const client = new Client(server.control)
     const message = await identifyMessage(await client.next('challenge'), await newKey())
     client.send({ ...message, protocol: 99 })
-    expect(await refusal(client)).toMatchObject({ reason: 'protocol-version', message: expect.stringMatching(/protocol 5.*99/) })
+    expect(await refusal(client)).toMatchObject({ reason: 'protocol-version', message: expect.stringMatching(/protocol 6.*99/) })
   })
 
   it.each([

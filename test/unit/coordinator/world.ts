@@ -76,6 +76,8 @@ export class World {
   /** Sessions that no stage holds: their drivers have never opened them, or have closed them. */
   readonly unheld = new Set<SessionId>()
   readonly refusals: Refused[] = []
+  /** What requests heard of their place in the queue. */
+  readonly places: [requestId: string, ahead: number][] = []
   readonly summaries: PeerId[] = []
   /** Who was told that whom is gone. */
   readonly gone: [driver: PeerId, peer: PeerId][] = []
@@ -255,6 +257,7 @@ export class World {
     const tab = this.tabs.get(peer)
     if (message.type === 'ping') this.#pings.set(peer, message.sequence)
     else if (message.type === 'refused') this.refusals.push(message)
+    else if (message.type === 'queued') this.places.push([message.requestId, message.ahead])
     else if (message.type === 'network') this.summaries.push(peer)
     else if (message.type === 'gone') this.gone.push([peer, message.peerId])
     else if (message.type === 'draining') this.draining.push([peer, message.peerId])

@@ -21,11 +21,21 @@ describe('a hold', () => {
     expect(CHARGE).toBeLessThan(PRICE)
   })
 
-  it('[E2] goes back where the core does not admit the session', async () => {
+  it.each([
+    ['spot', 0.5],
+    ['standard', 1],
+    ['priority', 2],
+  ] as const)('[E2] is by the tier that was asked for, %s', async (tier, factor) => {
+    const made = await fundedWorld()
+    expect((await made.economy.hold(peerOf('driver'), { ...admit, tier })).ok).toBe(true)
+    expect(Number((await made.sums('driver')).hold) / Number(PRICE)).toBeCloseTo(factor, 3)
+  })
+
+  it('[E2] goes back where the core does not admit the session, or no longer lets it wait', async () => {
     const made = await fundedWorld()
     const held = await made.economy.hold(peerOf('driver'), admit)
     if (!held.ok) throw new Error(held.error.message)
-    made.economy.drop(held.value)
+    made.economy.session({ kind: 'refused', sessionId: held.value })
     await made.settle()
     expect(await made.sums('driver')).toMatchObject({ user: CREDIT, hold: 0n })
     expect(made.economy.pending.sessions).toBe(0)
