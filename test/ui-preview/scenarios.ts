@@ -129,7 +129,7 @@ const chats: Record<string, Play> = {
     'insufficient-credits',
     'your account has 0.012 credits, and this answer may cost 0.070112: 0.058112 are missing. Contribute with a tab to earn some, ask for fewer tokens, or ask the operator for a grant (tabswarm ledger grant 7c2e95d0b1f84a63a9d2c7e018f35b44 CREDITS).',
   ),
-  'chat-queued': phase({ phase: 'queued' }),
+  'chat-queued': phase({ phase: 'queued', ahead: 2 }),
   'chat-reading': phase({
     phase: 'reading',
     promptDone: 32,

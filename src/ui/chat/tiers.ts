@@ -13,5 +13,5 @@ export function atTier(price: bigint, factor: number): bigint {
 }
 
 export function tierLabel(tier: Tier, factor: number | undefined): string {
-  return `${TIER_NAMES[tier]}${factor === undefined ? '' : `, ${factor} × the price`}${TIER_PLACES[tier]}`
+  return `${TIER_NAMES[tier]}${factor === undefined || factor === 1 ? '' : `, ${factor} × the price`}${TIER_PLACES[tier]}`
 }
