@@ -1,5 +1,6 @@
 /** Who a peer is: a P-256 key pair made by WebCrypto, whose private half cannot be read, and an id derived from the public half. */
 
+import { openReceipt, type SignedReceipt } from '../protocol/index.ts'
 import { type PeerId, type Sha256, type Signer, toHex, type VerifySignature } from '../shared/index.ts'
 
 const KEY = { name: 'ECDSA', namedCurve: 'P-256' }
@@ -58,4 +59,13 @@ export function sha256Of(subtle: SubtleCrypto): Sha256 {
 /** First 16 bytes of SHA-256 over the raw public key, in hex (rule H2). */
 export async function peerIdOf(publicKey: Uint8Array, sha256: Sha256): Promise<PeerId> {
   return toHex((await sha256(publicKey)).subarray(0, 16)) as PeerId
+}
+
+/** Whether the peer has that raw public key, and signed the receipt with it, at a time that has come. `nowMs` is coordinator time. */
+export async function isReceiptOf(
+  { receipt, publicKey, peerId, nowMs }: { receipt: SignedReceipt; publicKey: Uint8Array; peerId: PeerId; nowMs: number },
+  { sha256, verify }: { readonly sha256: Sha256; readonly verify: VerifySignature },
+): Promise<boolean> {
+  if ((await peerIdOf(publicKey, sha256)) !== peerId) return false
+  return (await openReceipt(receipt, publicKey, verify, nowMs)).ok
 }

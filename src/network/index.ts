@@ -7,6 +7,7 @@ export { type HandedLink, handOver, takeOver } from './handOver.ts'
 export {
   createIdentity,
   createStoredIdentity,
+  isReceiptOf,
   openIdentity,
   peerIdOf,
   type StoredIdentity,

@@ -104,6 +104,11 @@ export class PeerConnection {
     return new PeerConnection(host, options, signer, await peerIdOf(signer.publicKey, sha256Of(host.subtle)))
   }
 
+  /** Raw; the peer's id is its hash. */
+  get publicKey(): Uint8Array {
+    return this.#signer.publicKey
+  }
+
   /** Signs as this peer. */
   sign(message: Uint8Array): Promise<Uint8Array> {
     return this.#signer.sign(message)

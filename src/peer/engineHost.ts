@@ -4,10 +4,11 @@
  */
 
 import type { Span } from '../model/index.ts'
-import { type HandedLink, type Load, takeOver } from '../network/index.ts'
+import { type HandedLink, isReceiptOf, type Load, takeOver } from '../network/index.ts'
 import type { Link } from '../protocol/index.ts'
 import type { ReceiptRequest } from '../receipts/index.ts'
 import {
+  type Clock,
   fromErrorBody,
   type PeerId,
   required,
@@ -103,19 +104,28 @@ export class EngineHost implements EngineWorkerApi {
   async host(identity: { readonly peerId: PeerId; readonly coordinatorKey: Uint8Array }, events: WorkerEvents): Promise<void> {
     const engine = this.#engine
     if (engine === null) throw new TabswarmError('not-detected', 'the engine was not detected yet')
-    const { clock, verify, sha256 } = this.#ports
+    const { clock: device, verify, sha256 } = this.#ports
+    const clock: Clock = {
+      nowMs: () => device.nowMs() + this.#clockOffsetMs,
+      after: (delayMs, callback) => device.after(delayMs, callback),
+    }
     this.#events = events
     await this.#stage?.stop()
     this.#stage = new StageHost({
       peerId: identity.peerId,
       engine,
       dial: (peerId) => this.#dial(peerId),
-      clock: { nowMs: () => clock.nowMs() + this.#clockOffsetMs, after: (delayMs, callback) => clock.after(delayMs, callback) },
+      clock,
       coordinatorKey: identity.coordinatorKey,
       verify,
       sha256,
       // Told when the page has them: it may end this worker as soon as `stop` is done.
-      receipts: { signer: { sign: (message) => events.sign(message) }, onReceipt: async (signed) => events.onReceipt(signed) },
+      receipts: {
+        signer: { sign: (message) => events.sign(message) },
+        onReceipt: async (signed) => events.onReceipt(signed),
+        isSignedBy: (receipt, publicKey, peerId) =>
+          isReceiptOf({ receipt, publicKey, peerId, nowMs: clock.nowMs() }, { sha256, verify }).catch(() => false),
+      },
       onWork: () => this.#tellWork(),
     })
     this.#serveLoaded()

@@ -64,7 +64,7 @@ async function setUp(change: Partial<RequesterPorts> = {}) {
     onLap: () => undefined,
     ended: ({ sessionId, outcome, failedPeerId }) => ended.push(`${Number(sessionId)} ${outcome} ${failedPeerId?.slice(0, 1) ?? '-'}`),
     router: async () => new LinkRouter({ dial: () => Promise.reject(new TabswarmError('unreachable', 'nobody there')), clock }),
-    receipts: async () => book,
+    receipts: async () => ({ book, publicKey: signer.publicKey }),
     coordinatorKey: () => signer.publicKey,
     coordinatorNowMs: () => 1_000,
     verify: signatureVerifier(crypto.subtle),

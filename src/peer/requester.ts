@@ -5,12 +5,12 @@
 
 import { encodePrompt } from '../model/index.ts'
 import { type ChainStage, type ClientMessage, type Grant, openGrant, type SignedGrant } from '../protocol/index.ts'
-import type { ReceiptBook } from '../receipts/index.ts'
 import {
   type Chain,
   type ChainRepair,
   choiceMargin,
   chunkRowsFor,
+  type DriverBook,
   type GenerateEvent,
   generate,
   LapTimes,
@@ -72,7 +72,7 @@ export interface RequesterPorts {
   /** Links of this peer; connects to the signalling server at the first call. */
   readonly router: () => Promise<LinkRouter>
   /** Signs what this peer's sessions submit and get. */
-  readonly receipts: () => Promise<ReceiptBook>
+  readonly receipts: () => Promise<DriverBook>
   readonly coordinatorKey: () => Uint8Array
   readonly coordinatorNowMs: () => number
   readonly verify: VerifySignature

@@ -3,7 +3,7 @@
 import { type ControlClient, CoordinatorRefused, sha256Of, signatureVerifier } from '../network/index.ts'
 import type { Paths, ServerMessage, VerdictMessage } from '../protocol/index.ts'
 import { ReceiptBook, RowBudget } from '../receipts/index.ts'
-import { LinkRouter } from '../session/index.ts'
+import { type DriverBook, LinkRouter } from '../session/index.ts'
 import { type Clock, type ErrorBody, type ManifestHash, type ModelId, type PeerId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
 import { createAccountCalls } from './accountCalls.ts'
@@ -243,7 +243,7 @@ function openRequester(
       closed = true
       const close = async () => {
         const connection = await opening
-        await (await receipts).settled()
+        await (await receipts).book.settled()
         connection.close()
       }
       void close().catch(() => undefined)
@@ -252,8 +252,8 @@ function openRequester(
 }
 
 /** What the asking role signs, and tells the coordinator. `coordinatorNowMs` is its time. */
-function openReceipts(connection: PeerConnection, { clock, subtle }: RuntimeHost, coordinatorNowMs: () => number): ReceiptBook {
-  const { control, peerId } = connection
+function openReceipts(connection: PeerConnection, { clock, subtle }: RuntimeHost, coordinatorNowMs: () => number): DriverBook {
+  const { control, peerId, publicKey } = connection
   const book = new ReceiptBook({
     peerId,
     signer: { sign: (message) => connection.sign(message) },
@@ -264,7 +264,7 @@ function openReceipts(connection: PeerConnection, { clock, subtle }: RuntimeHost
   })
   control.on('ask-receipt', ({ type: _, ...wanted }) => book.ask(wanted))
   control.on('release-log', ({ sessionId }) => book.release(sessionId))
-  return book
+  return { book, publicKey }
 }
 
 function admissionOf({ grant, chain, held }: Extract<ServerMessage, { type: 'admitted' }>): Admission {

@@ -78,7 +78,7 @@ const anyFrame: fc.Arbitrary<Frame> = fc.oneof(
     message: fc.string({ maxLength: 1_000 }),
   }),
   fc.record({ type: fc.constantFrom('ping' as const, 'pong' as const), sessionId, sequence: fc.nat(), through: fc.boolean() }),
-  fc.record({ type: type('receipt'), sessionId, receipt: fc.record({ body: base64Url, signature: base64Url }) }),
+  fc.record({ type: type('receipt'), sessionId, receipt: fc.record({ body: base64Url, signature: base64Url }), publicKey: base64Url }),
   fc.record({
     type: type('failed'),
     sessionId,

@@ -16,7 +16,7 @@ import {
   WINDOW_TOTAL_MAX,
 } from './limits.ts'
 import { rowWidth } from './rows.ts'
-import { amount, count, describeIssue, signedGrant, signedReceipt, text } from './schemas.ts'
+import { amount, base64Url, count, describeIssue, signedGrant, signedReceipt, text } from './schemas.ts'
 
 const windowRows = count(WINDOW_TOTAL_MAX)
 const failureReason = v.picklist([
@@ -53,7 +53,7 @@ const payloadSchemas = {
   }),
   ping: v.strictObject({ sequence: count(2 ** 31), through: v.boolean() }),
   pong: v.strictObject({ sequence: count(2 ** 31), through: v.boolean() }),
-  receipt: v.strictObject({ receipt: signedReceipt }),
+  receipt: v.strictObject({ receipt: signedReceipt, publicKey: base64Url(128) }),
 }
 
 /** The frame's bytes. Asserts that it respects every bound; only a failure's message is cut to its own. */
@@ -143,7 +143,7 @@ function fieldsOf(frame: Frame): object | null {
     case 'pong':
       return { sequence: frame.sequence, through: frame.through }
     case 'receipt':
-      return { receipt: frame.receipt }
+      return { receipt: frame.receipt, publicKey: frame.publicKey }
   }
 }
 

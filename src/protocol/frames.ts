@@ -112,11 +112,13 @@ export interface PongFrame {
   readonly through: boolean
 }
 
-/** Driver → each stage: what it got so far, which acknowledges it. The link proves whose word it is; its signature is for the coordinator. */
+/** Driver → each stage: what it got so far, which acknowledges it. The link proves whose word it is; its signature, that the coordinator will take it. */
 export interface ReceiptFrame {
   readonly type: 'receipt'
   readonly sessionId: SessionId
   readonly receipt: SignedReceipt
+  /** The driver's, base64url. */
+  readonly publicKey: string
 }
 
 /** Any stage → driver (or the upstream, before it is open): this session cannot go on here. */

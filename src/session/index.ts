@@ -19,7 +19,7 @@ export {
   generate,
 } from './generate.ts'
 export { LapTimes } from './lapTimes.ts'
-export { type LinkChainOptions, OPEN_DEADLINE_MS, openLinkChain } from './linkChain.ts'
+export { type DriverBook, type LinkChainOptions, OPEN_DEADLINE_MS, openLinkChain } from './linkChain.ts'
 export { LinkRouter } from './linkRouter.ts'
 export { lookupFirst } from './lookupFirst.ts'
 export { type DraftSource, ModelDrafter } from './modelDrafter.ts'

@@ -18,7 +18,7 @@ import {
   stageName,
 } from '../protocol/index.ts'
 import type { ReceiptBook } from '../receipts/index.ts'
-import { type Clock, type PeerId, unreachable } from '../shared/index.ts'
+import { type Clock, type PeerId, toBase64Url, unreachable } from '../shared/index.ts'
 import type { Chain, ChainEvents, Lap, RepairedGrant, RepairRequest } from './chain.ts'
 import { ChainLinks } from './chainLinks.ts'
 import { ChainRepair } from './chainRepair.ts'
@@ -40,6 +40,13 @@ export const OPEN_DEADLINE_MS = 20_000
 /** The same for a repaired chain: somebody waits for the next token, and another peer may be quicker. */
 export const REOPEN_DEADLINE_MS = 8_000
 
+/** What signs what a driver submits and gets. */
+export interface DriverBook {
+  readonly book: ReceiptBook
+  /** Raw, of the book's signer: by it stages check what they are told. */
+  readonly publicKey: Uint8Array
+}
+
 export interface LinkChainOptions {
   readonly router: LinkRouter
   readonly grant: Grant
@@ -55,8 +62,8 @@ export interface LinkChainOptions {
   readonly clock: Clock
   /** What grants are dated in; the clock's where it is not given. */
   readonly coordinatorNowMs?: () => number
-  /** Signs what this driver submits and gets. Without it nothing is signed, and stages that want it stop serving after a while. */
-  readonly receipts?: ReceiptBook
+  /** Without it nothing is signed, and stages that want it stop serving after a while. */
+  readonly receipts?: DriverBook
   readonly signal?: AbortSignal
   /** OPEN_DEADLINE_MS where it is not given. */
   readonly openDeadlineMs?: number
@@ -102,10 +109,11 @@ class LinkChain implements Chain {
     this.opened = this.#opening.promise
     this.#ledger = new LapLedger({ vocabularySize, topK: grant.topK, stageCount })
     const { sessionId } = grant
+    const publicKey = toBase64Url(options.receipts?.publicKey ?? new Uint8Array(0))
     this.#receipts = new DriverReceipts({
-      book: options.receipts ?? null,
+      book: options.receipts?.book ?? null,
       ledger: this.#ledger,
-      tellStages: (receipt) => this.#links.sendAll({ type: 'receipt', sessionId, receipt }),
+      tellStages: (receipt) => this.#links.sendAll({ type: 'receipt', sessionId, receipt, publicKey }),
     })
     this.#receipts.begin(grant)
     this.#inbox = new ResultsInbox(this.#ledger, this.#receipts, grant.maxPositions)

@@ -9,6 +9,7 @@ import {
   type Chain,
   type ChainRepair,
   chunkRowsFor,
+  type DriverBook,
   generate,
   LapTimes,
   LinkRouter,
@@ -123,7 +124,7 @@ export class RequesterTab implements Client {
   readonly askings = new Set<Asking>()
   readonly #options: RequesterOptions
   readonly #router: LinkRouter
-  readonly #receipts: ReceiptBook | null
+  readonly #receipts: DriverBook | null
   readonly #pending = new Map<string, Pending>()
   readonly #listeners = { gone: new Set<(peerId: PeerId) => void>(), draining: new Set<(peerId: PeerId) => void>() }
   #lastEnded: readonly Ended[] = []
@@ -139,13 +140,13 @@ export class RequesterTab implements Client {
       if (!this.isDead) coordinator.tell(this, signed)
     }
     const tools = { peerId, sha256, clock: network.time.clockOf(this), budget: new RowBudget(), onReceipt }
-    this.#receipts = signer === null ? null : new ReceiptBook({ ...tools, signer })
+    this.#receipts = signer === null ? null : { book: new ReceiptBook({ ...tools, signer }), publicKey: signer.publicKey }
     network.add(this)
     coordinator.connect(this)
   }
 
   ask(wanted: ReceiptRequest): void {
-    this.#receipts?.ask(wanted)
+    this.#receipts?.book.ask(wanted)
   }
 
   receive(message: ServerMessage): void {

@@ -6,19 +6,45 @@
 
 import { type ReceiptFrame, type RowCounts, readReceipt, rowTotal, type SignedReceipt, servedEnd, waitedRows } from '../protocol/index.ts'
 import type { Part, PartLinks, ReceiptBook } from '../receipts/index.ts'
+import { fromBase64Url } from '../shared/index.ts'
 import type { LoggedRow } from './activationLog.ts'
 import type { Opening } from './opening.ts'
 import type { PassRows } from './outputFrames.ts'
 
+export interface SessionReceiptsPorts {
+  readonly book: ReceiptBook | null
+  /** Whether the driver has that raw public key, and signed with it. */
+  readonly isSigned: (signed: SignedReceipt, publicKey: Uint8Array) => Promise<boolean>
+  /** More may be computed. */
+  readonly onAcknowledged: () => void
+  /** What came over the driver's link is not the driver's word, as the coordinator would take it. */
+  readonly onForged: () => void
+}
+
+/** A driver's receipt, before its signature has been checked. */
+interface Unchecked {
+  readonly receipt: SignedReceipt
+  readonly publicKey: Uint8Array
+  /** Of the segment that it is about; null: of another than the present one. */
+  readonly part: Part | null
+  endPosition: number
+}
+
 export class SessionReceipts {
-  readonly #book: ReceiptBook | null
+  readonly #ports: SessionReceiptsPorts
   #part: Part | null = null
   #acknowledged = 0
   /** The driver's last receipt of the present segment. */
   #acknowledgement: SignedReceipt | null = null
+  /** Being checked, and what came last meanwhile: that says more than those in between. */
+  readonly #unchecked: { now: Unchecked | null; next: Unchecked | null } = { now: null, next: null }
 
-  constructor(book: ReceiptBook | null) {
-    this.#book = book
+  constructor(ports: SessionReceiptsPorts) {
+    this.#ports = ports
+  }
+
+  get #book(): ReceiptBook | null {
+    return this.#ports.book
   }
 
   /** A segment begins: its chain is the opening's. */
@@ -71,17 +97,41 @@ export class SessionReceipts {
   truncate(epoch: number, length: number): void {
     this.#part?.truncate(epoch, length)
     this.#acknowledged = Math.min(this.#acknowledged, length)
+    for (const unchecked of [this.#unchecked.now, this.#unchecked.next])
+      if (unchecked !== null) unchecked.endPosition = Math.min(unchecked.endPosition, length)
   }
 
-  /** The driver's receipt, which came over its own link; returns the rule that it breaks, or null. */
-  acknowledge({ sessionId, receipt }: ReceiptFrame): string | null {
+  /** The driver's receipt, which came over its own link; returns the rule that it breaks, or null. It counts once its signature has been checked. */
+  acknowledge({ sessionId, receipt, publicKey }: ReceiptFrame): string | null {
     const read = readReceipt(receipt)
     if (!read.ok) return read.error
     const { party, received, revision } = read.value
     if (read.value.sessionId !== sessionId || party.kind !== 'driver') return 'the receipt is not of this session by its driver'
-    this.#acknowledged = Math.max(this.#acknowledged, received.endPosition)
-    if (revision === this.#part?.revision) this.#acknowledgement = receipt
+    const key = fromBase64Url(publicKey)
+    if (key === null) return 'the key of its receipt is not base64url'
+    const part = revision === this.#part?.revision ? this.#part : null
+    this.#unchecked.next = { receipt, publicKey: key, part, endPosition: received.endPosition }
+    if (this.#unchecked.now === null && this.#book !== null) void this.#check()
     return null
+  }
+
+  async #check(): Promise<void> {
+    const { isSigned, onForged } = this.#ports
+    while (this.#unchecked.next !== null) {
+      const { next } = this.#unchecked
+      Object.assign(this.#unchecked, { now: next, next: null })
+      if (await isSigned(next.receipt, next.publicKey)) this.#count(next)
+      else onForged()
+    }
+    this.#unchecked.now = null
+  }
+
+  #count({ receipt, part, endPosition }: Unchecked): void {
+    this.#acknowledged = Math.max(this.#acknowledged, endPosition)
+    if (part !== null && part === this.#part) this.#acknowledgement = receipt
+    // Its segment has ended meanwhile.
+    else if (part !== null) this.#book?.forward(receipt)
+    this.#ports.onAcknowledged()
   }
 
   /** Rows from `position` on that are computed before the driver acknowledges more. */

@@ -16,6 +16,7 @@ import {
   type Link,
   type OpenFrame,
   openGrant,
+  type SignedReceipt,
   stageName,
 } from '../protocol/index.ts'
 import { ReceiptBook, type ReceiptBookOptions, RowBudget } from '../receipts/index.ts'
@@ -49,6 +50,12 @@ import { UsedGrants } from './usedGrants.ts'
 /** Sessions of one stage: each costs timers and a few kilobytes beside its KV memory, which the engine bounds. */
 const SESSIONS_MAX = 256
 
+/** Where receipts go, what they are signed with, and how a driver's are checked. */
+export interface StageReceipts extends Pick<ReceiptBookOptions, 'signer' | 'onReceipt'> {
+  /** Whether the peer with that raw public key is `driver`, and has signed it. Never rejects. */
+  readonly isSignedBy: (signed: SignedReceipt, publicKey: Uint8Array, driver: PeerId) => Promise<boolean>
+}
+
 export interface StageHostOptions {
   readonly peerId: PeerId
   readonly engine: Engine
@@ -61,8 +68,8 @@ export interface StageHostOptions {
   readonly sha256: Sha256
   /** Of the rows that all sessions may keep for repairs; a default where it is not given. */
   readonly logBytesMax?: number
-  /** Where receipts go, and what they are signed with. Without it nothing is signed, and no driver has to acknowledge anything. */
-  readonly receipts?: Pick<ReceiptBookOptions, 'signer' | 'onReceipt'>
+  /** Without it nothing is signed, and no driver has to acknowledge anything. */
+  readonly receipts?: StageReceipts
   /** Some number of `work` has changed. */
   readonly onWork?: () => void
 }
@@ -275,6 +282,7 @@ export class StageHost {
       clock,
       budget: this.#budget,
       receipts: this.receipts,
+      isSigned: async (signed, publicKey) => (await this.#options.receipts?.isSignedBy(signed, publicKey, place.driver)) ?? true,
       keptLogs: this.#keptLogs,
       onReady: () => this.#pump(),
       onEnded: (ended) => this.#onEnded(ended),

@@ -15,6 +15,7 @@ import {
   type ReceiptFrame,
   type RowsFrame,
   type SignedGrant,
+  type SignedReceipt,
   stageName,
 } from '../protocol/index.ts'
 import type { ReceiptBook, RowBudget } from '../receipts/index.ts'
@@ -41,6 +42,8 @@ export interface SessionSetup {
   readonly budget: RowBudget
   /** Null: nothing is signed. */
   readonly receipts: ReceiptBook | null
+  /** Whether the session's driver has that raw public key, and signed with it. */
+  readonly isSigned: (signed: SignedReceipt, publicKey: Uint8Array) => Promise<boolean>
   /** Takes over what its receipts commit to. */
   readonly keptLogs: KeptLogs
   /** There may be rows to compute. */
@@ -71,14 +74,14 @@ export class StageSession {
   constructor(setup: SessionSetup) {
     this.#setup = setup
     this.#workedMs = setup.clock.nowMs()
-    const { opening, served, engine, slot, clock, budget, receipts } = setup
+    const { opening, served, engine, slot, clock, budget, receipts, isSigned, onReady } = setup
     this.#inbox = new Inbox({
       epoch: opening.epoch,
       length: opening.length,
       onRoom: (windowRows) => this.#participants.raise(windowRows),
       truncateCache: (length) => engine.truncate(slot, length),
     })
-    this.#receipts = new SessionReceipts(receipts)
+    this.#receipts = new SessionReceipts({ book: receipts, isSigned, onAcknowledged: onReady, onForged: () => this.#onForged() })
     this.#receipts.begin(opening, opening.epoch)
     this.log = new ActivationLog(budget)
     const borrowed = { take: (bytes: number) => budget.borrow(bytes), give: (bytes: number) => budget.give(bytes) }
@@ -310,7 +313,10 @@ export class StageSession {
   #onReceipt(link: PeerLink, frame: ReceiptFrame): void {
     const fault = this.#receipts.acknowledge(frame)
     if (fault !== null) this.#break(link, fault)
-    else this.#setup.onReady()
+  }
+
+  #onForged(): void {
+    if (!this.#ended) this.fail('protocol', 'the driver broke the protocol: its receipt is not signed by its key')
   }
 
   get #rowLimits(): RowLimits {

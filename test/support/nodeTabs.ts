@@ -4,7 +4,7 @@
  */
 
 import { WebSocket } from 'ws'
-import { sha256Of, signatureVerifier } from '../../src/network/index.ts'
+import { isReceiptOf, sha256Of, signatureVerifier } from '../../src/network/index.ts'
 import { AuditErrands } from '../../src/peer/auditErrands.ts'
 import { type ConnectionHost, PeerConnection } from '../../src/peer/connection.ts'
 import { SpareLayers } from '../../src/peer/spareLayers.ts'
@@ -87,6 +87,8 @@ export async function openVolunteer(
     receipts: {
       signer: { sign: (message) => connection.sign(message) },
       onReceipt: (receipt) => void control.send({ type: 'receipt', receipt }),
+      isSignedBy: (receipt, publicKey, driver) =>
+        isReceiptOf({ receipt, publicKey, peerId: driver, nowMs: control.coordinatorNowMs() }, { sha256, verify }),
     },
   })
   host = stage
@@ -163,7 +165,15 @@ export async function openRequester(options: TabOptions): Promise<RequesterTab> 
       const grant = opened.value
       const told = { sessionId: grant.sessionId, failedPeerId: null, laps: null } as const
       try {
-        const chain = await openLinkChain({ router, grant, signedGrant, repair: null, vocabularySize, clock, receipts })
+        const chain = await openLinkChain({
+          router,
+          grant,
+          signedGrant,
+          repair: null,
+          vocabularySize,
+          clock,
+          receipts: { book: receipts, publicKey: connection.publicKey },
+        })
         const tokenizer = { vocabularySize, isEnd: () => false, tokenBytes: () => new Uint8Array(0) }
         const { completionTokenIds: ids } = await generate({
           chain,

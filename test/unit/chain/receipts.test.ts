@@ -200,12 +200,28 @@ describe('a stage', () => {
     expect(receipt.received.endPosition).toBe(SERVED)
     for (const { from, atFrom } of world.links) {
       const signed = await signReceipt(receipt, { sign: async () => new Uint8Array(64) })
-      if (from === DRIVER) atFrom.sendFrame({ type: 'receipt', sessionId: receipt.sessionId, receipt: signed })
+      if (from === DRIVER) atFrom.sendFrame({ type: 'receipt', sessionId: receipt.sessionId, receipt: signed, publicKey: 'BBBB' })
     }
     await world.settle()
     expect(talk.came()).toBe(1_400)
     await talk.prompt(1_500)
     expect(talk.came()).toBe(2_900)
+    chain.close()
+  })
+
+  it('[V10] goes on for no receipt that the driver has not signed, and ends the session', async () => {
+    const world = new World(1)
+    world.tamper = (frame) => {
+      if (frame.type === 'receipt') world.forged.add(frame.receipt.body)
+      return frame
+    }
+    const chain = await world.open(world.grant(LONG))
+    const failures: string[] = []
+    chain.listen(listening({ onFailed: ({ message }) => failures.push(message) }))
+    chain.submit({ firstPosition: 0, ids: new Uint32Array(300), kind: 'prompt', resultCount: 1 }).catch(() => undefined)
+    await world.settle()
+    expect(failures).toMatchObject([expect.stringMatching(/receipt is not signed by its key/)])
+    expect(world.forwarded).toEqual([])
     chain.close()
   })
 
@@ -245,7 +261,7 @@ describe('a stage', () => {
       world.links.find(({ from }) => from === DRIVER),
       "the driver's link",
     )
-    driver.atFrom.sendFrame({ type: 'receipt', sessionId: grant.sessionId, receipt })
+    driver.atFrom.sendFrame({ type: 'receipt', sessionId: grant.sessionId, receipt, publicKey: 'BBBB' })
     await world.settle()
     expect(driver.atTo.sent.at(-1)).toMatchObject({ type: 'failed', reason: 'protocol', message: expect.stringContaining('receipt') })
     chain.close()
@@ -260,7 +276,7 @@ describe('a stage', () => {
       world.links.find(({ from, to }) => from === peerId(1) && to === peerId(2)),
       'the link between the stages',
     )
-    between.atFrom.sendFrame({ type: 'receipt', sessionId: grant.sessionId, receipt })
+    between.atFrom.sendFrame({ type: 'receipt', sessionId: grant.sessionId, receipt, publicKey: 'BBBB' })
     await world.settle()
     const said = world.links.flatMap(({ atTo }) => atTo.sent).filter(({ type }) => type === 'failed')
     expect(said).toMatchObject([{ reason: 'protocol', message: expect.stringContaining('a receipt comes from the driver only') }])

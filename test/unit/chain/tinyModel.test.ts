@@ -1,7 +1,7 @@
 /** A real model over a real protocol: the CPU twin at every stage, network's links, WebCrypto's keys; against transformers' tokens. */
 
 import { describe, expect, it } from 'vitest'
-import { createIdentity, memoryLinkPair, peerIdOf, sha256Of, signatureVerifier } from '../../../src/network/index.ts'
+import { createIdentity, isReceiptOf, memoryLinkPair, peerIdOf, sha256Of, signatureVerifier } from '../../../src/network/index.ts'
 import {
   type Dial,
   type Grant,
@@ -77,7 +77,11 @@ async function swarm(cuts: readonly number[], rowEncoding: RowEncoding) {
       coordinatorKey: coordinator.publicKey,
       verify,
       sha256,
-      receipts: { signer, onReceipt },
+      receipts: {
+        signer,
+        onReceipt,
+        isSignedBy: (receipt, publicKey, by) => isReceiptOf({ receipt, publicKey, peerId: by, nowMs: Date.now() }, { sha256, verify }),
+      },
     })
     host.serve({ manifestHash, span, config })
     peers.push({ id, engine, host, receipts })

@@ -76,6 +76,8 @@ export class World {
   readonly links: { readonly from: PeerId; readonly to: PeerId; readonly atFrom: TestLink; readonly atTo: TestLink }[] = []
   /** What everybody signed, and under which grants. */
   readonly receipts: Receipt[] = []
+  /** Bodies of receipts whose signature is not their driver's. */
+  readonly forged = new Set<string>()
   /** What stages told of their driver's, beside their own. */
   readonly forwarded: Receipt[] = []
   readonly #receiptFaults: string[] = []
@@ -125,7 +127,7 @@ export class World {
         coordinatorKey: COORDINATOR_KEY,
         verify,
         sha256,
-        receipts: { signer, onReceipt: receiptsOf(id) },
+        receipts: { signer, onReceipt: receiptsOf(id), isSignedBy: async (signed) => !this.forged.has(signed.body) },
         ...(options.logBytesMax === undefined ? {} : { logBytesMax: options.logBytesMax }),
       })
       host.serve({ manifestHash: MANIFEST, span: { firstLayer: 0, endLayer: fakeConfig.layerCount }, config: fakeConfig })
@@ -220,7 +222,7 @@ export class World {
       return () => this.#goneListeners.delete(listener)
     }
     const { router, clock } = this
-    const receipts = this.#driverBook === null ? {} : { receipts: this.#driverBook }
+    const receipts = this.#driverBook === null ? {} : { receipts: { book: this.#driverBook, publicKey: new Uint8Array(65) } }
     const options = {
       router,
       grant,
