@@ -111,6 +111,19 @@ const tokens: RowsFrame = {
   payload: new Uint8Array(12),
 }
 
+const windowFrame: Frame = { type: 'window', sessionId: session, windowRows: 7 }
+const lap = { epoch: 1, firstPosition: 2, rowCount: 3, kind: 'decode', computeMs: 1.5, bytesSent: 9, linkKind: 'turn' } as const
+const lapFrame: Frame = { type: 'lap', sessionId: session, ...lap }
+
+/** Its last byte is missing. */
+const shortened = (bytes: Uint8Array) => bytes.slice(0, -1)
+
+function f64(value: number): number[] {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setFloat64(0, value, true)
+  return [...bytes]
+}
+
 /** The bytes of a good frame with some overwritten. */
 function tampered(frame: Frame, at: number, ...bytes: number[]): Uint8Array {
   const whole = encodeFrame(frame)
@@ -195,12 +208,22 @@ describe('frames', () => {
     ['[F7] more results than rows', tampered(tokens, 30, 4), /^resultCount/],
     ['[F7] positions beyond the bound', tampered(tokens, 24, 0xff, 0xff, 0xff, 0xff), /^firstPosition/],
     ['[F10] a stray field', tampered(tokens, 32, 1), /^topK/],
-    ['[F9] an unknown JSON field', jsonFrame('{"windowRows":1,"x":1}'), /^payload/],
+    ['[F21] a window of other than 8 bytes', shortened(tampered(windowFrame, 36, 7)), /^payload: 7 bytes/],
+    ['[F21] a window that is no number', tampered(windowFrame, 40, ...f64(Number.NaN)), /^payload: NaN/],
+    ['[F21] a window of half a row', tampered(windowFrame, 40, ...f64(0.5)), /^payload: 0.5/],
+    ['[F21] a window below nothing', tampered(windowFrame, 40, ...f64(-1)), /^payload: -1/],
+    ['[F21] a window beyond the bound', tampered(windowFrame, 40, ...f64(WINDOW_TOTAL_MAX + 1)), /^payload: 1099/],
+    ['[F21] a lap of other than 17 bytes', shortened(tampered(lapFrame, 36, 16)), /^payload: 16 bytes/],
+    ['[F21] a lap of no time', tampered(lapFrame, 40, ...f64(Number.POSITIVE_INFINITY)), /^payload: Infinity/],
+    ['[F21] a lap of less than no time', tampered(lapFrame, 40, ...f64(-0.5)), /^payload: -0.5/],
+    ['[F21] a lap of half a byte', tampered(lapFrame, 48, ...f64(0.5)), /^payload: 0.5/],
+    ['[F21] a lap over an unknown link', tampered(lapFrame, 56, 4), /^payload: unknown kind 4/],
+    ['[F9] an unknown JSON field', jsonFrame('{"length":1,"x":1}'), /^payload/],
     ['[F9] a missing JSON field', jsonFrame('{}'), /^payload/],
-    ['[F9] a wrong JSON type', jsonFrame('{"windowRows":"1"}'), /^payload/],
+    ['[F9] a wrong JSON type', jsonFrame('{"length":"1"}'), /^payload/],
     ['[F9] text that is no JSON', jsonFrame('{'), /^payload/],
-    ['[F9] JSON with a prototype', jsonFrame('{"windowRows":1,"__proto__":{}}'), /^payload/],
-    ['[F9] too much JSON', jsonFrame(`{"windowRows":1${' '.repeat(65_536)}}`), /^payload: 65\d+ bytes of JSON/],
+    ['[F9] JSON with a prototype', jsonFrame('{"length":1,"__proto__":{}}'), /^payload/],
+    ['[F9] too much JSON', jsonFrame(`{"length":1${' '.repeat(65_536)}}`), /^payload: 65\d+ bytes of JSON/],
   ])('%s is refused by the name of the field', (_, bytes, message) => {
     expect(decodeFrame(bytes)).toEqual({ ok: false, error: expect.stringMatching(message) })
   })
@@ -236,7 +259,7 @@ describe('frames', () => {
 })
 
 function jsonFrame(json: string): Uint8Array {
-  const header = encodeFrame({ type: 'window', sessionId: session, windowRows: 0 }).slice(0, 40)
+  const header = encodeFrame({ type: 'truncate', sessionId: session, epoch: 0, length: 0 }).slice(0, 40)
   const payload = new TextEncoder().encode(json)
   const bytes = new Uint8Array(40 + payload.length)
   bytes.set(header)

@@ -4,7 +4,7 @@ import * as v from 'valibot'
 import { assert, err, ok, type Result, utf8Decode, utf8Encode } from '../shared/index.ts'
 import { candidateBytes } from './candidates.ts'
 import { type FrameHeader, HEADER_BYTES, headerOf, readHeader, writeHeader } from './frameHeader.ts'
-import type { Frame, ResultsFrame, RowsFrame } from './frames.ts'
+import type { Frame, LapFrame, ResultsFrame, RowsFrame, WindowFrame } from './frames.ts'
 import {
   CONTROL_PAYLOAD_BYTES_MAX,
   FAILURE_MESSAGE_CHARACTERS_MAX,
@@ -16,7 +16,7 @@ import {
   WINDOW_TOTAL_MAX,
 } from './limits.ts'
 import { rowWidth } from './rows.ts'
-import { amount, base64Url, count, describeIssue, signedGrant, signedReceipt, text } from './schemas.ts'
+import { base64Url, count, describeIssue, signedGrant, signedReceipt, text } from './schemas.ts'
 
 const windowRows = count(WINDOW_TOTAL_MAX)
 const failureReason = v.picklist([
@@ -33,18 +33,12 @@ const failureReason = v.picklist([
   'internal',
 ])
 
-/** Payloads of control frames, as JSON. */
+/** Payloads of frames that come seldom, as JSON. */
 const payloadSchemas = {
   open: v.strictObject({ length: count(POSITIONS_MAX), grant: signedGrant }),
   opened: v.strictObject({ revision: count(REVISIONS_MAX), nextPosition: count(POSITIONS_MAX), windowRows }),
-  window: v.strictObject({ windowRows }),
   truncate: v.strictObject({ length: count(POSITIONS_MAX) }),
   failed: v.strictObject({ reason: failureReason, message: text(FAILURE_MESSAGE_CHARACTERS_MAX) }),
-  lap: v.strictObject({
-    computeMs: amount,
-    bytesSent: count(Number.MAX_SAFE_INTEGER),
-    linkKind: v.picklist(['webrtc', 'turn', 'relay', 'memory']),
-  }),
   severed: v.strictObject({
     revision: count(REVISIONS_MAX),
     neighbor: v.picklist(['upstream', 'downstream']),
@@ -56,12 +50,17 @@ const payloadSchemas = {
   receipt: v.strictObject({ receipt: signedReceipt, publicKey: base64Url(128) }),
 }
 
+/** Payloads that come with every lap: 8 bytes of rows; 8 of milliseconds, 8 of bytes and one of the link's kind. Numbers are f64. */
+const WINDOW_BYTES = 8
+const LAP_BYTES = 17
+const LINK_KINDS = ['webrtc', 'turn', 'relay', 'memory'] as const
+
 /** The frame's bytes. Asserts that it respects every bound; only a failure's message is cut to its own. */
 export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
   const header = headerOf(frame)
   const fields = fieldsOf(frame)
   const payload = fields === null ? bytesOf(frame) : utf8Encode(JSON.stringify(fields))
-  const fault = findFault(frame, header, fields, HEADER_BYTES + payload.byteLength)
+  const fault = findFault(frame, header, fields, payload)
   if (fault !== null) assert(false, `a ${frame.type} frame out of bounds: ${fault}`)
   const bytes = new Uint8Array(HEADER_BYTES + payload.byteLength)
   bytes.set(payload, HEADER_BYTES)
@@ -81,6 +80,10 @@ export function decodeFrame(bytes: Uint8Array): Result<Frame, string> {
       return decodeRowsFrame(header.value, payload)
     case 'results':
       return decodeResultsFrame(header.value, payload)
+    case 'window':
+      return decodeWindowFrame(header.value, payload)
+    case 'lap':
+      return decodeLapFrame(header.value, payload)
     case 'close':
       return payload.byteLength === 0 ? ok({ type, sessionId }) : err('payload: a close frame has none')
     default:
@@ -89,18 +92,23 @@ export function decodeFrame(bytes: Uint8Array): Result<Frame, string> {
 }
 
 /** Why the frame of so many bytes would be refused; it is not read back for it. */
-function findFault(frame: Frame, header: FrameHeader, fields: object | null, byteLength: number): string | null {
+function findFault(frame: Frame, header: FrameHeader, fields: object | null, payload: Uint8Array): string | null {
+  const byteLength = HEADER_BYTES + payload.byteLength
   if (byteLength > FRAME_BYTES_MAX) return `${byteLength} bytes; the limit is ${FRAME_BYTES_MAX}`
   switch (frame.type) {
     case 'rows':
-      return faultOf(decodeRowsFrame(header, frame.payload))
+      return faultOf(decodeRowsFrame(header, payload))
     case 'results':
-      return faultOf(decodeResultsFrame(header, frame.payload))
+      return faultOf(decodeResultsFrame(header, payload))
+    case 'window':
+      return faultOf(decodeWindowFrame(header, payload))
+    case 'lap':
+      return faultOf(decodeLapFrame(header, payload))
     case 'close':
       return null
     default: {
       const type: ControlType = frame.type
-      return faultOf(buildControlFrame({ ...header, type }, fields, byteLength - HEADER_BYTES))
+      return faultOf(buildControlFrame({ ...header, type }, fields, payload.byteLength))
     }
   }
 }
@@ -111,30 +119,47 @@ function faultOf(result: Result<Frame, string>): string | null {
 
 const NO_BYTES = new Uint8Array(0)
 
-/** The payload of a frame without fields. */
+/** The payload of a frame that has no JSON. */
 function bytesOf(frame: Frame): Uint8Array {
-  return frame.type === 'rows' || frame.type === 'results' ? frame.payload : NO_BYTES
+  switch (frame.type) {
+    case 'rows':
+    case 'results':
+      return frame.payload
+    case 'window': {
+      const bytes = new Uint8Array(WINDOW_BYTES)
+      new DataView(bytes.buffer).setFloat64(0, frame.windowRows, true)
+      return bytes
+    }
+    case 'lap': {
+      const bytes = new Uint8Array(LAP_BYTES)
+      const view = new DataView(bytes.buffer)
+      view.setFloat64(0, frame.computeMs, true)
+      view.setFloat64(8, frame.bytesSent, true)
+      bytes[16] = LINK_KINDS.indexOf(frame.linkKind)
+      return bytes
+    }
+    default:
+      return NO_BYTES
+  }
 }
 
-/** What a control frame says beside its header; null for the others. */
+/** What a frame says in JSON; null for the others. */
 function fieldsOf(frame: Frame): object | null {
   switch (frame.type) {
     case 'rows':
     case 'results':
+    case 'window':
+    case 'lap':
     case 'close':
       return null
     case 'open':
       return { length: frame.length, grant: frame.grant }
     case 'opened':
       return { revision: frame.revision, nextPosition: frame.nextPosition, windowRows: frame.windowRows }
-    case 'window':
-      return { windowRows: frame.windowRows }
     case 'truncate':
       return { length: frame.length }
     case 'failed':
       return { reason: frame.reason, message: frame.message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX) }
-    case 'lap':
-      return { computeMs: frame.computeMs, bytesSent: frame.bytesSent, linkKind: frame.linkKind }
     case 'severed': {
       const { revision, neighbor, reason, message } = frame
       return { revision, neighbor, reason, message: message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX) }
@@ -169,6 +194,31 @@ function decodeResultsFrame(header: FrameHeader, payload: Uint8Array): Result<Re
   return ok({ type: 'results', sessionId, epoch, firstPosition, rowCount, resultCount, topK, payload })
 }
 
+function decodeWindowFrame({ sessionId }: FrameHeader, payload: Uint8Array): Result<WindowFrame, string> {
+  if (payload.byteLength !== WINDOW_BYTES) return err(`payload: ${payload.byteLength} bytes; a window has ${WINDOW_BYTES}`)
+  const windowRows = new DataView(payload.buffer, payload.byteOffset).getFloat64(0, true)
+  if (!isCount(windowRows, WINDOW_TOTAL_MAX)) return err(`payload: ${windowRows} is no number of rows`)
+  return ok({ type: 'window', sessionId, windowRows })
+}
+
+function decodeLapFrame(header: FrameHeader, payload: Uint8Array): Result<LapFrame, string> {
+  const fault = findLapFault(header)
+  if (fault !== null) return err(fault)
+  const { sessionId, epoch, firstPosition, rowCount, kind } = header
+  if (kind === null) return err('kind: missing')
+  if (payload.byteLength !== LAP_BYTES) return err(`payload: ${payload.byteLength} bytes; a lap has ${LAP_BYTES}`)
+  const view = new DataView(payload.buffer, payload.byteOffset)
+  const [computeMs, bytesSent, linkKind] = [view.getFloat64(0, true), view.getFloat64(8, true), LINK_KINDS[payload[16] ?? 0]]
+  if (!(computeMs >= 0 && computeMs < Number.POSITIVE_INFINITY)) return err(`payload: ${computeMs} is no time`)
+  if (!isCount(bytesSent, Number.MAX_SAFE_INTEGER)) return err(`payload: ${bytesSent} is no number of bytes`)
+  if (linkKind === undefined) return err(`payload: unknown kind ${payload[16]} of a link`)
+  return ok({ type: 'lap', sessionId, epoch, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind })
+}
+
+function isCount(value: number, max: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= max
+}
+
 function findLapFault({ firstPosition, rowCount, resultCount }: FrameHeader): string | null {
   if (rowCount < 1 || rowCount > ROWS_MAX) return `rowCount: ${rowCount} is not in 1 … ${ROWS_MAX}`
   if (resultCount > rowCount) return `resultCount: ${resultCount} of ${rowCount} rows`
@@ -196,14 +246,12 @@ function buildControlFrame(
 ): Result<Frame, string> {
   if (payloadBytes > CONTROL_PAYLOAD_BYTES_MAX)
     return err(`payload: ${payloadBytes} bytes of JSON; the limit is ${CONTROL_PAYLOAD_BYTES_MAX}`)
-  const { type, sessionId, epoch, firstPosition, rowCount, kind } = header
+  const { type, sessionId, epoch } = header
   switch (type) {
     case 'open':
       return withFields(payloadSchemas.open, value, (fields) => ok({ type, sessionId, epoch, ...fields }))
     case 'opened':
       return withFields(payloadSchemas.opened, value, (fields) => ok({ type, sessionId, ...fields }))
-    case 'window':
-      return withFields(payloadSchemas.window, value, (fields) => ok({ type, sessionId, ...fields }))
     case 'truncate':
       return withFields(payloadSchemas.truncate, value, (fields) => ok({ type, sessionId, epoch, ...fields }))
     case 'failed':
@@ -215,12 +263,6 @@ function buildControlFrame(
       return withFields(payloadSchemas[type], value, (fields) => ok({ type, sessionId, ...fields }))
     case 'receipt':
       return withFields(payloadSchemas.receipt, value, (fields) => ok({ type, sessionId, ...fields }))
-    case 'lap':
-      return withFields(payloadSchemas.lap, value, (fields) => {
-        const fault = findLapFault(header)
-        if (fault !== null) return err(fault)
-        return kind === null ? err('kind: missing') : ok({ type, sessionId, epoch, firstPosition, rowCount, kind, ...fields })
-      })
   }
 }
 

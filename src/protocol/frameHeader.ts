@@ -62,6 +62,27 @@ const UNUSED: Readonly<Record<Frame['type'], readonly Field[]>> = {
   receipt: ALL_FIELDS,
 }
 
+/** Where a field begins and ends. */
+const PLACES: Readonly<Record<Field, readonly [first: number, end: number]>> = {
+  epoch: [20, 24],
+  firstPosition: [24, 28],
+  rowCount: [28, 30],
+  resultCount: [30, 32],
+  topK: [32, 34],
+  kind: [34, 35],
+  encoding: [35, 36],
+}
+
+/** The same as UNUSED, byte by byte: every frame that comes is looked at there. */
+const UNUSED_BYTES = Object.fromEntries(
+  Object.entries(UNUSED).map(([type, fields]) => [type, Uint8Array.from(fields.flatMap(bytesOfField))]),
+) as Readonly<Record<Frame['type'], Uint8Array>>
+
+function bytesOfField(field: Field): number[] {
+  const [first, end] = PLACES[field]
+  return Array.from({ length: end - first }, (_, index) => first + index)
+}
+
 /** A header for `frame`: its own fields, and zeros. */
 export function headerOf(frame: Frame): FrameHeader {
   const { type, sessionId } = frame
@@ -131,6 +152,7 @@ export function readHeader(bytes: Uint8Array): Result<FrameHeader, string> {
     kind,
     encoding,
   }
-  for (const field of UNUSED[type]) if (header[field] !== 0 && header[field] !== null) return err(`${field}: a ${type} frame has none`)
+  for (const at of UNUSED_BYTES[type])
+    if (bytes[at] !== 0) return err(`${UNUSED[type].find((field) => bytesOfField(field).includes(at))}: a ${type} frame has none`)
   return ok(header)
 }
