@@ -5,19 +5,21 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { DEFAULT_STARTER_POLICY } from '../../src/coordinator/accounts/index.ts'
+import { SESSIONS_PER_REQUESTER_MAX } from '../../src/coordinator/core/index.ts'
 import { type CoordinatorStore, openStore } from '../../src/coordinator/store/index.ts'
 import { createIdentity, peerIdOf, sha256Of } from '../../src/network/index.ts'
 import {
   certifyPeer,
   type Grant,
   openGrant,
+  QUEUE_WAIT_MS_MAX,
   type Receipt,
   type RowCounts,
   type ServerMessage,
   type SignedReceipt,
   signReceipt,
 } from '../../src/protocol/index.ts'
-import { type Clock, fromBase64Url, type PeerId, required, type Signer } from '../../src/shared/index.ts'
+import { type Clock, fromBase64Url, type PeerId, required, type Signer, type Tier } from '../../src/shared/index.ts'
 import { type SharedDatabase, shareDatabase, storeKinds } from '../support/ledger/stores.ts'
 import { NO_AUDITS } from '../support/noAudits.ts'
 import { Client, identifyMessage, pledge, serveNext, startTestServer, type TestServer, verify } from '../unit/coordinator/serverWorld.ts'
@@ -288,6 +290,43 @@ describe.each(storeKinds)('credits on %s', (kind) => {
     expect(gains.reduce((sum, one) => sum + one, 0n)).toBeLessThan(0n)
     const balances = await Promise.all(strangers.map(({ account }) => store.ledger.balances(account)))
     expect(balances.flat().filter(({ account }) => account.kind === 'user' && account.purse === 'earned')).toEqual([])
+  })
+
+  it('[C34] [E2] a request that waits holds its tier’s price, which goes with it into its session, or back', async () => {
+    const [, , driver] = [await volunteer(), await volunteer(), await join()]
+    const open: Grant[] = []
+    while (open.length < SESSIONS_PER_REQUESTER_MAX) open.push(await admit(driver))
+    const price = required(lastHeld ?? undefined, 'what one holds')
+    const held = BigInt(price) * BigInt(open.length)
+    const { modelId } = required(open[0], 'a session')
+    const size = { promptTokens: PROMPT, maxTokens: 2 * ANSWER }
+    const wait = (requestId: string, tier: Tier) =>
+      driver.client.send({ type: 'admit', requestId, modelId, ...size, tier, waitMs: QUEUE_WAIT_MS_MAX })
+    wait('dear', 'priority')
+    expect(await driver.client.next('queued')).toMatchObject({ requestId: 'dear', ahead: 0 })
+    wait('cheap', 'spot')
+    expect(await driver.client.next('queued')).toMatchObject({ requestId: 'cheap', ahead: 1 })
+    const inAll = (held * 2n + BigInt(price) * 5n) / 2n
+    expect(Number((await amountsOf(driver)).held) / Number(inAll)).toBeCloseTo(1, 2)
+    driver.client.send({ type: 'withdraw', requestId: 'cheap' })
+    expect(await driver.client.next('refused')).toMatchObject({ requestId: 'cheap', reason: 'cancelled' })
+    await expect.poll(async () => Number((await amountsOf(driver)).held) / Number(held + 2n * BigInt(price))).toBeCloseTo(1, 2)
+    driver.client.send({
+      type: 'ended',
+      sessionId: required(open.pop(), 'one').sessionId,
+      outcome: 'cancelled',
+      failedPeerId: null,
+      laps: null,
+    })
+    const admitted = await driver.client.next('admitted')
+    expect(admitted.requestId).toBe('dear')
+    expect(Number(admitted.held) / Number(price)).toBeCloseTo(2, 1)
+    // Its socket goes while another waits.
+    wait('left', 'standard')
+    await driver.client.next('queued')
+    driver.client.socket.close()
+    await expect.poll(async () => (await store.ledger.open('hold')).length, { timeout: 60_000 }).toBe(0)
+    await store.ledger.audit()
   })
 
   it('[E2] who has nothing left is refused, with what is missing', async () => {

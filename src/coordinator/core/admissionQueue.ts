@@ -55,21 +55,21 @@ export class AdmissionQueue {
   /** Whether the request would get a chain now, or a place here. Changes nothing. */
   mayTake(requester: PeerId, message: AdmitMessage, nowMs: number): boolean {
     const decision = this.#ports.decide(requester, message, nowMs)
-    return decision.kind === 'chain' || this.#mayWait(requester, message, decision.refusal)
+    return decision.kind === 'chain' || this.#mayWait({ requester, message }, decision.refusal)
   }
 
   /** Answers it, or keeps it. */
   ask(asked: AdmissionAsked, nowMs: number): void {
     const { requester, message } = asked
     const decision = this.#ports.decide(requester, message, nowMs)
-    if (decision.kind === 'refused' && !this.#mayWait(requester, message, decision.refusal)) {
+    if (decision.kind === 'refused' && !this.#mayWait(asked, decision.refusal)) {
       this.#count(message.modelId, decision.refusal, nowMs)
       return this.#refuse(asked, decision.refusal)
     }
     const before = this.#waiting.filter((other) => rankOf(other) >= rankOf(asked))
     if (decision.kind === 'chain' && before.every((other) => other.message.modelId !== message.modelId))
       return this.#ports.grant(asked, decision.stages, nowMs)
-    const untilMs = nowMs + (message.waitMs ?? 0)
+    const untilMs = nowMs + this.#waitMsOf(asked)
     const waiting = { ...asked, untilMs, countedMs: Number.NEGATIVE_INFINITY, toldAhead: null, toldMs: 0 }
     this.#waiting = [...before, waiting, ...this.#waiting.filter((other) => !before.includes(other))]
     this.#try(nowMs)
@@ -99,9 +99,14 @@ export class AdmissionQueue {
     if (this.#waiting.length > 0 && nowMs - this.#triedMs >= QUEUE_TRY_MS) this.#try(nowMs)
   }
 
-  #mayWait(requester: PeerId, { waitMs = 0 }: AdmitMessage, { retryAfterMs }: Refusal): boolean {
+  #mayWait(asked: Omit<AdmissionAsked, 'sessionId'>, { retryAfterMs }: Refusal): boolean {
+    return retryAfterMs !== null && this.#waitMsOf(asked) > 0
+  }
+
+  /** Nothing where too many of the requester wait already. */
+  #waitMsOf({ requester, message }: Omit<AdmissionAsked, 'sessionId'>): number {
     const others = this.#waiting.filter((waiting) => waiting.requester === requester)
-    return retryAfterMs !== null && waitMs > 0 && others.length < QUEUED_PER_REQUESTER_MAX
+    return others.length < QUEUED_PER_REQUESTER_MAX ? (message.waitMs ?? 0) : 0
   }
 
   #try(nowMs: number): void {
