@@ -15,7 +15,7 @@ import { type Counts, Invariants } from './invariants.ts'
 import { drawLine, type LineMix } from './lines.ts'
 import { Measures } from './measures.ts'
 import { Network } from './network.ts'
-import { drawQuestion, type Lengths } from './question.ts'
+import { drawQuestion, type Lengths, type Question } from './question.ts'
 import { ReceiptCheck } from './receiptCheck.ts'
 import { type Asking, type Outcome, RequesterTab } from './requesterTab.ts'
 import type { Scenario } from './scenario.ts'
@@ -337,8 +337,16 @@ class Simulation {
     if (requester === undefined || model === undefined) return
     const question = drawQuestion(this.#arrivals, model, prompt, answer)
     this.#measures.asked++
-    // One that is frozen asks when it thaws.
-    this.#time.after(0, requester, () => requester.pose(question))
+    this.#questionsDue++
+    this.#time.after(0, null, () => this.#pose(requester, question))
+  }
+
+  /** One that is frozen asks when it thaws, and is waited for; one that is gone by then does not. */
+  #pose(requester: RequesterTab, question: Question): void {
+    const { isDead, frozenUntilMs } = requester
+    if (!isDead && frozenUntilMs > this.#time.nowMs) return void this.#time.at(frozenUntilMs, null, () => this.#pose(requester, question))
+    this.#questionsDue--
+    if (!isDead) requester.pose(question)
   }
 
   #onOutcome(asking: Asking, outcome: Outcome): void {

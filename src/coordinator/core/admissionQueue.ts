@@ -7,7 +7,7 @@ import { type ModelId, type PeerId, type SessionId, TIER_DEFAULT, TIERS } from '
 import type { AdmitMessage, Decision } from './admission.ts'
 import type { Demand } from './demand.ts'
 import type { Effects } from './effects.ts'
-import { QUEUE_TELL_MS, QUEUE_TRY_MS, QUEUED_PER_REQUESTER_MAX, RETRY_BUSY_MS } from './limits.ts'
+import { QUEUE_TELL_MS, QUEUE_TRIED_AFTER_MS, QUEUE_TRY_MS, QUEUED_PER_REQUESTER_MAX, RETRY_BUSY_MS, ROOM_SETTLES_MS } from './limits.ts'
 import type { PlacedStage } from './placement.ts'
 
 export interface AdmissionAsked {
@@ -47,6 +47,8 @@ export class AdmissionQueue {
   /** In the order of their turns. */
   #waiting: readonly Waiting[] = []
   #triedMs = Number.NEGATIVE_INFINITY
+  /** When the last session ended. */
+  #endedMs = Number.NEGATIVE_INFINITY
 
   constructor(ports: AdmissionQueuePorts) {
     this.#ports = ports
@@ -72,7 +74,8 @@ export class AdmissionQueue {
     const untilMs = nowMs + this.#waitMsOf(asked)
     const waiting = { ...asked, untilMs, countedMs: Number.NEGATIVE_INFINITY, toldAhead: null, toldMs: 0 }
     this.#waiting = [...before, waiting, ...this.#waiting.filter((other) => !before.includes(other))]
-    this.#try(nowMs)
+    if (untilMs <= nowMs || this.#isSettled(nowMs)) this.#try(nowMs)
+    else this.#tellPlaces(nowMs)
   }
 
   /** The requester waits no more, and is told so. Nothing happens where it has been answered. */
@@ -89,14 +92,19 @@ export class AdmissionQueue {
     this.#waiting = this.#waiting.filter((waiting) => waiting.requester !== requester)
   }
 
-  /** A session has ended: its room is somebody's now. */
-  roomMade(): void {
-    this.#triedMs = Number.NEGATIVE_INFINITY
+  /** A session has ended: its room is somebody's as soon as its stages have heard of it too. */
+  roomMade(nowMs: number): void {
+    this.#endedMs = nowMs
   }
 
   /** Something may have changed that they wait for. */
   settle(nowMs: number): void {
-    if (this.#waiting.length > 0 && nowMs - this.#triedMs >= QUEUE_TRY_MS) this.#try(nowMs)
+    if (this.#waiting.length > 0 && nowMs - this.#triedMs >= QUEUE_TRY_MS && this.#isSettled(nowMs)) this.#try(nowMs)
+  }
+
+  /** Where sessions end all the time, whoever waits is tried all the same. */
+  #isSettled(nowMs: number): boolean {
+    return nowMs - this.#endedMs >= ROOM_SETTLES_MS || nowMs - this.#triedMs >= QUEUE_TRIED_AFTER_MS
   }
 
   #mayWait(asked: Omit<AdmissionAsked, 'sessionId'>, { retryAfterMs }: Refusal): boolean {

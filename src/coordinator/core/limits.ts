@@ -101,6 +101,10 @@ export const RETRY_LOADING_MS = 5_000
 
 /** Requests that wait are tried again when something happens, this often at most, */
 export const QUEUE_TRY_MS = 100
+/** this long after a session has ended, for its stages hear of that from its driver, over a line that may be slow, */
+export const ROOM_SETTLES_MS = 500
+/** or when nothing was tried for so long, */
+export const QUEUE_TRIED_AFTER_MS = 2_000
 /** and are told when their place has changed. */
 export const QUEUE_TELL_MS = 1_000
 /** Of one requester. */

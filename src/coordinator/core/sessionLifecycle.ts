@@ -150,7 +150,7 @@ export class SessionLifecycle {
     open.end(sessionId)
     const lost = new Set(failedPeerId === null ? [] : [failedPeerId])
     noteRoom({ before: grant, after: null, lost }, this.#ports.peers, nowMs)
-    this.#close([grant], outcome)
+    this.#close([grant], outcome, nowMs)
     const accused = grant.stages.find((stage) => stage.peerId === failedPeerId)
     if (accused !== undefined) {
       this.#suspect(accused.peerId, driver, nowMs)
@@ -165,7 +165,7 @@ export class SessionLifecycle {
     this.#repairs.forgetSettled(nowMs)
     const mayBeHeld = ({ sessionId, stages }: Grant) =>
       this.#repairs.has(sessionId) || stages.some(({ peerId }) => mayHold(peers.get(peerId), nowMs))
-    this.#close(open.expire(nowMs, mayBeHeld), 'vanished')
+    this.#close(open.expire(nowMs, mayBeHeld), 'vanished', nowMs)
     this.#ghosts.tick(nowMs)
   }
 
@@ -183,7 +183,7 @@ export class SessionLifecycle {
     this.#tellDriversOver(peerId, 'gone')
     const leave = { peerId, announced: hasAnnounced(peer) }
     for (const { sessionId } of open.over(peerId)) this.#leaves.set(sessionId, [...(this.#leaves.get(sessionId) ?? []), leave])
-    this.#close(open.orphan(peerId, nowMs + ORPHAN_MS, heardMs), 'vanished')
+    this.#close(open.orphan(peerId, nowMs + ORPHAN_MS, heardMs), 'vanished', nowMs)
   }
 
   /** A peer will leave, and serves what is open until then. */
@@ -213,9 +213,9 @@ export class SessionLifecycle {
   }
 
   /** These sessions have ended, however they did, and are not open any more. */
-  #close(grants: readonly Grant[], outcome: SessionOutcome): void {
+  #close(grants: readonly Grant[], outcome: SessionOutcome, nowMs: number): void {
     for (const { sessionId } of grants) {
-      this.#queue.roomMade()
+      this.#queue.roomMade(nowMs)
       const sawFailure = this.#broken.has(sessionId) && outcome !== 'finished'
       this.#ports.effects.session({ kind: 'closed', sessionId, outcome, sawFailure })
       this.#broken.delete(sessionId)

@@ -113,6 +113,17 @@ describe('a request that finds no room', () => {
     expect(world.places.filter(([requestId]) => requestId === 'of 9').at(-1)).toEqual(['of 9', 0])
   })
 
+  it('[C35] gets no room that stages may not have heard of, but for half a second', () => {
+    const { world, open } = fullWorld()
+    ask(world, 8)
+    world.wait(1_000)
+    world.end(first(open))
+    world.wait(250)
+    expect(driversOf(world)).not.toContain(8)
+    world.wait(500)
+    expect(driversOf(world)).toContain(8)
+  })
+
   it('[C35] keeps no smaller one from the room that is too small for it', () => {
     const { world, open } = fullWorld()
     // Some of a large session's room goes to a small one.
