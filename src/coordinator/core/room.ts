@@ -6,7 +6,7 @@
 import { sameSpan } from '../../model/index.ts'
 import type { Grant } from '../../protocol/index.ts'
 import type { PeerId } from '../../shared/index.ts'
-import { AWAY_AFTER_MS, KV_BLOCK_POSITIONS, REPORT_SETTLES_MS, UNHELD_MS } from './limits.ts'
+import { AWAY_AFTER_MS, KV_BLOCK_POSITIONS, REFUSED_MS, REPORT_SETTLES_MS, UNHELD_MS } from './limits.ts'
 import type { PeerRecord, RoomChange } from './peers.ts'
 
 interface Amount {
@@ -93,6 +93,14 @@ export function noteRoom({ before, after, lost }: ChainChange, peers: ReadonlyMa
   const known = stagesOf(before).filter(({ peerId }) => !lost.has(peerId))
   note(known, wholeBlocks(before?.maxPositions ?? 0))
   note(stagesOf(after), -wholeBlocks(after?.maxPositions ?? 0))
+}
+
+/**
+ * A chain over this peer was lost as soon as it was granted: it may have refused for lack of room. What others were told to free there is then
+ * believed no more before its next report says so; else one stage is granted again and again, while somebody holds what nobody here knows of.
+ */
+export function doubtRoom(peer: PeerRecord, { issuedAtMs }: Grant, nowMs: number): void {
+  if (nowMs - issuedAtMs < REFUSED_MS) peer.roomChanges = peer.roomChanges.filter(({ kvPositions }) => kvPositions < 0)
 }
 
 type GrantStage = Grant['stages'][number]

@@ -18,7 +18,7 @@ import { GRANT_LIFE_MS, ORPHAN_MS } from './limits.ts'
 import type { PeerRecord } from './peers.ts'
 import { PendingRepairs } from './pendingRepairs.ts'
 import type { PlacedStage } from './placement.ts'
-import { type ChainChange, mayHold, noteRoom } from './room.ts'
+import { type ChainChange, doubtRoom, mayHold, noteRoom } from './room.ts'
 import type { RoundTrips } from './roundTrips.ts'
 import type { OpenSessions } from './sessions.ts'
 import type { SwarmModel } from './swarm.ts'
@@ -109,7 +109,7 @@ export class SessionLifecycle {
 
   /** Answered by `tryRepairs`, as soon as there are stages for every layer. */
   repair(driver: PeerId, { requestId, sessionId, lostPeerIds }: Extract<PeerMessage, { type: 'repair' }>, nowMs: number): void {
-    const { peers, open, effects } = this.#ports
+    const { peers, open, effects, heartbeats } = this.#ports
     const grant = open.get(sessionId)
     if (grant === null || grant.driver !== driver) {
       const message = 'the coordinator does not know this session any more; ask again'
@@ -123,7 +123,12 @@ export class SessionLifecycle {
       return effects.refuse(driver, requestId, { reason: 'too-many-repairs', message, retryAfterMs })
     }
     const lost = new Set(lostPeerIds.filter((peerId) => grant.stages.some((stage) => stage.peerId === peerId)))
-    for (const peerId of lost) if (peers.get(peerId)?.draining !== true) this.#suspect(peerId, driver, nowMs)
+    for (const peerId of lost) {
+      const peer = peers.get(peerId)
+      if (peer === undefined) continue
+      if (!peer.draining) heartbeats.suspect(peer, driver, nowMs)
+      doubtRoom(peer, grant, nowMs)
+    }
     const older = this.#repairs.add({ driver, requestId, sessionId, lost, sinceMs: nowMs, brokenMs })
     const message = 'this session has asked for another chain since'
     if (older !== null) effects.refuse(driver, older.requestId, { reason: 'superseded', message })
