@@ -1,0 +1,146 @@
+/** What the gateway asks of others: a driver that turns a prompt into an answer, and accounts that pay for it. */
+
+import type { LinkKind } from '../../protocol/index.ts'
+import type { ModelId, PeerId, SessionId, Tier } from '../../shared/index.ts'
+
+export interface PromptMessage {
+  readonly role: 'system' | 'user' | 'assistant'
+  readonly content: string
+}
+
+export type Prompt =
+  | { readonly kind: 'messages'; readonly messages: readonly PromptMessage[] }
+  | { readonly kind: 'raw'; readonly text: string }
+  | { readonly kind: 'ids'; readonly ids: readonly number[] }
+
+/** As session's Sampling. */
+export interface AnswerSampling {
+  readonly temperature: number
+  readonly topP: number
+  readonly topK: number
+  readonly minP: number
+  readonly seed: number
+}
+
+export interface DriverRequest {
+  readonly modelId: ModelId
+  readonly prompt: Prompt
+  /** Null: what the context leaves, ANSWER_TOKENS_DEFAULT at most. */
+  readonly maxTokens: number | null
+  readonly sampling: AnswerSampling
+  readonly stop: readonly string[]
+  readonly tier: Tier
+  /** Who pays: see Payment. Null where nobody does. */
+  readonly voucher: string | null
+  /** How long it may wait for a place. */
+  readonly waitMs: number
+  /** So many of the best tokens are told beside each that is chosen, 0 … 20; null: none, and no log-probability either. */
+  readonly topLogprobs: number | null
+}
+
+/** A token, and how likely it was before any sampling option. */
+export interface TokenLogprob {
+  readonly id: number
+  /** What it alone says; a part of a character comes as U+FFFD. */
+  readonly text: string
+  /** UTF-8. */
+  readonly bytes: readonly number[]
+  readonly logprob: number
+}
+
+export interface ChosenToken extends TokenLogprob {
+  /** The best, best first. */
+  readonly top: readonly TokenLogprob[]
+}
+
+export interface DriverStage {
+  readonly peerId: PeerId
+  readonly firstLayer: number
+  readonly endLayer: number
+  readonly engine: string
+  readonly link: LinkKind
+}
+
+export type DriverEvent =
+  /** It waits behind so many others. */
+  | { readonly kind: 'queued'; readonly ahead: number }
+  /** From here on it costs what is computed. `maxTokens`: what the answer may have. */
+  | { readonly kind: 'admitted'; readonly sessionId: SessionId; readonly promptTokens: number; readonly maxTokens: number }
+  /** More of the answer has become certain; `tokens` are those that have come since the last event, where they were asked for. */
+  | { readonly kind: 'text'; readonly text: string; readonly completionTokens: number; readonly tokens: readonly ChosenToken[] }
+
+export interface DriverAnswer {
+  /** Null: it was stopped before it was admitted. */
+  readonly sessionId: SessionId | null
+  readonly promptTokens: number
+  /** Without the end token. */
+  readonly completionTokens: number
+  readonly finishReason: 'stop' | 'length' | 'cancelled'
+  readonly stages: readonly DriverStage[]
+  /** The worst link of the chain. */
+  readonly dataPath: LinkKind
+  /** Times that lost tabs were replaced. */
+  readonly repairs: number
+}
+
+export interface Answering {
+  /** Rejects with a DriverError; resolves with `cancelled` after `stop`. */
+  readonly answer: Promise<DriverAnswer>
+  /** Ends it within a lap. */
+  stop(): void
+}
+
+export interface GatewayDriver {
+  ask(request: DriverRequest, onEvent: (event: DriverEvent) => void): Answering
+  /** Tokens of a prompt, as the model reads it. Rejects with a DriverError. */
+  count(modelId: ModelId, prompt: Prompt): Promise<number>
+}
+
+/** Who a request is paid by. */
+export interface Payer {
+  readonly keyId: string
+  readonly account: string
+}
+
+/** Lets the driver's sessions be held for and paid by somebody else than the driver. */
+export interface Payment {
+  /** What the driver says when it asks for admission. */
+  readonly voucher: string
+  /** Nothing more is asked for with it; what is open goes on, and is paid. */
+  end(): void
+}
+
+export interface GatewayAccounts {
+  /**
+   * Whose key a client has shown, if it may do what it asks; null: it asks for nothing that a scope names. Rejects with AccountError `bad-key`,
+   * `not-allowed` or `too-many-requests`.
+   */
+  authorize(key: string, request: { readonly model: string; readonly pool: string } | null): Promise<Payer>
+  pay(payer: Payer): Payment
+  /** Tells what each session cost, micro-credits, once it is settled: seconds after its end, or never where the coordinator stops before. */
+  onSettled(listener: (sessionId: SessionId, charged: bigint) => void): () => void
+}
+
+/** A model as the list names it. */
+export interface OfferedModel {
+  readonly id: ModelId
+  readonly name: string
+  readonly license: string | null
+  readonly contextLength: number
+  readonly quantization: string | null
+  /** Credits for a million tokens of each kind, decimals. */
+  readonly price: { readonly decode: string; readonly prompt: string; readonly cachedPrompt: string }
+  readonly tiers: Readonly<Record<Tier, number>>
+  readonly isDefault: boolean
+}
+
+export interface GatewayModels {
+  list(): readonly OfferedModel[]
+  /** What the swarm of a model can do now. */
+  capacity(modelId: ModelId): {
+    readonly peers: number
+    readonly layersCovered: number
+    readonly layerCount: number
+    readonly sessions: number
+  }
+}
