@@ -320,6 +320,8 @@ export const clientMessageSchema = v.variant('type', [
     tier: v.optional(v.picklist(TIERS)),
     /** Where there is no room for it now: how long it waits; not at all where it is not given. */
     waitMs: v.optional(v.pipe(amount, v.maxValue(QUEUE_WAIT_MS_MAX))),
+    /** Who pays, where it is not the peer's own account: what the coordinator's gateway was given for it. */
+    voucher: v.optional(text(64)),
   }),
   /** An `admit` that waits does so no more: it is answered by `refused` with `cancelled`, or has been answered. */
   v.strictObject({ type: v.literal('withdraw'), requestId: text(64) }),

@@ -68,12 +68,12 @@ describe.each(storeKinds)('API keys on %s', (kind) => {
     expect(answers.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { reason: 'over-budget' } })
     const [first = '', second = ''] = taken
     await keys.reserve(key.id, first, 30n)
-    await keys.charge(first, 10n)
-    await keys.charge(first, 30n)
-    await keys.charge(second, 0n)
+    await keys.giveBack(first, 20n)
+    await keys.giveBack(first, 0n)
+    await keys.giveBack(second, 30n)
     const spent = async () => required((await keys.list(key.account))[0], 'the key').spent
     expect(await spent()).toBe(40n)
-    await expect(keys.charge(required(taken[2], 'a session'), 31n)).rejects.toThrow()
+    await expect(keys.giveBack(required(taken[2], 'a session'), 31n)).rejects.toThrow()
     await keys.revoke(key.id, null)
     await expect(keys.reserve(key.id, session(99), 1n)).rejects.toMatchObject({ reason: 'bad-key' })
     expect(await spent()).toBe(40n)

@@ -40,6 +40,8 @@ export interface AdmissionRequest {
   readonly requester: PeerId
   /** The requester's. */
   readonly origin: string
+  /** The requester's: so many times the sessions of one. */
+  readonly share: number
   readonly model: SwarmModel | undefined
   readonly peers: Iterable<PeerRecord>
   readonly sessions: OpenSessions
@@ -64,13 +66,14 @@ export interface CandidatesRequest {
 }
 
 export function decideAdmission(request: AdmissionRequest): Decision {
-  const { message, model, requester, sessions, nowMs } = request
+  const { message, model, requester, share, sessions, nowMs } = request
   if (model === undefined)
     return refuse('unknown-model', `this coordinator has no model "${message.modelId}"; GET /models lists those that it has`)
   const early = checkLengths(message, model.costs.contextLength)
   if (early !== null) return { kind: 'refused', refusal: early }
-  if (sessions.ofDriver(requester) >= SESSIONS_PER_REQUESTER_MAX)
-    return refuse('too-many-sessions', `${SESSIONS_PER_REQUESTER_MAX} answers are open already; stop or finish one`, RETRY_BUSY_MS)
+  const sessionsMax = share * SESSIONS_PER_REQUESTER_MAX
+  if (sessions.ofDriver(requester) >= sessionsMax)
+    return refuse('too-many-sessions', `${sessionsMax} answers are open already; stop or finish one`, RETRY_BUSY_MS)
   const present: PeerRecord[] = []
   for (const peer of request.peers) if (peer.served?.modelId === model.modelId && isChoosable(peer, nowMs)) present.push(peer)
   const missing = uncovered(model.costs.layerCount, spansOf(present))
@@ -165,7 +168,8 @@ export function freeCandidates(request: CandidatesRequest): Candidate[] {
   for (const peer of peers) {
     const { peerId, served, pledge } = peer
     if (served === null || pledge === null || served.modelId !== modelId) continue
-    const room = roomAt(peer, served.kvPositions, reserved.get(peerId), nowMs)
+    const isDoubted = sessionId !== null && sessions.isDoubted(sessionId, peerId)
+    const room = roomAt(peer, { capacity: served.kvPositions, reserved: reserved.get(peerId), isDoubted }, nowMs)
     if (room.kvPositions < needed) continue
     const macsPerMs = Math.max(1, peer.macsPerSecond) / 1_000
     candidates.push({

@@ -19,6 +19,8 @@ export interface AdmissionAsked {
 
 export interface AdmissionQueuePorts {
   readonly decide: (requester: PeerId, message: AdmitMessage, nowMs: number) => Decision
+  /** Requesters that it stands for. */
+  readonly shareOf: (requester: PeerId) => number
   readonly grant: (asked: AdmissionAsked, stages: readonly PlacedStage[], nowMs: number) => void
   readonly demand: Demand
   readonly effects: Effects
@@ -114,7 +116,7 @@ export class AdmissionQueue {
   /** Nothing where too many of the requester wait already. */
   #waitMsOf({ requester, message }: Omit<AdmissionAsked, 'sessionId'>): number {
     const others = this.#waiting.filter((waiting) => waiting.requester === requester)
-    return others.length < QUEUED_PER_REQUESTER_MAX ? (message.waitMs ?? 0) : 0
+    return others.length < this.#ports.shareOf(requester) * QUEUED_PER_REQUESTER_MAX ? (message.waitMs ?? 0) : 0
   }
 
   #try(nowMs: number): void {

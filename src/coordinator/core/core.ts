@@ -61,7 +61,7 @@ export class CoordinatorCore {
     this.#effects.begin()
     switch (event.kind) {
       case 'connected':
-        this.#connected(event.peerId, event.origin ?? event.peerId, nowMs)
+        this.#connected(event.peerId, event.origin ?? event.peerId, event.share ?? 1, nowMs)
         break
       case 'disconnected':
         this.#forget(event.peerId, nowMs)
@@ -108,11 +108,11 @@ export class CoordinatorCore {
     return model === undefined ? [] : sparesFor({ model, span, kvPositions, models, nowMs }, this.#peers.values())
   }
 
-  #connected(peerId: PeerId, origin: string, nowMs: number): void {
+  #connected(peerId: PeerId, origin: string, share: number, nowMs: number): void {
     if (this.#peers.has(peerId)) this.#forget(peerId, nowMs)
     if (this.#peers.size >= PEERS_MAX && !this.#makeRoom(origin, nowMs))
       return this.#effects.close(peerId, 'full', `this coordinator has ${PEERS_MAX} tabs already; try again later`)
-    this.#peers.set(peerId, newPeer(peerId, origin, nowMs))
+    this.#peers.set(peerId, newPeer(peerId, origin, nowMs, share))
     this.#sessions.came(peerId)
   }
 

@@ -7,8 +7,11 @@ import type { ErrorBody, PeerId, SessionId } from '../../shared/index.ts'
 export type PeerMessage = Exclude<ClientMessage, { type: 'identify' | 'relay' | 'receipt' | 'statement' | 'account-request' }>
 
 export type CoreEvent =
-  /** A socket proved its key; if the peer was connected before, the older socket is gone. `origin`: whose tabs count as one requester; by default each is its own. */
-  | { readonly kind: 'connected'; readonly peerId: PeerId; readonly origin?: string }
+  /**
+   * A socket proved its key; if the peer was connected before, the older socket is gone. `origin`: whose tabs count as one requester; by default each
+   * is its own. `share`: how many requesters it stands for, as a gateway does; one where it is left out.
+   */
+  | { readonly kind: 'connected'; readonly peerId: PeerId; readonly origin?: string; readonly share?: number }
   | { readonly kind: 'disconnected'; readonly peerId: PeerId }
   /** `sessionId`: what an `admit` is to be called, whose caller knows it beforehand; else the core chooses. */
   | { readonly kind: 'message'; readonly peerId: PeerId; readonly message: PeerMessage; readonly sessionId?: SessionId }

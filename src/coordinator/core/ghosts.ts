@@ -51,7 +51,7 @@ export class Ghosts {
   failed(peer: PeerRecord, driver: PeerRecord, nowMs: number): void {
     if (peer.served === null || peer.draining) return
     driver.accused.add(peer.peerId)
-    if (!this.#credits.of(driver.peerId, nowMs).take(nowMs)) return
+    if (!this.#credits.of(driver.peerId, nowMs, driver.share).take(nowMs)) return
     const failure = { driver: driver.peerId, origin: driver.origin, atMs: nowMs }
     const failures = [...recent(peer.doubts, nowMs), failure].slice(-FAILURES_KEPT)
     const avoidedMs = Math.min(AVOIDED_MS_MAX, AVOIDED_MS * 2 ** (failures.length - 1))

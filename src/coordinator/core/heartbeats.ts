@@ -5,7 +5,6 @@
  * own repair, does not depend on it.
  */
 
-import type { PeerId } from '../../shared/index.ts'
 import type { Effects } from './effects.ts'
 import { AWAY_AFTER_MS, DROP_AFTER_MS, GHOST_MS, PING_INTERVAL_MS, PROVEN_MS, SUSPICION_RATE } from './limits.ts'
 import type { PeerRecord } from './peers.ts'
@@ -34,10 +33,10 @@ export class Heartbeats {
     return null
   }
 
-  /** `driver` says that `peer`, of a chain of its own, is lost: it is not chosen before it has answered a ping that is sent now. */
-  suspect(peer: PeerRecord, driver: PeerId, nowMs: number): void {
+  /** A driver says that `peer`, of a chain of its own, is lost: it is not chosen before it has answered a ping that is sent now. */
+  suspect(peer: PeerRecord, { peerId: driver, share }: Pick<PeerRecord, 'peerId' | 'share'>, nowMs: number): void {
     if (peer.suspicion !== null || nowMs < peer.provenUntilMs) return
-    if (!this.#credits.of(driver, nowMs).take(nowMs)) return
+    if (!this.#credits.of(driver, nowMs, share).take(nowMs)) return
     peer.suspicion = { sequence: peer.pingSequence + 1, sinceMs: nowMs, driver }
     this.#ping(peer, nowMs)
   }

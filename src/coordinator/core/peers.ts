@@ -50,6 +50,8 @@ export interface PeerRecord {
   readonly peerId: PeerId
   /** Where it connects from: the tabs of one requester, however many, have the same. */
   readonly origin: string
+  /** Requesters that it stands for: its limits are so many times one's. */
+  readonly share: number
   heardMs: number
   /** Null: not a volunteer, or away. */
   pledge: Pledge | null
@@ -91,10 +93,11 @@ export interface PeerRecord {
   draining: boolean
 }
 
-export function newPeer(peerId: PeerId, origin: string, nowMs: number): PeerRecord {
+export function newPeer(peerId: PeerId, origin: string, nowMs: number, share = 1): PeerRecord {
   return {
     peerId,
     origin,
+    share,
     heardMs: nowMs,
     pledge: null,
     probedMacsPerSecond: 0,

@@ -9,9 +9,9 @@ export class PendingRepairs {
   #waiting: PendingRepair[] = []
   readonly #rates = new TokenBuckets(REPAIR_RATE)
 
-  /** How long the driver has to wait before it may ask, milliseconds; where it may, this was one request. */
-  ask(driver: PeerId, nowMs: number): number {
-    const bucket = this.#rates.of(driver, nowMs)
+  /** How long the driver, who stands for `share` requesters, has to wait before it may ask, milliseconds; where it may, this was one request. */
+  ask(driver: PeerId, share: number, nowMs: number): number {
+    const bucket = this.#rates.of(driver, nowMs, share)
     return bucket.take(nowMs) ? 0 : Math.ceil(bucket.waitMs(nowMs))
   }
 

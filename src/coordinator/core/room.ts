@@ -6,7 +6,7 @@
 import { sameSpan } from '../../model/index.ts'
 import type { Grant } from '../../protocol/index.ts'
 import type { PeerId } from '../../shared/index.ts'
-import { AWAY_AFTER_MS, KV_BLOCK_POSITIONS, REFUSED_MS, REPORT_SETTLES_MS, UNHELD_MS } from './limits.ts'
+import { AWAY_AFTER_MS, KV_BLOCK_POSITIONS, REPORT_SETTLES_MS, UNHELD_MS } from './limits.ts'
 import type { PeerRecord, RoomChange } from './peers.ts'
 
 interface Amount {
@@ -43,11 +43,13 @@ function add(amount: Amount, kvPositions: number): void {
   amount.kvPositions += kvPositions
 }
 
-/** Positions that are free for one more session, and sessions that are open or about to be, at a peer of `capacity` positions. */
+/**
+ * Positions that are free for one more session, and sessions that are open or about to be, at a peer of `capacity` positions. `isDoubted`: what others
+ * were told to free there is not believed before a report says so.
+ */
 export function roomAt(
   { report, roomChanges }: Pick<PeerRecord, 'report' | 'roomChanges'>,
-  capacity: number,
-  reserved: Reserved | undefined,
+  { capacity, reserved, isDoubted }: { readonly capacity: number; readonly reserved: Reserved | undefined; readonly isDoubted: boolean },
   nowMs: number,
 ) {
   const { all, fresh } = reserved ?? NOTHING
@@ -58,7 +60,8 @@ export function roomAt(
   const free = Math.max(kept, reportedFree - fresh.kvPositions)
   // A stage may hold what nobody here knows of any more, as that of a driver that vanished: so no more than it said, with what changed since.
   let changed = 0
-  for (const change of roomChanges) if (isUnreported(change, report.atMs)) changed += change.kvPositions
+  for (const change of roomChanges)
+    if (isUnreported(change, report.atMs)) changed += isDoubted ? Math.min(0, change.kvPositions) : change.kvPositions
   return {
     kvPositions: Math.min(free, reportedFree + changed),
     sessions: Math.min(all.sessions, report.sessions + fresh.sessions),
@@ -93,14 +96,6 @@ export function noteRoom({ before, after, lost }: ChainChange, peers: ReadonlyMa
   const known = stagesOf(before).filter(({ peerId }) => !lost.has(peerId))
   note(known, wholeBlocks(before?.maxPositions ?? 0))
   note(stagesOf(after), -wholeBlocks(after?.maxPositions ?? 0))
-}
-
-/**
- * A chain over this peer was lost as soon as it was granted: it may have refused for lack of room. What others were told to free there is then
- * believed no more before its next report says so; else one stage is granted again and again, while somebody holds what nobody here knows of.
- */
-export function doubtRoom(peer: PeerRecord, { issuedAtMs }: Grant, nowMs: number): void {
-  if (nowMs - issuedAtMs < REFUSED_MS) peer.roomChanges = peer.roomChanges.filter(({ kvPositions }) => kvPositions < 0)
 }
 
 type GrantStage = Grant['stages'][number]

@@ -18,7 +18,7 @@ import { GRANT_LIFE_MS, ORPHAN_MS } from './limits.ts'
 import type { PeerRecord } from './peers.ts'
 import { PendingRepairs } from './pendingRepairs.ts'
 import type { PlacedStage } from './placement.ts'
-import { type ChainChange, doubtRoom, mayHold, noteRoom } from './room.ts'
+import { type ChainChange, mayHold, noteRoom } from './room.ts'
 import type { RoundTrips } from './roundTrips.ts'
 import type { OpenSessions } from './sessions.ts'
 import type { SwarmModel } from './swarm.ts'
@@ -65,6 +65,7 @@ export class SessionLifecycle {
     const { peers, open, onGivenUp } = ports
     this.#queue = new AdmissionQueue({
       decide: (requester, message, nowMs) => this.#decide(requester, message, nowMs),
+      shareOf: (requester) => this.#shareOf(requester),
       grant: (asked, stages, nowMs) => this.#open(asked, stages, nowMs),
       demand: ports.demand,
       effects: ports.effects,
@@ -117,17 +118,17 @@ export class SessionLifecycle {
     }
     // Also where it is refused: the stages have missed it since.
     const brokenMs = open.breaks(sessionId, nowMs)
-    const retryAfterMs = this.#repairs.ask(driver, nowMs)
+    const share = this.#shareOf(driver)
+    const retryAfterMs = this.#repairs.ask(driver, share, nowMs)
     if (retryAfterMs > 0) {
       const message = 'this tab asks for other chains all the time; look at its connection, then ask again'
       return effects.refuse(driver, requestId, { reason: 'too-many-repairs', message, retryAfterMs })
     }
     const lost = new Set(lostPeerIds.filter((peerId) => grant.stages.some((stage) => stage.peerId === peerId)))
     for (const peerId of lost) {
+      open.loses(sessionId, peerId, nowMs)
       const peer = peers.get(peerId)
-      if (peer === undefined) continue
-      if (!peer.draining) heartbeats.suspect(peer, driver, nowMs)
-      doubtRoom(peer, grant, nowMs)
+      if (peer !== undefined && !peer.draining) heartbeats.suspect(peer, { peerId: driver, share }, nowMs)
     }
     const older = this.#repairs.add({ driver, requestId, sessionId, lost, sinceMs: nowMs, brokenMs })
     const message = 'this session has asked for another chain since'
@@ -158,7 +159,8 @@ export class SessionLifecycle {
     this.#close([grant], outcome, nowMs)
     const accused = grant.stages.find((stage) => stage.peerId === failedPeerId)
     if (accused !== undefined) {
-      this.#suspect(accused.peerId, driver, nowMs)
+      const peer = this.#ports.peers.get(accused.peerId)
+      if (peer !== undefined) this.#ports.heartbeats.suspect(peer, { peerId: driver, share: this.#shareOf(driver) }, nowMs)
       this.#failed(accused.peerId, driver, nowMs)
     }
     if (outcome === 'finished') this.#ghosts.finished(grant)
@@ -259,12 +261,6 @@ export class SessionLifecycle {
     })
   }
 
-  #suspect(peerId: PeerId, driver: PeerId, nowMs: number): void {
-    const { peers, heartbeats } = this.#ports
-    const peer = peers.get(peerId)
-    if (peer !== undefined) heartbeats.suspect(peer, driver, nowMs)
-  }
-
   #failed(peerId: PeerId, driver: PeerId, nowMs: number): void {
     const { peers } = this.#ports
     const [peer, accuser] = [peers.get(peerId), peers.get(driver)]
@@ -273,6 +269,10 @@ export class SessionLifecycle {
 
   #originOf(peerId: PeerId): string {
     return this.#ports.peers.get(peerId)?.origin ?? peerId
+  }
+
+  #shareOf(peerId: PeerId): number {
+    return this.#ports.peers.get(peerId)?.share ?? 1
   }
 
   #tellDriversOver(peerId: PeerId, type: 'gone' | 'draining'): void {
@@ -290,8 +290,8 @@ export class SessionLifecycle {
   }
 
   #decide(requester: PeerId, message: AdmitMessage, nowMs: number): Decision {
-    const [origin, model] = [this.#originOf(requester), this.#modelOf(message.modelId)]
-    return decideAdmission({ ...this.#swarm(nowMs), message, requester, origin, model })
+    const [origin, share, model] = [this.#originOf(requester), this.#shareOf(requester), this.#modelOf(message.modelId)]
+    return decideAdmission({ ...this.#swarm(nowMs), message, requester, origin, share, model })
   }
 
   /** What chains are chosen from. */

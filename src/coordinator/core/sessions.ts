@@ -2,7 +2,7 @@
 
 import type { Grant } from '../../protocol/index.ts'
 import type { PeerId, SessionId } from '../../shared/index.ts'
-import { UNHELD_MS } from './limits.ts'
+import { REFUSED_MS, UNHELD_MS } from './limits.ts'
 import { type Reserved, reservedBy } from './room.ts'
 
 interface OpenSession {
@@ -18,6 +18,8 @@ interface OpenSession {
   heldMs: number
   /** When its driver first said that this chain is broken; null: it has not. */
   brokenMs: number | null
+  /** Stages that its chains lost as soon as they were granted: they may have refused for lack of room. */
+  readonly doubted: Set<PeerId>
 }
 
 export class OpenSessions {
@@ -30,8 +32,9 @@ export class OpenSessions {
   /** A new session, or another chain of one that is open. */
   grant(grant: Grant, numericClasses: readonly string[]): void {
     const { sessionId, issuedAtMs: heldMs } = grant
-    const orphanEndsMs = this.#open.get(sessionId)?.orphanEndsMs ?? null
-    this.#open.set(sessionId, { grant, numericClasses, busiest: new Map(), orphanEndsMs, heldMs, brokenMs: null })
+    const before = this.#open.get(sessionId)
+    const [orphanEndsMs, doubted] = [before?.orphanEndsMs ?? null, before?.doubted ?? new Set<PeerId>()]
+    this.#open.set(sessionId, { grant, numericClasses, busiest: new Map(), orphanEndsMs, heldMs, brokenMs: null, doubted })
     for (const { peerId } of grant.stages) {
       const there = this.#over(peerId)
       for (const { busiest } of there) busiest.set(peerId, Math.max(there.length, busiest.get(peerId) ?? 0))
@@ -58,6 +61,16 @@ export class OpenSessions {
     if (session === undefined) return nowMs
     session.brokenMs ??= nowMs
     return session.brokenMs
+  }
+
+  /** The session's chain has lost that stage. Soon after its grant this may be for lack of room, which the session then hopes for no more there. */
+  loses(sessionId: SessionId, peerId: PeerId, nowMs: number): void {
+    const session = this.#open.get(sessionId)
+    if (session !== undefined && nowMs - session.grant.issuedAtMs < REFUSED_MS) session.doubted.add(peerId)
+  }
+
+  isDoubted(sessionId: SessionId, peerId: PeerId): boolean {
+    return this.#open.get(sessionId)?.doubted.has(peerId) === true
   }
 
   end(sessionId: SessionId): void {

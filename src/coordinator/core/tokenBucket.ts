@@ -48,6 +48,10 @@ export class TokenBucket {
   }
 }
 
+export function shareOf({ perSecond, burst }: Rate, share: number): Rate {
+  return { perSecond: share * perSecond, burst: share * burst }
+}
+
 /** A bucket for each peer: those that are full say nothing, and are forgotten. */
 export class TokenBuckets {
   readonly #rate: Rate
@@ -57,8 +61,9 @@ export class TokenBuckets {
     this.#rate = rate
   }
 
-  of(peerId: PeerId, nowMs: number): TokenBucket {
-    const bucket = this.#buckets.get(peerId) ?? new TokenBucket(this.#rate, nowMs)
+  /** `share`: so many times the rate, where the peer stands for so many. */
+  of(peerId: PeerId, nowMs: number, share = 1): TokenBucket {
+    const bucket = this.#buckets.get(peerId) ?? new TokenBucket(shareOf(this.#rate, share), nowMs)
     this.#buckets.set(peerId, bucket)
     return bucket
   }

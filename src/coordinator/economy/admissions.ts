@@ -22,7 +22,9 @@ import {
 import { AccountError, type StarterPolicy } from '../accounts/index.ts'
 import { type CommandOf, dayOf, LedgerError, type LedgerEvent } from '../ledger/index.ts'
 import { spendableOf } from './balances.ts'
-import { HOLDS_PENDING_MAX, RETRY_STORE_MS, STORE_WAIT_MS } from './limits.ts'
+import type { Budgets } from './budgets.ts'
+import { HOLDS_PENDING_MAX, HOLDS_PENDING_OF_KEY_MAX, RETRY_STORE_MS, STORE_WAIT_MS } from './limits.ts'
+import type { Payer, Payments } from './payments.ts'
 import type { PeerAccounts } from './peerAccounts.ts'
 import type { EconomyStore } from './ports.ts'
 import { sessionPrice } from './pricing.ts'
@@ -40,6 +42,8 @@ export interface HeldSession {
   /** Micro-credits. */
   readonly held: bigint
   readonly account: string
+  /** The API key that it is paid through; null: none. */
+  readonly keyId: string | null
   readonly modelId: ModelId
   readonly tier: Tier
   readonly maxPositions: number
@@ -51,6 +55,8 @@ export interface AdmissionsOptions {
   readonly newSessionId: () => SessionId
   readonly clock: Clock
   readonly peers: Pick<PeerAccounts, 'get' | 'accountOf'>
+  readonly payments: Pick<Payments, 'payerOf'>
+  readonly budgets: Pick<Budgets, 'reserve' | 'ended'>
   /** The store, and the prices in force, once there are any. */
   readonly ready: Promise<AdmissionTools>
   readonly onPosted: (event: LedgerEvent) => void
@@ -68,7 +74,8 @@ export class Admissions {
   readonly #options: AdmissionsOptions
   readonly #held = new Map<SessionId, HeldSession>()
   readonly #open = new Map<SessionId, HeldSession>()
-  readonly #pending = new Map<PeerId, number>()
+  /** By peer, or by key. */
+  readonly #pending = new Map<string, number>()
   /** Accounts that asked for a starter grant today: it is given once, and the day's answer stays. */
   readonly #asked = new Map<string, Promise<boolean>>()
   #day = ''
@@ -83,12 +90,16 @@ export class Admissions {
   }
 
   async hold(peerId: PeerId, message: AdmitMessage): Promise<Result<SessionId, Refusal>> {
-    const pending = this.#pending.get(peerId) ?? 0
-    if (pending >= HOLDS_PENDING_MAX)
-      return refuse('busy', `${pending} requests of this tab wait for their admission already; wait for one`, RETRY_STORE_MS)
-    this.#pending.set(peerId, pending + 1)
-    const holding = this.#hold(peerId, message)
-    void holding.finally(() => this.#forgetPending(peerId))
+    const payer = message.voucher === undefined ? null : this.#options.payments.payerOf(message.voucher)
+    if (payer === null && message.voucher !== undefined)
+      return refuse('bad-voucher', 'nobody pays for what asks with this voucher; leave it out', null)
+    const who = payer?.keyId ?? peerId
+    const pending = this.#pending.get(who) ?? 0
+    if (pending >= (payer === null ? HOLDS_PENDING_MAX : HOLDS_PENDING_OF_KEY_MAX))
+      return refuse('busy', `${pending} requests wait for their admission already; wait for one`, RETRY_STORE_MS)
+    this.#pending.set(who, pending + 1)
+    const holding = this.#hold(peerId, message, payer)
+    void holding.finally(() => this.#forgetPending(who))
     const inTime = await this.#inTime(holding)
     if (inTime !== null) return inTime
     void holding.then((late) => {
@@ -144,33 +155,38 @@ export class Admissions {
     }
   }
 
-  #forgetPending(peerId: PeerId): void {
-    const left = (this.#pending.get(peerId) ?? 1) - 1
-    if (left > 0) this.#pending.set(peerId, left)
-    else this.#pending.delete(peerId)
+  #forgetPending(who: string): void {
+    const left = (this.#pending.get(who) ?? 1) - 1
+    if (left > 0) this.#pending.set(who, left)
+    else this.#pending.delete(who)
   }
 
   /** Never rejects. */
-  async #hold(peerId: PeerId, message: AdmitMessage): Promise<Result<SessionId, Refusal>> {
-    const { models, newSessionId, peers, ready, log } = this.#options
+  async #hold(peerId: PeerId, message: AdmitMessage, payer: Payer | null): Promise<Result<SessionId, Refusal>> {
+    const { models, newSessionId, peers, budgets, ready, log } = this.#options
     const config = models.get(message.modelId)
     assert(config !== undefined, `a hold for the model ${message.modelId}, which nobody serves`)
     try {
-      const [account, tools] = await Promise.all([peers.accountOf(peerId), ready])
+      const [account, tools] = await Promise.all([payer?.account ?? peers.accountOf(peerId), ready])
       const { promptTokens, maxTokens, modelId, tier = TIER_DEFAULT } = message
       const price = sessionPrice(config, message, tools.prices.table, tier)
       const sessionId = newSessionId()
-      const held = { driver: peerId, held: price, account, modelId, tier, maxPositions: promptTokens + maxTokens }
-      const refusal =
+      const keyId = payer?.keyId ?? null
+      const held = { driver: peerId, held: price, account, keyId, modelId, tier, maxPositions: promptTokens + maxTokens }
+      if (keyId !== null) await budgets.reserve(keyId, sessionId, price)
+      const address = payer === null ? (peers.get(peerId)?.address ?? null) : null
+      const isHeld =
         (await this.#post(sessionId, held, tools)) === 'held' ||
-        ((await this.#getStarter(account, peers.get(peerId)?.address ?? null, tools)) &&
-          (await this.#post(sessionId, held, tools)) === 'held')
-          ? null
-          : await this.#insufficient(account, price, tools)
-      if (refusal !== null) return err(refusal)
+        ((await this.#getStarter(account, address, tools)) && (await this.#post(sessionId, held, tools)) === 'held')
+      if (!isHeld) {
+        budgets.ended(sessionId, price)
+        return err(await this.#insufficient(account, price, tools))
+      }
       this.#held.set(sessionId, held)
       return ok(sessionId)
     } catch (error) {
+      // Its budget, or its owner has revoked it meanwhile.
+      if (error instanceof AccountError) return refuse(error.reason, error.message, null)
       log(`an admission found no accounts: ${String(error)}`)
       return refuse('no-accounts', 'the coordinator’s accounts do not answer; try again in a moment', RETRY_STORE_MS)
     }

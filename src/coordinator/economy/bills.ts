@@ -9,6 +9,11 @@ interface Bill {
   readonly held: bigint
 }
 
+/** What went back to who paid, micro-credits. */
+export function returnedBy({ postings }: Pick<LedgerEvent, 'postings'>): bigint {
+  return postings.reduce((sum, { account, amount }) => (account.kind === 'user' ? sum + amount : sum), 0n)
+}
+
 export interface Settled {
   readonly driver: PeerId
   readonly sessionId: SessionId
@@ -27,8 +32,7 @@ export class Bills {
   /** What was held beyond its cost has gone back; null for events of other kinds, and of sessions that nobody is told of. */
   posted({ command, postings }: LedgerEvent): Settled | null {
     if (command.kind !== 'release') return null
-    const returned = postings.reduce((sum, { account, amount }) => (account.kind === 'user' ? sum + amount : sum), 0n)
-    return this.#end(command.session, returned)
+    return this.#end(command.session, returnedBy({ postings }))
   }
 
   /** Its cost took all that was held: nothing was left to go back. */

@@ -6,6 +6,7 @@
 import type { Clock } from '../../shared/index.ts'
 import { type Command, DEFAULT_PRICES, dayOf, EARNED, LedgerError, type LedgerEvent } from '../ledger/index.ts'
 import type { OpenAccount } from '../store/index.ts'
+import { returnedBy } from './bills.ts'
 import { CHORES_MS, ESCROW_LEFT_MS, HOLD_LEFT_MS } from './limits.ts'
 import type { EconomyStore } from './ports.ts'
 
@@ -90,7 +91,13 @@ export class Chores {
     const { store, clock } = this.#options
     const beforeMs = clock.nowMs() - HOLD_LEFT_MS
     const left = (await store.ledger.open('hold')).filter(({ sinceMs }) => !store.isShared || sinceMs <= beforeMs)
-    await Promise.all(left.map(({ session }) => this.#post({ kind: 'release', session })))
+    await Promise.all(left.map(({ session }) => this.#release(session)))
+  }
+
+  /** What it takes of the budget of an API key is free again, too. */
+  async #release(session: string): Promise<void> {
+    const event = await this.#post({ kind: 'release', session })
+    if (event !== null) await this.#options.store.keys.giveBack(session, returnedBy(event))
   }
 
   async #payLeftEscrows(): Promise<void> {
@@ -100,13 +107,16 @@ export class Chores {
     await Promise.all(left.map(({ session, owner }) => this.#post({ kind: 'payout', session, account: owner, part: 0 })))
   }
 
-  /** Another coordinator may have done it before. */
-  async #post(command: Command): Promise<void> {
+  /** Null: another coordinator has done it before. */
+  async #post(command: Command): Promise<LedgerEvent | null> {
     const { store, onPosted } = this.#options
     try {
-      onPosted((await store.ledger.post(command)).event)
+      const { event } = await store.ledger.post(command)
+      onPosted(event)
+      return event
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error
+      return null
     }
   }
 }

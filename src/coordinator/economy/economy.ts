@@ -31,10 +31,12 @@ import { AccountDesk } from './accountDesk.ts'
 import { Admissions, type Refusal } from './admissions.ts'
 import type { AuditDesk } from './auditDesk.ts'
 import { Balances } from './balances.ts'
-import { Bills, type Settled } from './bills.ts'
+import { Bills, returnedBy, type Settled } from './bills.ts'
+import { Budgets } from './budgets.ts'
 import { Chores } from './chores.ts'
 import { EscrowBook } from './escrow.ts'
 import { OperatorDesk } from './operatorDesk.ts'
+import { type Payer, type Payment, Payments } from './payments.ts'
 import { type IdentifiedPeer, PeerAccounts } from './peerAccounts.ts'
 import type { EconomyStore, PeerPorts } from './ports.ts'
 import { Postings } from './postings.ts'
@@ -56,6 +58,8 @@ export interface EconomyOptions {
   /** Everything that verification decides, for who wants to count. */
   readonly onVerification?: (effect: VerificationEffect, accountOf: (peerId: PeerId) => string | null) => void
   readonly newSessionId: () => SessionId
+  /** Cryptographically strong. */
+  readonly randomBytes: (count: number) => Uint8Array
   /** [0, 1), which nobody can foresee: it draws audits. */
   readonly random: () => number
   /** Coordinator time. */
@@ -82,11 +86,14 @@ export class Economy {
   readonly #peers: PeerAccounts
   readonly #receipts: ReceiptDesk
   readonly #admissions: Admissions
+  readonly #payments: Payments
+  readonly #budgets: Budgets
   readonly #postings: Postings
   readonly #statements: Statements
   readonly #desk: AccountDesk
   readonly #escrow = new EscrowBook()
   readonly #bills = new Bills()
+  readonly #settledListeners = new Set<(sessionId: SessionId, charged: bigint) => void>()
   readonly #opening: Promise<Opened>
   #opened: Opened | null = null
 
@@ -111,9 +118,13 @@ export class Economy {
     const operators = new OperatorDesk({ ...shared, starters: options.starters, onPosted: (event) => this.#posted(event) })
     this.#desk = new AccountDesk({ ...shared, operators, peers: this.#peers, log })
     this.#opening = this.#open()
+    this.#payments = new Payments(options.randomBytes)
+    this.#budgets = new Budgets({ keys: async () => (await store).keys, clock, log })
     this.#admissions = new Admissions({
       ...options,
       peers: this.#peers,
+      payments: this.#payments,
+      budgets: this.#budgets,
       ready: this.#opening,
       onPosted: (event) => this.#posted(event),
       release: (sessionId) => this.#postings.add(sessionId, [{ kind: 'release', session: sessionId }]),
@@ -141,6 +152,26 @@ export class Economy {
     return this.#admissions.hold(peerId, message)
   }
 
+  /**
+   * Whose API key a client has shown, if it may do what it asks; null: it asks for nothing that a scope names. Rejects with AccountError `bad-key`,
+   * `not-allowed` or `too-many-requests`.
+   */
+  async authorize(key: string, request: { readonly model: string; readonly pool: string } | null): Promise<Payer> {
+    const { id, account } = await (await this.#options.store).keys.authorize(key, request)
+    return { keyId: id, account }
+  }
+
+  /** Rule E12. */
+  pay(payer: Payer): Payment {
+    return this.#payments.begin(payer)
+  }
+
+  /** Tells what each session cost, micro-credits, once it is settled. */
+  onSettled(listener: (sessionId: SessionId, charged: bigint) => void): () => void {
+    this.#settledListeners.add(listener)
+    return () => void this.#settledListeners.delete(listener)
+  }
+
   /** Micro-credits that are set aside for the session; null: nothing is. */
   heldFor(sessionId: SessionId): bigint | null {
     return this.#admissions.heldFor(sessionId)
@@ -166,7 +197,7 @@ export class Economy {
     switch (event.kind) {
       case 'opened': {
         const held = this.#admissions.open(event.grant.sessionId)
-        if (held !== null) this.#feed({ ...event, requester: held.account, ownGateway: false })
+        if (held !== null) this.#feed({ ...event, requester: held.account, ownGateway: held.keyId !== null })
         return
       }
       case 'refused':
@@ -204,6 +235,7 @@ export class Economy {
     if (opened === null) return
     for (const sessionId of this.#admissions.close()) this.#postings.add(sessionId, [{ kind: 'release', session: sessionId }])
     await this.#postings.close()
+    await this.#budgets.close()
     await opened.chores.close()
     await opened.trust.save()
     await opened.store.close()
@@ -346,6 +378,7 @@ export class Economy {
 
   #posted(event: LedgerEvent): void {
     for (const { account } of event.postings) if (account.owner !== '') this.#opened?.balances.changed(account.owner)
+    if (event.command.kind === 'release') this.#budgets.ended(event.command.session, returnedBy(event))
     this.#tellCost(this.#bills.posted(event))
   }
 
@@ -354,11 +387,15 @@ export class Economy {
     if (settled === null) return
     const { driver, sessionId, charged } = settled
     this.#ports.tell(driver, { type: 'settled', sessionId, charged: charged.toString() })
+    for (const listener of this.#settledListeners) listener(sessionId, charged)
   }
 
   /** An escrow may be empty: of work too small to be worth a micro-credit, or that the reserve could not pay. */
   #refused(command: Command, error: LedgerError): void {
-    if (command.kind === 'release' && error.reason === 'empty') this.#tellCost(this.#bills.emptied(command.session))
+    if (command.kind === 'release' && error.reason === 'empty') {
+      this.#budgets.ended(command.session, 0n)
+      this.#tellCost(this.#bills.emptied(command.session))
+    }
     const isUsual =
       (error.reason === 'empty' && command.kind !== 'settle') ||
       (error.reason === 'insufficient' && (command.kind === 'cover' || command.kind === 'audit'))

@@ -5,6 +5,8 @@ export const RECEIPT_RATE = { perSecond: 20, burst: 200 } as const
 
 /** Admissions of one peer whose hold is not posted yet: it may have four sessions, and each hold is a line for good. */
 export const HOLDS_PENDING_MAX = 4
+/** The same of one API key, whose clients may be many. */
+export const HOLDS_PENDING_OF_KEY_MAX = 64
 /** An admission waits that long for the store; clients give up after 20 s. */
 export const STORE_WAIT_MS = 10_000
 /** What a requester is told to wait when the store does not answer. */

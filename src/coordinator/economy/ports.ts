@@ -10,7 +10,7 @@ export interface EconomyStore {
   readonly accounts: Pick<AccountStore, 'contact' | 'ties' | 'record' | 'count' | 'search' | 'change'>
   readonly pairing: Pick<PairingStore, 'create' | 'join'>
   readonly recovery: Pick<RecoveryStore, 'keep' | 'find'>
-  readonly keys: Pick<KeyStore, 'create' | 'list' | 'revoke'>
+  readonly keys: Pick<KeyStore, 'create' | 'list' | 'revoke' | 'authorize' | 'reserve' | 'giveBack'>
   readonly starters: Pick<StarterStore, 'grant' | 'issuedToday'>
   readonly ledger: Pick<LedgerStore, 'post' | 'balances' | 'paid' | 'open' | 'prices' | 'statementPage' | 'totals' | 'spendable' | 'audit'>
   readonly trust: Pick<TrustStore, 'load' | 'save'>

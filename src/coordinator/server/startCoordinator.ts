@@ -137,7 +137,7 @@ function buildEconomy(
   const configs = models.map(({ hashedManifest: { manifest } }) => [manifest.id, manifest.config] as const)
   const random = () => Buffer.from(randomBytes(4)).readUInt32LE() / 2 ** 32
   const newSessionId = () => sessionIdOf(randomBytes(16))
-  const shared = { models: new Map(configs), newSessionId, random, clock, verify, log }
+  const shared = { models: new Map(configs), newSessionId, random, randomBytes, clock, verify, log }
   const serving = ({ modelId, firstLayer, endLayer }: AuditorRequest) => core.serving(modelId, { firstLayer, endLayer }, clock.nowMs())
   const spares = ({ modelId, firstLayer, endLayer, endPosition }: AuditorRequest) =>
     core.spares(modelId, { firstLayer, endLayer }, endPosition, clock.nowMs())

@@ -126,18 +126,18 @@ export class KeyStore {
     })
   }
 
-  /** The session has ended and cost `charged` micro-credits, 0 to what was set aside; the rest is free again. Once: later words are not heard. */
-  charge(session: string, charged: bigint): Promise<void> {
+  /** The session has ended, and so many micro-credits of what was set aside are free again. Once: later words are not heard. */
+  giveBack(session: string, returned: bigint): Promise<void> {
     return this.#queries.transaction(async (tx) => {
       const [ended] = await tx
         .update(keySessions)
-        .set({ charged })
+        .set({ charged: sql`${keySessions.held} - ${returned}` })
         .where(and(eq(keySessions.session, session), isNull(keySessions.charged)))
         .returning()
       if (ended === undefined) return
       await tx
         .update(apiKeys)
-        .set({ spent: sql`${apiKeys.spent} - ${ended.held - charged}` })
+        .set({ spent: sql`${apiKeys.spent} - ${returned}` })
         .where(eq(apiKeys.id, ended.key))
     })
   }

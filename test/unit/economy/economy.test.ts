@@ -328,6 +328,7 @@ describe('a store that fails for a while', () => {
         audits: NO_AUDITS,
         newSessionId: () => 'ab'.repeat(16) as SessionId,
         random: Math.random,
+        randomBytes: (count) => new Uint8Array(count),
         verify: async () => true,
         log: (line) => made.log.push(line),
       },

@@ -75,6 +75,8 @@ export class MemoryStore implements EconomyStore {
   readonly #granted = new Map<string, bigint>()
   readonly #keys: ApiKey[] = []
   readonly clock: ManualClock
+  /** Of API keys' budgets, by session. */
+  readonly reserved = new Map<string, { readonly id: string; readonly amount: bigint }>()
   /** Every call fails with it while it is set. */
   broken: Error | null = null
   closed = false
@@ -137,6 +139,19 @@ export class MemoryStore implements EconomyStore {
       const key = this.#keys[at]
       if (key === undefined) throw new AccountError('unknown', `there is no key ${id}`)
       this.#keys[at] = { ...key, revokedAtMs: this.clock.nowMs() }
+    },
+    authorize: async (text) => this.#key(text.slice('tabswarm_'.length)),
+    reserve: async (id, session, amount) => {
+      this.#check()
+      const key = this.#key(id)
+      if (key.spent + amount > (key.budget ?? key.spent + amount)) throw new AccountError('over-budget', `${amount} are needed`)
+      this.#spend(key, amount)
+      this.reserved.set(session, { id, amount })
+    },
+    giveBack: async (session, returned) => {
+      this.#check()
+      const reserved = this.reserved.get(session)
+      if (this.reserved.delete(session) && reserved !== undefined) this.#spend(this.#key(reserved.id), -returned)
     },
   }
   readonly starters: EconomyStore['starters'] = {
@@ -234,6 +249,16 @@ export class MemoryStore implements EconomyStore {
     return { id, name: '', roles: this.rolesOf.get(id) ?? FIRST_ROLES, createdAtMs: 0, erasedAtMs: null }
   }
 
+  #key(id: string): ApiKey {
+    const key = this.#keys.find((known) => known.id === id && known.revokedAtMs === null)
+    if (key === undefined) throw new AccountError('bad-key', 'this is no API key')
+    return key
+  }
+
+  #spend(key: ApiKey, amount: bigint): void {
+    this.#keys[this.#keys.indexOf(key)] = { ...key, spent: key.spent + amount }
+  }
+
   #check(): void {
     if (this.broken !== null) throw this.broken
   }
@@ -272,6 +297,7 @@ export class EconomyWorld {
         audits: NO_AUDITS,
         newSessionId: () => (this.#sessions++).toString(16).padStart(32, '0') as SessionId,
         random: () => 0.5,
+        randomBytes: (count) => new Uint8Array(count).fill(this.#sessions++),
         clock: this.clock,
         verify: async () => true,
         log: (line) => this.log.push(line),
@@ -319,8 +345,9 @@ export class EconomyWorld {
   }
 
   /** The hold for an answer of `maxTokens`, and its session as the core would open it. */
-  async open(driver: string, stages: readonly string[], promptTokens = 30, maxTokens = 50): Promise<Grant> {
-    const message = { type: 'admit', requestId: 'r', modelId: MODEL, promptTokens, maxTokens } as const
+  async open(driver: string, stages: readonly string[], promptTokens = 30, maxTokens = 50, voucher?: string): Promise<Grant> {
+    const payer = voucher === undefined ? {} : { voucher }
+    const message = { type: 'admit', requestId: 'r', modelId: MODEL, promptTokens, maxTokens, ...payer } as const
     const held = await this.economy.hold(peerOf(driver), message)
     if (!held.ok) throw new Error(`${held.error.reason}: ${held.error.message}`)
     const grant = grantOf(stages, { sessionId: held.value, driver: peerOf(driver), maxPositions: promptTokens + maxTokens })
@@ -345,9 +372,10 @@ export class EconomyWorld {
     {
       bend = (all) => all,
       sawFailure = false,
-    }: { readonly bend?: (all: readonly Receipt[]) => readonly Receipt[]; readonly sawFailure?: boolean } = {},
+      voucher,
+    }: { readonly bend?: (all: readonly Receipt[]) => readonly Receipt[]; readonly sawFailure?: boolean; readonly voucher?: string } = {},
   ): Promise<Grant> {
-    const grant = await this.open(driver, stages)
+    const grant = await this.open(driver, stages, 30, 50, voucher)
     const ring = new Ring(grant).submit('prompt', 30).flow().submit('decode', 20).flow()
     await this.sign(bend(ring.finals()))
     this.economy.session({ kind: 'closed', sessionId: grant.sessionId, outcome: 'finished', sawFailure })

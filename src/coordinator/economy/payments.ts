@@ -1,0 +1,43 @@
+/**
+ * Payments: sessions that are held for and paid by the account of an API key, not by the driver's own. The gateway gets a voucher for each request, and
+ * its driver says it when it asks for admission: a peer outside this process can have none.
+ */
+
+import { toBase64Url } from '../../shared/index.ts'
+
+/** Who a request is paid by. */
+export interface Payer {
+  readonly keyId: string
+  readonly account: string
+}
+
+/** Lets a driver's sessions be held for and paid by somebody else. */
+export interface Payment {
+  /** What the driver says when it asks for admission. */
+  readonly voucher: string
+  /** Nothing more is asked for with it; what is open goes on, and is paid. */
+  end(): void
+}
+
+/** Nobody guesses it. */
+const VOUCHER_BYTES = 24
+
+export class Payments {
+  readonly #randomBytes: (count: number) => Uint8Array
+  readonly #payers = new Map<string, Payer>()
+
+  constructor(randomBytes: (count: number) => Uint8Array) {
+    this.#randomBytes = randomBytes
+  }
+
+  begin(payer: Payer): Payment {
+    const voucher = toBase64Url(this.#randomBytes(VOUCHER_BYTES))
+    this.#payers.set(voucher, payer)
+    return { voucher, end: () => void this.#payers.delete(voucher) }
+  }
+
+  /** Null: it stands for nobody, or nobody any more. */
+  payerOf(voucher: string): Payer | null {
+    return this.#payers.get(voucher) ?? null
+  }
+}

@@ -1,0 +1,89 @@
+/** Sessions that an API key pays: whose credits are held, what its budget has left, and what a voucher is good for. */
+
+import { describe, expect, it } from 'vitest'
+import type { KeyScope } from '../../../src/coordinator/accounts/index.ts'
+import { peerOf } from '../verification/ring.ts'
+import { CREDIT, fundedWorld, PRICE } from './fundedWorld.ts'
+import { CHARGE, EconomyWorld, MODEL } from './world.ts'
+
+const admit = { type: 'admit', requestId: 'r', modelId: MODEL, promptTokens: 30, maxTokens: 50 } as const
+const STAGES = ['a', 'b', 'c'] as const
+
+/** The peer `gateway` drives for a key of `owner`, who has CREDIT. */
+async function keyedWorld(scope: Partial<KeyScope> = {}) {
+  const made = await fundedWorld()
+  await made.join(['gateway', 'owner'])
+  await made.give('owner', CREDIT)
+  const owner = await made.account('owner')
+  const { key, text } = await made.store.keys.create(owner, 'k', {
+    models: null,
+    pools: null,
+    budget: null,
+    requestsAMinute: null,
+    ...scope,
+  })
+  const spent = async () => (await made.store.keys.list(owner))[0]?.spent
+  const payer = await made.economy.authorize(text, null)
+  return { made, key, payer, spent, payment: made.economy.pay(payer) }
+}
+
+describe('a voucher', () => {
+  it('[E12] has the key’s account pay, not its driver’s, and tells what it cost', async () => {
+    const { made, payment, spent } = await keyedWorld()
+    const told: [string, bigint][] = []
+    made.economy.onSettled((sessionId, charged) => told.push([sessionId, charged]))
+    const grant = await made.session('gateway', STAGES, { voucher: payment.voucher })
+    expect(await made.sums('owner')).toMatchObject({ user: CREDIT - CHARGE, hold: 0n })
+    expect(await made.sums('gateway')).toMatchObject({ user: 0n, hold: 0n })
+    expect(await spent()).toBe(CHARGE)
+    expect(told).toEqual([[grant.sessionId, CHARGE]])
+    expect(made.store.reserved.size).toBe(0)
+  })
+
+  it('[E12] that nobody was given is refused, and so is one that has ended', async () => {
+    const { made, payment } = await keyedWorld()
+    const bad = { ok: false, error: { reason: 'bad-voucher' } }
+    expect(await made.economy.hold(peerOf('gateway'), { ...admit, voucher: 'x' })).toMatchObject(bad)
+    payment.end()
+    expect(await made.economy.hold(peerOf('gateway'), { ...admit, voucher: payment.voucher })).toMatchObject(bad)
+    expect((await made.sums()).hold).toBe(0n)
+  })
+
+  it('[E12] is good for what the budget bears, which gets back what was not used', async () => {
+    const { made, payment, spent } = await keyedWorld({ budget: 2n * PRICE - 1n })
+    const { voucher } = payment
+    const first = await made.economy.hold(peerOf('gateway'), { ...admit, voucher })
+    expect(await made.economy.hold(peerOf('gateway'), { ...admit, voucher })).toMatchObject({ ok: false, error: { reason: 'over-budget' } })
+    expect(await made.sums('owner')).toMatchObject({ user: CREDIT - PRICE, hold: PRICE })
+    if (!first.ok) throw new Error(first.error.message)
+    made.economy.session({ kind: 'refused', sessionId: first.value })
+    await made.settle()
+    expect(await spent()).toBe(0n)
+    expect((await made.economy.hold(peerOf('gateway'), { ...admit, voucher })).ok).toBe(true)
+  })
+
+  it('[E12] takes nothing of the budget where the account has too little', async () => {
+    const { made, payment, spent } = await keyedWorld()
+    await made.economy.hold(peerOf('gateway'), { ...admit, promptTokens: 1_000_000, voucher: payment.voucher })
+    await made.settle()
+    expect(await spent()).toBe(0n)
+    expect(made.store.reserved.size).toBe(0)
+  })
+
+  it('[E12] of a key that was revoked meanwhile opens nothing', async () => {
+    const { made, key, payment } = await keyedWorld()
+    await made.store.keys.revoke(key.id, key.account)
+    const held = await made.economy.hold(peerOf('gateway'), { ...admit, voucher: payment.voucher })
+    expect(held).toMatchObject({ ok: false, error: { reason: 'bad-key' } })
+    expect((await made.sums()).hold).toBe(0n)
+  })
+
+  it('[E8][E12] what a coordinator that is gone had taken of a budget is free again', async () => {
+    const { made, payment, spent } = await keyedWorld()
+    await made.open('gateway', STAGES, 30, 50, payment.voucher)
+    expect(await spent()).toBe(PRICE)
+    const next = new EconomyWorld({ store: made.store })
+    await next.join(['a'])
+    expect(await spent()).toBe(0n)
+  })
+})
