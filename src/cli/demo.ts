@@ -85,6 +85,7 @@ async function demo(options: DemoOptions): Promise<void> {
 }
 
 function countPromptTokens(metadata: Metadata, prompt: AskRequest['prompt']): number {
+  if (prompt.kind === 'ids') return prompt.ids.length
   const tokenizer = createTokenizer(metadata)
   const text = prompt.kind === 'raw' ? prompt.text : createChatTemplate(metadata, tokenizer).render(prompt.messages)
   return encodePrompt(tokenizer, text).length

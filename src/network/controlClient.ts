@@ -46,6 +46,8 @@ interface AdmitRequest {
   readonly tier: Tier
   /** How long it may wait for room; at most QUEUE_WAIT_MS_MAX. */
   readonly waitMs: number
+  /** Who pays, where it is not the peer's own account. */
+  readonly voucher?: string
 }
 
 export interface AdmitWatch {

@@ -63,24 +63,23 @@ export interface ConnectionOptions {
   /** Where frames are handled. `worker`: each link is to be handed over, and not to be used on the page. */
   readonly framePlace: 'page' | 'worker'
   readonly onIncoming: (link: Link) => void
+  /** Its key pair; a fresh one where it is left out. */
+  readonly identity?: Identity
 }
+
+type Identity = Awaited<ReturnType<typeof createIdentity>>
 
 export class PeerConnection {
   readonly peerId: PeerId
   readonly control: ControlClient
   readonly #host: ConnectionHost
   readonly #options: ConnectionOptions
-  readonly #signer: Awaited<ReturnType<typeof createIdentity>>
+  readonly #signer: Identity
   #network: Promise<Network> | null = null
   #paths: Paths | null = null
   #closed = false
 
-  private constructor(
-    host: ConnectionHost,
-    options: ConnectionOptions,
-    signer: Awaited<ReturnType<typeof createIdentity>>,
-    peerId: PeerId,
-  ) {
+  private constructor(host: ConnectionHost, options: ConnectionOptions, signer: Identity, peerId: PeerId) {
     this.#host = host
     this.#options = options
     this.#signer = signer
@@ -98,9 +97,9 @@ export class PeerConnection {
     this.control.on('relay', (message) => void this.#network?.then((network) => network.handleRelay(message)))
   }
 
-  /** A fresh key pair, and the socket on its way. Rejects in insecure contexts, which have no WebCrypto. */
+  /** The socket is on its way. Rejects in insecure contexts, which have no WebCrypto. */
   static async open(host: ConnectionHost, options: ConnectionOptions): Promise<PeerConnection> {
-    const signer = await createIdentity(host.subtle)
+    const signer = options.identity ?? (await createIdentity(host.subtle))
     return new PeerConnection(host, options, signer, await peerIdOf(signer.publicKey, sha256Of(host.subtle)))
   }
 

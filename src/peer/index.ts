@@ -15,11 +15,15 @@ export type {
   OperatorOverview,
   StatementPage,
 } from './accountTypes.ts'
+export { type AskingRole, openAskingRole } from './askingRole.ts'
 export { DraftHost } from './draftHost.ts'
 export type { DraftWorkerApi } from './draftWorkerApi.ts'
 export { EngineHost, type EngineHostPorts } from './engineHost.ts'
 export type { EngineWorker } from './hosting.ts'
+export { type ModelText, readModelText } from './modelLibrary.ts'
 export type { HostSignals, PressureReason } from './pressure.ts'
+export { promptIds } from './promptIds.ts'
+export { startAsk } from './requester.ts'
 export { createPeerRuntime, type RuntimeHost } from './runtime.ts'
 export type {
   Answer,

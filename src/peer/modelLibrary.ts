@@ -102,9 +102,18 @@ export class ModelLibrary {
         'wrong-hash',
         `the header of ${modelId} is not that of its manifest; whoever serves the model has a damaged file`,
       )
-    const file = await readGguf({ byteLength: manifest.fileBytes, read: async (range) => paddedSlice(header, range) }, signal)
-    return modelText(manifest, file.metadata)
+    return readModelText(manifest, header, signal)
   }
+}
+
+/** Of a file's first bytes, as the manifest's `header` says. */
+export async function readModelText(
+  manifest: Manifest,
+  header: Uint8Array,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<ModelText> {
+  const file = await readGguf({ byteLength: manifest.fileBytes, read: async (range) => paddedSlice(header, range) }, signal)
+  return modelText(manifest, file.metadata)
 }
 
 function modelText(manifest: Manifest, metadata: Metadata): ModelText {

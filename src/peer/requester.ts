@@ -3,7 +3,6 @@
  * how far it is. The prompt's text never leaves this tab except as token ids to the first stage.
  */
 
-import { encodePrompt } from '../model/index.ts'
 import { type ChainStage, type ClientMessage, type Grant, openGrant, type SignedGrant } from '../protocol/index.ts'
 import {
   type Chain,
@@ -33,6 +32,7 @@ import {
 import { type AnswerDrafts, draftsFor } from './answerDrafts.ts'
 import type { DraftModel } from './draftModel.ts'
 import type { ModelLibrary, ModelText } from './modelLibrary.ts'
+import { promptIds } from './promptIds.ts'
 import { Route, worstLink } from './route.ts'
 import type { Answer, Ask, AskProgress, AskRequest } from './types.ts'
 
@@ -48,10 +48,14 @@ export interface AdmissionRequest {
   readonly promptTokens: number
   readonly maxTokens: number
   readonly tier: Tier
+  /** Who pays instead of this peer's account: see the coordinator's payments. */
+  readonly voucher?: string
+  /** How long it may wait for a place. */
+  readonly waitMs?: number
 }
 
 export interface RequesterPorts {
-  readonly library: ModelLibrary
+  readonly library: Pick<ModelLibrary, 'text'>
   /** The manifest that the coordinator serves the model with. Rejects when there is no such model. */
   readonly manifestHash: (modelId: ModelId) => Promise<ManifestHash>
   /** Rejects with the coordinator's refusal. It may wait for a while, behind others; not after `signal`, if it can be helped. */
@@ -82,17 +86,28 @@ export interface RequesterPorts {
 /** How long an answer waits for its last figures. */
 const LAST_LAPS_MS = 200
 
-export function startAsk(ports: RequesterPorts, request: AskRequest, onProgress: (progress: AskProgress) => void): Ask {
+/** `onEvent` hears all of the generation, beside what `onProgress` sums up of it. */
+export function startAsk(
+  ports: RequesterPorts,
+  request: AskRequest,
+  onProgress: (progress: AskProgress) => void,
+  onEvent: (event: GenerateEvent) => void = () => undefined,
+): Ask {
   const controller = new AbortController()
-  const asking = new Asking(ports, request, onProgress, controller.signal)
+  const asking = new Asking(ports, request, { onProgress, onEvent }, controller.signal)
   // Begun after this returns: who asks has its Ask in hand before the first progress comes.
   return { answer: Promise.resolve().then(() => asking.run()), stop: () => controller.abort() }
+}
+
+interface AskListener {
+  readonly onProgress: (progress: AskProgress) => void
+  readonly onEvent: (event: GenerateEvent) => void
 }
 
 class Asking {
   readonly #ports: RequesterPorts
   readonly #request: AskRequest
-  readonly #onProgress: (progress: AskProgress) => void
+  readonly #listener: AskListener
   readonly #signal: AbortSignal
   readonly #startedMs: number
   readonly #route = new Route()
@@ -114,10 +129,10 @@ class Asking {
   }
   #firstTokenMs: number | null = null
 
-  constructor(ports: RequesterPorts, request: AskRequest, onProgress: (progress: AskProgress) => void, signal: AbortSignal) {
+  constructor(ports: RequesterPorts, request: AskRequest, listener: AskListener, signal: AbortSignal) {
     this.#ports = ports
     this.#request = request
-    this.#onProgress = onProgress
+    this.#listener = listener
     this.#signal = signal
     this.#startedMs = ports.clock.nowMs()
   }
@@ -141,13 +156,14 @@ class Asking {
   }
 
   async #run(): Promise<Answer> {
-    const { modelId, maxTokens, tier = TIER_DEFAULT } = this.#request
+    const { modelId, maxTokens, tier = TIER_DEFAULT, voucher, waitMs } = this.#request
     this.#tell({})
     const text = await this.#unlessStopped(this.#readModel(modelId))
     const promptTokens = this.#encode(text)
     const maxTokensHere = this.#roomFor(text, promptTokens, maxTokens)
     const watch = { onQueued: (ahead: number) => this.#tell({ ahead }), signal: this.#signal }
-    const admitted = this.#ports.admit({ modelId, promptTokens, maxTokens: maxTokensHere, tier }, watch)
+    const paid = { ...(voucher !== undefined && { voucher }), ...(waitMs !== undefined && { waitMs }) }
+    const admitted = this.#ports.admit({ modelId, promptTokens, maxTokens: maxTokensHere, tier, ...paid }, watch)
     const admission = await this.#unlessStopped(admitted, (late) => this.#giveBack(late))
     const grant = await this.#open(admission.grant)
     this.#begin(admission)
@@ -199,9 +215,8 @@ class Asking {
     })
   }
 
-  #encode({ tokenizer, template }: ModelText): number {
-    const { prompt } = this.#request
-    this.#promptTokenIds = encodePrompt(tokenizer, prompt.kind === 'raw' ? prompt.text : template().render(prompt.messages))
+  #encode(text: ModelText): number {
+    this.#promptTokenIds = promptIds(this.#request.prompt, text)
     this.#tell({ promptTokens: this.#promptTokenIds.length })
     return this.#promptTokenIds.length
   }
@@ -300,6 +315,7 @@ class Asking {
 
   #onEvent(event: GenerateEvent): void {
     this.#lapTimes.handle(event)
+    this.#listener.onEvent(event)
     switch (event.kind) {
       case 'prompt':
         return this.#tell({ promptDone: event.done, promptTokens: event.total })
@@ -368,6 +384,6 @@ class Asking {
 
   #tell(change: Partial<AskProgress>): void {
     this.#progress = { ...this.#progress, ...change }
-    this.#onProgress(this.#progress)
+    this.#listener.onProgress(this.#progress)
   }
 }

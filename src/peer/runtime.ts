@@ -1,14 +1,13 @@
 /** createPeerRuntime: the whole peer of one tab. Fills the store, carries out what the page asks; both roles, each its own peer. */
 
-import { type ControlClient, CoordinatorRefused, sha256Of, signatureVerifier } from '../network/index.ts'
-import type { Paths, ServerMessage, VerdictMessage } from '../protocol/index.ts'
-import { ReceiptBook, RowBudget } from '../receipts/index.ts'
-import { type DriverBook, LinkRouter } from '../session/index.ts'
-import { type Clock, type ErrorBody, type ManifestHash, type ModelId, type PeerId, TabswarmError, toErrorBody } from '../shared/index.ts'
+import { type ControlClient, sha256Of } from '../network/index.ts'
+import type { Paths, VerdictMessage } from '../protocol/index.ts'
+import { type Clock, type ErrorBody, type ManifestHash, type ModelId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
 import { createAccountCalls } from './accountCalls.ts'
 import { accountStateOf, pricesOf, statementPageOf, withCharge, withHeld, withVerdict } from './accountView.ts'
-import { type ConnectionHost, type HostAccount, PeerConnection } from './connection.ts'
+import { type AskingRole, openAskingRole, patiently } from './askingRole.ts'
+import type { ConnectionHost, HostAccount, PeerConnection } from './connection.ts'
 import { Contribution } from './contribution.ts'
 import { DraftModel, type DraftWorker } from './draftModel.ts'
 import { type EngineWorker, Hosting } from './hosting.ts'
@@ -16,8 +15,7 @@ import { type HttpFetch, ModelLibrary, type ModelText } from './modelLibrary.ts'
 import { measureModelSpeed } from './modelSpeed.ts'
 import { createOperatorCalls } from './operatorCalls.ts'
 import type { HostSignals } from './pressure.ts'
-import { type Admission, type RequesterPorts, startAsk } from './requester.ts'
-import { LatestLinks, RequesterReport, type RequesterReportPorts } from './roundTrips.ts'
+import { type RequesterPorts, startAsk } from './requester.ts'
 import { createPeerStore } from './store.ts'
 import type { Ask, PeerRuntime, PeerState, Reach } from './types.ts'
 
@@ -31,10 +29,6 @@ export interface RuntimeHost extends ConnectionHost {
   /** Tells what can be seen of the machine's load until the returned function is called. */
   readonly watchHost: (listen: (signals: Partial<HostSignals>) => void) => () => void
 }
-
-/** A request waits this long for a place, or for the connection, before it is refused. */
-const PATIENCE_MS = 30_000
-const RETRY_MS = 1_000
 
 export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   const store = createPeerStore()
@@ -134,30 +128,29 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   }
 }
 
-interface Requester extends RequesterPorts {
+interface Requester extends AskingRole {
   defaultModel(): Promise<ModelText>
   statement: PeerRuntime['statement']
-  control(): Promise<ControlClient>
-  close(): void
 }
 
-/** The asking role: its socket opens at once, to watch the network; its links at the first question. */
+/** The asking role of this tab, whose socket also watches the network. */
 function openRequester(
   host: RuntimeHost,
   library: ModelLibrary,
   store: PeerRuntime['store'],
   beginDrafting: RequesterPorts['beginDrafting'],
 ): Requester {
-  const { clock, subtle } = host
-  let closed = false
-  const opening = PeerConnection.open(host, {
-    load: async () => ({ sessions: 0, kvPositionsFree: 0 }),
-    framePlace: 'page',
-    onIncoming: (link) => link.close(),
+  const { clock } = host
+  const manifestHash = (modelId: ModelId) => patiently(clock, async () => announcedHash(store, modelId))
+  const role = openAskingRole({
+    host,
+    library,
+    manifestHash,
+    beginDrafting,
+    onHeld: (sessionId, held) => store.setState(({ bills }) => ({ bills: withHeld(bills, sessionId, held) })),
   })
-  opening.then(
+  role.connection.then(
     (connection) => {
-      if (closed) return connection.close()
       watch(connection, library, store)
       connection.control.on('state', ({ kind }) => {
         if (kind === 'online') void keepCopy(connection.control, host, store)
@@ -166,109 +159,15 @@ function openRequester(
     },
     (error: unknown) => store.setState({ connection: { kind: 'offline', error: toErrorBody(error), retryInMs: Number.POSITIVE_INFINITY } }),
   )
-  let router: Promise<LinkRouter> | null = null
-  const receipts = opening.then((connection) => openReceipts(connection, host, () => now()))
-  // What the opening's failure means is told above.
-  receipts.catch(() => undefined)
-  const links = new LatestLinks()
-  const send: RequesterReportPorts['send'] = (message) => void opening.then(({ control }) => control.send(message))
-  const report = new RequesterReport({ links, clock, send })
-  let key: Uint8Array | null = null
-  let now: () => number = () => clock.nowMs()
-  const onPeer = (event: 'gone' | 'draining', listener: (peerId: PeerId) => void) => {
-    let unsubscribe: () => void = () => undefined
-    let ended = false
-    void opening.then(({ control }) => {
-      if (!ended) unsubscribe = control.on(event, ({ peerId }: { readonly peerId: PeerId }) => listener(peerId))
-    })
-    return () => {
-      ended = true
-      unsubscribe()
-    }
-  }
-  const manifestHash = (modelId: ModelId) => patiently(clock, async () => announcedHash(store, modelId))
   return {
-    library,
-    clock,
-    verify: signatureVerifier(subtle),
-    manifestHash,
+    ...role,
     async defaultModel() {
       const { defaultModelId } = store.getState()
       if (defaultModelId === null) throw new TabswarmError('offline', 'this tab has not reached the coordinator yet; try again in a moment')
       return library.text(defaultModelId, await manifestHash(defaultModelId))
     },
-    beginDrafting,
-    admit: (request, watch) =>
-      patiently(clock, async (leftMs): Promise<Admission> => {
-        const { control } = await opening
-        const admitted = await control.admit({ ...request, waitMs: leftMs }, watch)
-        if (control.state.kind === 'online') key = control.state.coordinatorKey
-        now = () => control.coordinatorNowMs()
-        return admissionOf(admitted)
-      }),
-    repair: async (request) => {
-      const { control } = await opening
-      return admissionOf(await control.repair(request))
-    },
-    onGone: (listener) => onPeer('gone', listener),
-    onDraining: (listener) => onPeer('draining', listener),
-    statement: (month, cursor) => patiently(clock, async () => statementPageOf(await (await opening).control.statement(month, cursor))),
-    control: async () => (await opening).control,
-    onHeld: (sessionId, held) => store.setState(({ bills }) => ({ bills: withHeld(bills, sessionId, held) })),
-    onLap: (peerIds) => void report.handleLap(peerIds),
-    ended(session) {
-      void opening.then(({ control }) => control.send({ type: 'ended', ...session }))
-    },
-    router() {
-      router ??= opening.then(
-        (connection) =>
-          new LinkRouter({
-            async dial(peerId, signal) {
-              const link = await (await connection.network()).dial(peerId, signal)
-              links.add(link)
-              return link
-            },
-            clock,
-          }),
-      )
-      return router
-    },
-    receipts: () => receipts,
-    coordinatorKey() {
-      if (key === null) throw new TabswarmError('offline', 'the coordinator is not known yet; try again in a moment')
-      return key
-    },
-    coordinatorNowMs: () => now(),
-    close() {
-      closed = true
-      const close = async () => {
-        const connection = await opening
-        await (await receipts).book.settled()
-        connection.close()
-      }
-      void close().catch(() => undefined)
-    },
+    statement: (month, cursor) => patiently(clock, async () => statementPageOf(await (await role.control()).statement(month, cursor))),
   }
-}
-
-/** What the asking role signs, and tells the coordinator. `coordinatorNowMs` is its time. */
-function openReceipts(connection: PeerConnection, { clock, subtle }: RuntimeHost, coordinatorNowMs: () => number): DriverBook {
-  const { control, peerId, publicKey } = connection
-  const book = new ReceiptBook({
-    peerId,
-    signer: { sign: (message) => connection.sign(message) },
-    sha256: sha256Of(subtle),
-    clock: { nowMs: coordinatorNowMs, after: (delayMs, callback) => clock.after(delayMs, callback) },
-    budget: new RowBudget(),
-    onReceipt: (receipt) => void control.send({ type: 'receipt', receipt }),
-  })
-  control.on('ask-receipt', ({ type: _, ...wanted }) => book.ask(wanted))
-  control.on('release-log', ({ sessionId }) => book.release(sessionId))
-  return { book, publicKey }
-}
-
-function admissionOf({ grant, chain, held }: Extract<ServerMessage, { type: 'admitted' }>): Admission {
-  return { grant, chain, held: held === null ? null : BigInt(held) }
 }
 
 function reachOf({ iceServers, relay }: Paths): Reach {
@@ -335,24 +234,4 @@ function announcedHash(store: PeerRuntime['store'], modelId: ModelId): ManifestH
   if (swarm === undefined)
     throw new TabswarmError('unknown-model', `the model ${modelId} is not served here; reload the page to see which are`)
   return swarm.manifestHash
-}
-
-/** Tries again while the refusal is one that passes by itself, for a bounded time. */
-async function patiently<Value>(clock: Clock, attempt: (leftMs: number) => Promise<Value>): Promise<Value> {
-  const untilMs = clock.nowMs() + PATIENCE_MS
-  for (;;) {
-    try {
-      return await attempt(Math.max(0, untilMs - clock.nowMs()))
-    } catch (error) {
-      const delayMs = passingAfterMs(error)
-      if (delayMs === null || clock.nowMs() + delayMs > untilMs) throw error
-      await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
-    }
-  }
-}
-
-/** When to try again after a failure that passes by itself; null for those that don't. */
-function passingAfterMs(error: unknown): number | null {
-  if (error instanceof CoordinatorRefused) return error.retryAfterMs
-  return error instanceof TabswarmError && error.reason === 'offline' ? RETRY_MS : null
 }

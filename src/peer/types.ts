@@ -164,6 +164,7 @@ export interface AskRequest {
   readonly prompt:
     | { readonly kind: 'messages'; readonly messages: readonly ChatMessage[] }
     | { readonly kind: 'raw'; readonly text: string }
+    | { readonly kind: 'ids'; readonly ids: readonly number[] }
   readonly maxTokens: number
   readonly sampling: SamplingOptions
   /**
@@ -173,6 +174,10 @@ export interface AskRequest {
   readonly speculation?: 'on' | 'lookup' | 'off'
   /** Its price, and its place in the queue; `standard` where it is left out. */
   readonly tier?: Tier
+  /** Who pays instead of this peer's account; the coordinator's gateway has it. */
+  readonly voucher?: string
+  /** How long it may wait for a place, milliseconds; half a minute where it is left out. */
+  readonly waitMs?: number
   /** Asks for the answer's `margins`. */
   readonly keepMargins?: boolean
 }

@@ -34,7 +34,14 @@ export type GenerateEvent =
   /** Prompt positions computed by the whole chain. */
   | { readonly kind: 'prompt'; readonly done: number; readonly total: number }
   /** One more token; `text` is what has become certain by it, often ''; `lapMs` what the lap took that brought it. */
-  | { readonly kind: 'token'; readonly id: number; readonly text: string; readonly completionTokens: number; readonly lapMs: number }
+  | {
+      readonly kind: 'token'
+      readonly id: number
+      readonly candidates: Candidates
+      readonly text: string
+      readonly completionTokens: number
+      readonly lapMs: number
+    }
   /** A lap behind the prompt's is back, of so many rows. */
   | { readonly kind: 'decoded'; readonly rowCount: number; readonly lapMs: number }
   /** The last text, held back until the end. */
@@ -246,19 +253,19 @@ class Generation {
     const id = sample(candidates, sampling, position)
     if (keepSteps === true) this.#steps.push({ id, candidates })
     if (tokenizer.isEnd(id)) return 'stop'
-    this.#take(id)
+    this.#take(id, candidates)
     if (this.#text.stopped) return 'stop'
     if (this.#completion.length === maxTokens || position === chain.maxPositions) return 'length'
     return this.#signal.aborted ? 'cancelled' : null
   }
 
-  #take(id: number): void {
+  #take(id: number, candidates: Candidates): void {
     const { clock, onEvent } = this.#request
     this.#lastTokenMs = clock.nowMs()
     this.#firstTokenMs ??= this.#lastTokenMs
     this.#completion.push(id)
     const text = this.#text.push(id)
-    onEvent?.({ kind: 'token', id, text, completionTokens: this.#completion.length, lapMs: this.#waiter.lastLapMs })
+    onEvent?.({ kind: 'token', id, candidates, text, completionTokens: this.#completion.length, lapMs: this.#waiter.lastLapMs })
   }
 
   #onResults(results: LapResults): void {

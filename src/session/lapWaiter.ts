@@ -3,9 +3,8 @@
  * woken early when the signal fires or the chain fails.
  */
 
-import { assert, type Clock } from '../shared/index.ts'
+import { assert, type Clock, type Deferred, deferred } from '../shared/index.ts'
 import type { Candidates, LapResults } from './chain.ts'
-import { type Deferred, deferred } from './deferred.ts'
 import type { SessionError } from './errors.ts'
 
 export class LapWaiter {

@@ -18,11 +18,10 @@ import {
   stageName,
 } from '../protocol/index.ts'
 import type { ReceiptBook } from '../receipts/index.ts'
-import { type Clock, type PeerId, toBase64Url, unreachable } from '../shared/index.ts'
+import { type Clock, type Deferred, deferred, type PeerId, toBase64Url, unreachable } from '../shared/index.ts'
 import type { Chain, ChainEvents, Lap, RepairedGrant, RepairRequest } from './chain.ts'
 import { ChainLinks } from './chainLinks.ts'
 import { ChainRepair } from './chainRepair.ts'
-import { type Deferred, deferred } from './deferred.ts'
 import { DriverReceipts } from './driverReceipts.ts'
 import { SessionError } from './errors.ts'
 import { HandOver } from './handOver.ts'

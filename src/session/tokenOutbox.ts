@@ -4,10 +4,9 @@
  */
 
 import type { OpenedFrame, RowsFrame } from '../protocol/index.ts'
-import { SerialQueue } from '../shared/index.ts'
+import { type Deferred, deferred, SerialQueue } from '../shared/index.ts'
 import type { Lap } from './chain.ts'
 import type { ChainLinks } from './chainLinks.ts'
-import { type Deferred, deferred } from './deferred.ts'
 import type { DriverReceipts } from './driverReceipts.ts'
 import type { SessionError } from './errors.ts'
 import type { LapLedger } from './lapLedger.ts'

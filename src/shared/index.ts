@@ -15,6 +15,7 @@ export { concatBytes, equalBytes, fromBase64Url, fromHex, toBase64Url, toHex, ut
 export { type CancelTimer, type Clock, ManualClock } from './clock.ts'
 export { formatCredits, parseCredits } from './credits.ts'
 export type { Sha256, Signer, VerifySignature } from './crypto.ts'
+export { type Deferred, deferred } from './deferred.ts'
 export { type ErrorBody, fromErrorBody, TabswarmError, toErrorBody } from './errors.ts'
 export { isManifestHash, isModelId, isPeerId, isSessionId, type ManifestHash, type ModelId, type PeerId, type SessionId } from './ids.ts'
 export { isoTime } from './isoTime.ts'

@@ -3,7 +3,8 @@
  * the end. (BufferedConnection is the base that PeerJS exports; DataConnection itself is a type there.)
  */
 
-import { BufferedConnection, type DataConnection } from 'peerjs'
+import type { DataConnection } from 'peerjs'
+import { BufferedConnection } from './peerJsModule.ts'
 
 export interface ConnectionListener {
   /**

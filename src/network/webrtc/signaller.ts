@@ -3,10 +3,11 @@
  * it comes back with backoff, and open connections live on. Links and handshakes: peerJsNetwork.ts.
  */
 
-import { Peer } from 'peerjs'
+import type { Peer } from 'peerjs'
 import { type CancelTimer, type Clock, isPeerId, type PeerId } from '../../shared/index.ts'
 import { backoffMs } from '../backoff.ts'
 import { FrameConnection } from './frameConnection.ts'
+import { Peer as PeerJs } from './peerJsModule.ts'
 import { parseSignal, type SignalMessage } from './signalGuard.ts'
 
 export interface SignallingServer {
@@ -101,7 +102,7 @@ export class Signaller {
   #open(): Peer {
     const { peerId, signalling } = this.#options
     const { host, port, path, secure } = signalling
-    const peer = new Peer(peerId, {
+    const peer = new PeerJs(peerId, {
       host,
       port,
       path,

@@ -1,0 +1,19 @@
+/** coordinator/gateway: the API that existing clients of OpenAI’s speak. */
+
+export { DriverError } from './errors.ts'
+export type {
+  Answering,
+  AnswerSampling,
+  ChosenToken,
+  DriverAnswer,
+  DriverEvent,
+  DriverRequest,
+  DriverStage,
+  GatewayAccounts,
+  GatewayDriver,
+  GatewayModels,
+  OfferedModel,
+  Prompt,
+  PromptMessage,
+  TokenLogprob,
+} from './ports.ts'
