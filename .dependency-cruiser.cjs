@@ -18,12 +18,12 @@ module.exports = {
       // worker/engine.ts is the half of worker's door that knows no GPU type: the pure rooms enter there.
       comment: 'a folder is entered through its index.ts',
       severity: 'error',
-      from: { path: '^src/([^/]+(?:/(?:core|verification|server|accounts|audits|economy|ledger|store|browser|suite|locks))?)/' },
+      from: { path: '^src/([^/]+(?:/(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks))?)/' },
       to: {
         path: '^src/[^/]+/',
         pathNot: [
           '^src/$1/',
-          '^src/[^/]+/(?:(?:core|verification|server|accounts|audits|economy|ledger|store|browser|suite|locks)/)?index\\.ts$',
+          '^src/[^/]+/(?:(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks)/)?index\\.ts$',
           '^src/worker/engine\\.ts$',
         ],
       },
@@ -36,7 +36,7 @@ module.exports = {
       to: {
         path: '^src/[^/]+/',
         pathNot: [
-          '^src/[^/]+/(?:(?:core|verification|server|accounts|audits|economy|ledger|store|browser|suite|locks)/)?index\\.tsx?$',
+          '^src/[^/]+/(?:(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks)/)?index\\.tsx?$',
           '^src/ui/app\\.tsx$',
           '^src/cli/',
         ],
@@ -92,13 +92,16 @@ module.exports = {
       'coordinator/audits',
       'coordinator/core',
       'coordinator/economy',
+      'coordinator/gateway',
       'coordinator/ledger',
       'coordinator/verification',
+      'driver',
       'model',
       'network',
       'protocol',
       'shared',
     ]),
+    only('driver', ['coordinator/gateway', 'model', 'network', 'peer', 'session', 'shared']),
     only('ui', ['peer', 'model', 'protocol', 'shared', 'kernels']),
     {
       name: 'pure-rooms',

@@ -17,8 +17,8 @@ import { deferred, type ModelId, type PeerId } from '../shared/index.ts'
 import type { DriverModel, FromDriver, ToDriver } from './messages.ts'
 
 export interface DriverThreadOptions {
-  /** Where the coordinator listens, once it does. */
-  readonly origin: string
+  /** Where the coordinator listens. */
+  readonly origin: () => string
   readonly models: () => Promise<readonly DriverModel[]>
   /** A thread will connect as this peer, and has not yet. */
   readonly onIdentity: (peerId: PeerId) => void
@@ -114,7 +114,7 @@ export class DriverThread implements GatewayDriver {
     })
     worker.on('exit', () => this.#lost('its thread has ended'))
     await identified.promise
-    worker.postMessage({ kind: 'connect', origin, models: await models() } satisfies ToDriver)
+    worker.postMessage({ kind: 'connect', origin: origin(), models: await models() } satisfies ToDriver)
     return worker
   }
 

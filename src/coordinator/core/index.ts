@@ -10,4 +10,4 @@ export { type Capacity, joinSpans, placeChain, smallestPledgeBytes } from './pla
 export { uncovered } from './route.ts'
 export type { Spare } from './spares.ts'
 export type { SwarmModel } from './swarm.ts'
-export { type Rate, TokenBucket, TokenBuckets } from './tokenBucket.ts'
+export { type Rate, rateOf, TokenBucket, TokenBuckets } from './tokenBucket.ts'

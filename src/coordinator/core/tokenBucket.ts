@@ -48,7 +48,8 @@ export class TokenBucket {
   }
 }
 
-export function shareOf({ perSecond, burst }: Rate, share: number): Rate {
+/** Of who stands for `share`. */
+export function rateOf({ perSecond, burst }: Rate, share: number): Rate {
   return { perSecond: share * perSecond, burst: share * burst }
 }
 
@@ -63,7 +64,7 @@ export class TokenBuckets {
 
   /** `share`: so many times the rate, where the peer stands for so many. */
   of(peerId: PeerId, nowMs: number, share = 1): TokenBucket {
-    const bucket = this.#buckets.get(peerId) ?? new TokenBucket(shareOf(this.#rate, share), nowMs)
+    const bucket = this.#buckets.get(peerId) ?? new TokenBucket(rateOf(this.#rate, share), nowMs)
     this.#buckets.set(peerId, bucket)
     return bucket
   }

@@ -104,7 +104,8 @@ export class Economy {
     const accounts = async () => (await store).accounts
     this.#peers = new PeerAccounts({ accounts, clock, onFound: (peerId, account) => this.#found(peerId, account), log })
     const keyOf = (peerId: PeerId) => this.#peers.get(peerId)?.publicKey ?? null
-    this.#receipts = new ReceiptDesk({ clock, keyOf, verify, take: (receipt) => this.#take(receipt) })
+    const shareOf = (peerId: PeerId) => this.#peers.get(peerId)?.share ?? 1
+    this.#receipts = new ReceiptDesk({ clock, keyOf, shareOf, verify, take: (receipt) => this.#take(receipt) })
     this.#postings = new Postings({
       post: async (command) => (await store).ledger.post(command),
       clock,

@@ -19,6 +19,8 @@ export interface IdentifiedPeer {
   readonly accountKey: Uint8Array | null
   /** An IP address; null: it counts for nothing. */
   readonly address: string | null
+  /** Requesters that it stands for: one, where it is left out. */
+  readonly share?: number
 }
 
 interface KnownPeer extends IdentifiedPeer {

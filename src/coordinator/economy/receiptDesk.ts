@@ -5,13 +5,15 @@
 
 import { openReceipt, type Receipt, readReceipt, type SignedReceipt } from '../../protocol/index.ts'
 import { type Clock, type PeerId, SerialQueue, type VerifySignature } from '../../shared/index.ts'
-import { TokenBucket } from '../core/index.ts'
+import { rateOf, TokenBucket } from '../core/index.ts'
 import { RECEIPT_RATE } from './limits.ts'
 
 export interface ReceiptDeskOptions {
   readonly clock: Clock
   /** Raw; null: of nobody who is known here, or any more. */
   readonly keyOf: (peerId: PeerId) => Uint8Array | null
+  /** Requesters that it stands for. */
+  readonly shareOf: (peerId: PeerId) => number
   readonly verify: VerifySignature
   readonly take: (receipt: Receipt) => void
 }
@@ -31,8 +33,9 @@ export class ReceiptDesk {
 
   /** What comes too fast, is signed by another key or speaks for another peer is dropped: a receipt that is missing harms its own peer alone. */
   async receive(peerId: PeerId, signed: SignedReceipt): Promise<void> {
-    const { clock, keyOf, verify, take } = this.#options
-    const desk = this.#desks.get(peerId) ?? { bucket: new TokenBucket(RECEIPT_RATE, clock.nowMs()), queue: new SerialQueue() }
+    const { clock, keyOf, shareOf, verify, take } = this.#options
+    const bucket = () => new TokenBucket(rateOf(RECEIPT_RATE, shareOf(peerId)), clock.nowMs())
+    const desk = this.#desks.get(peerId) ?? { bucket: bucket(), queue: new SerialQueue() }
     this.#desks.set(peerId, desk)
     if (!desk.bucket.take(clock.nowMs())) return
     await desk.queue.run(async () => {

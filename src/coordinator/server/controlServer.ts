@@ -40,6 +40,8 @@ export interface ControlServerOptions {
   readonly verify: VerifySignature
   readonly paths: PathOptions
   readonly defaultModelId: ModelId
+  /** Requesters that a peer stands for: many, of the gateway's own driver, and one of every other. */
+  readonly shareOf: (peerId: PeerId) => number
   readonly log: (line: string) => void
 }
 
@@ -79,13 +81,18 @@ export class ControlServer {
     if (options.paths.turn !== null) this.#renewPaths()
   }
 
+  /** What API keys may, and who pays for what they ask; null: there are no accounts. */
+  get accounts(): Pick<Economy, 'authorize' | 'pay' | 'onSettled'> | null {
+    return this.#economy
+  }
+
   /** The status to refuse the upgrade with, or null where it went through. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): number | null {
     const address = request.socket.remoteAddress ?? ''
     if (this.#closing || this.#all.size - this.#identified.size >= UNIDENTIFIED_MAX) return 503
     if ((this.#waiting.get(address) ?? 0) >= UNIDENTIFIED_PER_ADDRESS_MAX) return 429
     this.#server.handleUpgrade(request, socket, head, (opened) => {
-      const { signer, clock, randomBytes, sha256, verify } = this.#options
+      const { signer, clock, randomBytes, sha256, verify, shareOf } = this.#options
       const control = new ControlSocket({
         socket: opened,
         coordinatorKey: signer.publicKey,
@@ -93,10 +100,11 @@ export class ControlServer {
         randomBytes,
         sha256,
         verify,
+        shareOf,
         onIdentified: (client, peer) => {
           this.#stopWaiting(address)
           this.#welcome(client, peer.peerId, addressBlock(address)?.text ?? address)
-          this.#economy?.identified({ ...peer, address })
+          this.#economy?.identified({ ...peer, address, share: shareOf(peer.peerId) })
         },
         onMessage: (client, peerId, message) => {
           if (this.#identified.get(peerId) === client) this.#receive(client, peerId, message)
@@ -136,7 +144,7 @@ export class ControlServer {
   }
 
   #welcome(client: ControlSocket, peerId: PeerId, origin: string): void {
-    const { clock, paths, defaultModelId, randomBytes, signals } = this.#options
+    const { clock, paths, defaultModelId, randomBytes, signals, shareOf } = this.#options
     const older = this.#identified.get(peerId)
     this.#identified.set(peerId, client)
     older?.fail({ reason: 'replaced', message: 'the same key has connected anew; this connection is of no use any more' })
@@ -145,7 +153,7 @@ export class ControlServer {
     const timeMs = clock.nowMs()
     const peerPaths = pathsFor(paths, peerId, timeMs)
     client.send({ type: 'welcome', peerId, timeMs, signalPath: SIGNAL_PATH, signalToken, paths: peerPaths, defaultModelId })
-    this.#feed({ kind: 'connected', peerId, origin })
+    this.#feed({ kind: 'connected', peerId, origin, share: shareOf(peerId) })
   }
 
   #receive(client: ControlSocket, peerId: PeerId, message: PeerMessage): void {

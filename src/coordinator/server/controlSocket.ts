@@ -27,7 +27,7 @@ import {
   utf8Encode,
   type VerifySignature,
 } from '../../shared/index.ts'
-import { TokenBucket } from '../core/index.ts'
+import { rateOf, TokenBucket } from '../core/index.ts'
 import { CLOSE_GRACE_MS, CONTROL_RATE, IDENTIFY_DEADLINE_MS, SEND_BUFFER_BYTES_MAX } from './limits.ts'
 
 export interface ControlSocketOptions {
@@ -37,6 +37,8 @@ export interface ControlSocketOptions {
   readonly randomBytes: (count: number) => Uint8Array
   readonly sha256: Sha256
   readonly verify: VerifySignature
+  /** Requesters that a peer stands for. */
+  readonly shareOf: (peerId: PeerId) => number
   /** The key is proven, and to which account it belongs; `welcome` is the callee's to send. */
   readonly onIdentified: (socket: ControlSocket, peer: ProvenPeer) => void
   readonly onMessage: (socket: ControlSocket, peerId: PeerId, message: PeerMessage) => void
@@ -60,7 +62,7 @@ const NONCE_BYTES = 32
 
 export class ControlSocket {
   readonly #options: ControlSocketOptions
-  readonly #bucket: TokenBucket
+  #bucket: TokenBucket
   readonly #nonce: Uint8Array
   #phase: 'challenged' | 'verifying' | 'identified' | 'closing' = 'challenged'
   #peerId: PeerId | null = null
@@ -129,7 +131,7 @@ export class ControlSocket {
   }
 
   async #identify(message: Extract<ClientMessage, { type: 'identify' }>): Promise<void> {
-    const { coordinatorKey, verify, sha256, clock, onIdentified } = this.#options
+    const { coordinatorKey, verify, sha256, clock, shareOf, onIdentified } = this.#options
     if (message.protocol !== PROTOCOL_VERSION)
       return this.fail({
         reason: 'protocol-version',
@@ -147,6 +149,7 @@ export class ControlSocket {
     this.#phase = 'identified'
     this.#cancelTimer()
     this.#peerId = peerId
+    this.#bucket = new TokenBucket(rateOf(CONTROL_RATE, shareOf(peerId)), clock.nowMs())
     onIdentified(this, { peerId, publicKey, accountKey: certified.value })
   }
 

@@ -21,6 +21,9 @@ export const SIGNAL_BYTES_MAX = 64 * 1024
 export const SIGNAL_HOLD_MS = 5_000
 export const SIGNALS_HELD_MAX = 64
 
+/** Requesters that the gateway's driver stands for: so many times a tab's sessions, places in the queue, repairs and messages. */
+export const GATEWAY_SHARE = 64
+
 /** How often the core is told that time has passed. */
 export const TICK_MS = 250
 /** A socket that does not answer the closing handshake by then is cut. */

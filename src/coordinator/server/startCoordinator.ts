@@ -23,9 +23,11 @@ import type { StarterPolicy } from '../accounts/index.ts'
 import { AuditExchange, PeerAudits } from '../audits/index.ts'
 import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../core/index.ts'
 import { type AuditDesk, Economy, type EconomyStore, type PeerPorts } from '../economy/index.ts'
+import { type GatewayAccounts, registerGateway } from '../gateway/index.ts'
 import type { AuditorRequest, VerificationEffect, VerificationLimits } from '../verification/index.ts'
 import { registerAuditRoutes } from './auditRoutes.ts'
 import { CONTROL_PATH, ControlServer } from './controlServer.ts'
+import { GatewayHost } from './gatewayHost.ts'
 import { CONNECTIONS_MAX } from './limits.ts'
 import { registerModelRoutes, type ServedModel } from './modelRoutes.ts'
 import type { PathOptions } from './paths.ts'
@@ -90,19 +92,22 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const signals = new SignalServer(options.clock)
   const relays = new RelayServer({ clock: options.clock, randomBytes: options.randomBytes, enabled: options.paths.relay })
   const exchange = new AuditExchange(options.randomBytes)
-  const app = await buildApp(options, exchange)
   const core = buildCore(options)
+  const gateway = new GatewayHost({ ...options, summary: () => core.summary(options.clock.nowMs()) })
   const control = new ControlServer({
     ...options,
     signals,
     relays,
     economy: options.economy === null ? null : buildEconomy(options, options.economy, { core, exchange }),
     core,
+    shareOf: (peerId) => gateway.shareOf(peerId),
     defaultModelId: required(options.models[0], 'the first model').hashedManifest.manifest.id,
   })
+  const app = await buildApp(options, { exchange, gateway, accounts: control.accounts })
   app.server.maxConnections = CONNECTIONS_MAX
   app.server.on('upgrade', (request, socket, head) => upgrade(request, socket, head, { control, signals, relays }))
   const close = async () => {
+    await gateway.driver.close()
     relays.close()
     await control.close()
     signals.close()
@@ -115,7 +120,9 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     throw cannotListen(error, options)
   }
   const { port } = app.server.address() as AddressInfo
-  return { url: originOf(options, port), port, close }
+  const url = originOf(options, port)
+  gateway.listens(new URL(url).origin)
+  return { url, port, close }
 }
 
 function checkOptions({ models, draftModels, minStages }: CoordinatorOptions): void {
@@ -168,7 +175,13 @@ function buildCore({ models, minStages, rowEncoding, kernelVersion, randomBytes 
   })
 }
 
-async function buildApp(options: CoordinatorOptions, exchange: AuditExchange): Promise<FastifyInstance> {
+interface AppParts {
+  readonly exchange: AuditExchange
+  readonly gateway: GatewayHost
+  readonly accounts: GatewayAccounts | null
+}
+
+async function buildApp(options: CoordinatorOptions, { exchange, gateway, accounts }: AppParts): Promise<FastifyInstance> {
   const { tls } = options
   const app = fastify({
     // But for rows of audits nothing is sent here.
@@ -183,6 +196,8 @@ async function buildApp(options: CoordinatorOptions, exchange: AuditExchange): P
   app.get('/healthz', async (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' }))
   registerModelRoutes(app, options, options.log)
   registerAuditRoutes(app, exchange)
+  const { driver, models } = gateway
+  await registerGateway(app, { ...options, driver, models, accounts })
   await registerWebApp(app, options.webRoot)
   return app
 }

@@ -1,0 +1,85 @@
+/**
+ * GatewayHost: what the gateway needs of this coordinator: its driver, which begins with the first question, its models, and what their swarms can do now.
+ */
+
+import { type DriverModel, DriverThread } from '../../driver/index.ts'
+import type { Manifest, Span } from '../../model/index.ts'
+import type { NetworkSummary } from '../../protocol/index.ts'
+import { type PeerId, required } from '../../shared/index.ts'
+import type { GatewayModels, OfferedModel } from '../gateway/index.ts'
+import { DEFAULT_PRICES, listPrice, tierFactors } from '../ledger/index.ts'
+import { GATEWAY_SHARE } from './limits.ts'
+import type { ServedModel } from './modelRoutes.ts'
+
+export interface GatewayHostOptions {
+  readonly models: readonly ServedModel[]
+  readonly summary: () => NetworkSummary
+  readonly log: (line: string) => void
+}
+
+export class GatewayHost {
+  readonly driver: DriverThread
+  readonly models: GatewayModels
+  #origin: string | null = null
+  #peerId: PeerId | null = null
+
+  constructor({ models, summary, log }: GatewayHostOptions) {
+    this.driver = new DriverThread({
+      origin: () => required(this.#origin, 'an address'),
+      models: () => Promise.all(models.map(readDriverModel)),
+      onIdentity: (peerId) => {
+        this.#peerId = peerId
+      },
+      log,
+    })
+    const offered = models.map(({ hashedManifest: { manifest } }, index) => offeredModel(manifest, index === 0))
+    this.models = {
+      list: () => offered,
+      capacity(modelId) {
+        const swarm = required(
+          summary().swarms.find((known) => known.modelId === modelId),
+          `the swarm of ${modelId}`,
+        )
+        const serving = swarm.volunteers.filter(({ state }) => state === 'serving')
+        const layers = new Set(serving.flatMap(({ span }) => (span === null ? [] : layersOf(span))))
+        return { peers: serving.length, layersCovered: layers.size, layerCount: swarm.layerCount, sessions: swarm.sessions }
+      },
+    }
+  }
+
+  /** Where this coordinator listens; before the first question. */
+  listens(origin: string): void {
+    this.#origin = origin
+  }
+
+  shareOf(peerId: PeerId): number {
+    return peerId === this.#peerId ? GATEWAY_SHARE : 1
+  }
+}
+
+async function readDriverModel({ hashedManifest: { manifest, hash }, source }: ServedModel): Promise<DriverModel> {
+  const { signal } = new AbortController()
+  const header = await source.read({ byteOffset: 0, byteLength: manifest.header.byteLength }, signal)
+  return { manifest, manifestHash: hash, header }
+}
+
+function offeredModel(manifest: Manifest, isDefault: boolean): OfferedModel {
+  const { id, name, license, config } = manifest
+  const { decode, prompt, cachedPrompt } = listPrice(config, DEFAULT_PRICES, 'standard')
+  const tiers = tierFactors(DEFAULT_PRICES)
+  const { contextLength } = config
+  const price = { decode, prompt, cachedPrompt }
+  return { id, name, license, contextLength, quantization: quantizationOf(manifest), price, tiers, isDefault }
+}
+
+function layersOf({ firstLayer, endLayer }: Span): number[] {
+  return Array.from({ length: endLayer - firstLayer }, (_, index) => firstLayer + index)
+}
+
+/** The type of most of its bytes. */
+function quantizationOf({ tensors }: Manifest): string | null {
+  const bytes = new Map<string, number>()
+  for (const { type, byteLength } of tensors) bytes.set(type, (bytes.get(type) ?? 0) + byteLength)
+  const [most] = [...bytes].sort(([, one], [, other]) => other - one)
+  return most?.[0] ?? null
+}
