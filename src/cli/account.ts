@@ -1,11 +1,11 @@
 /** `tabswarm account …`: what an operator does with accounts: look at them, name them, give them roles, hand out and erase what is known of them. */
 
 import type { Command } from 'commander'
-import type { ApiKey } from '../coordinator/accounts/index.ts'
+import type { ExportPage, ExportRecord } from '../coordinator/store/index.ts'
 import { type AccountRole, accountRoles, formatCredits, isoTime } from '../shared/index.ts'
 import { listOf } from './listOptions.ts'
 import { printJson, printLine, UsageError } from './output.ts'
-import { addStoreOption, type OpenedAccounts, type StoreFlags, withAccounts } from './storePlace.ts'
+import { addStoreOption, type StoreFlags, withAccounts } from './storePlace.ts'
 
 interface JsonFlags extends StoreFlags {
   readonly json: boolean
@@ -17,8 +17,6 @@ interface ChangeFlags extends JsonFlags {
 }
 
 const JSON_HELP = 'one JSON value on stdout'
-/** Events in memory at a time when an account's lines are read. */
-const PAGE_EVENTS = 1_000
 
 export function registerAccountCommands(program: Command): void {
   const account = program.command('account').description('who earns and pays: list, look at, name, export, erase')
@@ -41,6 +39,15 @@ export function registerAccountCommands(program: Command): void {
     .option('--json', JSON_HELP, false)
     .action(erase)
   addStoreOption(
+    account
+      .command('remove-device')
+      .description('a device, as one that was lost, speaks for its account no more')
+      .argument('<account>')
+      .argument('<key>', 'the device’s, as account show has it'),
+  )
+    .option('--json', JSON_HELP, false)
+    .action(removeDevice)
+  addStoreOption(
     account.command('tidy').description('what a day brings: ended grants go back, left accounts are emptied, old address blocks forgotten'),
   )
     .option('--json', JSON_HELP, false)
@@ -62,21 +69,26 @@ async function list({ json, ...flags }: JsonFlags): Promise<void> {
 }
 
 async function show(id: string, { json, ...flags }: JsonFlags): Promise<void> {
-  const { details, balances, keys } = await withAccounts(flags, false, async ({ accounts, ledger, keys }) => ({
+  const { exportedKey } = await import('../coordinator/store/index.ts')
+  const { details, devices, balances, keys } = await withAccounts(flags, false, async ({ accounts, devices, ledger, keys }) => ({
     details: await accounts.details(id),
+    devices: await devices.list(id),
     balances: await ledger.balances(id),
     keys: await keys.list(id),
   }))
-  const { createdAtMs, erasedAtMs: _, ...known } = details
+  const { createdAtMs, erasedAtMs: _, identities: __, ...known } = details
   const credits = balances.map(({ account: { kind, session, purse }, amount }) => ({
     kind,
     session,
     purse,
     credits: formatCredits(amount),
   }))
-  if (json) return printJson({ ...known, created: isoTime(createdAtMs), balances: credits, keys: keys.map(keyForPeople) })
+  const shown = devices.map(({ subject, name, addedAtMs, seenAtMs }) => {
+    return { key: subject, name, added: isoTime(addedAtMs), seen: isoTime(seenAtMs) }
+  })
+  if (json) return printJson({ ...known, created: isoTime(createdAtMs), devices: shown, balances: credits, keys: keys.map(exportedKey) })
   printLine(`${id}${details.name === '' ? '' : `, ${details.name}`}: ${details.roles.join(', ')}; since ${isoTime(createdAtMs)}`)
-  for (const { kind, subject } of details.identities) printLine(`  ${kind} ${subject}`)
+  for (const { key, name, added, seen } of shown) printLine(`  device ${key} ${name === '' ? '' : `${name}, `}since ${added}, seen ${seen}`)
   for (const team of details.teams) printLine(`  team ${team}`)
   for (const { kind, session, purse, credits: text } of credits) printLine(`  ${text} credits: ${kind} ${purse} ${session}`.trimEnd())
   printLine(`  API keys: ${keys.filter(({ revokedAtMs }) => revokedAtMs === null).length}; tabswarm key list ${id}`)
@@ -91,22 +103,31 @@ async function change(id: string, { name, roles, json, ...flags }: ChangeFlags):
 }
 
 async function exportAccount(id: string, flags: StoreFlags): Promise<void> {
-  const whole = await withAccounts(flags, false, async ({ accounts, keys, teams, recovery, ledger }) => {
-    const { createdAtMs, erasedAtMs: _, ...known } = await accounts.details(id)
-    const ties = (await accounts.ties([id])).get(id)
-    const own = (await teams.list()).filter((team) => team.id === id || team.members.includes(id))
+  const whole = await withAccounts(flags, false, async ({ exports }) => {
+    const [facts] = (await exports.facts(id)).records
     return {
-      ...known,
-      created: isoTime(createdAtMs),
-      addressBlocks: ties?.blocks ?? [],
-      family: ties?.family,
-      recoveryCopies: (await recovery.list(id)).map(({ keptAtMs, ...copy }) => ({ ...copy, kept: isoTime(keptAtMs) })),
-      keys: (await keys.list(id)).map(keyForPeople),
-      teams: own.map(({ id, name }) => ({ id, name })),
-      ledger: await linesOf(id, ledger),
+      ...facts,
+      keys: await allPages((from) => exports.keys(id, from)),
+      ledger: await allPages((from) => exports.lines(id, from)),
     }
   })
   printJson(whole)
+}
+
+async function allPages(read: (from: number) => Promise<ExportPage>): Promise<readonly ExportRecord[]> {
+  const all: ExportRecord[] = []
+  for (let from: number | null = 0; from !== null; ) {
+    const { records, next }: ExportPage = await read(from)
+    all.push(...records)
+    from = next
+  }
+  return all
+}
+
+async function removeDevice(id: string, key: string, { json, ...flags }: JsonFlags): Promise<void> {
+  await withAccounts(flags, false, ({ devices }) => devices.remove(id, key))
+  if (json) printJson({ id, removed: key })
+  else printLine(`that device speaks for ${id} no more; it has an account of its own, and is told so when it connects`)
 }
 
 async function erase(id: string, { yes, json, ...flags }: JsonFlags & { readonly yes: boolean }): Promise<void> {
@@ -124,41 +145,6 @@ async function tidy({ json, ...flags }: JsonFlags): Promise<void> {
   })
   if (json) printJson({ expired })
   else printLine(`${expired} accounts had grants that have ended; what was not spent went back to issuance`)
-}
-
-/** Every posting to one of the account's own. */
-async function linesOf(id: string, ledger: OpenedAccounts['ledger']): Promise<readonly unknown[]> {
-  const [{ accountId, businessId }, lines] = [await import('../coordinator/ledger/index.ts'), [] as unknown[]]
-  for (let from = 0; ; ) {
-    const events = await ledger.events(id, from, PAGE_EVENTS)
-    for (const { event } of events) {
-      const { sequence, atMs, command, postings } = event
-      for (const { account, amount } of postings)
-        if (account.owner === id)
-          lines.push({
-            sequence,
-            time: isoTime(atMs),
-            event: businessId(command),
-            account: accountId(account),
-            credits: formatCredits(amount),
-          })
-    }
-    const last = events.at(-1)
-    if (last === undefined) return lines
-    from = last.event.sequence + 1
-  }
-}
-
-/** A key as its owner may see it: all but its secret. */
-export function keyForPeople({ budget, spent, createdAtMs, usedAtMs, revokedAtMs, ...key }: ApiKey): object {
-  return {
-    ...key,
-    budgetCredits: budget === null ? null : formatCredits(budget),
-    spentCredits: formatCredits(spent),
-    created: isoTime(createdAtMs),
-    used: usedAtMs === null ? null : isoTime(usedAtMs),
-    revoked: revokedAtMs === null ? null : isoTime(revokedAtMs),
-  }
 }
 
 function times({ createdAtMs, erasedAtMs }: { readonly createdAtMs: number; readonly erasedAtMs: number | null }): object {

@@ -2,7 +2,6 @@
 
 import type { Command } from 'commander'
 import { formatCredits, REQUESTS_A_MINUTE_MAX } from '../shared/index.ts'
-import { keyForPeople } from './account.ts'
 import { parseBudget } from './budget.ts'
 import { someNames } from './listOptions.ts'
 import { printJson, printLine, printNote, wholeNumber } from './output.ts'
@@ -46,8 +45,9 @@ export function registerKeyCommands(program: Command): void {
 
 async function create(account: string, name: string, { models, pools, budget, rate, json, ...flags }: CreateFlags): Promise<void> {
   const scope = { models: models ?? null, pools: pools ?? null, budget: budget ?? null, requestsAMinute: rate ?? null }
+  const { exportedKey } = await import('../coordinator/store/index.ts')
   const { key, text } = await withAccounts(flags, false, ({ keys }) => keys.create(account, name, scope))
-  if (json) return printJson({ ...keyForPeople(key), text })
+  if (json) return printJson({ ...exportedKey(key), text })
   printLine(text)
   printNote('keep it now: it is not shown again, and cannot be found out')
 }
@@ -57,7 +57,8 @@ async function list(account: string, { json, ...flags }: JsonFlags): Promise<voi
     await accounts.details(account)
     return keys.list(account)
   })
-  if (json) return printJson({ keys: keys.map(keyForPeople) })
+  const { exportedKey } = await import('../coordinator/store/index.ts')
+  if (json) return printJson({ keys: keys.map(exportedKey) })
   if (keys.length === 0) printLine(`${account} has no API key`)
   for (const { id, name, budget, spent, revokedAtMs } of keys) {
     const of = budget === null ? '' : ` of ${formatCredits(budget)}`

@@ -21,6 +21,11 @@ export function someNames(text: string): readonly string[] {
   return [...new Set(text.split(',').map((part) => part.trim()))].filter((name) => name !== '')
 }
 
+/** Names, or null for `all`. */
+export function namesOrAll(text: string): readonly string[] | null {
+  return text.trim() === 'all' ? null : someNames(text)
+}
+
 export function parseFormats(text: string): readonly SuiteFormat[] {
   return text.split(',').map((part) => {
     const name = part.trim().toLowerCase()

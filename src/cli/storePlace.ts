@@ -4,8 +4,11 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import type {
+  AccountExport,
   AccountStore,
   Database,
+  DeviceStore,
+  InvitationStore,
   KeyStore,
   LedgerStore,
   PairingStore,
@@ -56,31 +59,39 @@ export async function withDatabase<Value>(
 /** What commands about accounts ask. */
 export interface OpenedAccounts {
   readonly accounts: AccountStore
+  readonly devices: DeviceStore
   readonly keys: KeyStore
   readonly teams: TeamStore
+  readonly invitations: InvitationStore
   readonly pairing: PairingStore
   readonly recovery: RecoveryStore
   readonly starters: StarterStore
   readonly ledger: LedgerStore
+  readonly exports: AccountExport
 }
 
 /** As withDatabase, for accounts, their keys, teams and ledger. */
 export function withAccounts<Value>(flags: StoreFlags, create: boolean, work: (opened: OpenedAccounts) => Promise<Value>): Promise<Value> {
   return withDatabase(flags, create, async (database) => {
-    const [{ AccountStore, KeyStore, LedgerStore, PairingStore, RecoveryStore, StarterStore, TeamStore }, { nodeClock }] =
-      await Promise.all([import('../coordinator/store/index.ts'), import('../node/index.ts')])
+    const [stores, { nodeClock }] = await Promise.all([import('../coordinator/store/index.ts'), import('../node/index.ts')])
     const tools = { clock: nodeClock, randomBytes }
-    const accounts = new AccountStore(database, tools)
-    const ledger = await LedgerStore.open(database, tools)
+    const accounts = new stores.AccountStore(database, tools)
+    const ledger = await stores.LedgerStore.open(database, tools)
+    const own = {
+      accounts,
+      devices: new stores.DeviceStore(database, accounts, tools),
+      keys: new stores.KeyStore(database, tools),
+      teams: new stores.TeamStore(database, accounts, tools),
+      recovery: new stores.RecoveryStore(database, tools),
+      ledger,
+    }
     try {
       return await work({
-        accounts,
-        keys: new KeyStore(database, tools),
-        teams: new TeamStore(database, accounts),
-        pairing: new PairingStore(database, ledger, tools),
-        recovery: new RecoveryStore(database, tools),
-        starters: new StarterStore(database, ledger, tools),
-        ledger,
+        ...own,
+        invitations: new stores.InvitationStore(database, tools),
+        pairing: new stores.PairingStore(database, ledger, tools),
+        starters: new stores.StarterStore(database, ledger, tools),
+        exports: new stores.AccountExport(own),
       })
     } finally {
       await ledger.close()

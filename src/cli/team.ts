@@ -1,10 +1,10 @@
 /** `tabswarm team …`: several keys, one balance. A team is an account: credits are granted to it, and keys made for it, under its id. */
 
 import type { Command } from 'commander'
-import { formatCredits } from '../shared/index.ts'
+import { formatCredits, isoTime } from '../shared/index.ts'
 import { parseBudget } from './budget.ts'
-import { someNames } from './listOptions.ts'
-import { printJson, printLine } from './output.ts'
+import { namesOrAll, someNames } from './listOptions.ts'
+import { printJson, printLine, printNote, UsageError } from './output.ts'
 import { addStoreOption, type StoreFlags, withAccounts } from './storePlace.ts'
 
 interface JsonFlags extends StoreFlags {
@@ -16,6 +16,12 @@ interface CreateFlags extends JsonFlags {
   readonly pools?: readonly string[]
 }
 
+interface ChangeFlags extends JsonFlags {
+  readonly name?: string
+  readonly models?: readonly string[] | null
+  readonly pools?: readonly string[] | null
+}
+
 const JSON_HELP = 'one JSON value on stdout'
 
 export function registerTeamCommands(program: Command): void {
@@ -25,9 +31,26 @@ export function registerTeamCommands(program: Command): void {
     .option('--pools <list>', 'the only pools that its keys may use', someNames)
     .option('--json', JSON_HELP, false)
     .action(create)
-  addStoreOption(team.command('add').description('make an account a member').argument('<team>').argument('<account>'))
+  addStoreOption(team.command('change').description('say anew what a team is called, or what its keys may use').argument('<team>'))
+    .option('--name <name>', 'what people call it')
+    .option('--models <list>', 'the only models that its keys may use, or all', namesOrAll)
+    .option('--pools <list>', 'the only pools that its keys may use, or all', namesOrAll)
+    .option('--json', JSON_HELP, false)
+    .action(change)
+  addStoreOption(
+    team.command('add').description('make an account a member, or say anew what it is').argument('<team>').argument('<account>'),
+  )
+    .option('--owner', 'who manages the team on the Account page', false)
     .option('--json', JSON_HELP, false)
     .action(add)
+  addStoreOption(team.command('remove').description('an account is no member any more').argument('<team>').argument('<account>'))
+    .option('--json', JSON_HELP, false)
+    .action(remove)
+  addStoreOption(
+    team.command('invite').description('print a code by which one account becomes a member: once, within a week').argument('<team>'),
+  )
+    .option('--json', JSON_HELP, false)
+    .action(invite)
   addStoreOption(
     team
       .command('budget')
@@ -42,15 +65,46 @@ export function registerTeamCommands(program: Command): void {
 }
 
 async function create(name: string, { models, pools, json, ...flags }: CreateFlags): Promise<void> {
-  const team = await withAccounts(flags, true, ({ teams }) => teams.create(name, { models: models ?? null, pools: pools ?? null }))
+  const team = await withAccounts(flags, true, ({ teams }) => teams.create(name, { models: models ?? null, pools: pools ?? null }, null))
   if (json) printJson(team)
   else printLine(`${team.id}  ${name}; make its keys with: tabswarm key create ${team.id} NAME --budget CREDITS`)
 }
 
-async function add(team: string, account: string, { json, ...flags }: JsonFlags): Promise<void> {
-  await withAccounts(flags, false, ({ teams }) => teams.add(team, account))
-  if (json) printJson({ team, account })
-  else printLine(`${account} is a member of team ${team}`)
+async function change(id: string, { name, models, pools, json, ...flags }: ChangeFlags): Promise<void> {
+  if (name === undefined && models === undefined && pools === undefined)
+    throw new UsageError('say what to change: --name, --models, --pools')
+  const changed = await withAccounts(flags, false, async ({ teams }) => {
+    const before = await teams.team(id)
+    const next = {
+      name: name ?? before.name,
+      models: models === undefined ? before.models : models,
+      pools: pools === undefined ? before.pools : pools,
+    }
+    await teams.change(id, next)
+    return next
+  })
+  if (json) printJson({ id, ...changed })
+  else printLine(`${id}  ${changed.name}: ${changed.models?.join(', ') ?? 'all models'}; ${changed.pools?.join(', ') ?? 'all pools'}`)
+}
+
+async function add(team: string, account: string, { owner, json, ...flags }: JsonFlags & { readonly owner: boolean }): Promise<void> {
+  const role = owner ? 'owner' : 'member'
+  await withAccounts(flags, false, ({ teams }) => teams.add(team, account, role))
+  if (json) printJson({ team, account, role })
+  else printLine(owner ? `${account} owns team ${team}` : `${account} is a member of team ${team}`)
+}
+
+async function remove(team: string, account: string, { json, ...flags }: JsonFlags): Promise<void> {
+  await withAccounts(flags, false, ({ teams }) => teams.remove(team, account))
+  if (json) printJson({ team, account, removed: true })
+  else printLine(`${account} is no member of team ${team} any more`)
+}
+
+async function invite(team: string, { json, ...flags }: JsonFlags): Promise<void> {
+  const { text, expiresAtMs } = await withAccounts(flags, false, ({ invitations }) => invitations.create(team, null))
+  if (json) return printJson({ team, code: text, expires: isoTime(expiresAtMs) })
+  printLine(text)
+  printNote(`works once, until ${isoTime(expiresAtMs)}, on the Account page`)
 }
 
 async function budget(team: string, key: string, amount: bigint | null, { json, ...flags }: JsonFlags): Promise<void> {

@@ -1,6 +1,16 @@
 /** protocol: what peers and the coordinator say to each other. Rules: SPEC.md. */
 
-export type { AccountAnswer, AccountAnswerTo, AccountAsk, AccountAskOf, ListedApiKey, RecoveryCopy, WrappedKey } from './accountRequests.ts'
+export type {
+  AccountAnswer,
+  AccountAnswerTo,
+  AccountAsk,
+  AccountAskOf,
+  ExportPart,
+  ListedApiKey,
+  ListedDevice,
+  RecoveryCopy,
+  WrappedKey,
+} from './accountRequests.ts'
 export {
   type AuditedSpan,
   type AuditRow,
@@ -98,3 +108,4 @@ export { ReceiveWindow } from './receiveWindow.ts'
 export { rowHashInput } from './rowHash.ts'
 export { decodeRows, encodeRows, ROW_ENCODINGS, type RowEncoding, type RowKind, rowBytes } from './rows.ts'
 export type { SignedDocument } from './signedDocument.ts'
+export type { ListedMember, ListedTeam } from './teamRequests.ts'

@@ -99,5 +99,8 @@ export const LOG_KEPT_MS = 60_000
 /** Accounts of one answer to an operator: more than a page shows at once. */
 export const ACCOUNTS_LISTED_MAX = 50
 
+/** Records of one answer to an export: the last event of a page of 500 may have some more. */
+export const EXPORT_RECORDS_MAX = 1_000
+
 /** The longest that an `admit` may wait for room. */
 export const QUEUE_WAIT_MS_MAX = 60_000

@@ -6,10 +6,9 @@
 import * as v from 'valibot'
 import { ACCOUNT_NAME_CHARACTERS_MAX, accountRoles, GRANT_DAYS_MAX, NOTE_CHARACTERS_MAX } from '../shared/index.ts'
 import { ACCOUNTS_LISTED_MAX } from './limits.ts'
-import { amount, count, credits, creditsChange, positiveCredits, text } from './schemas.ts'
+import { accountId, amount, count, credits, creditsChange, positiveCredits, reference, text } from './schemas.ts'
 
 const role = v.picklist(accountRoles)
-const accountId = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))
 const wholeNumber = count(Number.MAX_SAFE_INTEGER)
 
 const listedAccountSchema = v.strictObject({
@@ -38,7 +37,7 @@ export const operatorAskSchema = v.variant('kind', [
     amount: positiveCredits,
     days: v.pipe(count(GRANT_DAYS_MAX), v.minValue(1)),
     /** Repeated, it grants once. */
-    reference: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
+    reference,
     note: text(NOTE_CHARACTERS_MAX),
   }),
 ])

@@ -33,6 +33,9 @@ export const creditsChange = v.pipe(v.string(), v.regex(/^(0|-?[1-9]\d{0,29})$/)
 export const decimalCredits = v.pipe(v.string(), v.regex(/^\d{1,12}(\.\d{1,6})?$/))
 /** `2027-01` */
 export const month = v.pipe(v.string(), v.regex(/^2\d{3}-(0[1-9]|1[0-2])$/))
+export const accountId = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))
+/** Chosen by whoever asks: repeated with the same one, a request is carried out once. */
+export const reference = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))
 export const signedCertificate = v.strictObject({ body: base64Url(1_000), signature: base64Url(128) })
 export const signedReceipt = v.strictObject({ body: base64Url(RECEIPT_CHARACTERS_MAX), signature: base64Url(128) })
 export const signedGrant = v.strictObject({ body: base64Url(20_000), signature: base64Url(128) })

@@ -7,6 +7,15 @@ export type AccountRole = (typeof accountRoles)[number]
 /** API keys of one account that open something: a list of them is one message. Who needs more has teams. */
 export const API_KEYS_MAX = 50
 
+/** Devices of one account. Each has a key of its own; a list of them is one message. */
+export const DEVICES_MAX = 50
+
+/** Teams of one account: a list of them is one message, with its models and pools at their longest 130 KB. */
+export const TEAMS_MAX = 30
+
+/** Accounts of one team: a list of them is one message, with all names at their longest 180 KB. */
+export const MEMBERS_MAX = 500
+
 /** Models, or pools, that an API key may name: with all names at their longest a list of keys is 170 KB. */
 export const SCOPE_NAMES_MAX = 16
 

@@ -5,10 +5,13 @@ export {
   type AccountRole,
   API_KEYS_MAX,
   accountRoles,
+  DEVICES_MAX,
   GRANT_DAYS_MAX,
+  MEMBERS_MAX,
   NOTE_CHARACTERS_MAX,
   REQUESTS_A_MINUTE_MAX,
   SCOPE_NAMES_MAX,
+  TEAMS_MAX,
 } from './account.ts'
 export { assert, required, unreachable } from './assert.ts'
 export { concatBytes, equalBytes, fromBase64Url, fromHex, toBase64Url, toHex, utf8Decode, utf8Encode, writeHex } from './bytes.ts'

@@ -93,7 +93,7 @@ describe.each(storeKinds)('accounts on %s', (kind) => {
     const { id } = await accounts.contact(identity, { address: '192.0.2.77' })
     await accounts.change(id, { name: 'Ann Erasable' })
     const { key, text } = await keys.create(id, 'Erasable laptop', ALL)
-    const team = await teams.create('Those who stay', ALL)
+    const team = await teams.create('Those who stay', ALL, null)
     await teams.add(team.id, id)
     await issue(id, 5n)
     const traces = [identity.subject, 'Ann Erasable', 'Erasable laptop', '192.0.2.0/24']

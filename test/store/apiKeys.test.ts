@@ -82,9 +82,9 @@ describe.each(storeKinds)('API keys on %s', (kind) => {
   it('a team: one balance, keys with a budget each, models of the team within those of the key, members who are linked', async () => {
     const { keys, teams, contact, linked } = world()
     const [ann, bob, other] = [await contact(), await contact(), await contact()]
-    const team = await teams.create('Lab', { models: ['m'], pools: ['trusted'] })
+    const team = await teams.create('Lab', { models: ['m'], pools: ['trusted'] }, null)
     for (const member of [ann, bob, bob]) await teams.add(team.id, member)
-    expect((await teams.list()).find(({ id }) => id === team.id)).toEqual({ ...team, members: [ann, bob].sort() })
+    expect((await teams.list()).find(({ id }) => id === team.id)).toEqual({ ...team, members: [ann, bob].sort(), owners: [] })
     expect([await linked(ann, bob), await linked(ann, team.id), await linked(ann, other)]).toEqual([true, true, false])
     const one = await keys.create(team.id, 'one', ALL)
     const two = await keys.create(team.id, 'two', { ...ALL, budget: 5n })

@@ -9,6 +9,9 @@ import { SESSIONS_PER_REQUESTER_MAX } from '../../src/coordinator/core/index.ts'
 import { type CoordinatorStore, openStore } from '../../src/coordinator/store/index.ts'
 import { createIdentity, peerIdOf, sha256Of } from '../../src/network/index.ts'
 import {
+  type AccountAnswerTo,
+  type AccountAsk,
+  type AccountAskOf,
   certifyPeer,
   type Grant,
   openGrant,
@@ -290,6 +293,33 @@ describe.each(storeKinds)('credits on %s', (kind) => {
     expect(gains.reduce((sum, one) => sum + one, 0n)).toBeLessThan(0n)
     const balances = await Promise.all(strangers.map(({ account }) => store.ledger.balances(account)))
     expect(balances.flat().filter(({ account }) => account.kind === 'user' && account.purse === 'earned')).toEqual([])
+  })
+
+  it('[T3] [T5] who was invited into a team earns nothing from who invited it any more, also after both have left; a stranger does', async () => {
+    const [first, second, driver] = [await volunteer(), await volunteer(), await join()]
+    let asked = 0
+    const ask = async <Kind extends AccountAsk['kind']>({ client }: Party, one: AccountAskOf<Kind>): Promise<AccountAnswerTo<Kind>> => {
+      client.send({ type: 'account-request', requestId: `t${++asked}`, ask: one })
+      return (await client.next('account-answer')).answer as AccountAnswerTo<Kind>
+    }
+    /** What of its pay each volunteer keeps of a session that the driver pays. */
+    const session = async (): Promise<readonly boolean[]> => {
+      const before = [await gain(first), await gain(second)]
+      const grant = await admit(driver)
+      expect(grant.stages).toHaveLength(2)
+      await sign([driver, first, second], answer(grant).finals())
+      await end(driver, grant)
+      return [(await gain(first)) > (before[0] ?? 0n), (await gain(second)) > (before[1] ?? 0n)]
+    }
+    expect(await session()).toEqual([true, true])
+    const { team } = await ask<'create-team'>(driver, { kind: 'create-team', name: 'Lab', models: null, pools: null })
+    const { code } = await ask<'invite'>(driver, { kind: 'invite', teamId: team.id })
+    expect(await ask<'accept-invitation'>(first, { kind: 'accept-invitation', code })).toMatchObject({ teamId: team.id })
+    expect(await session()).toEqual([false, true])
+    await ask<'remove-member'>(first, { kind: 'remove-member', teamId: team.id, accountId: first.account })
+    expect(await session()).toEqual([false, true])
+    const refunds = (await store.ledger.events(first.account, 0, 100)).filter(({ event }) => event.command.kind === 'refund')
+    expect(refunds).toHaveLength(2)
   })
 
   it('[C34] [E2] a request that waits holds its tier’s price, which goes with it into its session, or back', async () => {

@@ -97,7 +97,7 @@ describe.each(storeKinds)('copies and pairing on %s', (kind) => {
     const { id: old } = await accounts.contact(device, nowhere)
     const ann = await contact()
     const { key, text } = await keys.create(old, 'laptop', ALL)
-    const team = await teams.create('Both', ALL)
+    const team = await teams.create('Both', ALL, null)
     for (const member of [old, ann]) await teams.add(team.id, member)
     await issue(old, 70n)
     await starters.grant(old, null, POLICY)

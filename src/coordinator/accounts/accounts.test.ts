@@ -5,9 +5,9 @@ import { SCOPE_NAMES_MAX, toHex } from '../../shared/index.ts'
 import { checkName, keyIdentity, newAccountId } from './account.ts'
 import { addressBlock } from './addressBlock.ts'
 import { apiKeyId, checkRequest, checkScope, isApiKey, type KeyScope, newApiKey } from './apiKey.ts'
-import { newPairing, parsePairingCode, tryPairing } from './pairing.ts'
 import { RateLimits } from './rateLimits.ts'
 import { isSameHash } from './secrets.ts'
+import { newCode, parseCode, tryCode } from './shortCode.ts'
 import { decideStarterGrant, type StarterPolicy } from './starterGrants.ts'
 import { type AccountTies, areLinked } from './ties.ts'
 
@@ -77,26 +77,26 @@ describe('API key', () => {
   })
 })
 
-describe('pairing codes', () => {
+describe('short codes', () => {
   it('are read as they are typed, and found by their first four characters', async () => {
-    const { text, handle, hash } = await newPairing(randomBytes, sha256, 0)
+    const { text, handle, hash } = await newCode(randomBytes, sha256, 0)
     expect(text).toMatch(/^[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){2}$/)
     for (const typed of [text, text.toLowerCase().replaceAll('-', ' '), text.replaceAll('0', 'o').replaceAll('1', 'l')])
-      expect(parsePairingCode(typed)).toEqual({ handle, code: text.replaceAll('-', '') })
+      expect(parseCode(typed)).toEqual({ handle, code: text.replaceAll('-', '') })
     expect(text.startsWith(handle)).toBe(true)
     expect(hash).not.toContain(text.slice(5, 9))
-    for (const typed of ['', text.slice(1), `${text}0`, 'UUUU-UUUU-UUUU']) expect(parsePairingCode(typed)).toBeNull()
+    for (const typed of ['', text.slice(1), `${text}0`, 'UUUU-UUUU-UUUU']) expect(parseCode(typed)).toBeNull()
   })
 
-  it('work until the millisecond before five minutes are over, and after four wrong tries, not after five', async () => {
-    const { text, ...pairing } = await newPairing(randomBytes, sha256, 1_000)
+  it('work until the millisecond before they end, and after four wrong tries, not after five', async () => {
+    const { text, ...kept } = await newCode(randomBytes, sha256, 301_000)
     const code = text.replaceAll('-', '')
     const wrong = `${code.slice(0, -1)}${code.endsWith('0') ? '1' : '0'}`
-    expect(await tryPairing(pairing, code, sha256, 300_999)).toBe('right')
-    expect(await tryPairing(pairing, code, sha256, 301_000)).toBe('ended')
-    expect(await tryPairing({ ...pairing, attempts: 4 }, wrong, sha256, 1_000)).toEqual({ kind: 'wrong', attempts: 5 })
-    expect(await tryPairing({ ...pairing, attempts: 4 }, code, sha256, 1_000)).toBe('right')
-    expect(await tryPairing({ ...pairing, attempts: 5 }, code, sha256, 1_000)).toBe('ended')
+    expect(await tryCode(kept, code, sha256, 300_999)).toBe('right')
+    expect(await tryCode(kept, code, sha256, 301_000)).toBe('ended')
+    expect(await tryCode({ ...kept, attempts: 4 }, wrong, sha256, 1_000)).toEqual({ kind: 'wrong', attempts: 5 })
+    expect(await tryCode({ ...kept, attempts: 4 }, code, sha256, 1_000)).toBe('right')
+    expect(await tryCode({ ...kept, attempts: 5 }, code, sha256, 1_000)).toBe('ended')
   })
 })
 

@@ -23,9 +23,20 @@ export {
   USE_MS,
 } from './apiKey.ts'
 export { AccountError, type AccountErrorReason } from './errors.ts'
-export { badCode, newPairing, PAIRINGS_A_MINUTE, parsePairingCode, tryPairing } from './pairing.ts'
 export { RateLimits } from './rateLimits.ts'
 export { COPY_TRIES_A_MINUTE, type KeptCopy, type LockedKey } from './recovery.ts'
+export {
+  badInvitation,
+  badPairing,
+  CODES_A_MINUTE,
+  INVITATION_LIFE_MS,
+  INVITATIONS_MAX,
+  newCode,
+  PAIRING_LIFE_MS,
+  parseCode,
+  type ShortCode,
+  tryCode,
+} from './shortCode.ts'
 export {
   DEFAULT_STARTER_POLICY,
   DEMO_STARTER_POLICY,

@@ -44,6 +44,7 @@ import { workOfAudit } from './pricing.ts'
 import { ReceiptDesk } from './receiptDesk.ts'
 import { settlementOf } from './settlement.ts'
 import { Statements } from './statements.ts'
+import { TeamDesk } from './teamDesk.ts'
 import { TrustKeeper } from './trustKeeper.ts'
 
 export interface EconomyOptions {
@@ -117,7 +118,8 @@ export class Economy {
     this.#statements = new Statements({ ledger, accountOf: (peerId) => this.#peers.accountOf(peerId), clock, log })
     const shared = { store: () => store, clock }
     const operators = new OperatorDesk({ ...shared, starters: options.starters, onPosted: (event) => this.#posted(event) })
-    this.#desk = new AccountDesk({ ...shared, operators, peers: this.#peers, log })
+    const teams = new TeamDesk({ ...shared, peers: this.#peers, onPosted: (event) => this.#posted(event) })
+    this.#desk = new AccountDesk({ ...shared, operators, teams, peers: this.#peers, log })
     this.#opening = this.#open()
     this.#payments = new Payments(options.randomBytes)
     this.#budgets = new Budgets({ keys: async () => (await store).keys, clock, log })
@@ -183,7 +185,7 @@ export class Economy {
     this.#ports.tell(peerId, await this.#statements.answer(peerId, message))
   }
 
-  /** Answers what a peer asks of its account, or says why not. Rules A1 … A9 and O1 … O5. */
+  /** Answers what a peer asks of its account, or says why not. Rules A1 … A13, T1 … T6 and O1 … O5. */
   async request(peerId: PeerId, message: Extract<ClientMessage, { type: 'account-request' }>): Promise<void> {
     this.#ports.tell(peerId, await this.#desk.answer(peerId, message))
   }

@@ -76,6 +76,13 @@ export class PeerAccounts {
     for (const peer of [...this.#connected]) if (subjectOf(peer) === identity.subject) this.identified(peer)
   }
 
+  /** What those accounts share with others has changed; who is not known here is asked for when it comes. */
+  async tiesChanged(accounts: readonly string[]): Promise<void> {
+    const known = accounts.filter((account) => this.#ties.has(account))
+    if (known.length === 0) return
+    for (const [account, ties] of await (await this.#options.accounts()).ties(known)) this.#ties.set(account, ties)
+  }
+
   left(peerId: PeerId, nowMs: number): void {
     const peer = this.#peers.get(peerId)
     if (peer === undefined || peer.goneMs !== null) return
@@ -126,6 +133,11 @@ export class PeerAccounts {
   linked(one: HolderId, other: HolderId): boolean {
     const [mine, theirs] = [this.#ties.get(one), this.#ties.get(other)]
     return one === other || (mine !== undefined && theirs !== undefined && areLinked(mine, theirs))
+  }
+
+  /** Subjects of identities of which a peer is connected. */
+  connectedSubjects(): ReadonlySet<string> {
+    return new Set([...this.#connected].map(subjectOf))
   }
 
   /** Those of the account that are connected. */

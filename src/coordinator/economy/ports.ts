@@ -2,17 +2,33 @@
 
 import type { ServerMessage } from '../../protocol/index.ts'
 import type { ErrorBody, PeerId } from '../../shared/index.ts'
-import type { AccountStore, KeyStore, LedgerStore, PairingStore, RecoveryStore, StarterStore, TrustStore } from '../store/index.ts'
+import type {
+  AccountExport,
+  AccountStore,
+  DeviceStore,
+  InvitationStore,
+  KeyStore,
+  LedgerStore,
+  PairingStore,
+  RecoveryStore,
+  StarterStore,
+  TeamStore,
+  TrustStore,
+} from '../store/index.ts'
 
 export interface EconomyStore {
   /** Other coordinators may have it too: what is open in it may be theirs. */
   readonly isShared: boolean
-  readonly accounts: Pick<AccountStore, 'contact' | 'ties' | 'record' | 'count' | 'search' | 'change'>
+  readonly accounts: Pick<AccountStore, 'contact' | 'ties' | 'record' | 'count' | 'search' | 'change' | 'erase'>
+  readonly devices: Pick<DeviceStore, 'list' | 'rename' | 'remove' | 'removalNoted'>
   readonly pairing: Pick<PairingStore, 'create' | 'join'>
   readonly recovery: Pick<RecoveryStore, 'keep' | 'find'>
   readonly keys: Pick<KeyStore, 'create' | 'list' | 'revoke' | 'authorize' | 'reserve' | 'giveBack'>
+  readonly teams: Pick<TeamStore, 'create' | 'change' | 'add' | 'remove' | 'roleOf' | 'of' | 'members' | 'invitationCount' | 'setBudget'>
+  readonly invitations: Pick<InvitationStore, 'create' | 'takeBack' | 'accept'>
   readonly starters: Pick<StarterStore, 'grant' | 'issuedToday'>
   readonly ledger: Pick<LedgerStore, 'post' | 'balances' | 'paid' | 'open' | 'prices' | 'statementPage' | 'totals' | 'spendable' | 'audit'>
+  readonly exports: Pick<AccountExport, 'facts' | 'keys' | 'lines'>
   readonly trust: Pick<TrustStore, 'load' | 'save'>
   /** The day's work: ended grants, left accounts, address blocks that no longer count. */
   tidy(): Promise<void>

@@ -7,17 +7,21 @@ import { sql } from 'drizzle-orm'
 import { boolean, check, foreignKey, index, integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
 import { maybeMicroCredits, maybeWhole, microCredits, whole } from './columns.ts'
 
-export const accounts = pgTable('accounts', {
-  id: text().primaryKey(),
-  name: text().notNull(),
-  roles: text().array().notNull(),
-  /** See AccountTies. */
-  family: text().notNull(),
-  createdAtMs: whole('created_at_ms'),
-  erasedAtMs: maybeWhole('erased_at_ms'),
-  /** The account that its last device joined. */
-  successor: text(),
-})
+export const accounts = pgTable(
+  'accounts',
+  {
+    id: text().primaryKey(),
+    name: text().notNull(),
+    roles: text().array().notNull(),
+    /** See AccountTies. */
+    family: text().notNull(),
+    createdAtMs: whole('created_at_ms'),
+    erasedAtMs: maybeWhole('erased_at_ms'),
+    /** The account that its last device joined. */
+    successor: text(),
+  },
+  (table) => [index().on(table.family)],
+)
 
 const account = () =>
   text()
@@ -26,7 +30,16 @@ const account = () =>
 
 export const accountIdentities = pgTable(
   'account_identities',
-  { kind: text().notNull(), subject: text().notNull(), account: account(), addedAtMs: whole('added_at_ms') },
+  {
+    kind: text().notNull(),
+    subject: text().notNull(),
+    account: account(),
+    addedAtMs: whole('added_at_ms'),
+    /** What people call the device; empty: nothing. */
+    name: text().notNull().default(''),
+    /** When another device took it from the account that it had before; null: it was not, or its owner knows. */
+    removedAtMs: maybeWhole('removed_at_ms'),
+  },
   (table) => [primaryKey({ columns: [table.kind, table.subject] }), index().on(table.account)],
 )
 
@@ -82,8 +95,29 @@ export const teamMembers = pgTable(
       .notNull()
       .references(() => teams.account),
     account: account(),
+    /** May do with the team what its members may not. */
+    isOwner: boolean('is_owner').notNull().default(false),
   },
   (table) => [primaryKey({ columns: [table.team, table.account] }), index().on(table.account)],
+)
+
+/** Codes that are alive, or were not cleared away yet, by which accounts join a team. */
+export const invitations = pgTable(
+  'invitations',
+  {
+    handle: text().primaryKey(),
+    team: text()
+      .notNull()
+      .references(() => teams.account),
+    /** Who invites; null: whoever runs the coordinator. */
+    inviter: text().references(() => accounts.id),
+    /** SHA-256 of the whole code, hex. */
+    hash: text().notNull(),
+    expiresAtMs: whole('expires_at_ms'),
+    /** Wrong tries. */
+    attempts: integer().notNull(),
+  },
+  (table) => [index().on(table.team), index().on(table.inviter)],
 )
 
 export const apiKeys = pgTable(
@@ -154,6 +188,7 @@ export const accountTables = [
   pairings,
   teams,
   teamMembers,
+  invitations,
   apiKeys,
   keySessions,
   starterPools,

@@ -4,9 +4,8 @@
  */
 
 import { and, asc, count, desc, eq, gt, ilike, isNull, like, lt, or } from 'drizzle-orm'
-import { type AccountRole, accountRoles, type Clock, required } from '../../shared/index.ts'
+import { type AccountRole, type Clock, required } from '../../shared/index.ts'
 import {
-  AccountError,
   type AccountRecord,
   type AccountTies,
   addressBlock,
@@ -19,8 +18,10 @@ import {
   newAccountId,
   TIE_DAYS,
 } from '../accounts/index.ts'
-import { accountIdentities, accounts, accountTies, apiKeys, pairings, starterGrants, teamMembers } from './accountSchema.ts'
+import { findAccount, living, recordOf } from './accountRows.ts'
+import { accountIdentities, accounts, accountTies, apiKeys, invitations, pairings, starterGrants, teamMembers } from './accountSchema.ts'
 import type { Database, Queries } from './database.ts'
+import { familyOfInviter } from './families.ts'
 import { isAnyOf } from './rows.ts'
 
 export interface AccountTools {
@@ -42,8 +43,6 @@ export interface AccountDetails extends AccountRecord {
   /** Teams that it belongs to. */
   readonly teams: readonly string[]
 }
-
-type AccountRow = typeof accounts.$inferSelect
 
 const DAY_MS = 86_400_000
 /** Accounts in memory at a time when all are listed. */
@@ -69,10 +68,15 @@ export class AccountStore {
     })
   }
 
-  /** An account that nobody signs in to, as a team's. */
-  async createShared(queries: Queries, name: string): Promise<AccountRecord> {
+  /** An account that nobody signs in to, as a team's. `family`: null: its own. */
+  async createShared(queries: Queries, name: string, family: string | null): Promise<AccountRecord> {
     const id = newAccountId(this.#tools.randomBytes)
-    return this.#insert(queries, { id, name, roles: ['requester'], family: id })
+    return this.#insert(queries, { id, name, roles: ['requester'], family: family ?? id })
+  }
+
+  /** An account of that family, for an identity that its caller has. */
+  async createEmpty(queries: Queries, family: string): Promise<AccountRecord> {
+    return this.#insert(queries, { id: newAccountId(this.#tools.randomBytes), name: '', roles: FIRST_ROLES, family })
   }
 
   /** Rejects with AccountError `unknown`. */
@@ -148,6 +152,7 @@ export class AccountStore {
       await tx.delete(accountIdentities).where(eq(accountIdentities.account, id))
       await tx.delete(accountTies).where(eq(accountTies.account, id))
       await tx.delete(pairings).where(eq(pairings.account, id))
+      await tx.delete(invitations).where(or(eq(invitations.inviter, id), eq(invitations.team, id)))
       await tx.delete(teamMembers).where(eq(teamMembers.account, id))
     })
   }
@@ -190,7 +195,7 @@ export class AccountStore {
 
   async #create(tx: Queries, identity: Identity, inviter: string | undefined): Promise<AccountRecord> {
     const id = newAccountId(this.#tools.randomBytes)
-    const family = inviter === undefined ? id : await familyOf(tx, inviter, id)
+    const family = (inviter === undefined ? null : await familyOfInviter(tx, inviter)) ?? id
     const record = await this.#insert(tx, { id, name: '', roles: FIRST_ROLES, family })
     const added = await tx
       .insert(accountIdentities)
@@ -223,18 +228,7 @@ export class AccountStore {
   }
 }
 
-/** The account, not erased. Rejects with AccountError `unknown`. */
-export async function findAccount(queries: Queries, id: string): Promise<AccountRecord> {
-  const [row] = await queries.select().from(accounts).where(living(id))
-  if (row === undefined) throw new AccountError('unknown', `there is no account ${id}, or it was erased; tabswarm account list shows them`)
-  return recordOf(row)
-}
-
 const BLOCK = 'block'
-
-function living(id: string) {
-  return and(eq(accounts.id, id), isNull(accounts.erasedAtMs))
-}
 
 async function byIdentity(queries: Queries, { kind, subject }: Identity): Promise<AccountRecord | null> {
   const [found] = await queries
@@ -243,18 +237,6 @@ async function byIdentity(queries: Queries, { kind, subject }: Identity): Promis
     .innerJoin(accountIdentities, eq(accountIdentities.account, accounts.id))
     .where(and(eq(accountIdentities.kind, kind), eq(accountIdentities.subject, subject)))
   return found === undefined ? null : recordOf(found.accounts)
-}
-
-/** Whom the operator invites begins a family of its own. */
-async function familyOf(queries: Queries, inviter: string, invited: string): Promise<string> {
-  const { roles } = await findAccount(queries, inviter)
-  if (roles.includes('operator')) return invited
-  const [row] = await queries.select({ family: accounts.family }).from(accounts).where(eq(accounts.id, inviter))
-  return required(row, 'an account that was there').family
-}
-
-function recordOf({ id, name, roles: names, createdAtMs, erasedAtMs }: AccountRow): AccountRecord {
-  return { id, name, roles: accountRoles.filter((role) => names.includes(role)), createdAtMs, erasedAtMs }
 }
 
 function identityOf({ kind, subject }: { readonly kind: string; readonly subject: string }): Identity {

@@ -16,8 +16,9 @@ import {
   RateLimits,
   USE_MS,
 } from '../accounts/index.ts'
+import { findAccount } from './accountRows.ts'
 import { apiKeys, keySessions, teams } from './accountSchema.ts'
-import { type AccountTools, findAccount } from './accountStore.ts'
+import type { AccountTools } from './accountStore.ts'
 import type { Database, Queries } from './database.ts'
 import { sha256 } from './sha256.ts'
 

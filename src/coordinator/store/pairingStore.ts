@@ -3,37 +3,29 @@
  * it, hands over its API keys, its memberships and its earned credits, also those that are paid out later. Grants cannot be handed over.
  */
 
-import { and, eq, isNull, lte, sql } from 'drizzle-orm'
+import { and, count, eq, isNull, lte, sql } from 'drizzle-orm'
 import { alias } from 'drizzle-orm/pg-core'
-import type { Sha256 } from '../../shared/index.ts'
+import { DEVICES_MAX, required, type Sha256 } from '../../shared/index.ts'
 import {
   AccountError,
-  badCode,
+  badPairing,
   blockName,
+  CODES_A_MINUTE,
   type Identity,
-  newPairing,
-  PAIRINGS_A_MINUTE,
-  parsePairingCode,
+  PAIRING_LIFE_MS,
+  parseCode,
   RateLimits,
-  tryPairing,
 } from '../accounts/index.ts'
 import { EARNED, LedgerError } from '../ledger/index.ts'
-import { accountIdentities, accounts, accountTies, apiKeys, pairings, teamMembers } from './accountSchema.ts'
-import { type AccountTools, findAccount } from './accountStore.ts'
+import { findAccount } from './accountRows.ts'
+import { accountIdentities, accounts, accountTies, apiKeys, invitations, pairings, teamMembers } from './accountSchema.ts'
+import type { AccountTools } from './accountStore.ts'
 import type { Database, Queries } from './database.ts'
+import { familyOf, joinFamily } from './families.ts'
 import type { LedgerStore } from './ledgerStore.ts'
 import { ledgerBalances } from './schema.ts'
 import { sha256 } from './sha256.ts'
-
-export interface ShownCode {
-  /** `K7QF-2M9X-TB4C` */
-  readonly text: string
-  /** Coordinator time. */
-  readonly expiresAtMs: number
-}
-
-/** Codes that are alive have handles of their own: of a million, some are taken. */
-const HANDLE_TRIES = 5
+import { isRightCode, keepNewCode, type ShownCode } from './shortCodes.ts'
 
 export class PairingStore {
   readonly #queries: Queries
@@ -55,16 +47,14 @@ export class PairingStore {
       await findAccount(tx, account)
       await tx.delete(pairings).where(eq(pairings.account, account))
       await tx.delete(pairings).where(lte(pairings.expiresAtMs, nowMs))
-      for (let left = HANDLE_TRIES; left > 0; left--) {
-        const { text, ...pairing } = await newPairing(this.#tools.randomBytes, this.#tools.sha256, nowMs)
+      return keepNewCode(this.#tools, nowMs + PAIRING_LIFE_MS, async (code) => {
         const added = await tx
           .insert(pairings)
-          .values({ ...pairing, account })
+          .values({ ...code, account })
           .onConflictDoNothing()
           .returning({ handle: pairings.handle })
-        if (added.length > 0) return { text, expiresAtMs: pairing.expiresAtMs }
-      }
-      throw new AccountError('too-many-requests', 'too many devices are being paired just now; try again in a minute')
+        return added.length > 0
+      })
     })
   }
 
@@ -74,23 +64,20 @@ export class PairingStore {
    */
   async join(typed: string, identity: Identity, address: string | null): Promise<string> {
     this.#limit(`block ${blockName(address)}`)
-    const parsed = parsePairingCode(typed)
-    if (parsed === null) throw badCode()
+    const parsed = parseCode(typed)
+    if (parsed === null) throw badPairing()
     // A wrong try must be counted, so it does not break off the transaction.
     const joined = await this.#queries.transaction(async (tx) => {
-      const [pairing] = await tx.select().from(pairings).where(eq(pairings.handle, parsed.handle)).for('update')
-      if (pairing === undefined) return null
-      const outcome = await tryPairing(pairing, parsed.code, this.#tools.sha256, this.#nowMs())
-      const own = eq(pairings.handle, pairing.handle)
-      if (outcome === 'right') {
-        await tx.delete(pairings).where(own)
-        await this.#move(tx, identity, pairing.account)
-        return pairing.account
-      }
-      if (outcome !== 'ended') await tx.update(pairings).set({ attempts: outcome.attempts }).where(own)
-      return null
+      const mine = eq(pairings.handle, parsed.handle)
+      const [pairing] = await tx.select().from(pairings).where(mine).for('update')
+      const now = { sha256: this.#tools.sha256, nowMs: this.#nowMs() }
+      const isRight = await isRightCode(pairing, parsed.code, now, (attempts) => tx.update(pairings).set({ attempts }).where(mine))
+      if (!isRight || pairing === undefined) return null
+      await tx.delete(pairings).where(mine)
+      await this.#move(tx, identity, pairing.account)
+      return pairing.account
     })
-    if (joined === null) throw badCode()
+    if (joined === null) throw badPairing()
     // The device has joined, whatever becomes of this: what is left is tried again every day.
     await this.forward().catch(() => undefined)
     return joined
@@ -122,24 +109,30 @@ export class PairingStore {
     const same = and(eq(accountIdentities.kind, kind), eq(accountIdentities.subject, subject))
     const [before] = await tx.select().from(accountIdentities).where(same).for('update')
     if (before?.account === account) return
-    const now = { account, addedAtMs: nowMs }
+    const [devices] = await tx.select({ count: count() }).from(accountIdentities).where(eq(accountIdentities.account, account))
+    if (required(devices, 'a count').count >= DEVICES_MAX)
+      throw new AccountError('bad-value', `an account has at most ${DEVICES_MAX} devices; remove one of them there`)
+    const now = { account, addedAtMs: nowMs, removedAtMs: null }
     // What hangs on the identity, as its key's locked copy does, moves with it.
     if (before === undefined) await tx.insert(accountIdentities).values({ kind, subject, ...now })
     else await tx.update(accountIdentities).set(now).where(same)
     await tx.insert(accountTies).values({ account, kind, value: subject, seenAtMs: nowMs }).onConflictDoNothing()
     if (before === undefined) return
+    await joinFamily(tx, before.account, await familyOf(tx, account))
     const others = await tx.select().from(accountIdentities).where(eq(accountIdentities.account, before.account)).limit(1)
     if (others.length > 0) return
     await tx.update(accounts).set({ successor: account }).where(eq(accounts.id, before.account))
     await tx.update(apiKeys).set({ account }).where(eq(apiKeys.account, before.account))
+    await tx.update(invitations).set({ inviter: account }).where(eq(invitations.inviter, before.account))
     await tx.execute(
-      sql`insert into ${teamMembers} select team, ${account}::text from ${teamMembers} where account = ${before.account} on conflict do nothing`,
+      sql`insert into ${teamMembers} (team, account, is_owner) select team, ${account}::text, is_owner from ${teamMembers} where account = ${before.account}
+        on conflict (team, account) do update set is_owner = team_members.is_owner or excluded.is_owner`,
     )
     await tx.delete(teamMembers).where(eq(teamMembers.account, before.account))
   }
 
   #limit(who: string): void {
-    const taken = this.#rates.take(who, PAIRINGS_A_MINUTE, this.#nowMs())
+    const taken = this.#rates.take(who, CODES_A_MINUTE, this.#nowMs())
     if (!taken.ok) throw taken.error
   }
 

@@ -4,7 +4,10 @@ import { afterAll, beforeAll, beforeEach } from 'vitest'
 import { areLinked, type Identity, type KeyScope, keyIdentity, type StarterPolicy } from '../../../src/coordinator/accounts/index.ts'
 import { DEFAULT_PRICES, EARNED } from '../../../src/coordinator/ledger/index.ts'
 import {
+  AccountExport,
   AccountStore,
+  DeviceStore,
+  InvitationStore,
   KeyStore,
   LedgerStore,
   PairingStore,
@@ -50,18 +53,24 @@ async function openWorld(shared: SharedDatabase) {
   const ledger = await LedgerStore.open(database, tools)
   await ledger.post({ kind: 'price', version: 0, table: DEFAULT_PRICES })
   const accounts = new AccountStore(database, tools)
+  const own = {
+    accounts,
+    devices: new DeviceStore(database, accounts, tools),
+    keys: new KeyStore(database, tools),
+    teams: new TeamStore(database, accounts, tools),
+    recovery: new RecoveryStore(database, tools),
+    ledger,
+  }
 
   return {
     database,
     clock,
     tools,
-    ledger,
-    accounts,
-    keys: new KeyStore(database, tools),
-    teams: new TeamStore(database, accounts),
+    ...own,
+    exports: new AccountExport(own),
+    invitations: new InvitationStore(database, tools),
     starters: new StarterStore(database, ledger, tools),
     pairing: new PairingStore(database, ledger, tools),
-    recovery: new RecoveryStore(database, tools),
 
     /** The account of a new key. */
     contact: async (address: string | null = null, inviter?: string) =>

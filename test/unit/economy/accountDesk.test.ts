@@ -49,6 +49,55 @@ describe('requests about an account', () => {
     expect(made.failed).toEqual([])
   })
 
+  it('[A10] the devices of an account are told with those whose tabs are open, and which is the peer’s own', async () => {
+    const { made, ask } = await world()
+    const last = (name: string) => made.messages('account-answer', name).at(-1)?.answer
+    const account = await made.account('other')
+    await ask('page', { kind: 'join', code: account })
+    await made.settle()
+    await ask('other', { kind: 'devices' })
+    const [browser, other] = [toBase64Url(utf8Encode('browser')), toBase64Url(utf8Encode('other'))]
+    const told = (publicKey: string, isConnected: boolean) => ({ publicKey, name: '', addedAtMs: 0, seenAtMs: 0, isConnected })
+    expect(last('other')).toEqual({ kind: 'devices', devices: [told(browser, true), told(other, true)], own: other, removedAtMs: null })
+    for (const name of ['page', 'worker']) made.economy.left(peerOf(name))
+    await ask('other', { kind: 'devices' })
+    expect(last('other')).toMatchObject({ devices: [told(browser, false), told(other, true)] })
+  })
+
+  it('[A11] all tabs of a removed device are another account’s at once, what they signed before is not, and they are told so', async () => {
+    const { made, ask, refusals } = await world()
+    const account = await made.account('other')
+    await ask('page', { kind: 'join', code: account })
+    await made.settle()
+    const [browser, own] = [toBase64Url(utf8Encode('browser')), toBase64Url(utf8Encode('other'))]
+    await ask('other', { kind: 'remove-device', publicKey: own })
+    await ask('other', { kind: 'remove-device', publicKey: toBase64Url(utf8Encode('stranger')) })
+    expect(refusals()).toEqual(['not-allowed', 'unknown'])
+    await made.give('other', 500_000_000n)
+    await ask('other', { kind: 'remove-device', publicKey: browser })
+    await made.settle()
+    await made.wait(2_000)
+    for (const name of ['page', 'worker'])
+      expect(made.messages('account', name).at(-1)).toMatchObject({ accountId: `alone-${browser}`, spendable: '0' })
+    await ask('page', { kind: 'devices' })
+    expect(made.messages('account-answer', 'page').at(-1)?.answer).toMatchObject({ own: browser, removedAtMs: expect.any(Number) })
+    // A new tab of it comes with a certificate of the same key.
+    await made.join(['newTab'], 'browser')
+    await made.wait(2_000)
+    expect(made.messages('account', 'newTab').at(-1)?.accountId).toBe(`alone-${browser}`)
+    expect(made.messages('account', 'other').at(-1)).toMatchObject({ accountId: account, spendable: '500000000' })
+  })
+
+  it('[A13] an account that is erased has no peers any more: they are another’s at once', async () => {
+    const { made, ask } = await world()
+    const before = await made.account('browser')
+    await ask('page', { kind: 'erase' })
+    expect(made.messages('account-answer', 'page').at(-1)?.answer).toEqual({ kind: 'erase' })
+    await made.wait(2_000)
+    for (const name of ['page', 'worker']) expect(made.messages('account', name).at(-1)?.accountId).toBe(`account-after-${before}`)
+    expect(made.messages('account', 'other').at(-1)?.accountId).not.toBe(`account-after-${before}`)
+  })
+
   it('[A8] keys are made, listed and revoked for the account of the peer, and for no other', async () => {
     const { made, ask, refusals } = await world()
     const last = (name: string) => made.messages('account-answer', name).at(-1)?.answer

@@ -63,6 +63,9 @@ export const CHARGE = priceOf(
 /** Heads are the store's matter: here nobody looks at one. */
 const NO_HEAD = { size: 0, root: '', atMs: 0, signature: '', publicKey: '' }
 
+/** Only the real stores know it: test/store. */
+const elsewhere = () => Promise.reject(new Error('this is tested in test/store'))
+
 /** What outlives an Economy. */
 export class MemoryStore implements EconomyStore {
   readonly isShared: boolean = false
@@ -108,7 +111,39 @@ export class MemoryStore implements EconomyStore {
       if (roles !== undefined) this.rolesOf.set(id, roles)
       return this.#record(id)
     },
+    erase: async (id) => {
+      this.#check()
+      for (const [subject, account] of this.#accountOf) if (account === id) this.#accountOf.set(subject, `account-after-${id}`)
+    },
   }
+  /** A key that was removed is of `alone-…`. */
+  readonly devices: EconomyStore['devices'] = {
+    list: async (id) => {
+      const subjects = [...this.#accountOf].flatMap(([subject, account]) => (account === id ? [subject] : []))
+      const removedAtMs = id.startsWith('alone-') ? this.clock.nowMs() : null
+      return subjects.map((subject) => ({ subject, name: '', addedAtMs: 0, seenAtMs: 0, removedAtMs }))
+    },
+    rename: elsewhere,
+    remove: async (account, subject) => {
+      if (this.#accountOf.get(subject) !== account) throw new AccountError('unknown', 'there is no such device')
+      this.#accountOf.set(subject, `alone-${subject}`)
+      return { kind: 'key', subject }
+    },
+    removalNoted: elsewhere,
+  }
+  readonly teams: EconomyStore['teams'] = {
+    create: elsewhere,
+    change: elsewhere,
+    add: elsewhere,
+    remove: elsewhere,
+    roleOf: elsewhere,
+    of: elsewhere,
+    members: elsewhere,
+    invitationCount: elsewhere,
+    setBudget: elsewhere,
+  }
+  readonly invitations: EconomyStore['invitations'] = { create: elsewhere, takeBack: elsewhere, accept: elsewhere }
+  readonly exports: EconomyStore['exports'] = { facts: elsewhere, keys: elsewhere, lines: elsewhere }
   /** Copies and codes are the real store's matter, see test/store. */
   readonly recovery: EconomyStore['recovery'] = {
     keep: async () => this.#check(),
