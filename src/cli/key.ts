@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { formatCredits, REQUESTS_A_MINUTE_MAX } from '../shared/index.ts'
 import { parseBudget } from './budget.ts'
 import { someNames } from './listOptions.ts'
-import { printJson, printLine, printNote, wholeNumber } from './output.ts'
+import { printJson, printLine, printNote, UsageError, wholeNumber } from './output.ts'
 import { addStoreOption, type StoreFlags, withAccounts } from './storePlace.ts'
 
 interface JsonFlags extends StoreFlags {
@@ -16,6 +16,7 @@ interface CreateFlags extends JsonFlags {
   readonly pools?: readonly string[]
   readonly budget?: bigint | null
   readonly rate?: number
+  readonly name?: string
 }
 
 const JSON_HELP = 'one JSON value on stdout'
@@ -26,9 +27,10 @@ export function registerKeyCommands(program: Command): void {
     key
       .command('create')
       .description('make a key, and print it for the only time')
-      .argument('<account>', 'an account’s id, or a team’s')
-      .argument('<name>', 'what it is for'),
+      .argument('[account]', 'an account’s id, or a team’s; left out: an account of its own')
+      .argument('[name]', 'what it is for'),
   )
+    .option('--name <name>', 'what it is for, where no account is named')
     .option('--models <list>', 'the only models that it may use', someNames)
     .option('--pools <list>', 'the only pools that it may use', someNames)
     .option('--budget <credits>', 'what it may spend in all', parseBudget('--budget'))
@@ -43,11 +45,15 @@ export function registerKeyCommands(program: Command): void {
     .action(revoke)
 }
 
-async function create(account: string, name: string, { models, pools, budget, rate, json, ...flags }: CreateFlags): Promise<void> {
+async function create(account: string | undefined, argument: string | undefined, flags: CreateFlags): Promise<void> {
+  const { models, pools, budget, rate, json, name = argument, ...place } = flags
+  if (name === undefined) throw new UsageError('say what the key is for: --name NAME, or ACCOUNT NAME')
   const scope = { models: models ?? null, pools: pools ?? null, budget: budget ?? null, requestsAMinute: rate ?? null }
   const { exportedKey } = await import('../coordinator/store/index.ts')
-  const { key, text } = await withAccounts(flags, false, ({ keys }) => keys.create(account, name, scope))
-  if (json) return printJson({ ...exportedKey(key), text })
+  const { key, text } = await withAccounts(place, account === undefined, async ({ accounts, keys }) =>
+    keys.create(account ?? (await accounts.createNamed(name)).id, name, scope),
+  )
+  if (json) return printJson({ ...exportedKey(key), key: text })
   printLine(text)
   printNote('keep it now: it is not shown again, and cannot be found out')
 }

@@ -43,6 +43,7 @@ describe.each(storeKinds)('requests about accounts on %s', (kind) => {
           throw new Error('nobody asks here')
         },
         random: Math.random,
+        randomBytes,
         clock,
         verify,
         log: () => undefined,

@@ -68,6 +68,13 @@ export class AccountStore {
     })
   }
 
+  /** An account that nobody signs in to: its API keys spend what it is granted. Rejects with AccountError `bad-value`. */
+  async createNamed(name: string): Promise<AccountRecord> {
+    const checked = checkName(name)
+    if (!checked.ok) throw checked.error
+    return this.createShared(this.#queries, name, null)
+  }
+
   /** An account that nobody signs in to, as a team's. `family`: null: its own. */
   async createShared(queries: Queries, name: string, family: string | null): Promise<AccountRecord> {
     const id = newAccountId(this.#tools.randomBytes)
