@@ -17,3 +17,4 @@ export type {
   PromptMessage,
   TokenLogprob,
 } from './ports.ts'
+export { registerGateway } from './registerGateway.ts'

@@ -1,0 +1,125 @@
+/** The forms of answers: what a whole answer and its chunks look like, of chat and of completions. */
+
+import type { Outcome, Route } from './answering.ts'
+import type { ChosenToken, TokenLogprob } from './ports.ts'
+import type { AnswerRequest } from './requests.ts'
+
+/** What all of an answer's JSON shares. */
+export interface AnswerHead {
+  readonly requestId: string
+  /** Hex digits. */
+  readonly id: string
+  /** Seconds since the epoch. */
+  readonly created: number
+  readonly request: AnswerRequest
+}
+
+export interface WholeChoice {
+  readonly text: string
+  readonly tokens: readonly ChosenToken[]
+}
+
+export interface AnswerForm {
+  whole(head: AnswerHead, choices: readonly WholeChoice[], outcome: Outcome): object
+  /** Said first of a choice; null: nothing. */
+  first(head: AnswerHead, index: number): object | null
+  /** `textOffset`: characters of the choice before this part. */
+  part(head: AnswerHead, index: number, part: WholeChoice, textOffset: number): object
+  last(head: AnswerHead, index: number, finishReason: string): object
+  usage(head: AnswerHead, outcome: Outcome): object
+}
+
+export interface Usage {
+  readonly prompt_tokens: number
+  readonly completion_tokens: number
+  readonly total_tokens: number
+  readonly prompt_tokens_details: { readonly cached_tokens: number }
+  /** Not OpenAI's: by what way each choice was computed, and where its cost is told once it is settled. */
+  readonly tabswarm: { readonly request_id: string; readonly routes: readonly Route[] }
+}
+
+export function usageOf({ requestId }: AnswerHead, { promptTokens, completionTokens, routes }: Outcome): Usage {
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+    prompt_tokens_details: { cached_tokens: 0 },
+    tabswarm: { request_id: requestId, routes },
+  }
+}
+
+export const CHAT_FORM: AnswerForm = {
+  whole: (head, choices, outcome) => ({
+    ...headOf(head, 'chat.completion', 'chatcmpl'),
+    choices: choices.map(({ text, tokens }, index) => ({
+      index,
+      message: { role: 'assistant', content: text, refusal: null },
+      logprobs: chatLogprobs(head, tokens),
+      finish_reason: outcome.finishReasons[index] ?? 'stop',
+    })),
+    usage: usageOf(head, outcome),
+  }),
+  first: (head, index) =>
+    chatChunk(head, { index, delta: { role: 'assistant', content: '', refusal: null }, logprobs: null, finish_reason: null }),
+  part: (head, index, { text, tokens }) =>
+    chatChunk(head, { index, delta: { content: text }, logprobs: chatLogprobs(head, tokens), finish_reason: null }),
+  last: (head, index, reason) => chatChunk(head, { index, delta: {}, logprobs: null, finish_reason: reason }),
+  usage: (head, outcome) => ({ ...headOf(head, 'chat.completion.chunk', 'chatcmpl'), choices: [], usage: usageOf(head, outcome) }),
+}
+
+export const COMPLETION_FORM: AnswerForm = {
+  whole: (head, choices, outcome) => ({
+    ...headOf(head, 'text_completion', 'cmpl'),
+    choices: choices.map(({ text, tokens }, index) => ({
+      text,
+      index,
+      logprobs: completionLogprobs(head, tokens, 0),
+      finish_reason: outcome.finishReasons[index] ?? 'stop',
+    })),
+    usage: usageOf(head, outcome),
+  }),
+  first: () => null,
+  part: (head, index, { text, tokens }, textOffset) =>
+    completionChunk(head, { text, index, logprobs: completionLogprobs(head, tokens, textOffset), finish_reason: null }),
+  last: (head, index, reason) => completionChunk(head, { text: '', index, logprobs: null, finish_reason: reason }),
+  usage: (head, outcome) => ({ ...headOf(head, 'text_completion', 'cmpl'), choices: [], usage: usageOf(head, outcome) }),
+}
+
+function headOf({ id, created, request }: AnswerHead, object: string, prefix: string) {
+  return { id: `${prefix}-${id}`, object, created, model: request.model, service_tier: request.serviceTier, system_fingerprint: null }
+}
+
+/** Where a stream ends with its usage, each chunk before it says that this one has none. */
+function unused({ request }: AnswerHead): object {
+  return request.includeUsage ? { usage: null } : {}
+}
+
+function chatChunk(head: AnswerHead, choice: object): object {
+  return { ...headOf(head, 'chat.completion.chunk', 'chatcmpl'), choices: [choice], ...unused(head) }
+}
+
+function completionChunk(head: AnswerHead, choice: object): object {
+  return { ...headOf(head, 'text_completion', 'cmpl'), choices: [choice], ...unused(head) }
+}
+
+function chatLogprobs({ request }: AnswerHead, tokens: readonly ChosenToken[]): object | null {
+  if (request.topLogprobs === null) return null
+  const described = ({ text, logprob, bytes }: TokenLogprob) => ({ token: text, logprob, bytes })
+  return { content: tokens.map((token) => ({ ...described(token), top_logprobs: token.top.map(described) })), refusal: null }
+}
+
+function completionLogprobs({ request }: AnswerHead, tokens: readonly ChosenToken[], textOffset: number): object | null {
+  if (request.topLogprobs === null) return null
+  let offset = textOffset
+  const offsets = tokens.map(({ text }) => {
+    const at = offset
+    offset += text.length
+    return at
+  })
+  return {
+    tokens: tokens.map(({ text }) => text),
+    token_logprobs: tokens.map(({ logprob }) => logprob),
+    top_logprobs: tokens.map(({ top }) => Object.fromEntries(top.map(({ text, logprob }) => [text, logprob]))),
+    text_offset: offsets,
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * Answering: one request's choices, each a session of its own, from their admission to their end. Nothing is told before all of them are admitted, so
+ * that a refusal is still a status code.
+ */
+
+import type { ChosenToken, DriverAnswer, DriverEvent, DriverRequest, DriverStage, GatewayDriver } from './ports.ts'
+import type { AnswerRequest } from './requests.ts'
+
+type DriverTerms = Pick<DriverRequest, 'modelId' | 'voucher' | 'waitMs'>
+
+/** More of one choice. */
+export interface ChoicePart {
+  readonly index: number
+  readonly text: string
+  readonly tokens: readonly ChosenToken[]
+}
+
+export interface Route {
+  readonly stages: readonly DriverStage[]
+  readonly path: string
+  readonly repairs: number
+}
+
+export interface Outcome {
+  readonly promptTokens: number
+  /** Of all choices. */
+  readonly completionTokens: number
+  /** By choice. */
+  readonly finishReasons: readonly DriverAnswer['finishReason'][]
+  readonly routes: readonly Route[]
+  readonly sessionIds: readonly string[]
+}
+
+export interface AnsweringEvents {
+  /** Once; the first part comes after it. */
+  onAdmitted(): void
+  onPart(part: ChoicePart): void
+}
+
+export class Answering {
+  /** Rejects with a DriverError; after `stop` its choices have finished as `cancelled`. */
+  readonly outcome: Promise<Outcome>
+  readonly #choices: readonly ReturnType<GatewayDriver['ask']>[]
+  readonly #events: AnsweringEvents
+  #waiting: number
+  /** Parts that came before the last choice was admitted. */
+  #early: ChoicePart[] = []
+
+  constructor(driver: GatewayDriver, request: AnswerRequest, terms: DriverTerms, events: AnsweringEvents) {
+    const { prompt, maxTokens, sampling, stop, tier, topLogprobs, choices } = request
+    this.#events = events
+    this.#waiting = choices
+    this.#choices = Array.from({ length: choices }, (_, index) => {
+      const seed = (sampling.seed + index) % Number.MAX_SAFE_INTEGER
+      const asked = { ...terms, prompt, maxTokens, sampling: { ...sampling, seed }, stop, tier, topLogprobs }
+      return driver.ask(asked, (event) => this.#receive(index, event))
+    })
+    this.outcome = this.#finish()
+  }
+
+  /** Ends all choices within a lap. */
+  stop(): void {
+    for (const choice of this.#choices) choice.stop()
+  }
+
+  async #finish(): Promise<Outcome> {
+    try {
+      const answers = await Promise.all(this.#choices.map(({ answer }) => answer))
+      return {
+        promptTokens: answers[0]?.promptTokens ?? 0,
+        completionTokens: answers.reduce((sum, { completionTokens }) => sum + completionTokens, 0),
+        finishReasons: answers.map(({ finishReason }) => finishReason),
+        routes: answers.map(({ stages, dataPath: path, repairs }) => ({ stages, path, repairs })),
+        sessionIds: answers.flatMap(({ sessionId }) => sessionId ?? []),
+      }
+    } catch (error) {
+      // One that failed fails the request: nobody waits for the others.
+      this.stop()
+      throw error
+    }
+  }
+
+  #receive(index: number, event: DriverEvent): void {
+    if (event.kind === 'admitted') {
+      this.#waiting--
+      if (this.#waiting > 0) return
+      this.#events.onAdmitted()
+      for (const part of this.#early.splice(0)) this.#events.onPart(part)
+    }
+    if (event.kind !== 'text') return
+    const part = { index, text: event.text, tokens: event.tokens }
+    if (this.#waiting > 0) this.#early.push(part)
+    else this.#events.onPart(part)
+  }
+}

@@ -1,0 +1,71 @@
+/** registerGateway: the routes under /v1, with errors in the form that their clients read, whatever went wrong. */
+
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { toHex } from '../../shared/index.ts'
+import { CHAT_FORM, COMPLETION_FORM } from './answerForms.ts'
+import { type AnswerKind, AnswerRoute, type GatewayOptions } from './answerRoute.ts'
+import { ApiError, apiErrorOf, internalError } from './apiError.ts'
+import { modelForm } from './modelForms.ts'
+import { readChatRequest, readCompletionRequest } from './requests.ts'
+
+/** A long conversation; the model's context is shorter. */
+const BODY_BYTES_MAX = 4 * 1024 * 1024
+const REQUEST_ID = 'x-request-id'
+
+export async function registerGateway(app: FastifyInstance, options: GatewayOptions): Promise<void> {
+  await app.register(async (v1) => registerRoutes(v1, options), { prefix: '/v1' })
+}
+
+function registerRoutes(v1: FastifyInstance, options: GatewayOptions): void {
+  const { models, clock, randomBytes, log } = options
+  const answers = new AnswerRoute(options)
+  const created = Math.floor(clock.nowMs() / 1_000)
+  v1.addHook('onRequest', async (_request, reply) => {
+    reply.header(REQUEST_ID, `req_${toHex(randomBytes(16))}`).header('cache-control', 'no-store')
+  })
+  v1.setErrorHandler<FastifyError>((error, _request, reply) => sendError(error, reply, log))
+  v1.setNotFoundHandler((request, reply) => {
+    const what = `there is no ${request.method} ${request.url.split('?')[0]} here; docs/API.md lists what there is`
+    sendError(new ApiError(404, what, { code: 'unknown_url' }), reply, log)
+  })
+  v1.get('/models', async (request) => {
+    await answers.authorize(request, null)
+    return { object: 'list', data: models.list().map((model) => modelForm(model, created, models)) }
+  })
+  v1.get<{ Params: { id: string } }>('/models/:id', async (request) => {
+    await answers.authorize(request, null)
+    const model = models.list().find(({ id }) => id === request.params.id)
+    if (model !== undefined) return modelForm(model, created, models)
+    throw new ApiError(404, `there is no model ${request.params.id} here; GET /v1/models lists those there are`, {
+      code: 'model_not_found',
+    })
+  })
+  const post = (path: string, kind: AnswerKind) =>
+    v1.post(path, { bodyLimit: BODY_BYTES_MAX }, (request: FastifyRequest, reply: FastifyReply) =>
+      answers.handle(request, reply, String(reply.getHeader(REQUEST_ID)), kind),
+    )
+  post('/chat/completions', { read: readChatRequest, form: CHAT_FORM })
+  post('/completions', { read: readCompletionRequest, form: COMPLETION_FORM })
+}
+
+/** What fastify itself refuses. */
+const REFUSED: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: [413, 'body_too_large', `the body is larger than ${BODY_BYTES_MAX / 1024 / 1024} MiB; send less`],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'unsupported_media_type', 'the body must be JSON: send "Content-Type: application/json"'],
+  FST_ERR_CTP_EMPTY_JSON_BODY: [400, 'invalid_json', 'the body is empty; send a JSON object'],
+}
+
+function sendError(
+  error: Error & { readonly code?: string; readonly statusCode?: number },
+  reply: FastifyReply,
+  log: (line: string) => void,
+) {
+  const refused = error.code === undefined ? undefined : REFUSED[error.code]
+  let told = apiErrorOf(error)
+  if (refused !== undefined) told = new ApiError(refused[0], refused[2], { code: refused[1] })
+  else if (told === null && error.statusCode !== undefined && error.statusCode < 500)
+    told = new ApiError(error.statusCode, 'the body is not valid JSON', { code: 'invalid_json' })
+  if (told === null) log(`a request to the gateway failed: ${error.message}`)
+  const { status, headers, body } = told ?? internalError()
+  void reply.code(status).headers(headers).send(body)
+}

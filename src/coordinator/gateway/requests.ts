@@ -1,0 +1,173 @@
+/** Requests for answers: from a client's JSON, by its schema, to what the driver is asked. */
+
+import * as v from 'valibot'
+import type { Tier } from '../../shared/index.ts'
+import { badParameter } from './apiError.ts'
+import { CHAT_PARAMETERS, COMPLETION_PARAMETERS, honouredOf, type Parameters } from './parameters.ts'
+import type { AnswerSampling, Prompt } from './ports.ts'
+
+/** Answers to one prompt at once. */
+const CHOICES_MAX = 8
+/** As OpenAI's. */
+const STOPS_MAX = 4
+const STOP_CHARACTERS_MAX = 1_000
+const TOP_LOGPROBS_MAX = 20
+const COMPLETION_LOGPROBS_MAX = 5
+const MESSAGES_MAX = 2_048
+/** Token ids of a prompt; the model's own context is shorter. */
+const PROMPT_IDS_MAX = 1_048_576
+const SEED_MAX = Number.MAX_SAFE_INTEGER
+
+const whole = (least: number, most: number) => v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most))
+const real = (least: number, most: number) => v.pipe(v.number(), v.minValue(least), v.maxValue(most))
+const stopText = v.pipe(v.string(), v.minLength(1), v.maxLength(STOP_CHARACTERS_MAX))
+
+const sharedEntries = {
+  model: v.pipe(v.string(), v.minLength(1), v.maxLength(200)),
+  stream: v.optional(v.boolean(), false),
+  stream_options: v.optional(v.object({ include_usage: v.optional(v.nullable(v.boolean())) })),
+  stop: v.optional(v.union([stopText, v.pipe(v.array(stopText), v.maxLength(STOPS_MAX))]), []),
+  max_tokens: v.optional(whole(1, PROMPT_IDS_MAX)),
+  temperature: v.optional(real(0, 2), 1),
+  top_p: v.optional(v.pipe(real(0, 1), v.gtValue(0)), 1),
+  top_k: v.optional(whole(-1, PROMPT_IDS_MAX), 0),
+  min_p: v.optional(real(0, 1), 0),
+  seed: v.optional(whole(-SEED_MAX, SEED_MAX)),
+  n: v.optional(whole(1, CHOICES_MAX), 1),
+  service_tier: v.optional(v.picklist(['auto', 'default', 'flex', 'priority']), 'auto'),
+}
+
+const textPart = v.object({ type: v.literal('text'), text: v.string() })
+const messageSchema = v.strictObject({
+  role: v.picklist(['system', 'developer', 'user', 'assistant']),
+  content: v.union([v.string(), v.pipe(v.array(textPart), v.minLength(1))]),
+  refusal: v.optional(v.null()),
+  tool_calls: v.optional(v.nullable(v.pipe(v.array(v.unknown()), v.maxLength(0)))),
+  audio: v.optional(v.null()),
+  annotations: v.optional(v.array(v.unknown())),
+})
+const chatSchema = v.strictObject({
+  ...sharedEntries,
+  messages: v.pipe(v.array(messageSchema), v.minLength(1), v.maxLength(MESSAGES_MAX)),
+  max_completion_tokens: v.optional(whole(1, PROMPT_IDS_MAX)),
+  logprobs: v.optional(v.boolean(), false),
+  top_logprobs: v.optional(whole(0, TOP_LOGPROBS_MAX)),
+})
+
+const tokenIds = v.pipe(v.array(whole(0, 2 ** 31)), v.minLength(1), v.maxLength(PROMPT_IDS_MAX))
+const completionSchema = v.strictObject({
+  ...sharedEntries,
+  prompt: v.union([v.string(), v.pipe(v.array(v.string()), v.length(1)), tokenIds, v.pipe(v.array(tokenIds), v.length(1))]),
+  logprobs: v.optional(whole(0, COMPLETION_LOGPROBS_MAX)),
+})
+
+export type ServiceTier = 'default' | 'flex' | 'priority'
+
+export interface AnswerRequest {
+  /** What the client calls it. */
+  readonly model: string
+  readonly prompt: Prompt
+  /** Null: what the context leaves, up to a bound. */
+  readonly maxTokens: number | null
+  /** Of the first choice; those after it have the next seeds. */
+  readonly sampling: AnswerSampling
+  readonly stop: readonly string[]
+  readonly choices: number
+  readonly tier: Tier
+  /** The same in OpenAI's words. */
+  readonly serviceTier: ServiceTier
+  readonly topLogprobs: number | null
+  readonly stream: boolean
+  /** Whether a stream ends with a chunk of its usage. */
+  readonly includeUsage: boolean
+}
+
+/** `drawSeed`: for requests that name none. Throws an ApiError. */
+export function readChatRequest(body: unknown, drawSeed: () => number): AnswerRequest {
+  checkRoles(body)
+  const request = read(body, CHAT_PARAMETERS, chatSchema)
+  const { max_tokens: old, max_completion_tokens: maxTokens = old, logprobs, top_logprobs: top } = request
+  if (old !== undefined && maxTokens !== old)
+    throw badParameter('max_tokens', 'max_tokens and max_completion_tokens say the same thing: give one of them')
+  if (top !== undefined && !logprobs) throw badParameter('top_logprobs', 'top_logprobs needs logprobs: true')
+  const messages = request.messages.map(({ role, content }) => ({
+    role: role === 'developer' ? 'system' : role,
+    content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
+  })) satisfies Extract<Prompt, { kind: 'messages' }>['messages']
+  return {
+    ...sharedOf(request, drawSeed),
+    prompt: { kind: 'messages', messages },
+    maxTokens: maxTokens ?? null,
+    topLogprobs: logprobs ? (top ?? 0) : null,
+  }
+}
+
+/** OpenAI's own default, which its users know. */
+const COMPLETION_TOKENS_DEFAULT = 16
+
+/** See `readChatRequest`. */
+export function readCompletionRequest(body: unknown, drawSeed: () => number): AnswerRequest {
+  const request = read(body, COMPLETION_PARAMETERS, completionSchema)
+  const { max_tokens: maxTokens = COMPLETION_TOKENS_DEFAULT, logprobs = null } = request
+  return { ...sharedOf(request, drawSeed), prompt: promptOf(request.prompt), maxTokens, topLogprobs: logprobs }
+}
+
+function promptOf(prompt: v.InferOutput<typeof completionSchema>['prompt']): Prompt {
+  if (typeof prompt === 'string') return { kind: 'raw', text: prompt }
+  const [first] = prompt
+  if (typeof first === 'string') return { kind: 'raw', text: first }
+  return { kind: 'ids', ids: Array.isArray(first) ? first : (prompt as readonly number[]) }
+}
+
+function sharedOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt' | 'logprobs'>, drawSeed: () => number) {
+  const { model, stream, stream_options: options, stop, temperature, top_p: topP, top_k: topK, min_p: minP, n: choices } = request
+  if (options !== undefined && !stream) throw badParameter('stream_options', 'stream_options needs stream: true')
+  const seed = request.seed === undefined ? drawSeed() : Math.abs(request.seed)
+  const { tier, serviceTier } = TIERS_OF[request.service_tier]
+  return {
+    model,
+    stream,
+    includeUsage: options?.include_usage === true,
+    stop: typeof stop === 'string' ? [stop] : stop,
+    sampling: { temperature, topP, topK: Math.max(0, topK), minP, seed },
+    choices,
+    tier,
+    serviceTier,
+  }
+}
+
+const TIERS_OF = {
+  auto: { tier: 'standard', serviceTier: 'default' },
+  default: { tier: 'standard', serviceTier: 'default' },
+  flex: { tier: 'spot', serviceTier: 'flex' },
+  priority: { tier: 'priority', serviceTier: 'priority' },
+} as const satisfies Record<string, { readonly tier: Tier; readonly serviceTier: ServiceTier }>
+
+function read<Schema extends v.GenericSchema>(body: unknown, parameters: Parameters, schema: Schema): v.InferOutput<Schema> {
+  const parsed = v.safeParse(schema, honouredOf(body, parameters))
+  if (parsed.success) return parsed.output
+  const [issue] = parsed.issues
+  const param = v.getDotPath(issue) ?? 'body'
+  throw badParameter(param, `${param}: ${issue.message.slice(0, 300)}`)
+}
+
+/** Said by name, since a schema's words for it would not say what to do. */
+function checkRoles(body: unknown): void {
+  const messages = typeof body === 'object' && body !== null && 'messages' in body ? body.messages : null
+  if (!Array.isArray(messages)) return
+  for (const [index, message] of messages.entries()) {
+    const unsupported = unsupportedIn(message)
+    if (unsupported !== null)
+      throw badParameter(`messages.${index}${unsupported.at}`, `${unsupported.what} is not supported here`, 'unsupported_parameter')
+  }
+}
+
+function unsupportedIn(message: unknown): { readonly at: string; readonly what: string } | null {
+  if (typeof message !== 'object' || message === null) return null
+  const { role, content, name } = message as Readonly<Record<string, unknown>>
+  if (role === 'tool' || role === 'function') return { at: '.role', what: `a message of role ${role}` }
+  if (name !== undefined && name !== null) return { at: '.name', what: 'a name of a message, which no template of ours shows the model,' }
+  if (!Array.isArray(content)) return null
+  const part = content.findIndex((one) => typeof one === 'object' && one !== null && 'type' in one && one.type !== 'text')
+  return part < 0 ? null : { at: `.content.${part}`, what: `content of type ${String((content[part] as { type: unknown }).type)}` }
+}
