@@ -7,6 +7,7 @@ export type {
   AccountState,
   ApiKeyState,
   Bill,
+  DeviceState,
   FoundByPhrase,
   LedgerVerdict,
   ListedAccountState,
@@ -21,6 +22,7 @@ export { EngineHost, type EngineHostPorts } from './engineHost.ts'
 export type { EngineWorker } from './hosting.ts'
 export type { HostSignals, PressureReason } from './pressure.ts'
 export { createPeerRuntime, type RuntimeHost } from './runtime.ts'
+export type { TeamCalls, TeamDetails, TeamMemberState, TeamScope, TeamState } from './teamTypes.ts'
 export type {
   Answer,
   AnswerDraftModel,

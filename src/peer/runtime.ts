@@ -1,6 +1,6 @@
 /** createPeerRuntime: the whole peer of one tab. Fills the store, carries out what the page asks; both roles, each its own peer. */
 
-import { type ControlClient, CoordinatorRefused, sha256Of, signatureVerifier } from '../network/index.ts'
+import { type ControlClient, sha256Of, signatureVerifier } from '../network/index.ts'
 import type { Paths, ServerMessage, VerdictMessage } from '../protocol/index.ts'
 import { ReceiptBook, RowBudget } from '../receipts/index.ts'
 import { type DriverBook, LinkRouter } from '../session/index.ts'
@@ -15,10 +15,12 @@ import { type EngineWorker, Hosting } from './hosting.ts'
 import { type HttpFetch, ModelLibrary, type ModelText } from './modelLibrary.ts'
 import { measureModelSpeed } from './modelSpeed.ts'
 import { createOperatorCalls } from './operatorCalls.ts'
+import { patiently } from './patience.ts'
 import type { HostSignals } from './pressure.ts'
 import { type Admission, type RequesterPorts, startAsk } from './requester.ts'
 import { LatestLinks, RequesterReport, type RequesterReportPorts } from './roundTrips.ts'
 import { createPeerStore } from './store.ts'
+import { createTeamCalls } from './teamCalls.ts'
 import type { Ask, PeerRuntime, PeerState, Reach } from './types.ts'
 
 export interface RuntimeHost extends ConnectionHost {
@@ -32,16 +34,13 @@ export interface RuntimeHost extends ConnectionHost {
   readonly watchHost: (listen: (signals: Partial<HostSignals>) => void) => () => void
 }
 
-/** A request waits this long for a place, or for the connection, before it is refused. */
-const PATIENCE_MS = 30_000
-const RETRY_MS = 1_000
-
 export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   const store = createPeerStore()
   const { clock, fetch, origin, storage, subtle } = host
   const library = new ModelLibrary({ origin, fetch, clock, sha256: sha256Of(subtle) })
   let draftModel: DraftModel | null = null
   const requester = openRequester(host, library, store, (request) => draftModel?.begin(request) ?? null)
+  const control = () => requester.control()
   let contribution: Contribution | null = null
   const asks = new Set<Ask>()
   let storageMeasures = 0
@@ -111,8 +110,15 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
       draftModel = null
     },
     statement: (month, cursor) => requester.statement(month, cursor),
-    account: createAccountCalls({ host, control: () => requester.control(), onTaken: () => void showAccount() }),
-    operator: createOperatorCalls({ control: () => requester.control(), randomBytes: host.randomBytes }),
+    account: createAccountCalls({
+      host,
+      control,
+      onTaken: () => void showAccount(),
+      onRemovalNoted: () => store.setState({ removedAtMs: null }),
+      onErased: () => void control().then((client) => keepCopy(client, host, store)),
+    }),
+    teams: createTeamCalls({ control, randomBytes: host.randomBytes }),
+    operator: createOperatorCalls({ control, randomBytes: host.randomBytes }),
     async phraseSaved() {
       await (await host.account)?.forgetPhrase()
       await showAccount()
@@ -158,7 +164,7 @@ function openRequester(
   opening.then(
     (connection) => {
       if (closed) return connection.close()
-      watch(connection, library, store)
+      watch(connection, library, clock, store)
       connection.control.on('state', ({ kind }) => {
         if (kind === 'online') void keepCopy(connection.control, host, store)
       })
@@ -291,6 +297,12 @@ async function keepCopy(control: ControlClient, host: RuntimeHost, store: PeerRu
   store.setState(({ accountKeeping }) => ({ accountKeeping: accountKeeping && { ...accountKeeping, hasCopy } }))
 }
 
+/** An account that this browser did not have before may be one that it was left with. */
+async function readRemoval(control: ControlClient, clock: Clock, store: PeerRuntime['store']): Promise<void> {
+  const told = await patiently(clock, () => control.account({ kind: 'devices' })).catch(() => null)
+  if (told !== null) store.setState({ removedAtMs: told.removedAtMs })
+}
+
 /** A list that cannot be had offers nothing and names no price; the next connection asks again. */
 async function readModels(library: ModelLibrary, store: PeerRuntime['store']): Promise<void> {
   const { models, draftModels } = await library.list().catch(() => ({ models: [], draftModels: [] }))
@@ -298,9 +310,13 @@ async function readModels(library: ModelLibrary, store: PeerRuntime['store']): P
   store.setState({ draftOffers, prices: pricesOf(models) })
 }
 
-function watch({ control, peerId }: PeerConnection, library: ModelLibrary, store: PeerRuntime['store']): void {
+function watch({ control, peerId }: PeerConnection, library: ModelLibrary, clock: Clock, store: PeerRuntime['store']): void {
   control.on('network', ({ summary }) => store.setState({ network: summary }))
-  control.on('account', (message) => store.setState({ account: accountStateOf(message) }))
+  control.on('account', (message) => {
+    const isOther = store.getState().account?.accountId !== message.accountId
+    store.setState({ account: accountStateOf(message) })
+    if (isOther) void readRemoval(control, clock, store)
+  })
   control.on('settled', ({ sessionId, charged }) =>
     store.setState(({ bills }) => ({ bills: withCharge(bills, sessionId, BigInt(charged)) })),
   )
@@ -335,24 +351,4 @@ function announcedHash(store: PeerRuntime['store'], modelId: ModelId): ManifestH
   if (swarm === undefined)
     throw new TabswarmError('unknown-model', `the model ${modelId} is not served here; reload the page to see which are`)
   return swarm.manifestHash
-}
-
-/** Tries again while the refusal is one that passes by itself, for a bounded time. */
-async function patiently<Value>(clock: Clock, attempt: (leftMs: number) => Promise<Value>): Promise<Value> {
-  const untilMs = clock.nowMs() + PATIENCE_MS
-  for (;;) {
-    try {
-      return await attempt(Math.max(0, untilMs - clock.nowMs()))
-    } catch (error) {
-      const delayMs = passingAfterMs(error)
-      if (delayMs === null || clock.nowMs() + delayMs > untilMs) throw error
-      await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
-    }
-  }
-}
-
-/** When to try again after a failure that passes by itself; null for those that don't. */
-function passingAfterMs(error: unknown): number | null {
-  if (error instanceof CoordinatorRefused) return error.retryAfterMs
-  return error instanceof TabswarmError && error.reason === 'offline' ? RETRY_MS : null
 }
