@@ -68,6 +68,13 @@ const sessions = async () => {
   const found = (await client.models.retrieve(model)) as OpenAI.Model & { readonly capacity: { readonly sessions: number } }
   return found.capacity.sessions
 }
+/** The only process that this one has begun from the coordinator's own files. */
+async function driverProcess(): Promise<number> {
+  const children = await readFile(`/proc/self/task/${process.pid}/children`, 'utf8')
+  for (const pid of children.trim().split(' '))
+    if ((await readFile(`/proc/${pid}/cmdline`, 'utf8')).includes('bin/driver.mjs')) return Number(pid)
+  throw new Error('there is no driver')
+}
 let undisturbed: string
 /** Of the first answer's first stage: nobody moves meanwhile. */
 let first: VolunteerTab
@@ -125,6 +132,21 @@ describe('the API over real tabs', () => {
       stop.abort()
     }
     await expect.poll(sessions, { timeout: 3_000 }).toBe(0)
+  })
+
+  it('says so where its driver is lost in mid-answer, and the next question has another', async () => {
+    const stream = await client.chat.completions.create({ ...ask(400), stream: true })
+    const cut = (async () => {
+      let isKilled = false
+      for await (const _ of stream) {
+        if (isKilled) continue
+        isKilled = true
+        process.kill(await driverProcess(), 'SIGKILL')
+      }
+    })()
+    await expect(cut).rejects.toMatchObject({ code: 'driver-lost' })
+    expect((await client.chat.completions.create(ask(60))).choices[0]?.message.content).toBe(undisturbed)
+    expect(lines.join()).toContain('SIGKILL')
   })
 
   it('prompts go in as text and as token ids, too', async () => {
