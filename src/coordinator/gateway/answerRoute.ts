@@ -3,11 +3,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock, ModelId } from '../../shared/index.ts'
 import { toHex } from '../../shared/index.ts'
+import type { Payer } from '../economy/index.ts'
 import type { AnswerForm, AnswerHead } from './answerForms.ts'
 import { Answering, type AnsweringEvents, type ChoicePart, type Outcome } from './answering.ts'
 import { ApiError, type ApiErrorBody, apiErrorOf, internalError } from './apiError.ts'
 import { EventStream } from './eventStream.ts'
-import type { GatewayAccounts, GatewayDriver, GatewayModels, Payer } from './ports.ts'
+import type { GatewayAccounts, GatewayDriver, GatewayModels } from './ports.ts'
 import { Quotas } from './quotas.ts'
 import type { AnswerRequest } from './requests.ts'
 
