@@ -6,7 +6,7 @@ import { toHex } from '../../shared/index.ts'
 import type { Payer } from '../economy/index.ts'
 import type { AnswerForm, AnswerHead } from './answerForms.ts'
 import { Answering, type AnsweringEvents, type ChoicePart, type Outcome } from './answering.ts'
-import { ApiError, type ApiErrorBody, apiErrorOf, internalError } from './apiError.ts'
+import { ApiError, type ApiErrorBody, apiErrorOf, faultOf, internalError } from './apiError.ts'
 import { EventStream } from './eventStream.ts'
 import type { GatewayAccounts, GatewayDriver, GatewayModels } from './ports.ts'
 import { Quotas } from './quotas.ts'
@@ -110,7 +110,7 @@ export class AnswerRoute {
       return output.finish(outcome)
     } catch (error) {
       const told = apiErrorOf(error)
-      if (told === null) this.#options.log(`a request to the gateway failed: ${String(error)}`)
+      if (told === null) this.#options.log(`a request to the gateway failed: ${faultOf(error)}`)
       return output.fail(told ?? internalError())
     } finally {
       reply.raw.off('close', onClose)
