@@ -93,6 +93,16 @@ const SCENARIOS = {
     'account-key-revoke',
     'account-keys-failed',
     'account-restore-unknown',
+    'account-device-name',
+    'account-device-remove',
+    'account-removed',
+    'account-team-members',
+    'account-team-keys',
+    'account-team-settings',
+    'account-team-fund',
+    'account-team-new',
+    'account-invitation-refused',
+    'account-erase',
   ],
   '/admin': ['admin', 'admin-refused', 'admin-empty', 'admin-roles', 'admin-grant', 'admin-broken'],
   '/nowhere': ['two-tabs'],
@@ -179,6 +189,24 @@ async function playAccount(page, scenario) {
     await page.getByTestId('join-code').fill('K7QF-2M9X-TB4D')
     await page.getByTestId('join').click()
   }
+  if (scenario.startsWith('account-device-'))
+    await page
+      .getByTestId(`${scenario.slice(15)}-device`)
+      .last()
+      .click()
+  if (scenario === 'account-team-new') await page.getByTestId('new-team').click()
+  else if (scenario.startsWith('account-team-'))
+    await page
+      .getByTestId(`team-${scenario.slice(13)}`)
+      .first()
+      .click()
+  if (scenario === 'account-team-members') await page.getByTestId('invite').click()
+  if (scenario === 'account-team-keys') await page.getByTestId('open-budget').click()
+  if (scenario === 'account-invitation-refused') {
+    await page.getByTestId('invitation').fill('W3RT-8ZPA-5KQ1')
+    await page.getByTestId('accept-invitation').click()
+  }
+  if (scenario === 'account-erase') await page.getByTestId('open-erase').click()
   if (scenario === 'account-key-made') {
     await page.getByTestId('key-name').fill('laptop')
     await page.getByTestId('key-budget').fill('20')

@@ -152,11 +152,11 @@ describe('the control client', () => {
     expect(next.closed).toBe(true)
   })
 
-  it('[E9] does not come back once its account is banned', async () => {
+  it.each(['banned', 'no-volunteer'])('[E9] [E12] does not come back once it is told %s', async (reason) => {
     const { client, clock, sockets, goOnline } = await controlWorld()
     const socket = await goOnline()
-    socket.say({ type: 'error', reason: 'banned', message: 'audits have found it' })
-    expect(client.state).toMatchObject({ kind: 'closed', error: { reason: 'banned' } })
+    socket.say({ type: 'error', reason, message: 'and why' })
+    expect(client.state).toMatchObject({ kind: 'closed', error: { reason } })
     clock.advance(600_000)
     expect(sockets).toHaveLength(1)
   })

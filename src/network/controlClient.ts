@@ -76,7 +76,7 @@ const ENDED_KEPT = 16
 const RECEIPTS_KEPT = 64
 
 /** Errors that come again however often one tries; a person has to act. */
-const FINAL_REASONS: readonly string[] = ['protocol-version', 'replaced', 'banned']
+const FINAL_REASONS: readonly string[] = ['protocol-version', 'replaced', 'banned', 'no-volunteer']
 
 type Ended = Extract<ClientMessage, { type: 'ended' }>
 type Receipt = Extract<ClientMessage, { type: 'receipt' }>

@@ -4,10 +4,12 @@
  */
 
 import type { ControlClient } from '../network/index.ts'
+import type { ExportPart } from '../protocol/index.ts'
 import { TabswarmError } from '../shared/index.ts'
 import type { AccountCalls, FoundByPhrase } from './accountTypes.ts'
 import { apiKeyOf } from './accountView.ts'
 import { type ConnectionHost, type FoundAccount, type HostAccount, PeerConnection } from './connection.ts'
+import { patiently } from './patience.ts'
 
 export interface AccountCallsOptions {
   readonly host: ConnectionHost & { readonly account: Promise<HostAccount | null> }
@@ -15,12 +17,15 @@ export interface AccountCallsOptions {
   readonly control: () => Promise<ControlClient>
   /** What this browser has of its account is another now. */
   readonly onTaken: () => void
+  readonly onRemovalNoted: () => void
+  /** It has another account now, of the same key. */
+  readonly onErased: () => void
 }
 
 /** From the opening of a connection to its welcome, as the other's deadline; the socket tries again meanwhile. */
 const ONLINE_DEADLINE_MS = 20_000
 
-export function createAccountCalls({ host, control, onTaken }: AccountCallsOptions): AccountCalls {
+export function createAccountCalls({ host, control, onTaken, onRemovalNoted, onErased }: AccountCallsOptions): AccountCalls {
   const join = async (code: string) => void (await (await control()).account({ kind: 'join', code }))
   return {
     async findByPhrase(phrase): Promise<FoundByPhrase> {
@@ -44,18 +49,55 @@ export function createAccountCalls({ host, control, onTaken }: AccountCallsOptio
       return { code, lifeMs: Math.max(0, expiresAtMs - client.coordinatorNowMs()) }
     },
     join,
-    async apiKeys() {
-      return (await (await control()).account({ kind: 'keys' })).keys.map(apiKeyOf)
+    async devices() {
+      const { devices, own } = await (await control()).account({ kind: 'devices' })
+      return devices.map((device) => ({ ...device, isOwn: device.publicKey === own }))
     },
-    async createApiKey(name, { models, budget, requestsAMinute }) {
-      const scope = { models: models && [...models], budget: budget === null ? null : budget.toString(), requestsAMinute }
-      const { key, text } = await (await control()).account({ kind: 'create-key', name, ...scope })
+    async nameDevice(publicKey, name) {
+      await (await control()).account({ kind: 'name-device', publicKey, name })
+    },
+    async removeDevice(publicKey) {
+      await (await control()).account({ kind: 'remove-device', publicKey })
+    },
+    async removalNoted() {
+      await (await control()).account({ kind: 'removal-noted' })
+      onRemovalNoted()
+    },
+    async apiKeys(teamId) {
+      return (await (await control()).account({ kind: 'keys', teamId })).keys.map(apiKeyOf)
+    },
+    async createApiKey(teamId, name, { models, pools, budget, requestsAMinute }) {
+      const lists = { models: models && [...models], pools: pools && [...pools] }
+      const scope = { ...lists, budget: budget === null ? null : budget.toString(), requestsAMinute }
+      const { key, text } = await (await control()).account({ kind: 'create-key', teamId, name, ...scope })
       return { key: apiKeyOf(key), text }
     },
-    async revokeApiKey(keyId) {
-      await (await control()).account({ kind: 'revoke-key', keyId })
+    async revokeApiKey(teamId, keyId) {
+      await (await control()).account({ kind: 'revoke-key', teamId, keyId })
+    },
+    exportAll: async () => exportOf(await control(), host),
+    async erase() {
+      await (await control()).account({ kind: 'erase' })
+      onErased()
     },
   }
+}
+
+/** As `tabswarm account export` prints it. */
+async function exportOf(control: ControlClient, { clock }: ConnectionHost): Promise<string> {
+  const read = async (part: ExportPart) => {
+    const all: unknown[] = []
+    for (let from: number | null = 0; from !== null; ) {
+      const at: number = from
+      const { records, next } = await patiently(clock, () => control.account({ kind: 'export', part, from: at }))
+      all.push(...records)
+      from = next
+    }
+    return all
+  }
+  const [facts] = await read('facts')
+  const whole = { ...(facts as object | undefined), keys: await read('keys'), ledger: await read('ledger') }
+  return `${JSON.stringify(whole, null, 2)}\n`
 }
 
 /** A pairing code of that account, over a connection that ends with it. */

@@ -70,9 +70,26 @@ export type FoundByPhrase =
       take(): Promise<void>
     }
 
+/** A device of this account: a browser with a key of its own. Times are coordinator time. */
+export interface DeviceState {
+  /** Its key, which names it. */
+  readonly publicKey: string
+  /** What people call it; empty: nothing. */
+  readonly name: string
+  /** Since when it has this account. */
+  readonly addedAtMs: number
+  /** When one of its tabs connected last. */
+  readonly seenAtMs: number
+  /** A tab of it is open now. */
+  readonly isConnected: boolean
+  /** It is this browser. */
+  readonly isOwn: boolean
+}
+
 /** Null: no limit. */
 export interface ApiKeyLimits {
   readonly models: readonly string[] | null
+  readonly pools: readonly string[] | null
   /** Micro-credits that it may spend in all. */
   readonly budget: bigint | null
   readonly requestsAMinute: number | null
@@ -82,7 +99,6 @@ export interface ApiKeyLimits {
 export interface ApiKeyState extends ApiKeyLimits {
   readonly id: string
   readonly name: string
-  readonly pools: readonly string[] | null
   /** Micro-credits: paid, or set aside for what is open. */
   readonly spent: bigint
   readonly createdAtMs: number
@@ -98,12 +114,24 @@ export interface AccountCalls {
   pairingCode(): Promise<{ readonly code: string; readonly lifeMs: number }>
   /** This browser joins the account whose device shows that code. Reasons: `bad-code`, `too-many-requests`, `offline`. */
   join(code: string): Promise<void>
-  /** Those that were not revoked, the oldest first. */
-  apiKeys(): Promise<readonly ApiKeyState[]>
+  /** The one that this account had first comes first. */
+  devices(): Promise<readonly DeviceState[]>
+  /** An empty name takes it away. Reasons: `unknown`, `bad-value`, `offline`. */
+  nameDevice(publicKey: string, name: string): Promise<void>
+  /** Another device than this: it has an empty account of its own from then on. Reasons: `unknown`, `not-allowed`, `offline`. */
+  removeDevice(publicKey: string): Promise<void>
+  /** Whoever uses this browser knows that it was removed: the page says so no more. */
+  removalNoted(): Promise<void>
+  /** Those that were not revoked, the oldest first. `teamId`: null: of this account itself. */
+  apiKeys(teamId: string | null): Promise<readonly ApiKeyState[]>
   /** `text` is the key itself, told now and never again. Reasons: `bad-value`, `offline`. */
-  createApiKey(name: string, limits: ApiKeyLimits): Promise<{ readonly key: ApiKeyState; readonly text: string }>
+  createApiKey(teamId: string | null, name: string, limits: ApiKeyLimits): Promise<{ readonly key: ApiKeyState; readonly text: string }>
   /** From then on it opens nothing, for good. */
-  revokeApiKey(id: string): Promise<void>
+  revokeApiKey(teamId: string | null, id: string): Promise<void>
+  /** All that the coordinator keeps of this account, as JSON. */
+  exportAll(): Promise<string>
+  /** What tells who the account is goes for good, and with it the way to its credits; this browser begins a new one. */
+  erase(): Promise<void>
 }
 
 /** How the coordinator's credits stand. All in micro-credits. */

@@ -3,12 +3,13 @@
  * same on a page and in Node.
  */
 
-import { type ControlClient, CoordinatorRefused, sha256Of, signatureVerifier } from '../network/index.ts'
+import { type ControlClient, sha256Of, signatureVerifier } from '../network/index.ts'
 import type { ServerMessage } from '../protocol/index.ts'
 import { ReceiptBook, RowBudget } from '../receipts/index.ts'
 import { type DriverBook, LinkRouter } from '../session/index.ts'
-import { type Clock, type PeerId, TabswarmError } from '../shared/index.ts'
+import { type PeerId, TabswarmError } from '../shared/index.ts'
 import { type ConnectionHost, type ConnectionOptions, PeerConnection } from './connection.ts'
+import { patiently } from './patience.ts'
 import type { Admission, RequesterPorts } from './requester.ts'
 import { LatestLinks, RequesterReport, type RequesterReportPorts } from './roundTrips.ts'
 
@@ -25,10 +26,6 @@ export interface AskingRole extends RequesterPorts {
   /** Once what is to be signed is signed. */
   close(): Promise<void>
 }
-
-/** A request waits this long for a place, or for the connection, before it is refused. */
-const PATIENCE_MS = 30_000
-const RETRY_MS = 1_000
 
 export function openAskingRole({ host, identity, ...options }: AskingRoleOptions): AskingRole {
   const { clock, subtle } = host
@@ -140,28 +137,4 @@ function openReceipts(connection: PeerConnection, { clock, subtle }: ConnectionH
 
 function admissionOf({ grant, chain, held }: Extract<ServerMessage, { type: 'admitted' }>): Admission {
   return { grant, chain, held: held === null ? null : BigInt(held) }
-}
-
-/** Tries again while the refusal is one that passes by itself, for a bounded time. */
-export async function patiently<Value>(
-  clock: Clock,
-  attempt: (leftMs: number) => Promise<Value>,
-  patienceMs = PATIENCE_MS,
-): Promise<Value> {
-  const untilMs = clock.nowMs() + patienceMs
-  for (;;) {
-    try {
-      return await attempt(Math.max(0, untilMs - clock.nowMs()))
-    } catch (error) {
-      const delayMs = passingAfterMs(error)
-      if (delayMs === null || clock.nowMs() + delayMs > untilMs) throw error
-      await new Promise<void>((resolve) => void clock.after(delayMs, resolve))
-    }
-  }
-}
-
-/** When to try again after a failure that passes by itself; null for those that don't. */
-function passingAfterMs(error: unknown): number | null {
-  if (error instanceof CoordinatorRefused) return error.retryAfterMs
-  return error instanceof TabswarmError && error.reason === 'offline' ? RETRY_MS : null
 }

@@ -7,6 +7,7 @@ export type {
   AccountState,
   ApiKeyState,
   Bill,
+  DeviceState,
   FoundByPhrase,
   LedgerVerdict,
   ListedAccountState,
@@ -25,6 +26,7 @@ export type { HostSignals, PressureReason } from './pressure.ts'
 export { promptIds } from './promptIds.ts'
 export { startAsk } from './requester.ts'
 export { createPeerRuntime, type RuntimeHost } from './runtime.ts'
+export type { TeamCalls, TeamDetails, TeamMemberState, TeamScope, TeamState } from './teamTypes.ts'
 export type {
   Answer,
   AnswerDraftModel,

@@ -6,7 +6,7 @@ import { type Clock, type ErrorBody, type ManifestHash, type ModelId, TabswarmEr
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
 import { createAccountCalls } from './accountCalls.ts'
 import { accountStateOf, pricesOf, statementPageOf, withCharge, withHeld, withVerdict } from './accountView.ts'
-import { type AskingRole, openAskingRole, patiently } from './askingRole.ts'
+import { type AskingRole, openAskingRole } from './askingRole.ts'
 import type { ConnectionHost, HostAccount, PeerConnection } from './connection.ts'
 import { Contribution } from './contribution.ts'
 import { DraftModel, type DraftWorker } from './draftModel.ts'
@@ -14,9 +14,11 @@ import { type EngineWorker, Hosting } from './hosting.ts'
 import { type HttpFetch, ModelLibrary, type ModelText } from './modelLibrary.ts'
 import { measureModelSpeed } from './modelSpeed.ts'
 import { createOperatorCalls } from './operatorCalls.ts'
+import { patiently } from './patience.ts'
 import type { HostSignals } from './pressure.ts'
 import { type RequesterPorts, startAsk } from './requester.ts'
 import { createPeerStore } from './store.ts'
+import { createTeamCalls } from './teamCalls.ts'
 import type { Ask, PeerRuntime, PeerState, Reach } from './types.ts'
 
 export interface RuntimeHost extends ConnectionHost {
@@ -36,6 +38,7 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
   const library = new ModelLibrary({ origin, fetch, clock, sha256: sha256Of(subtle) })
   let draftModel: DraftModel | null = null
   const requester = openRequester(host, library, store, (request) => draftModel?.begin(request) ?? null)
+  const control = () => requester.control()
   let contribution: Contribution | null = null
   const asks = new Set<Ask>()
   let storageMeasures = 0
@@ -105,8 +108,15 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
       draftModel = null
     },
     statement: (month, cursor) => requester.statement(month, cursor),
-    account: createAccountCalls({ host, control: () => requester.control(), onTaken: () => void showAccount() }),
-    operator: createOperatorCalls({ control: () => requester.control(), randomBytes: host.randomBytes }),
+    account: createAccountCalls({
+      host,
+      control,
+      onTaken: () => void showAccount(),
+      onRemovalNoted: () => store.setState({ removedAtMs: null }),
+      onErased: () => void control().then((client) => keepCopy(client, host, store)),
+    }),
+    teams: createTeamCalls({ control, randomBytes: host.randomBytes }),
+    operator: createOperatorCalls({ control, randomBytes: host.randomBytes }),
     async phraseSaved() {
       await (await host.account)?.forgetPhrase()
       await showAccount()
@@ -151,7 +161,7 @@ function openRequester(
   })
   role.connection.then(
     (connection) => {
-      watch(connection, library, store)
+      watch(connection, library, clock, store)
       connection.control.on('state', ({ kind }) => {
         if (kind === 'online') void keepCopy(connection.control, host, store)
       })
@@ -190,6 +200,12 @@ async function keepCopy(control: ControlClient, host: RuntimeHost, store: PeerRu
   store.setState(({ accountKeeping }) => ({ accountKeeping: accountKeeping && { ...accountKeeping, hasCopy } }))
 }
 
+/** An account that this browser did not have before may be one that it was left with. */
+async function readRemoval(control: ControlClient, clock: Clock, store: PeerRuntime['store']): Promise<void> {
+  const told = await patiently(clock, () => control.account({ kind: 'devices' })).catch(() => null)
+  if (told !== null) store.setState({ removedAtMs: told.removedAtMs })
+}
+
 /** A list that cannot be had offers nothing and names no price; the next connection asks again. */
 async function readModels(library: ModelLibrary, store: PeerRuntime['store']): Promise<void> {
   const { models, draftModels } = await library.list().catch(() => ({ models: [], draftModels: [] }))
@@ -197,9 +213,13 @@ async function readModels(library: ModelLibrary, store: PeerRuntime['store']): P
   store.setState({ draftOffers, prices: pricesOf(models) })
 }
 
-function watch({ control, peerId }: PeerConnection, library: ModelLibrary, store: PeerRuntime['store']): void {
+function watch({ control, peerId }: PeerConnection, library: ModelLibrary, clock: Clock, store: PeerRuntime['store']): void {
   control.on('network', ({ summary }) => store.setState({ network: summary }))
-  control.on('account', (message) => store.setState({ account: accountStateOf(message) }))
+  control.on('account', (message) => {
+    const isOther = store.getState().account?.accountId !== message.accountId
+    store.setState({ account: accountStateOf(message) })
+    if (isOther) void readRemoval(control, clock, store)
+  })
   control.on('settled', ({ sessionId, charged }) =>
     store.setState(({ bills }) => ({ bills: withCharge(bills, sessionId, BigInt(charged)) })),
   )

@@ -9,6 +9,7 @@ export function createPeerStore(): StoreApi<PeerState> {
     reach: null,
     account: null,
     accountKeeping: null,
+    removedAtMs: null,
     verdicts: [],
     bills: new Map(),
     prices: new Map(),

@@ -11,6 +11,7 @@ import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId, Tier } from '
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
 import type { AccountCalls, AccountKeeping, AccountState, Bill, ModelPrice, OperatorCalls, StatementPage } from './accountTypes.ts'
 import type { PressureReason } from './pressure.ts'
+import type { TeamCalls } from './teamTypes.ts'
 
 export type ConnectionState =
   | { readonly kind: 'connecting' }
@@ -129,6 +130,8 @@ export interface PeerState {
   readonly account: AccountState | null
   /** Null before it is known, and on insecure pages, which have no keys. */
   readonly accountKeeping: AccountKeeping | null
+  /** When another device took this browser from the account that it had before (coordinator time); null: none did, or its owner knows. */
+  readonly removedAtMs: number | null
   /** The last ones that this tab was told since it was opened, latest last. */
   readonly verdicts: readonly AuditVerdict[]
   /** Of this tab's last answers. */
@@ -323,6 +326,7 @@ export interface PeerRuntime {
    */
   statement(month: string, cursor: number | null): Promise<StatementPage>
   readonly account: AccountCalls
+  readonly teams: TeamCalls
   readonly operator: OperatorCalls
   /** The recovery phrase is in safe hands: this browser forgets it. */
   phraseSaved(): Promise<void>

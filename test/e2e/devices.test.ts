@@ -1,8 +1,9 @@
 /**
  * One account on several browsers, with real tabs: it has API keys, may administer, comes back by its twelve words, a second device joins by a code, and what the browsers
- * had earned before comes along. Nobody computes here: credits are issued.
+ * had earned before comes along; one is removed, joins a team, takes its data and is erased. Nobody computes here: credits are issued.
  */
 
+import { readFile } from 'node:fs/promises'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EARNED } from '../../src/coordinator/ledger/index.ts'
@@ -164,5 +165,109 @@ describe('one account on several browsers', () => {
     await type(code)
     await tablet.getByRole('alert').getByText('this code is wrong').waitFor()
     await store.ledger.audit()
+  })
+})
+
+describe('the list of devices', () => {
+  it('[A10] names them, with this browser among them, on every one of them', async () => {
+    await laptop.reload()
+    await expect.poll(() => laptop.getByTestId('device').count(), WAIT).toBe(3)
+    const own = laptop.locator('[data-testid=device][data-own=true]')
+    await own.getByTestId('name-device').click()
+    await own.getByTestId('device-name').fill('laptop')
+    await own.getByTestId('save-device-name').click()
+    await own.getByText('laptop').waitFor(WAIT)
+    expect(await own.getByTestId('remove-device').count()).toBe(0)
+    await tablet.reload()
+    await tablet.getByTestId('device').getByText('laptop').waitFor(WAIT)
+    expect(await tablet.getByTestId('device').first().innerText()).toContain('open now')
+  })
+
+  it('[A11] a browser that is removed has an empty account at once, is told so until it says that it knows, and may come back', async () => {
+    const mine = await accountId(laptop)
+    await tablet.locator('[data-testid=device][data-own=true]').getByTestId('name-device').click()
+    await tablet.getByTestId('device-name').fill('tablet')
+    await tablet.getByTestId('save-device-name').click()
+    await laptop.reload()
+    const row = laptop.getByTestId('device').filter({ hasText: 'tablet' })
+    await row.getByTestId('remove-device').click(WAIT)
+    await row.getByTestId('remove-device-really').click()
+    await row.waitFor({ ...WAIT, state: 'detached' })
+    await tablet.getByTestId('device-removed').waitFor(WAIT)
+    await expect.poll(() => accountId(tablet), WAIT).not.toBe(mine)
+    expect(await spendable(tablet)).toBe('0')
+    await tablet.reload()
+    await tablet.getByTestId('removal-noted').click(WAIT)
+    await tablet.getByTestId('device-removed').waitFor({ ...WAIT, state: 'detached' })
+    await tablet.reload()
+    await accountId(tablet)
+    expect(await tablet.getByTestId('device-removed').count()).toBe(0)
+    expect((await store.accounts.details(mine)).identities).toHaveLength(2)
+  })
+})
+
+describe('teams on the page', () => {
+  it('[T1] … [T6] one makes a team and invites another browser’s account, which gives it credits; its keys have budgets', async () => {
+    const [owner, guest] = [await accountId(laptop), await accountId(tablet)]
+    // An operator’s invitations tie nobody.
+    await store.accounts.change(owner, { roles: ['requester', 'volunteer'] })
+    await issue(tablet, 3n)
+    await laptop.getByTestId('new-team').click(WAIT)
+    await laptop.getByTestId('team-name').fill('Lab')
+    await laptop.getByTestId('save-team').click()
+    const team = laptop.getByTestId('team')
+    await team.getByTestId('team-members').click(WAIT)
+    await team.getByTestId('invite').click(WAIT)
+    const code = await team.getByTestId('invitation-code').innerText(WAIT)
+    await tablet.getByTestId('invitation').fill(code)
+    await tablet.getByTestId('accept-invitation').click()
+    const theirs = tablet.getByTestId('team')
+    await theirs.getByTestId('team-fund').click(WAIT)
+    expect(await theirs.getByTestId('team-keys').count()).toBe(0)
+    await theirs.getByTestId('fund-credits').fill('1.25')
+    await theirs.getByTestId('fund').click()
+    await expect.poll(() => theirs.getByTestId('team-balance').innerText(), WAIT).toBe('1.25')
+    await expect.poll(() => spendable(tablet), WAIT).toBe('1.75')
+    const [{ id } = { id: '' }] = await store.teams.of(guest)
+    const ties = await store.accounts.ties([owner, guest, id])
+    expect(new Set([...ties.values()].map(({ family }) => family)).size).toBe(1)
+    await team.getByTestId('team-keys').click()
+    await team.getByTestId('key-name').fill('ci')
+    await team.getByTestId('scope-pools').fill('trusted')
+    await team.getByTestId('create-key').click()
+    const text = await team.getByTestId('key-text').innerText(WAIT)
+    await team.getByTestId('key-saved').click()
+    await team.getByTestId('open-budget').click()
+    await team.getByTestId('key-new-budget').fill('0.5')
+    await team.getByTestId('save-budget').click()
+    await team.getByText('of 0.5 credits spent').waitFor(WAIT)
+    expect(await store.keys.authorize(text, { model: 'any', pool: 'trusted' })).toMatchObject({ account: id, budget: 500_000n })
+    await expect(store.keys.authorize(text, { model: 'any', pool: 'public' })).rejects.toMatchObject({ reason: 'not-allowed' })
+    await theirs.getByTestId('team-leave').click()
+    await theirs.getByTestId('leave-really').click()
+    await theirs.waitFor({ ...WAIT, state: 'detached' })
+    await store.ledger.audit()
+  })
+})
+
+describe('what is kept of an account', () => {
+  it('[A12] is downloaded whole, and [A13] erased after a word: this browser begins anew, with words of its own', async () => {
+    const before = await accountId(tablet)
+    const download = tablet.waitForEvent('download')
+    await tablet.getByTestId('export-account').click()
+    const exported = JSON.parse(await readFile(await (await download).path(), 'utf8'))
+    expect(exported).toMatchObject({ id: before, devices: [{ name: '' }], keys: [] })
+    const inAll = exported.ledger.reduce((sum: number, { credits }: { credits: string }) => sum + Number(credits), 0)
+    expect(inAll).toBe(1.75)
+    await tablet.getByTestId('open-erase').click()
+    expect(await tablet.getByTestId('erase-loss').innerText()).toContain('Its 1.75 credits are lost')
+    expect(await tablet.getByTestId('erase-really').isDisabled()).toBe(true)
+    await tablet.getByTestId('erase-word').fill('erase')
+    await tablet.getByTestId('erase-really').click()
+    await expect.poll(() => accountId(tablet), WAIT).not.toBe(before)
+    await expect(store.accounts.record(before)).rejects.toMatchObject({ reason: 'unknown' })
+    expect((await store.ledger.balances(before)).map(({ amount }) => amount)).toEqual([1_750_000n])
+    const after = await accountId(tablet)
+    await expect.poll(() => store.recovery.list(after), WAIT).toHaveLength(1)
   })
 })

@@ -359,6 +359,17 @@ describe.each(storeKinds)('credits on %s', (kind) => {
     await store.ledger.audit()
   })
 
+  it('[E12] a tab whose account is no volunteer is told so when it pledges, and its socket is closed', async () => {
+    const owner = await createIdentity(crypto.subtle)
+    const first = await join(owner)
+    await store.accounts.change(first.account, { roles: ['requester'] })
+    first.client.send(pledge())
+    expect(await first.client.next('error')).toMatchObject({ reason: 'no-volunteer' })
+    await first.client.closed
+    await store.accounts.change(first.account, { roles: ['requester', 'volunteer'] })
+    expect((await volunteer(owner)).account).toBe(first.account)
+  })
+
   it('[E2] who has nothing left is refused, with what is missing', async () => {
     const [, , driver] = [await volunteer(), await volunteer(), await join()]
     const grant = await admit(driver)

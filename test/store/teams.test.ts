@@ -31,6 +31,7 @@ describe.each(storeKinds)('teams on %s', (kind) => {
     await teams.remove(id, ann)
     expect([await teams.roleOf(id, ann), await teams.roleOf(id, bob), await teams.of(ann)]).toEqual([null, 'owner', []])
     await expect(teams.remove(id, ann)).rejects.toMatchObject({ reason: 'unknown' })
+    await expect(teams.add(id, id)).rejects.toMatchObject({ reason: 'bad-value' })
     await accounts.erase(id)
     expect([await teams.roleOf(id, bob), await teams.of(bob)]).toEqual([null, []])
   })

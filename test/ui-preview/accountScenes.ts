@@ -1,6 +1,16 @@
 /** What accounts, their audits, statements and keys are in a scenario, and what the operator's page is answered. */
 
-import type { AccountState, ApiKeyState, AuditVerdict, ListedAccountState, PeerState, StatementPage } from '../../src/peer/index.ts'
+import type {
+  AccountState,
+  ApiKeyState,
+  AuditVerdict,
+  DeviceState,
+  ListedAccountState,
+  PeerState,
+  StatementPage,
+  TeamDetails,
+  TeamState,
+} from '../../src/peer/index.ts'
 import { type ErrorBody, fromErrorBody, type SessionId, type StatementLine } from '../../src/shared/index.ts'
 import { type FakeRuntime, MODEL_ID } from '../../src/ui/testing/fakeRuntime.ts'
 
@@ -70,12 +80,26 @@ const keepings: Record<string, Partial<PeerState>> = {
   'account-key-revoke': {},
   'account-keys-failed': {},
   'account-restore-unknown': {},
+  'account-device-name': {},
+  'account-device-remove': {},
+  'account-removed': { account: NOTHING_YET, removedAtMs: Date.UTC(2026, 10, 21, 17, 5) },
+  'account-team-members': {},
+  'account-team-keys': {},
+  'account-team-settings': {},
+  'account-team-fund': {},
+  'account-team-new': {},
+  'account-invitation-refused': {},
+  'account-erase': {},
 }
 
 const refusals: Record<string, ErrorBody> = {
   'account-join-refused': {
     reason: 'bad-code',
     message: 'this code is wrong, was used, or is older than five minutes; make a new one on the other device',
+  },
+  'account-invitation-refused': {
+    reason: 'bad-code',
+    message: 'this invitation is wrong, was used or taken back, or is older than a week; ask for a new one',
   },
   'account-restore-unknown': {
     reason: 'bad-phrase',
@@ -126,6 +150,52 @@ const KEYS: readonly ApiKeyState[] = [
     usedAtMs: null,
   },
 ]
+const DEVICES: readonly DeviceState[] = [
+  {
+    publicKey: 'A'.repeat(87),
+    name: '',
+    addedAtMs: Date.UTC(2026, 8, 14),
+    seenAtMs: Date.UTC(2026, 10, 22),
+    isConnected: true,
+    isOwn: true,
+  },
+  {
+    publicKey: 'B'.repeat(87),
+    name: 'the old phone that lies in the drawer of the kitchen',
+    addedAtMs: Date.UTC(2026, 9, 2),
+    seenAtMs: Date.UTC(2026, 9, 30),
+    isConnected: false,
+    isOwn: false,
+  },
+]
+const TEAMS: readonly TeamState[] = [
+  {
+    id: 'a9d2c7e018f35b447c2e95d0b1f84a63',
+    name: 'Laboratory for things that have long names',
+    isOwner: true,
+    memberCount: 3,
+    models: [MODEL_ID],
+    pools: ['trusted', 'europe'],
+    spendable: 120_000_000n,
+  },
+  {
+    id: '8d41aa02c7e018f35b447c2e95d0b1f8',
+    name: 'Reading circle',
+    isOwner: false,
+    memberCount: 12,
+    models: null,
+    pools: null,
+    spendable: 0n,
+  },
+]
+const DETAILS: TeamDetails = {
+  members: [
+    { accountId: ACCOUNT.accountId, name: 'Ann', isOwner: true },
+    { accountId: '8d41aa02c7e018f35b447c2e95d0b1f9', name: '', isOwner: false },
+    { accountId: '9d41aa02c7e018f35b447c2e95d0b1f9', name: 'Bob from the other end of the corridor', isOwner: true },
+  ],
+  invitations: 2,
+}
 const LISTED: readonly ListedAccountState[] = [
   {
     id: ACCOUNT.accountId,
@@ -169,6 +239,12 @@ export function playAccount(runtime: FakeRuntime, name: string): void {
   if (name === 'account-failed')
     runtime.statement = () => Promise.reject(fromErrorBody({ reason: 'timeout', message: 'the coordinator did not answer within 20 s' }))
   if (name in keepings && name !== 'account-new') runtime.apiKeys = KEYS
+  if (name in keepings) runtime.devices = name === 'account-new' || name === 'account-removed' ? DEVICES.slice(0, 1) : DEVICES
+  if (name === 'account' || name.startsWith('account-team')) {
+    runtime.teamList = TEAMS
+    runtime.teamDetails = DETAILS
+    runtime.teamKeys = KEYS.slice(1)
+  }
   if (name === 'account-keys-failed')
     runtime.account.apiKeys = () =>
       Promise.reject(fromErrorBody({ reason: 'busy', message: 'the coordinator answers others now; try again in a moment' }))
@@ -177,6 +253,7 @@ export function playAccount(runtime: FakeRuntime, name: string): void {
   if (refusal !== undefined) {
     const refuse = () => Promise.reject(fromErrorBody(refusal))
     runtime.account = { ...runtime.account, findByPhrase: refuse, join: refuse }
+    runtime.teams = { ...runtime.teams, accept: refuse }
   }
 }
 

@@ -6,6 +6,7 @@
 import type { ModelConfig } from '../../model/index.ts'
 import type { ClientMessage } from '../../protocol/index.ts'
 import {
+  type AccountRole,
   assert,
   type CancelTimer,
   type Clock,
@@ -66,7 +67,7 @@ export interface AdmissionsOptions {
 }
 
 export interface AdmissionTools {
-  readonly store: Pick<EconomyStore, 'ledger' | 'starters'>
+  readonly store: Pick<EconomyStore, 'accounts' | 'ledger' | 'starters'>
   readonly prices: CommandOf<'price'>
 }
 
@@ -168,6 +169,8 @@ export class Admissions {
     assert(config !== undefined, `a hold for the model ${message.modelId}, which nobody serves`)
     try {
       const [account, tools] = await Promise.all([payer?.account ?? peers.accountOf(peerId), ready])
+      const { roles } = await tools.store.accounts.record(account)
+      if (!roles.includes('requester')) return refuse('not-allowed', notRequester(account, roles), null)
       const { promptTokens, maxTokens, modelId, tier = TIER_DEFAULT } = message
       const price = sessionPrice(config, message, tools.prices.table, tier)
       const sessionId = newSessionId()
@@ -235,6 +238,10 @@ export class Admissions {
     const operator = `ask the operator for a grant (tabswarm ledger grant ${account} CREDITS)`
     return { reason: 'insufficient-credits', message: `your account has ${have}. ${remedy}, or ${operator}.`, retryAfterMs: null }
   }
+}
+
+function notRequester(account: string, roles: readonly AccountRole[]): string {
+  return `account ${account} may not ask for answers here; whoever runs this coordinator can change that: tabswarm account change ${account} --roles ${[...roles, 'requester'].join(',')}`
 }
 
 function refuse(reason: string, message: string, retryAfterMs: number | null): Result<never, Refusal> {

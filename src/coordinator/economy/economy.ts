@@ -164,7 +164,7 @@ export class Economy {
     return { keyId: id, account }
   }
 
-  /** Rule E12. */
+  /** Rule E13. */
   pay(payer: Payer): Payment {
     return this.#payments.begin(payer)
   }
@@ -188,6 +188,19 @@ export class Economy {
   /** Answers what a peer asks of its account, or says why not. Rules A1 … A13, T1 … T6 and O1 … O5. */
   async request(peerId: PeerId, message: Extract<ClientMessage, { type: 'account-request' }>): Promise<void> {
     this.#ports.tell(peerId, await this.#desk.answer(peerId, message))
+  }
+
+  /** It offers to serve layers: who may not is told so, and its socket closed. Rule E12. */
+  async pledged(peerId: PeerId): Promise<void> {
+    const { store, log } = this.#options
+    try {
+      const account = await this.#peers.accountOf(peerId)
+      const { roles } = await (await store).accounts.record(account)
+      if (!roles.includes('volunteer')) this.#ports.fail(peerId, NO_VOLUNTEER)
+    } catch (error) {
+      // It has left, or the store is away: what it computes meanwhile lies in escrow.
+      log(`nobody knows whether peer ${peerId.slice(0, 8)} may serve: ${String(error)}`)
+    }
   }
 
   /** The core has not admitted it after all, or the requester is gone. Nothing happens where it has opened. */
@@ -409,6 +422,11 @@ export class Economy {
 const BANNED = {
   reason: 'banned',
   message: 'audits have found twice that this account did not compute what it was paid for: it takes no further part here',
+}
+
+const NO_VOLUNTEER = {
+  reason: 'no-volunteer',
+  message: 'this account may not compute for others here; whoever runs this coordinator can give it the role of a volunteer',
 }
 
 const noAccounts = () => undefined

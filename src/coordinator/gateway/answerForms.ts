@@ -1,8 +1,9 @@
 /** The forms of answers: what a whole answer and its chunks look like, of chat and of completions. */
 
-import type { Outcome, Route } from './answering.ts'
+import type { Outcome } from './answering.ts'
 import type { ChosenToken, TokenLogprob } from './ports.ts'
 import type { AnswerRequest } from './requests.ts'
+import { routeForm } from './usageRecords.ts'
 
 /** What all of an answer's JSON shares. */
 export interface AnswerHead {
@@ -35,7 +36,7 @@ export interface Usage {
   readonly total_tokens: number
   readonly prompt_tokens_details: { readonly cached_tokens: number }
   /** Not OpenAI's: by what way each choice was computed, and where its cost is told once it is settled. */
-  readonly tabswarm: { readonly request_id: string; readonly routes: readonly Route[] }
+  readonly tabswarm: { readonly request_id: string; readonly routes: readonly object[] }
 }
 
 export function usageOf({ requestId }: AnswerHead, { promptTokens, completionTokens, routes }: Outcome): Usage {
@@ -44,7 +45,7 @@ export function usageOf({ requestId }: AnswerHead, { promptTokens, completionTok
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
     prompt_tokens_details: { cached_tokens: 0 },
-    tabswarm: { request_id: requestId, routes },
+    tabswarm: { request_id: requestId, routes: routes.map(routeForm) },
   }
 }
 
@@ -124,7 +125,7 @@ function completionLogprobs({ request }: AnswerHead, tokens: readonly ChosenToke
   }
 }
 
-/** A part of a character by its bytes, as OpenAI has it: `bytes:\\xe2`. Several of one token's best may be such, and are keys of one object. */
+/** A part of a character by its bytes, as OpenAI has it: `bytes:\xe2`. Several of one token's best may be such, and are keys of one object. */
 function tokenName({ text, bytes }: TokenLogprob): string {
   if (!text.includes('\u{fffd}')) return text
   return `bytes:${bytes.map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`

@@ -1,16 +1,19 @@
 /** answerRoute: one POST for an answer, from its body to its last byte, streamed or whole. */
 
+import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Clock, ModelId } from '../../shared/index.ts'
-import { toHex } from '../../shared/index.ts'
+import { type Clock, type ModelId, toHex } from '../../shared/index.ts'
 import type { Payer } from '../economy/index.ts'
-import type { AnswerForm, AnswerHead } from './answerForms.ts'
-import { Answering, type AnsweringEvents, type ChoicePart, type Outcome } from './answering.ts'
-import { ApiError, type ApiErrorBody, apiErrorOf, faultOf, internalError } from './apiError.ts'
-import { EventStream } from './eventStream.ts'
+import type { AnswerForm } from './answerForms.ts'
+import { Answering } from './answering.ts'
+import { ApiError, apiErrorOf, badParameter, faultOf, internalError } from './apiError.ts'
+import { Attempt } from './attempt.ts'
+import { Attempts, IDEMPOTENCY_KEY_CHARACTERS_MAX, type Question } from './attempts.ts'
 import type { GatewayAccounts, GatewayDriver, GatewayModels } from './ports.ts'
 import { Quotas } from './quotas.ts'
 import type { AnswerRequest } from './requests.ts'
+import { sendAttempt } from './sendAttempt.ts'
+import { UsageRecords } from './usageRecords.ts'
 
 export interface GatewayOptions {
   readonly driver: GatewayDriver
@@ -30,6 +33,7 @@ export interface AnswerKind {
   readonly form: AnswerForm
 }
 
+export const REQUEST_ID = 'x-request-id'
 /** In the queue, before it is refused. */
 const QUEUE_WAIT_MS = 30_000
 /** Whom peers of this coordinator are open to. */
@@ -38,27 +42,37 @@ const POOL = 'public'
 export class AnswerRoute {
   readonly #options: GatewayOptions
   readonly #quotas = new Quotas()
+  readonly #attempts: Attempts
+  readonly usage: UsageRecords
 
   constructor(options: GatewayOptions) {
     this.#options = options
+    this.#attempts = new Attempts(options.clock)
+    this.usage = new UsageRecords(options.clock)
+    options.accounts?.onSettled((sessionId, charged) => this.usage.settled(sessionId, charged))
   }
 
-  async handle(request: FastifyRequest, reply: FastifyReply, requestId: string, { read, form }: AnswerKind): Promise<unknown> {
-    const { accounts, models, clock, randomBytes } = this.#options
+  async handle(request: FastifyRequest, reply: FastifyReply, { read, form }: AnswerKind): Promise<unknown> {
+    const { models, clock, randomBytes } = this.#options
     const asked = await this.#read(request, read)
     const payer = await this.authorize(request, { model: asked.model, pool: POOL })
     const model = models.list().find(({ id }) => id === asked.model)
     if (model === undefined)
       throw new ApiError(404, `there is no model ${asked.model} here; GET /v1/models lists those there are`, { code: 'model_not_found' })
-    const leave = payer === null ? () => undefined : this.#quotas.enter(payer.keyId)
-    const payment = payer === null ? null : (accounts?.pay(payer) ?? null)
-    try {
-      const head = { requestId, id: toHex(randomBytes(12)), created: Math.floor(clock.nowMs() / 1_000), request: asked }
-      return await this.#answer(reply, { modelId: model.id, voucher: payment?.voucher ?? null }, head, form)
-    } finally {
-      payment?.end()
-      leave()
+    const question = questionOf(request, payer)
+    const earlier = this.#attempts.find(question)
+    if (earlier !== null) {
+      reply.header(REQUEST_ID, earlier.requestId)
+      return sendAttempt(reply, earlier, asked.stream, clock)
     }
+    const leave = payer === null ? () => undefined : this.#quotas.enter(payer.keyId)
+    const requestId = String(reply.getHeader(REQUEST_ID))
+    const head = { requestId, id: toHex(randomBytes(12)), created: Math.floor(clock.nowMs() / 1_000), request: asked }
+    const attempt = new Attempt(head, form)
+    this.#attempts.add(question, attempt)
+    const sent = sendAttempt(reply, attempt, asked.stream, clock)
+    void this.#answer(attempt, asked, model.id, payer).finally(leave)
+    return sent
   }
 
   /** Null: no key is needed. Rejects with an ApiError or an AccountError. */
@@ -87,110 +101,47 @@ export class AnswerRoute {
     return Buffer.from(this.#options.randomBytes(4)).readUInt32LE()
   }
 
-  async #answer(
-    reply: FastifyReply,
-    terms: { readonly modelId: ModelId; readonly voucher: string | null },
-    head: AnswerHead,
-    form: AnswerForm,
-  ): Promise<unknown> {
-    const { driver } = this.#options
-    const output = head.request.stream ? new StreamedOutput(reply, head, form, this.#options) : new WholeOutput(head, form)
-    const answering = new Answering(driver, head.request, { ...terms, waitMs: QUEUE_WAIT_MS }, output)
-    let isGone = false
-    const onClose = () => {
-      if (reply.raw.writableEnded) return
-      isGone = true
-      answering.stop()
-    }
-    reply.raw.on('close', onClose)
+  /** Never rejects. */
+  async #answer(attempt: Attempt, asked: AnswerRequest, modelId: ModelId, payer: Payer | null): Promise<void> {
+    const { driver, accounts, log } = this.#options
+    const { requestId } = attempt
+    this.usage.begin({ requestId, account: payer?.account ?? null, modelId, serviceTier: asked.serviceTier })
+    const payment = payer === null ? null : (accounts?.pay(payer) ?? null)
     try {
+      const terms = { modelId, voucher: payment?.voucher ?? null, waitMs: QUEUE_WAIT_MS }
+      const answering = new Answering(driver, asked, terms, {
+        onSession: (sessionId) => this.usage.opened(requestId, sessionId),
+        onAdmitted: () => attempt.onAdmitted(),
+        onPart: (part) => attempt.onPart(part),
+      })
+      attempt.begin(() => answering.stop())
       const outcome = await answering.outcome
-      if (outcome.finishReasons.includes('cancelled') && !isGone)
-        throw new ApiError(503, 'the coordinator is shutting down; ask again in a moment', { code: 'shutting-down', retryAfterMs: 5_000 })
-      return output.finish(outcome)
+      if (outcome.finishReasons.includes('cancelled')) throw cutOff()
+      this.usage.ended(requestId, outcome)
+      attempt.finish(outcome)
     } catch (error) {
+      this.usage.ended(requestId, null)
       const told = apiErrorOf(error)
-      if (told === null) this.#options.log(`a request to the gateway failed: ${faultOf(error)}`)
-      return output.fail(told ?? internalError())
+      if (told === null) log(`a request to the gateway failed: ${faultOf(error)}`)
+      attempt.fail(told ?? internalError())
     } finally {
-      reply.raw.off('close', onClose)
+      payment?.end()
     }
   }
 }
 
-class WholeOutput implements AnsweringEvents {
-  readonly #head: AnswerHead
-  readonly #form: AnswerForm
-  readonly #choices: { text: string; tokens: ChoicePart['tokens'] }[]
-
-  constructor(head: AnswerHead, form: AnswerForm) {
-    this.#head = head
-    this.#form = form
-    this.#choices = Array.from({ length: head.request.choices }, () => ({ text: '', tokens: [] }))
-  }
-
-  onAdmitted(): void {}
-
-  onPart({ index, text, tokens }: ChoicePart): void {
-    const choice = this.#choices[index]
-    if (choice === undefined) return
-    choice.text += text
-    if (tokens.length > 0) choice.tokens = [...choice.tokens, ...tokens]
-  }
-
-  finish(outcome: Outcome): object {
-    return this.#form.whole(this.#head, this.#choices, outcome)
-  }
-
-  fail(error: ApiError): never {
-    throw error
-  }
+/** Its clients have gone, or the coordinator is about to. */
+function cutOff(): ApiError {
+  return new ApiError(503, 'the answer was cut off; ask again in a moment', { code: 'cut-off', retryAfterMs: 5_000 })
 }
 
-class StreamedOutput implements AnsweringEvents {
-  readonly #reply: FastifyReply
-  readonly #head: AnswerHead
-  readonly #form: AnswerForm
-  readonly #clock: Clock
-  readonly #offsets: number[]
-  #stream: EventStream | null = null
-
-  constructor(reply: FastifyReply, head: AnswerHead, form: AnswerForm, { clock }: Pick<GatewayOptions, 'clock'>) {
-    this.#reply = reply
-    this.#head = head
-    this.#form = form
-    this.#clock = clock
-    this.#offsets = Array.from({ length: head.request.choices }, () => 0)
-  }
-
-  onAdmitted(): void {
-    this.#reply.hijack()
-    const headers = Object.entries(this.#reply.getHeaders()).map(([name, value]) => [name, String(value)] as const)
-    this.#stream = new EventStream(this.#reply.raw, Object.fromEntries(headers), this.#clock)
-    for (const index of this.#offsets.keys()) {
-      const first = this.#form.first(this.#head, index)
-      if (first !== null) this.#stream.send(first)
-    }
-  }
-
-  onPart({ index, text, tokens }: ChoicePart): void {
-    if (text === '' && tokens.length === 0) return
-    const offset = this.#offsets[index] ?? 0
-    this.#offsets[index] = offset + text.length
-    this.#stream?.send(this.#form.part(this.#head, index, { text, tokens }, offset))
-  }
-
-  finish(outcome: Outcome): undefined {
-    for (const [index, reason] of outcome.finishReasons.entries()) this.#stream?.send(this.#form.last(this.#head, index, reason))
-    if (this.#head.request.includeUsage) this.#stream?.send(this.#form.usage(this.#head, outcome))
-    this.#stream?.send('[DONE]')
-    this.#stream?.end()
-  }
-
-  /** Never a bare end: what the client has so far is no answer. */
-  fail(error: ApiError): undefined {
-    if (this.#stream === null) throw error
-    this.#stream.send(error.body satisfies ApiErrorBody)
-    this.#stream.end()
-  }
+function questionOf(request: FastifyRequest, payer: Payer | null): Question {
+  const { 'idempotency-key': given, 'x-stainless-retry-count': retries } = request.headers
+  const idempotencyKey = typeof given === 'string' && given !== '' ? given : null
+  if (idempotencyKey !== null && idempotencyKey.length > IDEMPOTENCY_KEY_CHARACTERS_MAX)
+    throw badParameter('Idempotency-Key', `an Idempotency-Key has at most ${IDEMPOTENCY_KEY_CHARACTERS_MAX} characters`)
+  const hash = createHash('sha256')
+    .update(JSON.stringify([request.url, request.body]))
+    .digest('hex')
+  return { owner: payer?.keyId ?? '', hash, idempotencyKey, isRetry: Number(retries) > 0 }
 }

@@ -3,6 +3,7 @@
  * that a refusal is still a status code.
  */
 
+import type { SessionId } from '../../shared/index.ts'
 import type { ChosenToken, DriverAnswer, DriverEvent, DriverRequest, DriverStage, GatewayDriver } from './ports.ts'
 import type { AnswerRequest } from './requests.ts'
 
@@ -28,10 +29,11 @@ export interface Outcome {
   /** By choice. */
   readonly finishReasons: readonly DriverAnswer['finishReason'][]
   readonly routes: readonly Route[]
-  readonly sessionIds: readonly string[]
 }
 
 export interface AnsweringEvents {
+  /** Each choice has one, once it is admitted. */
+  onSession(sessionId: SessionId): void
   /** Once; the first part comes after it. */
   onAdmitted(): void
   onPart(part: ChoicePart): void
@@ -71,7 +73,6 @@ export class Answering {
         completionTokens: answers.reduce((sum, { completionTokens }) => sum + completionTokens, 0),
         finishReasons: answers.map(({ finishReason }) => finishReason),
         routes: answers.map(({ stages, dataPath: path, repairs }) => ({ stages, path, repairs })),
-        sessionIds: answers.flatMap(({ sessionId }) => sessionId ?? []),
       }
     } catch (error) {
       // One that failed fails the request: nobody waits for the others.
@@ -82,6 +83,7 @@ export class Answering {
 
   #receive(index: number, event: DriverEvent): void {
     if (event.kind === 'admitted') {
+      this.#events.onSession(event.sessionId)
       this.#waiting--
       if (this.#waiting > 0) return
       this.#events.onAdmitted()

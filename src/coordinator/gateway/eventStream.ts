@@ -30,8 +30,9 @@ export class EventStream {
     this.#keepAlive()
   }
 
-  send(data: unknown): void {
-    this.#write(`data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`)
+  /** One line. */
+  send(data: string): void {
+    this.#write(`data: ${data}\n\n`)
   }
 
   end(): void {

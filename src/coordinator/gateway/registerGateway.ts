@@ -3,14 +3,13 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { toHex } from '../../shared/index.ts'
 import { CHAT_FORM, COMPLETION_FORM } from './answerForms.ts'
-import { type AnswerKind, AnswerRoute, type GatewayOptions } from './answerRoute.ts'
+import { type AnswerKind, AnswerRoute, type GatewayOptions, REQUEST_ID } from './answerRoute.ts'
 import { ApiError, apiErrorOf, faultOf, internalError } from './apiError.ts'
 import { modelForm } from './modelForms.ts'
 import { readChatRequest, readCompletionRequest } from './requests.ts'
 
 /** A long conversation; the model's context is shorter. */
 const BODY_BYTES_MAX = 4 * 1024 * 1024
-const REQUEST_ID = 'x-request-id'
 
 export async function registerGateway(app: FastifyInstance, options: GatewayOptions): Promise<void> {
   await app.register(async (v1) => registerRoutes(v1, options), { prefix: '/v1' })
@@ -40,10 +39,15 @@ function registerRoutes(v1: FastifyInstance, options: GatewayOptions): void {
       code: 'model_not_found',
     })
   })
+  v1.get('/usage', async (request) => answers.usage.list((await answers.authorize(request, null))?.account ?? null))
+  v1.get<{ Params: { id: string } }>('/usage/:id', async (request) => {
+    const payer = await answers.authorize(request, null)
+    const found = answers.usage.find(request.params.id, payer?.account ?? null)
+    if (found !== null) return found
+    throw new ApiError(404, `there is no request ${request.params.id} of this account in the last day; GET /v1/usage lists those there are`)
+  })
   const post = (path: string, kind: AnswerKind) =>
-    v1.post(path, { bodyLimit: BODY_BYTES_MAX }, (request: FastifyRequest, reply: FastifyReply) =>
-      answers.handle(request, reply, String(reply.getHeader(REQUEST_ID)), kind),
-    )
+    v1.post(path, { bodyLimit: BODY_BYTES_MAX }, (request: FastifyRequest, reply: FastifyReply) => answers.handle(request, reply, kind))
   post('/chat/completions', { read: readChatRequest, form: CHAT_FORM })
   post('/completions', { read: readCompletionRequest, form: COMPLETION_FORM })
 }

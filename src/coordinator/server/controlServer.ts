@@ -161,7 +161,10 @@ export class ControlServer {
     else if (message.type === 'receipt') this.#economy?.receipt(peerId, message.receipt)
     else if (message.type === 'statement' || message.type === 'account-request') this.#answerAccount(client, peerId, message)
     else if (message.type === 'admit' && this.#economy !== null) void this.#hold(client, peerId, message, this.#economy)
-    else this.#feed({ kind: 'message', peerId, message })
+    else {
+      if (message.type === 'pledge') void this.#economy?.pledged(peerId)
+      this.#feed({ kind: 'message', peerId, message })
+    }
   }
 
   #answerAccount(client: ControlSocket, peerId: PeerId, message: Extract<PeerMessage, { type: 'statement' | 'account-request' }>): void {

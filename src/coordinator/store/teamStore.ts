@@ -89,7 +89,8 @@ export class TeamStore {
   }
 
   /** Makes an account a member, or says anew what it is of the team. Rejects with AccountError `unknown`, `bad-value`, or `not-allowed` as `remove` does. */
-  add(id: string, account: string, role: TeamRole = 'member'): Promise<void> {
+  async add(id: string, account: string, role: TeamRole = 'member'): Promise<void> {
+    if (account === id) throw new AccountError('bad-value', 'a team is no member of itself')
     return this.#queries.transaction(async (tx) => {
       await findTeam(tx, id)
       await findAccount(tx, account)

@@ -11,14 +11,17 @@ import { createChatStore } from '../chatStore.ts'
 import { EarningsPanel } from '../contribute/earningsPanel.tsx'
 import { UiContext } from '../runtimeContext.ts'
 import { FakeBenchHost } from '../testing/fakeBench.ts'
-import { FakeRuntime, MODEL_ID } from '../testing/fakeRuntime.ts'
+import { FakeRuntime, fakeSwarm, MODEL_ID } from '../testing/fakeRuntime.ts'
 import { describeScope, describeSpending, describeUse } from './apiKeyWords.ts'
 import { BalanceFigures } from './balanceFigures.tsx'
 import { DevicesPanel } from './devicesPanel.tsx'
+import { describeDevice, deviceName } from './deviceWords.ts'
 import { KeepingNotes } from './keepingNotes.tsx'
 import { describeMoving } from './movingWords.ts'
+import { ALL_SCOPE, draftOf, ScopeFields, typedScope } from './scopeFields.tsx'
 import { createStatementStore } from './statementStore.ts'
 import { describeLine, describeOthers, formatChange, monthsUpTo, nameMonth } from './statementWords.ts'
+import { describeTeamScope, memberName } from './teamWords.ts'
 
 const standing = { validInARow: 0, trustedFrom: 10, failures: 0 }
 const NOTHING: AccountState = { accountId: 'ann', spendable: 0n, granted: 0n, held: 0n, escrow: 0n, earned: 0n, standing }
@@ -91,6 +94,52 @@ describe('the account’s devices', () => {
     expect(describeMoving({ ...NOTHING, spendable: 5n, granted: 5n })[0]).toContain('has earned nothing that could come along')
     expect(describeMoving(NOTHING)).toEqual(['The account that this browser has now is empty: nothing is left behind.'])
     expect(describeMoving(null)).toHaveLength(1)
+  })
+})
+
+describe('the list of devices', () => {
+  it('says since when each has the account, and whether it is open or when it was', () => {
+    const addedAtMs = Date.UTC(2027, 0, 4)
+    const seenAtMs = Date.UTC(2027, 0, 9)
+    expect(describeDevice({ addedAtMs, seenAtMs, isConnected: false })).toBe(
+      'Has this account since 4 January 2027; last seen on 9 January 2027.',
+    )
+    expect(describeDevice({ addedAtMs, seenAtMs, isConnected: true })).toBe('Has this account since 4 January 2027; open now.')
+    expect([deviceName({ name: '' }), deviceName({ name: 'phone' })]).toEqual(['A device without a name', 'phone'])
+  })
+
+  it('a browser that was removed is told so, and when, whatever it has', () => {
+    expect(show(<KeepingNotes />, { removedAtMs: Date.UTC(2027, 0, 9, 12), account: NOTHING })).toMatch(
+      /This browser was removed from the account that it had.*9 January 2027/,
+    )
+    expect(show(<KeepingNotes />, { account: NOTHING })).toBe('')
+  })
+})
+
+describe('teams', () => {
+  it('say what their keys may, and who is in them', () => {
+    expect(describeTeamScope({ models: null, pools: null })).toBe('Its keys may use all models, in all pools.')
+    expect(describeTeamScope({ models: ['a', 'b'], pools: ['trusted'] })).toBe('Its keys may use only a, b, in the pools trusted.')
+    const accountId = '8d41aa02c7e018f35b447c2e95d0b1f8'
+    expect([memberName({ accountId, name: '' }), memberName({ accountId, name: 'Ann' })]).toEqual(['Account 8d41aa02', 'Ann'])
+  })
+
+  it('models and pools are read as they are typed, and come back as they were; nothing stands for all', () => {
+    expect(typedScope(ALL_SCOPE)).toEqual({ models: null, pools: null })
+    expect(typedScope({ models: ['m'], pools: ' trusted,, europe , trusted' })).toEqual({ models: ['m'], pools: ['trusted', 'europe'] })
+    for (const scope of [
+      { models: null, pools: null },
+      { models: ['m'], pools: ['trusted', 'europe'] },
+    ])
+      expect(typedScope(draftOf(scope))).toEqual(scope)
+  })
+
+  it('a model that is allowed and not served now can still be chosen, by its id', () => {
+    const fields = show(<ScopeFields scope={{ models: ['gone-model'], pools: '' }} onChange={() => undefined} />, { network: null })
+    expect(fields).toContain('gone-model')
+    expect(fields).not.toContain(MODEL_ID)
+    const both = show(<ScopeFields scope={{ models: ['gone-model'], pools: '' }} onChange={() => undefined} />, { network: fakeSwarm([]) })
+    expect(both).toContain('SmolLM2 135M Instruct')
   })
 })
 

@@ -5,9 +5,11 @@ import { Page } from '../page.tsx'
 import { usePeer } from '../runtimeContext.ts'
 import { ApiKeysPanel } from './apiKeysPanel.tsx'
 import { BalanceFigures, CreditUnit } from './balanceFigures.tsx'
+import { DataPanel } from './dataPanel.tsx'
 import { DevicesPanel } from './devicesPanel.tsx'
 import { KeepingNotes } from './keepingNotes.tsx'
 import { StatementPanel } from './statementPanel.tsx'
+import { TeamsPanel } from './teamsPanel.tsx'
 
 export function AccountPage() {
   const account = usePeer((state) => state.account)
@@ -38,6 +40,8 @@ export function AccountPage() {
       <StatementPanel />
       <DevicesPanel />
       <ApiKeysPanel />
+      <TeamsPanel />
+      <DataPanel />
     </Page>
   )
 }

@@ -3,6 +3,7 @@
 import { Paper, Stack, Text, Title } from '@mantine/core'
 import type { ReactNode } from 'react'
 import { usePeer } from '../runtimeContext.ts'
+import { DeviceList } from './deviceList.tsx'
 import { JoinForm } from './joinForm.tsx'
 import { PairingCode } from './pairingCode.tsx'
 import { RecoveryPhrase } from './recoveryPhrase.tsx'
@@ -18,7 +19,10 @@ export function DevicesPanel() {
       <Title order={2} id="devices-title">
         Your devices
       </Title>
-      <Text maw="66ch">Several browsers can have one account: each keeps a key of its own, all earn and spend together.</Text>
+      <Text maw="66ch">
+        Several browsers can have one account: each keeps a key of its own, all earn and spend together, and any of them can remove another.
+      </Text>
+      <DeviceList />
       <Block title="Use this account on another device">
         <PairingCode />
       </Block>

@@ -1,31 +1,38 @@
 /** Makes an API key: a name, limits where some are wanted, and the key itself, shown once. */
 
-import { Button, Checkbox, Code, Group, NumberInput, Paper, Stack, Text, TextInput, Title } from '@mantine/core'
+import { Button, Code, Group, NumberInput, Paper, Stack, Text, TextInput, Title } from '@mantine/core'
 import { useState } from 'react'
 import type { ApiKeyState } from '../../peer/index.ts'
-import { ACCOUNT_NAME_CHARACTERS_MAX, type ModelId, REQUESTS_A_MINUTE_MAX } from '../../shared/index.ts'
+import { ACCOUNT_NAME_CHARACTERS_MAX, REQUESTS_A_MINUTE_MAX } from '../../shared/index.ts'
 import { ActionForm } from '../actionForm.tsx'
 import { copyText } from '../browser.ts'
 import { CreditsInput, typedCredits } from '../creditsInput.tsx'
 import { ErrorNote } from '../errorNote.tsx'
-import { usePeer, useServices } from '../runtimeContext.ts'
+import { useServices } from '../runtimeContext.ts'
 import { useCall } from '../useCall.ts'
+import { ALL_SCOPE, ScopeFields, typedScope } from './scopeFields.tsx'
 
-export function NewKeyForm({ onCreated }: { readonly onCreated: (key: ApiKeyState) => void }) {
+interface NewKeyFormProps {
+  /** Whose it is to be; null: of this account itself. */
+  readonly teamId: string | null
+  readonly onCreated: (key: ApiKeyState) => void
+}
+
+export function NewKeyForm({ teamId, onCreated }: NewKeyFormProps) {
   const { runtime } = useServices()
   const call = useCall()
   const [name, setName] = useState('')
   const [budget, setBudget] = useState('')
   const [rate, setRate] = useState<number | null>(null)
-  const [models, setModels] = useState<readonly ModelId[]>([])
+  const [scope, setScope] = useState(ALL_SCOPE)
   const [text, setText] = useState<string | null>(null)
   const amount = typedCredits(budget)
   const isReady = name.trim() !== '' && amount !== 'wrong' && !call.isRunning
   const create = () => {
     if (!isReady) return
     call.run(async () => {
-      const scope = { models: models.length === 0 ? null : models, budget: amount === 'empty' ? null : amount, requestsAMinute: rate }
-      const made = await runtime.account.createApiKey(name.trim(), scope)
+      const limits = { ...typedScope(scope), budget: amount === 'empty' ? null : amount, requestsAMinute: rate }
+      const made = await runtime.account.createApiKey(teamId, name.trim(), limits)
       setText(made.text)
       onCreated(made.key)
       setName('')
@@ -36,7 +43,7 @@ export function NewKeyForm({ onCreated }: { readonly onCreated: (key: ApiKeyStat
     <Paper withBorder p="md">
       <ActionForm onSubmit={create}>
         <Stack gap="sm">
-          <Title order={3} size="h5">
+          <Title order={teamId === null ? 3 : 4} size="h5">
             Make a key
           </Title>
           <TextInput
@@ -51,7 +58,7 @@ export function NewKeyForm({ onCreated }: { readonly onCreated: (key: ApiKeyStat
           <Group gap="sm" align="start">
             <CreditsInput
               label="Credits that it may spend in all"
-              description="Empty: as much as the account has"
+              description={`Empty: as much as the ${teamId === null ? 'account' : 'team'} has`}
               value={budget}
               onChange={setBudget}
               testId="key-budget"
@@ -67,7 +74,7 @@ export function NewKeyForm({ onCreated }: { readonly onCreated: (key: ApiKeyStat
               data-testid="key-rate"
             />
           </Group>
-          <ModelChoice models={models} onChange={setModels} />
+          <ScopeFields scope={scope} onChange={setScope} />
           <Group>
             <Button type="submit" variant="default" disabled={!isReady} data-testid="create-key">
               {call.isRunning ? 'Making it …' : 'Make the key'}
@@ -77,31 +84,6 @@ export function NewKeyForm({ onCreated }: { readonly onCreated: (key: ApiKeyStat
         </Stack>
       </ActionForm>
     </Paper>
-  )
-}
-
-interface ModelChoiceProps {
-  readonly models: readonly ModelId[]
-  readonly onChange: (models: readonly ModelId[]) => void
-}
-
-/** Of what is served here; nothing chosen stands for all, also those to come. */
-function ModelChoice({ models, onChange }: ModelChoiceProps) {
-  const network = usePeer((state) => state.network)
-  if (network === null) return null
-  return (
-    <Checkbox.Group
-      label="Only these models"
-      description="None chosen: all"
-      value={[...models]}
-      onChange={(chosen) => onChange(network.swarms.map(({ modelId }) => modelId).filter((modelId) => chosen.includes(modelId)))}
-    >
-      <Group gap="md" mt={6}>
-        {network.swarms.map(({ modelId, name }) => (
-          <Checkbox key={modelId} value={modelId} label={name} />
-        ))}
-      </Group>
-    </Checkbox.Group>
   )
 }
 

@@ -11,6 +11,7 @@ import type {
   Ask,
   AskProgress,
   AskRequest,
+  DeviceState,
   ListedAccountState,
   ModelMeasurement,
   ModelSpeed,
@@ -21,6 +22,9 @@ import type {
   PeerState,
   RouteStage,
   StatementPage,
+  TeamCalls,
+  TeamDetails,
+  TeamState,
 } from '../../peer/index.ts'
 import type { NetworkSummary } from '../../protocol/index.ts'
 import { type ManifestHash, type ModelId, type PeerId, required, type SessionId } from '../../shared/index.ts'
@@ -132,6 +136,7 @@ export class FakeRuntime implements PeerRuntime {
       reach: 'everywhere',
       account: null,
       accountKeeping: { isKept: true, unsavedPhrase: null, hasCopy: true },
+      removedAtMs: null,
       verdicts: [],
       bills: new Map(),
       prices: new Map(),
@@ -204,6 +209,8 @@ export class FakeRuntime implements PeerRuntime {
   }
 
   apiKeys: readonly ApiKeyState[] = []
+  teamKeys: readonly ApiKeyState[] = []
+  devices: readonly DeviceState[] = []
 
   /** What a test puts in the place of a call answers it. */
   account: AccountCalls = {
@@ -216,15 +223,50 @@ export class FakeRuntime implements PeerRuntime {
       return { code: 'K7QF-2M9X-TB4C', lifeMs: 300_000 }
     },
     join: async (code) => void this.calls.push(`join ${code}`),
-    apiKeys: async () => this.apiKeys,
-    createApiKey: async (name, limits) => {
-      this.calls.push(
-        `createApiKey ${name} ${limits.models?.join(',') ?? 'all'} ${limits.budget ?? 'all'} ${limits.requestsAMinute ?? 'any'}`,
-      )
-      const key = { ...limits, id: 'c0ffee00c0ffee00', name, pools: null, spent: 0n, createdAtMs: CREATED_MS, usedAtMs: null }
+    devices: async () => this.devices,
+    nameDevice: async (publicKey, name) => void this.calls.push(`nameDevice ${publicKey} ${name}`),
+    removeDevice: async (publicKey) => void this.calls.push(`removeDevice ${publicKey}`),
+    removalNoted: async () => {
+      this.calls.push('removalNoted')
+      this.store.setState({ removedAtMs: null })
+    },
+    apiKeys: async (teamId) => (teamId === null ? this.apiKeys : this.teamKeys),
+    createApiKey: async (teamId, name, limits) => {
+      const scope = [limits.models, limits.pools].map((names) => names?.join(',') ?? 'all').join(' ')
+      this.calls.push(`createApiKey ${teamId ?? 'own'} ${name} ${scope} ${limits.budget ?? 'all'} ${limits.requestsAMinute ?? 'any'}`)
+      const key = { ...limits, id: 'c0ffee00c0ffee00', name, spent: 0n, createdAtMs: CREATED_MS, usedAtMs: null }
       return { key, text: `tabswarm_${key.id}_${'A1b2C3d4-_'.repeat(5).slice(0, 43)}` }
     },
-    revokeApiKey: async (id) => void this.calls.push(`revokeApiKey ${id}`),
+    revokeApiKey: async (teamId, id) => void this.calls.push(`revokeApiKey ${teamId ?? 'own'} ${id}`),
+    exportAll: async () => {
+      this.calls.push('exportAll')
+      return '{}'
+    },
+    erase: async () => void this.calls.push('erase'),
+  }
+
+  teamList: readonly TeamState[] = []
+  teamDetails: TeamDetails | null = null
+
+  teams: TeamCalls = {
+    list: async () => this.teamList,
+    create: async (name, scope) => {
+      this.calls.push(`createTeam ${name} ${scope.models?.join(',') ?? 'all'} ${scope.pools?.join(',') ?? 'all'}`)
+      return { ...scope, id: 'd'.repeat(32), name, isOwner: true, memberCount: 1, spendable: 0n }
+    },
+    details: async () => this.teamDetails,
+    change: async (teamId, name) => void this.calls.push(`changeTeam ${teamId} ${name}`),
+    invite: async (teamId) => {
+      this.calls.push(`invite ${teamId}`)
+      return { code: 'W3RT-8ZPA-5KQ0', expiresAtMs: CREATED_MS + 7 * 86_400_000 }
+    },
+    takeBackInvitations: async (teamId) => void this.calls.push(`takeBackInvitations ${teamId}`),
+    accept: async (code) => void this.calls.push(`accept ${code}`),
+    changeMember: async (teamId, accountId, isOwner) => void this.calls.push(`changeMember ${teamId} ${accountId} ${isOwner}`),
+    removeMember: async (teamId, accountId) => void this.calls.push(`removeMember ${teamId} ${accountId}`),
+    setKeyBudget: async (teamId, keyId, budget) => void this.calls.push(`setKeyBudget ${teamId} ${keyId} ${budget}`),
+    fund: async (teamId, amount) => void this.calls.push(`fund ${teamId} ${amount}`),
+    newReference: () => 'f'.repeat(32),
   }
 
   listedAccounts: readonly ListedAccountState[] = []

@@ -227,6 +227,29 @@ describe('a settlement', () => {
   })
 })
 
+describe('roles', () => {
+  it('[E12] who is no requester is refused and nothing is held, who is no volunteer is told so when it pledges; as they are at that moment', async () => {
+    const made = await fundedWorld()
+    const [driver, stage] = [await made.account('driver'), await made.account('a')]
+    made.store.rolesOf.set(driver, ['volunteer'])
+    made.store.rolesOf.set(stage, ['requester'])
+    expect(await made.economy.hold(peerOf('driver'), admit)).toMatchObject({
+      ok: false,
+      error: { reason: 'not-allowed', retryAfterMs: null },
+    })
+    expect(await made.sums('driver')).toMatchObject({ user: CREDIT, hold: 0n })
+    for (const name of ['a', 'b', 'driver']) await made.economy.pledged(peerOf(name))
+    expect(made.failed).toEqual([{ name: 'a', reason: 'no-volunteer' }])
+    made.store.rolesOf.set(driver, ['requester'])
+    made.store.rolesOf.set(stage, ['volunteer'])
+    expect((await made.economy.hold(peerOf('driver'), admit)).ok).toBe(true)
+    await made.economy.pledged(peerOf('a'))
+    expect(made.failed).toHaveLength(1)
+    await made.economy.pledged(peerOf('nobody'))
+    expect(made.failed).toHaveLength(1)
+  })
+})
+
 describe('balances', () => {
   it('[E7] are told once they are known, then after each change, at most once a second', async () => {
     const made = await fundedWorld()

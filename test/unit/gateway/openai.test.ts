@@ -56,7 +56,7 @@ describe('chat.completions', () => {
       choices: [{ index: 0, message: { role: 'assistant', content: 'Hello, world' }, finish_reason: 'stop' }],
       usage: { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 },
     })
-    expect(data.usage).toMatchObject({ tabswarm: { request_id, routes: [{ stages: [{ peerId: PEER }], path: 'webrtc', repairs: 1 }] } })
+    expect(data.usage).toMatchObject({ tabswarm: { request_id, routes: [{ stages: [{ peer: PEER }], path: 'webrtc', repairs: 1 }] } })
   })
 
   it('asks the driver for what the client asked, by the voucher of its key, and ends it', async () => {

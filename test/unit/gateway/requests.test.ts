@@ -231,7 +231,7 @@ describe('errors of others', () => {
       ask.say('Once')
       ask.finish('cancelled')
     }
-    expect(await postChat({})).toMatchObject({ status: 503, body: { error: { code: 'shutting-down' } } })
+    expect(await postChat({})).toMatchObject({ status: 503, body: { error: { code: 'cut-off' } } })
   })
 })
 

@@ -33,22 +33,44 @@ const modelSchema = v.strictObject({
   pools: v.array(v.string()),
 })
 
+const routesSchema = v.array(
+  v.strictObject({
+    path: v.string(),
+    repairs: whole,
+    stages: v.array(v.strictObject({ peer: v.string(), first_layer: whole, end_layer: whole, engine: v.string(), link: v.string() })),
+  }),
+)
+const requestId = v.pipe(v.string(), v.regex(/^req_[0-9a-f]{32}$/))
+const credits = v.pipe(v.string(), v.regex(/^\d+(\.\d{1,6})?$/))
+
+const recordSchema = v.strictObject({
+  object: v.literal('usage'),
+  request_id: requestId,
+  created: whole,
+  model: v.string(),
+  service_tier: v.picklist(['default', 'flex', 'priority']),
+  status: v.picklist(['running', 'completed', 'failed']),
+  prompt_tokens: whole,
+  completion_tokens: whole,
+  total_tokens: whole,
+  credits,
+  settled: v.boolean(),
+  routes: routesSchema,
+})
+const recordsSchema = v.strictObject({
+  object: v.literal('list'),
+  data: v.array(recordSchema),
+  has_more: v.boolean(),
+  totals: v.strictObject({ requests: whole, prompt_tokens: whole, completion_tokens: whole, credits }),
+})
+
 const usageSchema = v.pipe(
   v.strictObject({
     prompt_tokens: whole,
     completion_tokens: whole,
     total_tokens: whole,
     prompt_tokens_details: v.strictObject({ cached_tokens: whole }),
-    tabswarm: v.strictObject({
-      request_id: v.pipe(v.string(), v.regex(/^req_[0-9a-f]{32}$/)),
-      routes: v.array(
-        v.strictObject({
-          stages: v.array(v.strictObject({ peerId: v.string(), firstLayer: whole, endLayer: whole, engine: v.string(), link: v.string() })),
-          path: v.string(),
-          repairs: whole,
-        }),
-      ),
-    }),
+    tabswarm: v.strictObject({ request_id: requestId, routes: routesSchema }),
   }),
   v.check((usage) => usage.total_tokens === usage.prompt_tokens + usage.completion_tokens, 'the total is the sum'),
 )
@@ -123,6 +145,8 @@ const oldChunkSchema = v.pipe(
 const SCHEMAS: readonly { readonly path: RegExp; readonly body: v.GenericSchema; readonly chunk?: v.GenericSchema }[] = [
   { path: /^\/v1\/models$/, body: v.strictObject({ object: v.literal('list'), data: v.array(modelSchema) }) },
   { path: /^\/v1\/models\/[^/]+$/, body: modelSchema },
+  { path: /^\/v1\/usage$/, body: recordsSchema },
+  { path: /^\/v1\/usage\/[^/]+$/, body: recordSchema },
   { path: /^\/v1\/chat\/completions$/, body: chatSchema, chunk: v.union([chatChunkSchema, errorSchema]) },
   { path: /^\/v1\/completions$/, body: oldSchema, chunk: v.union([oldChunkSchema, errorSchema]) },
 ]

@@ -131,7 +131,7 @@ describe('a stream', () => {
     asked.admit()
     asked.finish('cancelled')
     await until(() => answer.isOver())
-    expect(JSON.parse(answer.events().at(-1) ?? '')).toMatchObject({ error: { code: 'shutting-down' } })
+    expect(JSON.parse(answer.events().at(-1) ?? '')).toMatchObject({ error: { code: 'cut-off' } })
   })
 })
 

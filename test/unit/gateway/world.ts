@@ -143,6 +143,8 @@ export async function until<Value>(probe: () => Value | null | false): Promise<V
 export class ScriptedAccounts implements GatewayAccounts {
   readonly payments: { readonly payer: Payer; readonly voucher: string; isOver: boolean }[] = []
   readonly asked: Parameters<GatewayAccounts['authorize']>[] = []
+  /** Says what a session has cost. */
+  settle: (sessionId: SessionId, charged: bigint) => void = () => undefined
 
   async authorize(...asked: Parameters<GatewayAccounts['authorize']>): Promise<Payer> {
     this.asked.push(asked)
@@ -165,7 +167,8 @@ export class ScriptedAccounts implements GatewayAccounts {
     }
   }
 
-  onSettled(): () => void {
+  onSettled(listener: (sessionId: SessionId, charged: bigint) => void): () => void {
+    this.settle = listener
     return () => undefined
   }
 }
