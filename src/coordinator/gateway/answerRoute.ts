@@ -59,13 +59,16 @@ export class AnswerRoute {
     const model = models.list().find(({ id }) => id === asked.model)
     if (model === undefined)
       throw new ApiError(404, `there is no model ${asked.model} here; GET /v1/models lists those there are`, { code: 'model_not_found' })
+    // It went while its key was looked up: nobody would hear the answer, nor stop it.
+    if (reply.raw.destroyed) throw cutOff()
     const question = questionOf(request, payer)
     const earlier = this.#attempts.find(question)
+    const leave = payer === null ? () => undefined : this.#quotas.enter(payer.keyId)
     if (earlier !== null) {
+      reply.raw.on('close', leave)
       reply.header(REQUEST_ID, earlier.requestId)
       return sendAttempt(reply, earlier, asked.stream, clock)
     }
-    const leave = payer === null ? () => undefined : this.#quotas.enter(payer.keyId)
     const requestId = String(reply.getHeader(REQUEST_ID))
     const head = { requestId, id: toHex(randomBytes(12)), created: Math.floor(clock.nowMs() / 1_000), request: asked }
     const attempt = new Attempt(head, form)

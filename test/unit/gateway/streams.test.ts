@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { deferred } from '../../../src/shared/index.ts'
 import { checkChunk } from './shapes.ts'
 import { type GatewayWorld, KEY, MODEL, startGatewayWorld, until } from './world.ts'
 
@@ -156,6 +157,20 @@ describe('a client', () => {
     answer.socket.destroy()
     await until(() => asked.isStopped)
     await until(() => world.accounts.payments[0]?.isOver === true)
+    expect(world.log).toEqual([])
+  })
+
+  it('that goes away while its key is looked up is asked nothing for', async () => {
+    const lookUp = deferred<void>()
+    world.accounts.lookUp = lookUp.promise
+    const gone = await ask()
+    await until(() => world.accounts.asked.length === 1)
+    gone.socket.destroy()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    lookUp.resolve()
+    const answer = await ask()
+    await until(() => answer.isOver())
+    expect([answer.events().at(-1), world.driver.asks.length, world.accounts.payments.length]).toEqual(['[DONE]', 1, 1])
     expect(world.log).toEqual([])
   })
 

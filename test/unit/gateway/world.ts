@@ -146,8 +146,12 @@ export class ScriptedAccounts implements GatewayAccounts {
   /** Says what a session has cost. */
   settle: (sessionId: SessionId, charged: bigint) => void = () => undefined
 
+  /** How long keys take to be looked up. */
+  lookUp: Promise<void> = Promise.resolve()
+
   async authorize(...asked: Parameters<GatewayAccounts['authorize']>): Promise<Payer> {
     this.asked.push(asked)
+    await this.lookUp
     const [key, request] = asked
     if (key === 'key-of-none') throw new AccountError('bad-key', 'this API key is unknown or was revoked; make another')
     if (key === 'key-in-haste') throw new AccountError('too-many-requests', '60 requests a minute are allowed; ask again in 1 s')
