@@ -118,9 +118,15 @@ function completionLogprobs({ request }: AnswerHead, tokens: readonly ChosenToke
     return at
   })
   return {
-    tokens: tokens.map(({ text }) => text),
+    tokens: tokens.map(tokenName),
     token_logprobs: tokens.map(({ logprob }) => logprob),
-    top_logprobs: tokens.map(({ top }) => Object.fromEntries(top.map(({ text, logprob }) => [text, logprob]))),
+    top_logprobs: tokens.map(({ top }) => Object.fromEntries(top.map((token) => [tokenName(token), token.logprob]))),
     text_offset: offsets,
   }
+}
+
+/** A part of a character by its bytes, as OpenAI has it: `bytes:\xe2`. Several of one token's best may be such, and are keys of one object. */
+function tokenName({ text, bytes }: TokenLogprob): string {
+  if (!text.includes('\u{fffd}')) return text
+  return `bytes:${bytes.map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`
 }

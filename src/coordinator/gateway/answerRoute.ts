@@ -3,12 +3,13 @@
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Clock, type ModelId, toHex } from '../../shared/index.ts'
+import type { Payer } from '../economy/index.ts'
 import type { AnswerForm } from './answerForms.ts'
 import { Answering } from './answering.ts'
-import { ApiError, apiErrorOf, badParameter, internalError } from './apiError.ts'
+import { ApiError, apiErrorOf, badParameter, faultOf, internalError } from './apiError.ts'
 import { Attempt } from './attempt.ts'
 import { Attempts, IDEMPOTENCY_KEY_CHARACTERS_MAX, type Question } from './attempts.ts'
-import type { GatewayAccounts, GatewayDriver, GatewayModels, Payer } from './ports.ts'
+import type { GatewayAccounts, GatewayDriver, GatewayModels } from './ports.ts'
 import { Quotas } from './quotas.ts'
 import type { AnswerRequest } from './requests.ts'
 import { sendAttempt } from './sendAttempt.ts'
@@ -58,13 +59,16 @@ export class AnswerRoute {
     const model = models.list().find(({ id }) => id === asked.model)
     if (model === undefined)
       throw new ApiError(404, `there is no model ${asked.model} here; GET /v1/models lists those there are`, { code: 'model_not_found' })
+    // It went while its key was looked up: nobody would hear the answer, nor stop it.
+    if (reply.raw.destroyed) throw cutOff()
     const question = questionOf(request, payer)
     const earlier = this.#attempts.find(question)
+    const leave = payer === null ? () => undefined : this.#quotas.enter(payer.keyId)
     if (earlier !== null) {
+      reply.raw.on('close', leave)
       reply.header(REQUEST_ID, earlier.requestId)
       return sendAttempt(reply, earlier, asked.stream, clock)
     }
-    const leave = payer === null ? () => undefined : this.#quotas.enter(payer.keyId)
     const requestId = String(reply.getHeader(REQUEST_ID))
     const head = { requestId, id: toHex(randomBytes(12)), created: Math.floor(clock.nowMs() / 1_000), request: asked }
     const attempt = new Attempt(head, form)
@@ -121,7 +125,7 @@ export class AnswerRoute {
     } catch (error) {
       this.usage.ended(requestId, null)
       const told = apiErrorOf(error)
-      if (told === null) log(`a request to the gateway failed: ${String(error)}`)
+      if (told === null) log(`a request to the gateway failed: ${faultOf(error)}`)
       attempt.fail(told ?? internalError())
     } finally {
       payment?.end()

@@ -87,20 +87,35 @@ const REASONS: Readonly<Record<string, Told>> = {
   'too-many-sessions': [429, 'rate_limit_exceeded'],
 }
 
-/** The network lacks something now, or has lost it: these pass. */
+/** The network lacks something now: this passes. */
 const PASSING: ReadonlySet<string> = new Set([
   'busy',
   'driver-lost',
   'incomplete',
   'no-accounts',
-  'no-room',
   'no-volunteers',
-  'not-serving',
   'offline',
   'shutting-down',
+])
+
+/** What befalls a chain in mid-answer, and passes too. What tabs say of it is theirs, and not told on. */
+const LOST: ReadonlySet<string> = new Set([
+  'bad-grant',
+  'device-lost',
+  'expired',
+  'no-room',
+  'not-finite',
+  'not-serving',
+  'protocol',
+  'stage-lost',
+  'stopped',
+  'superseded',
   'timeout',
+  'too-many-repairs',
+  'unknown-session',
   'unreachable',
 ])
+const LOST_MESSAGE = 'tabs that computed the answer were lost, and no others could take over; ask again'
 
 /** Any failure as a client is told it; null: it is nobody's but ours, and to be logged. */
 export function apiErrorOf(error: unknown): ApiError | null {
@@ -113,7 +128,16 @@ export function apiErrorOf(error: unknown): ApiError | null {
     const [status, code] = told
     return new ApiError(status, message, { code, retryAfterMs: status === 429 ? (retryAfterMs ?? RETRY_DEFAULT_MS) : null })
   }
-  return PASSING.has(reason) ? new ApiError(503, message, { code: reason, retryAfterMs: retryAfterMs ?? RETRY_DEFAULT_MS }) : null
+  const passing = { code: reason, retryAfterMs: retryAfterMs ?? RETRY_DEFAULT_MS }
+  if (PASSING.has(reason)) return new ApiError(503, message, passing)
+  return LOST.has(reason) ? new ApiError(503, LOST_MESSAGE, passing) : null
+}
+
+/** What an operator is told of an error that is none of a client's: where it came from, not its message, which may quote a prompt. */
+export function faultOf(error: unknown): string {
+  if (!(error instanceof Error)) return `a thrown ${typeof error}`
+  const [, place = 'an unknown place'] = /^ +at (.*)$/m.exec(error.stack ?? '') ?? []
+  return `${error instanceof TabswarmError ? error.reason : error.name} at ${place}`
 }
 
 export function internalError(): ApiError {

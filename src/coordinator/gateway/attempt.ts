@@ -19,6 +19,9 @@ export interface AttemptListener {
 
 type Ending = { readonly kind: 'whole' } | { readonly kind: 'failed'; readonly error: ApiError }
 
+/** Of a stream, to who joins it, at once: half of what an EventStream lets a reader leave unread. */
+const SAID_AGAIN_BYTES_MAX = 512 * 1024
+
 export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
   readonly requestId: string
   readonly #head: AnswerHead
@@ -47,8 +50,9 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
     return this.#ending !== null
   }
 
-  /** Whether it has an answer, or is on the way to one: an attempt that failed is none to join. */
+  /** Whether it has an answer, or is on the way to one, that can be said again: an attempt that failed is none to join. */
   get isJoinable(): boolean {
+    if (this.#head.request.stream && this.#bytes > SAID_AGAIN_BYTES_MAX) return false
     return this.#ending?.kind !== 'failed' && (this.isOver || this.#listeners.size > 0)
   }
 

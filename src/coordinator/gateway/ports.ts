@@ -2,6 +2,8 @@
 
 import type { LinkKind } from '../../protocol/index.ts'
 import type { ModelId, PeerId, SessionId, Tier } from '../../shared/index.ts'
+import type { KeyRequest } from '../accounts/index.ts'
+import type { Payer, Payment } from '../economy/index.ts'
 
 export interface PromptMessage {
   readonly role: 'system' | 'user' | 'assistant'
@@ -96,26 +98,12 @@ export interface GatewayDriver {
   count(modelId: ModelId, prompt: Prompt): Promise<number>
 }
 
-/** Who a request is paid by. */
-export interface Payer {
-  readonly keyId: string
-  readonly account: string
-}
-
-/** Lets the driver's sessions be held for and paid by somebody else than the driver. */
-export interface Payment {
-  /** What the driver says when it asks for admission. */
-  readonly voucher: string
-  /** Nothing more is asked for with it; what is open goes on, and is paid. */
-  end(): void
-}
-
 export interface GatewayAccounts {
   /**
    * Whose key a client has shown, if it may do what it asks; null: it asks for nothing that a scope names. Rejects with AccountError `bad-key`,
    * `not-allowed` or `too-many-requests`.
    */
-  authorize(key: string, request: { readonly model: string; readonly pool: string } | null): Promise<Payer>
+  authorize(key: string, request: KeyRequest | null): Promise<Payer>
   pay(payer: Payer): Payment
   /** Tells what each session cost, micro-credits, once it is settled: seconds after its end, or never where the coordinator stops before. */
   onSettled(listener: (sessionId: SessionId, charged: bigint) => void): () => void

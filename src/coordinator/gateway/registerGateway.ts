@@ -4,7 +4,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { toHex } from '../../shared/index.ts'
 import { CHAT_FORM, COMPLETION_FORM } from './answerForms.ts'
 import { type AnswerKind, AnswerRoute, type GatewayOptions, REQUEST_ID } from './answerRoute.ts'
-import { ApiError, apiErrorOf, internalError } from './apiError.ts'
+import { ApiError, apiErrorOf, faultOf, internalError } from './apiError.ts'
 import { modelForm } from './modelForms.ts'
 import { readChatRequest, readCompletionRequest } from './requests.ts'
 
@@ -69,7 +69,7 @@ function sendError(
   if (refused !== undefined) told = new ApiError(refused[0], refused[2], { code: refused[1] })
   else if (told === null && error.statusCode !== undefined && error.statusCode < 500)
     told = new ApiError(error.statusCode, 'the body is not valid JSON', { code: 'invalid_json' })
-  if (told === null) log(`a request to the gateway failed: ${error.message}`)
+  if (told === null) log(`a request to the gateway failed: ${faultOf(error)}`)
   const { status, headers, body } = told ?? internalError()
   void reply.code(status).headers(headers).send(body)
 }

@@ -25,7 +25,7 @@ const stopText = v.pipe(v.string(), v.minLength(1), v.maxLength(STOP_CHARACTERS_
 const sharedEntries = {
   model: v.pipe(v.string(), v.minLength(1), v.maxLength(200)),
   stream: v.optional(v.boolean(), false),
-  stream_options: v.optional(v.object({ include_usage: v.optional(v.nullable(v.boolean())) })),
+  stream_options: v.optional(v.strictObject({ include_usage: v.nullish(v.boolean()), include_obfuscation: v.nullish(v.boolean()) })),
   stop: v.optional(v.union([stopText, v.pipe(v.array(stopText), v.maxLength(STOPS_MAX))]), []),
   max_tokens: v.optional(whole(1, PROMPT_IDS_MAX)),
   temperature: v.optional(real(0, 2), 1),
@@ -37,10 +37,11 @@ const sharedEntries = {
   service_tier: v.optional(v.picklist(['auto', 'default', 'flex', 'priority']), 'auto'),
 }
 
-const textPart = v.object({ type: v.literal('text'), text: v.string() })
+const textPart = v.strictObject({ type: v.literal('text'), text: v.string() })
 const messageSchema = v.strictObject({
   role: v.picklist(['system', 'developer', 'user', 'assistant']),
-  content: v.union([v.string(), v.pipe(v.array(textPart), v.minLength(1))]),
+  // No union: its error would name the content, not what is wrong in it.
+  content: v.lazy((content) => (typeof content === 'string' ? v.string() : v.pipe(v.array(textPart), v.minLength(1)))),
   refusal: v.optional(v.null()),
   tool_calls: v.optional(v.nullable(v.pipe(v.array(v.unknown()), v.maxLength(0)))),
   audio: v.optional(v.null()),
@@ -143,11 +144,16 @@ const TIERS_OF = {
   priority: { tier: 'priority', serviceTier: 'priority' },
 } as const satisfies Record<string, { readonly tier: Tier; readonly serviceTier: ServiceTier }>
 
+/** Of a name that a client made up. */
+const PARAM_CHARACTERS_MAX = 200
+
 function read<Schema extends v.GenericSchema>(body: unknown, parameters: Parameters, schema: Schema): v.InferOutput<Schema> {
   const parsed = v.safeParse(schema, honouredOf(body, parameters))
   if (parsed.success) return parsed.output
   const [issue] = parsed.issues
-  const param = v.getDotPath(issue) ?? 'body'
+  const param = (v.getDotPath(issue) ?? 'body').slice(0, PARAM_CHARACTERS_MAX)
+  if (issue.type === 'strict_object' && issue.expected === 'never')
+    throw badParameter(param, `there is no parameter ${param}; leave it out`, 'unknown_parameter')
   throw badParameter(param, `${param}: ${issue.message.slice(0, 300)}`)
 }
 

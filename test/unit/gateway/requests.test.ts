@@ -1,0 +1,287 @@
+/** Bodies and headers as no client would send them, or not yet: what is refused, by which name, with which status. */
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type GatewayWorld, KEY, MODEL, startGatewayWorld } from './world.ts'
+
+let world: GatewayWorld
+beforeEach(async () => {
+  world = await startGatewayWorld()
+})
+afterEach(async () => {
+  await world.close()
+  expect(world.fetch.seen.faults).toEqual([])
+})
+
+const headers = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' }
+const chat = { model: MODEL, messages: [{ role: 'user', content: 'Say hello' }] }
+const completion = { model: MODEL, prompt: 'Once upon' }
+
+async function send(path: string, init: RequestInit) {
+  const response = await world.fetch(`${world.baseUrl}${path}`, init)
+  return { status: response.status, headers: response.headers, body: await response.json() }
+}
+const post = (path: string, body: unknown) =>
+  send(path, { method: 'POST', headers, body: typeof body === 'string' ? body : JSON.stringify(body) })
+const postChat = (more: object) => post('/chat/completions', { ...chat, ...more })
+const postCompletion = (more: object) => post('/completions', { ...completion, ...more })
+const message = (content: unknown) => ({ messages: [{ role: 'user', content }] })
+
+describe('a parameter that would change the answer', () => {
+  it.each<[string, object]>([
+    ['presence_penalty', { presence_penalty: 0.5 }],
+    ['frequency_penalty', { frequency_penalty: -1 }],
+    ['repetition_penalty', { repetition_penalty: 1.1 }],
+    ['logit_bias', { logit_bias: { 50: 10 } }],
+    ['tools', { tools: [{ type: 'function', function: { name: 'f' } }] }],
+    ['functions', { functions: [{ name: 'f' }] }],
+    ['tool_choice', { tool_choice: 'required' }],
+    ['response_format', { response_format: { type: 'json_object' } }],
+    ['modalities', { modalities: ['text', 'audio'] }],
+    ['audio', { audio: { voice: 'alloy', format: 'wav' } }],
+    ['prediction', { prediction: { type: 'content', content: 'x' } }],
+    ['reasoning_effort', { reasoning_effort: 'high' }],
+    ['verbosity', { verbosity: 'low' }],
+    ['web_search_options', { web_search_options: {} }],
+    ['store', { store: true }],
+    ['messages.0.role', { messages: [{ role: 'tool', content: 'x', tool_call_id: 'y' }] }],
+    ['messages.0.name', { messages: [{ role: 'user', content: 'x', name: 'ada' }] }],
+    ['messages.0.content.0', message([{ type: 'image_url', image_url: { url: 'data:' } }])],
+    [
+      'messages.0.content.1',
+      message([
+        { type: 'text', text: 'x' },
+        { type: 'input_audio', input_audio: {} },
+      ]),
+    ],
+  ])('is refused by its name in chat: %s', async (param, more) => {
+    expect(await postChat(more)).toMatchObject({ status: 400, body: { error: { param, code: 'unsupported_parameter' } } })
+    expect(world.driver.asks).toEqual([])
+  })
+
+  it.each<[string, object]>([
+    ['echo', { echo: true }],
+    ['suffix', { suffix: 'the end' }],
+    ['best_of', { best_of: 2 }],
+    ['logit_bias', { logit_bias: { 50: 10 } }],
+  ])('is refused by its name in completions: %s', async (param, more) => {
+    expect(await postCompletion(more)).toMatchObject({ status: 400, body: { error: { param, code: 'unsupported_parameter' } } })
+  })
+
+  it('is accepted where it asks for nothing, and so is what changes none', async () => {
+    const neutral = {
+      ...{ presence_penalty: 0, frequency_penalty: 0, repetition_penalty: 1, logit_bias: {}, tools: [], tool_choice: 'none', n: 1 },
+      ...{ response_format: { type: 'text' }, modalities: ['text'], audio: null, prediction: null, web_search_options: null, store: false },
+      ...{
+        user: 'ada',
+        metadata: { a: 'b' },
+        parallel_tool_calls: true,
+        safety_identifier: 'x',
+        prompt_cache_key: 'y',
+        stop: null,
+        seed: null,
+      },
+    }
+    expect((await postChat(neutral)).status).toBe(200)
+    expect((await postCompletion({ echo: false, suffix: null, best_of: 1, presence_penalty: 0, user: 'ada' })).status).toBe(200)
+  })
+})
+
+describe('a parameter that nobody knows', () => {
+  it.each<[string, () => ReturnType<typeof postChat>]>([
+    ['temprature', () => postChat({ temprature: 1 })],
+    ['prompt', () => postChat({ prompt: 'x' })],
+    ['messages', () => postCompletion({ messages: [] })],
+    ['messages.0.colour', () => postChat({ messages: [{ role: 'user', content: 'x', colour: 'red' }] })],
+    ['messages.0.content.0.cache_control', () => postChat(message([{ type: 'text', text: 'x', cache_control: { type: 'ephemeral' } }]))],
+    ['stream_options.chunk_tokens', () => postChat({ stream: true, stream_options: { chunk_tokens: 4 } })],
+  ])('is refused by its name: %s', async (param, ask) => {
+    expect(await ask()).toMatchObject({ status: 400, body: { error: { param, code: 'unknown_parameter' } } })
+  })
+})
+
+describe('a value out of its bounds', () => {
+  it.each<[string, object, object | null]>([
+    ['temperature', { temperature: 2.1 }, { temperature: 2 }],
+    ['top_p', { top_p: 0 }, { top_p: 0.01 }],
+    ['min_p', { min_p: 1.5 }, { min_p: 1 }],
+    ['n', { n: 9 }, { n: 8 }],
+    ['max_tokens', { max_tokens: 0 }, { max_tokens: 1 }],
+    ['stop', { stop: ['a', 'b', 'c', 'd', 'e'] }, { stop: ['a', 'b', 'c', 'd'] }],
+    ['stop', { stop: '' }, { stop: 'a' }],
+    ['top_logprobs', { logprobs: true, top_logprobs: 21 }, { logprobs: true, top_logprobs: 20 }],
+    ['top_logprobs', { top_logprobs: 2 }, null],
+    ['service_tier', { service_tier: 'scale' }, { service_tier: 'auto' }],
+    ['messages', { messages: [] }, null],
+    ['model', { model: 7 }, null],
+    ['max_tokens', { max_tokens: 5, max_completion_tokens: 6 }, { max_tokens: 5, max_completion_tokens: 5 }],
+  ])('is refused: %s %j', async (param, over, within) => {
+    const { status, body } = await postChat(over)
+    expect([status, body.error.param]).toEqual([400, expect.stringMatching(new RegExp(`^${param}`))])
+    expect(world.driver.asks).toEqual([])
+    if (within !== null) expect((await postChat(within)).status).toBe(200)
+  })
+
+  it.each([[['one', 'two']], [[]], [[[1], [2]]], [[1.5]], [[-1]], [7]])('is refused as a prompt: %j', async (prompt) => {
+    const { status, body } = await postCompletion({ prompt })
+    expect([status, body.error.param]).toEqual([400, expect.stringMatching(/^prompt/)])
+  })
+})
+
+describe('service tiers', () => {
+  it.each([
+    ['flex', 'spot', 'flex'],
+    ['auto', 'standard', 'default'],
+    ['default', 'standard', 'default'],
+    ['priority', 'priority', 'priority'],
+  ])('%s asks for %s, and is told as %s', async (service_tier, tier, told) => {
+    expect((await postChat({ service_tier })).body.service_tier).toBe(told)
+    expect(world.driver.asks[0]?.request.tier).toBe(tier)
+  })
+})
+
+describe('what is no request', () => {
+  it.each<[string, number, string, () => ReturnType<typeof send>]>([
+    ['not JSON', 400, 'invalid_json', () => post('/chat/completions', '{"model": ')],
+    ['nothing', 400, 'invalid_json', () => post('/chat/completions', '')],
+    [
+      'another type',
+      415,
+      'unsupported_media_type',
+      () => send('/chat/completions', { method: 'POST', headers: { ...headers, 'content-type': 'text/csv' }, body: 'a,b' }),
+    ],
+    ['too large', 413, 'body_too_large', () => postChat(message('x'.repeat(5 * 1024 * 1024)))],
+    ['an unknown path', 404, 'unknown_url', () => send('/embeddings/x', { headers })],
+    ['another method', 404, 'unknown_url', () => send('/chat/completions', { headers })],
+  ])('%s is refused in the same shape', async (_what, status, code, ask) => {
+    expect(await ask()).toMatchObject({ status, body: { error: { code } } })
+  })
+
+  it('a list is none', async () => {
+    expect(await post('/chat/completions', [])).toMatchObject({ status: 400, body: { error: { type: 'invalid_request_error' } } })
+  })
+
+  it('a long prompt is one, although the app around takes a kilobyte', async () => {
+    expect((await postChat(message('x'.repeat(100_000)))).status).toBe(200)
+  })
+})
+
+describe('errors of others', () => {
+  it.each<[string, number, string]>([
+    ['bad-request', 400, 'false'],
+    ['prompt-too-long', 400, 'false'],
+    ['insufficient-credits', 402, 'false'],
+    ['over-budget', 402, 'false'],
+    ['unknown-model', 404, 'false'],
+    ['busy', 503, 'true'],
+    ['no-volunteers', 503, 'true'],
+    ['incomplete', 503, 'true'],
+    ['offline', 503, 'true'],
+    ['driver-lost', 503, 'true'],
+    ['no-accounts', 503, 'true'],
+    ['shutting-down', 503, 'true'],
+    ['timeout', 503, 'true'],
+    ['stage-lost', 503, 'true'],
+    ['device-lost', 503, 'true'],
+    ['expired', 503, 'true'],
+    ['too-many-repairs', 503, 'true'],
+  ])('%s is a %i, whether streamed or not', async (reason, status, shouldRetry) => {
+    world.driver.play = (ask) => ask.fail(reason, `failed: ${reason}`)
+    for (const stream of [false, true]) {
+      const { status: told, headers: sent } = await postChat({ stream })
+      expect([told, sent.get('x-should-retry'), sent.get('content-type')]).toEqual([
+        status,
+        shouldRetry,
+        expect.stringMatching(/^application\/json/),
+      ])
+      expect(sent.has('retry-after')).toBe(shouldRetry === 'true')
+    }
+    expect(world.driver.open).toBe(0)
+  })
+
+  it.each([
+    [0, '1'],
+    [1_200, '2'],
+    [3_600_000, '60'],
+  ])('say when to ask again, within a minute: %i ms are %s s', async (retryAfterMs, seconds) => {
+    world.driver.play = (ask) => ask.fail('busy', 'all tabs are busy', retryAfterMs)
+    expect((await postChat({})).headers.get('retry-after')).toBe(seconds)
+  })
+
+  it('tell nothing of what went wrong inside, in the answer or in the log', async () => {
+    world.driver.play = (ask) => ask.fail('internal', 'cannot read "the secret prompt"')
+    const { status, body } = await postChat({})
+    expect([status, body.error.type]).toEqual([500, 'server_error'])
+    expect(`${JSON.stringify(body)} ${world.log.join()}`).not.toContain('secret')
+    expect(world.log).toHaveLength(1)
+  })
+
+  it('of one choice are those of the request: the others are stopped', async () => {
+    world.driver.play = (ask) => {
+      ask.admit()
+      if (ask.request.sampling.seed === 2) ask.fail('busy', 'all tabs are busy')
+    }
+    expect((await postChat({ n: 2, seed: 1 })).status).toBe(503)
+    expect(world.driver.asks.map(({ isStopped }) => isStopped)).toEqual([true, true])
+    expect(world.accounts.payments).toMatchObject([{ isOver: true }])
+  })
+
+  it('of a driver that stops by itself are no answer', async () => {
+    world.driver.play = (ask) => {
+      ask.admit()
+      ask.say('Once')
+      ask.finish('cancelled')
+    }
+    expect(await postChat({})).toMatchObject({ status: 503, body: { error: { code: 'cut-off' } } })
+  })
+})
+
+describe('keys', () => {
+  it.each([{}, { authorization: 'Basic YWRhOng=' }, { authorization: 'Bearer ' }])('are asked for: %j', async (authorization) => {
+    const bare = { 'content-type': 'application/json', ...authorization }
+    for (const init of [{ headers: bare }, { method: 'POST', headers: bare, body: JSON.stringify({ ...chat, unknown: 1 }) }]) {
+      const { status, body } = await send('method' in init ? '/chat/completions' : '/models', init)
+      expect([status, body.error.code]).toEqual([401, 'invalid_api_key'])
+    }
+  })
+
+  it('that are bad learn nothing of what else is wrong', async () => {
+    const bad = { ...headers, authorization: 'Bearer key-of-none' }
+    const { status } = await send('/chat/completions', { method: 'POST', headers: bad, body: JSON.stringify({ ...chat, unknown: 1 }) })
+    expect(status).toBe(401)
+  })
+
+  it('answer so many requests at once, and more when one is over', async () => {
+    world.driver.play = (ask) => ask.admit()
+    const open = Array.from({ length: 16 }, () => postChat({}))
+    const last = await world.driver.asked(15)
+    const refused = await postChat({})
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '2'])
+    last.finish()
+    await Promise.race(open)
+    world.driver.play = (ask) => {
+      ask.admit()
+      ask.finish()
+    }
+    expect((await postChat({})).status).toBe(200)
+    for (const ask of world.driver.asks) ask.finish()
+    expect((await Promise.all(open)).map(({ status }) => status)).toEqual(open.map(() => 200))
+  })
+})
+
+describe('without accounts', () => {
+  let free: GatewayWorld
+  beforeAll(async () => {
+    free = await startGatewayWorld({ hasAccounts: false })
+  })
+  afterAll(async () => {
+    await free.close()
+    expect(free.fetch.seen.faults).toEqual([])
+  })
+
+  it('no key is needed, and nobody pays', async () => {
+    const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(chat) }
+    expect((await free.fetch(`${free.baseUrl}/chat/completions`, init)).status).toBe(200)
+    expect(free.driver.asks[0]?.request.voucher).toBeNull()
+    expect((await free.fetch(`${free.baseUrl}/models`)).status).toBe(200)
+  })
+})
