@@ -1,6 +1,6 @@
 /** createPeerRuntime: the whole peer of one tab. Fills the store, carries out what the page asks; both roles, each its own peer. */
 
-import { type ControlClient, sha256Of } from '../network/index.ts'
+import { type ControlClient, sha256Of, signatureVerifier } from '../network/index.ts'
 import type { Paths, VerdictMessage } from '../protocol/index.ts'
 import { type Clock, type ErrorBody, type ManifestHash, type ModelId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
