@@ -10,6 +10,8 @@ import { WebSocket } from 'ws'
 class LocalWebSocket extends WebSocket {
   constructor(url: string) {
     super(url, { rejectUnauthorized: false })
+    // As in a browser: `close` follows, and PeerJS listens to that alone. An error that nobody hears would end the process.
+    this.on('error', () => undefined)
   }
 }
 
