@@ -62,7 +62,7 @@ module.exports = {
       to: { path: ['^src/(cheats|tolerance)/', '^src/worker/cheating\\.worker\\.ts$'] },
     },
     only('stage', ['model', 'protocol', 'receipts', 'shared', 'worker']),
-    only('peer', ['model', 'network', 'protocol', 'receipts', 'session', 'shared', 'stage', 'worker']),
+    only('peer', ['coordinator/ledger', 'model', 'network', 'protocol', 'receipts', 'session', 'shared', 'stage', 'worker']),
     only('sim', ['coordinator/core', 'coordinator/verification', 'model', 'protocol', 'receipts', 'session', 'shared', 'stage', 'worker']),
     only('coordinator/core', ['protocol', 'model', 'shared']),
     only('coordinator/verification', ['protocol', 'shared']),

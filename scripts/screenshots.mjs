@@ -103,6 +103,8 @@ const SCENARIOS = {
     'account-team-new',
     'account-invitation-refused',
     'account-erase',
+    'account-ledger',
+    'account-ledger-broken',
   ],
   '/admin': ['admin', 'admin-refused', 'admin-empty', 'admin-roles', 'admin-grant', 'admin-broken'],
   '/nowhere': ['two-tabs'],
@@ -206,6 +208,7 @@ async function playAccount(page, scenario) {
     await page.getByTestId('invitation').fill('W3RT-8ZPA-5KQ1')
     await page.getByTestId('accept-invitation').click()
   }
+  if (scenario.startsWith('account-ledger')) await page.getByTestId('check-ledger').click()
   if (scenario === 'account-erase') await page.getByTestId('open-erase').click()
   if (scenario === 'account-key-made') {
     await page.getByTestId('key-name').fill('laptop')

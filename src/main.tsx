@@ -5,7 +5,7 @@ import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { BrowserAccount, memoryVault, openAccountVault } from './account/index.ts'
 import type { SuiteApi } from './kernels/suite/index.ts'
-import { watchHost } from './peer/browser/index.ts'
+import { openHeadVault, watchHost } from './peer/browser/index.ts'
 import { createPeerRuntime, type DraftWorkerApi, type EngineWorkerApi } from './peer/index.ts'
 import { required, TabswarmError } from './shared/index.ts'
 import { App, type AppProps } from './ui/app.tsx'
@@ -51,6 +51,7 @@ const runtime = createPeerRuntime({
   randomBytes,
   subtle,
   account,
+  heads: openHeadVault(),
   fetch: (url, init) => fetch(url, init),
   storage: navigator.storage,
   startWorker: () => startEngineWorker<EngineWorkerApi>('engine'),

@@ -1,4 +1,4 @@
-/** driver: what answers the gateway's clients: a peer that asks, in a thread of the coordinator's process. Node only. */
+/** driver: what answers the gateway's clients: a peer that asks, in a process of its own. Node only. */
 
-export { DriverThread } from './driverThread.ts'
+export { DriverProcess } from './driverProcess.ts'
 export type { DriverModel } from './messages.ts'

@@ -1,4 +1,4 @@
-/** What the coordinator and its driver's thread say to each other. All of it can be cloned; nothing of it is kept. */
+/** What the coordinator and its driver's process say to each other. All of it can be cloned; nothing of it is kept. */
 
 import type { DriverAnswer, DriverEvent, DriverRequest, Prompt } from '../coordinator/gateway/index.ts'
 import type { Manifest } from '../model/index.ts'
@@ -24,7 +24,7 @@ export type ToDriver =
   | { readonly kind: 'ask'; readonly id: number; readonly request: DriverRequest }
   | { readonly kind: 'stop'; readonly id: number }
   | { readonly kind: 'count'; readonly id: number; readonly modelId: ModelId; readonly prompt: Prompt }
-  /** Stops all answers, signs what is to be signed, and ends the thread. */
+  /** Stops all answers, signs what is to be signed, and ends the process. */
   | { readonly kind: 'close' }
 
 export type FromDriver =

@@ -1,12 +1,12 @@
 /**
- * WebRTC in a thread of Node: PeerJS finds in the global scope what a page would have. Only for a thread of its own, since other packages take a
- * process with a `window` for a browser.
+ * WebRTC in Node: PeerJS finds in the global scope what a page would have. Only for a process of its own, since other packages take one with a
+ * `window` for a browser.
  */
 
 import * as rtc from 'node-datachannel/polyfill'
 import { WebSocket } from 'ws'
 
-/** The signalling server is this process itself, whose certificate may be its own. */
+/** The signalling server is the coordinator that began this process, whose certificate may be its own. */
 class LocalWebSocket extends WebSocket {
   constructor(url: string) {
     super(url, { rejectUnauthorized: false })
@@ -17,7 +17,7 @@ export function installRtcGlobals(): void {
   Object.assign(globalThis, rtc, { WebSocket: LocalWebSocket, window: globalThis })
 }
 
-/** To the coordinator of this process. */
+/** To that coordinator. */
 export function openLocalSocket(url: string): WebSocket {
   return new LocalWebSocket(url)
 }

@@ -1,6 +1,6 @@
 /** createPeerRuntime: the whole peer of one tab. Fills the store, carries out what the page asks; both roles, each its own peer. */
 
-import { type ControlClient, sha256Of } from '../network/index.ts'
+import { type ControlClient, sha256Of, signatureVerifier } from '../network/index.ts'
 import type { Paths, VerdictMessage } from '../protocol/index.ts'
 import { type Clock, type ErrorBody, type ManifestHash, type ModelId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
@@ -11,6 +11,7 @@ import type { ConnectionHost, HostAccount, PeerConnection } from './connection.t
 import { Contribution } from './contribution.ts'
 import { DraftModel, type DraftWorker } from './draftModel.ts'
 import { type EngineWorker, Hosting } from './hosting.ts'
+import { checkLedger, type HeadVault } from './ledgerCheck.ts'
 import { type HttpFetch, ModelLibrary, type ModelText } from './modelLibrary.ts'
 import { measureModelSpeed } from './modelSpeed.ts'
 import { createOperatorCalls } from './operatorCalls.ts'
@@ -23,6 +24,8 @@ import type { Ask, PeerRuntime, PeerState, Reach } from './types.ts'
 
 export interface RuntimeHost extends ConnectionHost {
   readonly account: Promise<HostAccount | null>
+  /** The last head of the ledger that was checked here. */
+  readonly heads: HeadVault
   readonly fetch: HttpFetch
   /** Absent in insecure contexts. */
   readonly storage: StorageManager | undefined
@@ -115,6 +118,22 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
       onRemovalNoted: () => store.setState({ removedAtMs: null }),
       onErased: () => void control().then((client) => keepCopy(client, host, store)),
     }),
+    ledger: {
+      check: async () => {
+        const { account } = store.getState()
+        if (account === null)
+          throw new TabswarmError('offline', 'the coordinator has not said yet which account this is; try again in a moment')
+        const client = await control()
+        return checkLedger(account.accountId, {
+          askHead: (seen) => patiently(clock, () => client.account({ kind: 'ledger-head', seen })),
+          askLines: (from, size) => patiently(clock, () => client.account({ kind: 'proven-lines', from, size })),
+          vault: host.heads,
+          sha256: sha256Of(subtle),
+          verify: signatureVerifier(subtle),
+        })
+      },
+      forget: () => host.heads.forget(),
+    },
     teams: createTeamCalls({ control, randomBytes: host.randomBytes }),
     operator: createOperatorCalls({ control, randomBytes: host.randomBytes }),
     async phraseSaved() {

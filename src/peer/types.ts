@@ -10,6 +10,7 @@ import type { DraftCounts } from '../session/index.ts'
 import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId, Tier } from '../shared/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
 import type { AccountCalls, AccountKeeping, AccountState, Bill, ModelPrice, OperatorCalls, StatementPage } from './accountTypes.ts'
+import type { LedgerCalls } from './ledgerCheck.ts'
 import type { PressureReason } from './pressure.ts'
 import type { TeamCalls } from './teamTypes.ts'
 
@@ -327,6 +328,7 @@ export interface PeerRuntime {
   statement(month: string, cursor: number | null): Promise<StatementPage>
   readonly account: AccountCalls
   readonly teams: TeamCalls
+  readonly ledger: LedgerCalls
   readonly operator: OperatorCalls
   /** The recovery phrase is in safe hands: this browser forgets it. */
   phraseSaved(): Promise<void>

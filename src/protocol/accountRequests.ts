@@ -5,6 +5,7 @@
 
 import * as v from 'valibot'
 import { ACCOUNT_NAME_CHARACTERS_MAX, API_KEYS_MAX, DEVICES_MAX, REQUESTS_A_MINUTE_MAX } from '../shared/index.ts'
+import { ledgerAnswerSchema, ledgerAskSchema } from './ledgerRequests.ts'
 import { EXPORT_RECORDS_MAX } from './limits.ts'
 import { operatorAnswerSchema, operatorAskSchema } from './operatorRequests.ts'
 import { accountId, amount, base64Url, boundedCredits, count, credits, text } from './schemas.ts'
@@ -71,6 +72,7 @@ const exportParts = ['facts', 'keys', 'ledger'] as const
 export type ExportPart = (typeof exportParts)[number]
 
 export const accountAskSchema = v.variant('kind', [
+  ledgerAskSchema,
   operatorAskSchema,
   teamAskSchema,
   /** Keep this copy of the key that has certified this peer, in place of one before. */
@@ -104,6 +106,7 @@ export const accountAskSchema = v.variant('kind', [
 export type AccountAsk = v.InferOutput<typeof accountAskSchema>
 
 export const accountAnswerSchema = v.variant('kind', [
+  ledgerAnswerSchema,
   operatorAnswerSchema,
   teamAnswerSchema,
   v.strictObject({ kind: v.literal('keep-copy') }),

@@ -64,6 +64,7 @@ export type {
 } from './frames.ts'
 export { type Grant, type GrantStage, type SignedGrant, stageName } from './grant.ts'
 export { openGrant, signGrant } from './grantCodec.ts'
+export type { LedgerHead } from './ledgerRequests.ts'
 export {
   ACCOUNTS_LISTED_MAX,
   AUDIT_BYTES_MAX,
@@ -75,6 +76,7 @@ export {
   LINK_QUEUE_BYTES_MAX,
   LOG_KEPT_MS,
   PROTOCOL_VERSION,
+  PROVEN_LINES_MAX,
   QUEUE_WAIT_MS_MAX,
   RECEIPTS_MAX,
   RELAY_RECORD_BYTES_MAX,

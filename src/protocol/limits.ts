@@ -99,6 +99,12 @@ export const LOG_KEPT_MS = 60_000
 /** Accounts of one answer to an operator: more than a page shows at once. */
 export const ACCOUNTS_LISTED_MAX = 50
 
+/** Lines of one answer with what proves them: some 10 KB each at most. */
+export const PROVEN_LINES_MAX = 15
+
+/** Hashes of one proof: two for each doubling of the longest ledger. */
+export const PROOF_HASHES_MAX = 110
+
 /** Records of one answer to an export: the last event of a page of 500 may have some more. */
 export const EXPORT_RECORDS_MAX = 1_000
 

@@ -250,6 +250,23 @@ describe('teams on the page', () => {
   })
 })
 
+describe('the ledger, checked by a browser', () => {
+  it('[E13] [E14] its lines are in it, and the next head extends the one that this browser saw, also after a reload', async () => {
+    const check = async () => {
+      await laptop.getByTestId('check-ledger').click()
+      return laptop.getByTestId('ledger-holds').innerText(WAIT)
+    }
+    expect(await check()).toContain('This browser remembers its signed head')
+    await laptop.reload()
+    await laptop.getByTestId('account-id').waitFor(WAIT)
+    const own = (await store.ledger.events(await accountId(laptop), 0, 100)).length
+    expect(own).toBeGreaterThan(1)
+    const again = await check()
+    expect(again).toContain('nothing of that was changed')
+    expect(again).toContain(`All ${own} events of this account are in it.`)
+  })
+})
+
 describe('what is kept of an account', () => {
   it('[A12] is downloaded whole, and [A13] erased after a word: this browser begins anew, with words of its own', async () => {
     const before = await accountId(tablet)

@@ -5,18 +5,20 @@ import { DEFAULT_STARTER_POLICY, keyIdentity } from '../../src/coordinator/accou
 import { Economy } from '../../src/coordinator/economy/index.ts'
 import { EARNED } from '../../src/coordinator/ledger/index.ts'
 import { type CoordinatorStore, openStore } from '../../src/coordinator/store/index.ts'
+import { checkLedger, type LedgerCheckPorts } from '../../src/peer/ledgerCheck.ts'
 import {
   type AccountAnswerTo,
   type AccountAsk,
   type AccountAskOf,
+  type LedgerHead,
   parseClientMessage,
   parseServerMessage,
   type ServerMessage,
 } from '../../src/protocol/index.ts'
-import { type PeerId, toHex } from '../../src/shared/index.ts'
+import { type PeerId, required, toHex } from '../../src/shared/index.ts'
 import { type SharedDatabase, shareDatabase, storeKinds } from '../support/ledger/stores.ts'
 import { NO_AUDITS } from '../support/noAudits.ts'
-import { clock, verify } from '../unit/coordinator/serverWorld.ts'
+import { clock, sha256, verify } from '../unit/coordinator/serverWorld.ts'
 
 const randomBytes = (count: number) => crypto.getRandomValues(new Uint8Array(count))
 const newReference = () => toHex(randomBytes(16))
@@ -196,6 +198,58 @@ describe.each(storeKinds)('requests about accounts on %s', (kind) => {
     expect((await later.ask<'export'>({ kind: 'export', part: 'facts', from: 0 })).records[0]).toMatchObject({ id: await phone.account() })
     await later.ask<'removal-noted'>({ kind: 'removal-noted' })
     expect(await phone.ask<'devices'>({ kind: 'devices' })).toMatchObject({ removedAtMs: null })
+  })
+
+  it('[E13] [E14] an account checks that its lines are in the ledger, and that each head extends the last: a change of either is told', async () => {
+    const ann = await join()
+    for (let more = 17; more > 0; more--) await issue(ann.id, 1n)
+    let kept: LedgerHead | null = null
+    const ports: LedgerCheckPorts = {
+      askHead: (seen) => ann.ask<'ledger-head'>({ kind: 'ledger-head', seen }),
+      askLines: (from, size) => ann.ask<'proven-lines'>({ kind: 'proven-lines', from, size }),
+      vault: {
+        read: async () => kept,
+        write: async (head) => {
+          kept = head
+        },
+        forget: async () => {
+          kept = null
+        },
+      },
+      sha256,
+      verify,
+    }
+    const check = (changed: Partial<LedgerCheckPorts> = {}) => checkLedger(ann.id, { ...ports, ...changed })
+    const first = await check()
+    expect(first).toMatchObject({ kind: 'right', seen: null, lines: 17 })
+    await issue(ann.id, 1n)
+    const second = await check()
+    expect(second).toMatchObject({ kind: 'right', seen: first.head, lines: 18 })
+    const head = required<LedgerHead>(second.head ?? undefined, 'a head')
+    const broken = async (changed: Partial<LedgerCheckPorts>) => {
+      expect(await check(changed)).toMatchObject({ kind: 'broken' })
+      expect(kept).toEqual(head)
+    }
+    const sawOther = (seen: LedgerHead) => ({ vault: { ...ports.vault, read: async () => seen } })
+    await broken(sawOther({ ...head, size: head.size - 1, root: 'ab'.repeat(32) }))
+    await broken(sawOther({ ...head, size: head.size + 1 }))
+    await broken(sawOther({ ...head, publicKey: 'A'.repeat(87) }))
+    await broken({ askHead: async (seen) => ({ ...(await ports.askHead(seen)), head: { ...head, root: 'ab'.repeat(32) } }) })
+    await broken({
+      askLines: async (from, size) => {
+        const page = await ports.askLines(from, size)
+        return { ...page, lines: page.lines.map((line) => ({ ...line, text: line.text.replace('"1"', '"2"') })) }
+      },
+    })
+    const stranger = await join()
+    await broken({
+      askLines: (from, size) =>
+        ann
+          .ask<'proven-lines'>({ kind: 'proven-lines', from, size })
+          .then((page) => ({ ...page, lines: page.lines.map((line) => ({ ...line, text: line.text.replaceAll(ann.id, stranger.id) })) })),
+    })
+    expect((await stranger.ask<'proven-lines'>({ kind: 'proven-lines', from: 0, size: head.size })).lines).toEqual([])
+    expect((await check()).kind).toBe('right')
   })
 
   it('[A12] [A13] an account is exported, then erased: its devices begin anew, its lines stay under its id', async () => {

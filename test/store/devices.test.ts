@@ -76,6 +76,13 @@ describe.each(storeKinds)('devices on %s', (kind) => {
     expect((await accounts.contact(phone, nowhere)).id).toBe(id)
   })
 
+  it('[A11] of two devices that remove each other at once one stays', async () => {
+    const { devices, id, laptop, phone } = await pair()
+    const both = await Promise.allSettled([laptop, phone].map(({ subject }) => devices.remove(id, subject)))
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+    expect(await devices.list(id)).toHaveLength(1)
+  })
+
   it(`[A10] an account has ${DEVICES_MAX} devices at most; a code is not used up by one too many`, async () => {
     const { clock, accounts, devices, pairing, contact } = world()
     const id = await contact()

@@ -41,6 +41,11 @@ describe.each(storeKinds)('teams on %s', (kind) => {
     const ann = await contact()
     for (let more = TEAMS_MAX; more > 0; more--) await teams.create(`Team ${more}`, ALL, ann)
     await expect(teams.create('One too many', ALL, ann)).rejects.toMatchObject({ reason: 'bad-value' })
+    const [left] = await teams.of(ann)
+    await teams.add(left?.id ?? '', await contact(), 'owner')
+    await teams.remove(left?.id ?? '', ann)
+    const both = await Promise.allSettled(['One', 'Other'].map((name) => teams.create(name, ALL, ann)))
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
     expect((await teams.list()).some(({ name }) => name === 'One too many')).toBe(false)
   })
 

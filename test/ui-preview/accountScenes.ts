@@ -5,6 +5,7 @@ import type {
   ApiKeyState,
   AuditVerdict,
   DeviceState,
+  LedgerCheck,
   ListedAccountState,
   PeerState,
   StatementPage,
@@ -90,6 +91,8 @@ const keepings: Record<string, Partial<PeerState>> = {
   'account-team-new': {},
   'account-invitation-refused': {},
   'account-erase': {},
+  'account-ledger': {},
+  'account-ledger-broken': {},
 }
 
 const refusals: Record<string, ErrorBody> = {
@@ -196,6 +199,14 @@ const DETAILS: TeamDetails = {
   ],
   invitations: 2,
 }
+const SEEN = { size: 40_118, root: 'a'.repeat(64), atMs: Date.UTC(2026, 10, 3), publicKey: 'A'.repeat(87), signature: 'A' }
+const CHECKED: LedgerCheck = { kind: 'right', head: { ...SEEN, size: 41_207 }, seen: SEEN, lines: 312 }
+const CHANGED: LedgerCheck = {
+  kind: 'broken',
+  what: 'The ledger does not extend what this browser saw before: its past was changed.',
+  head: { ...SEEN, size: 41_207 },
+  seen: SEEN,
+}
 const LISTED: readonly ListedAccountState[] = [
   {
     id: ACCOUNT.accountId,
@@ -240,6 +251,7 @@ export function playAccount(runtime: FakeRuntime, name: string): void {
     runtime.statement = () => Promise.reject(fromErrorBody({ reason: 'timeout', message: 'the coordinator did not answer within 20 s' }))
   if (name in keepings && name !== 'account-new') runtime.apiKeys = KEYS
   if (name in keepings) runtime.devices = name === 'account-new' || name === 'account-removed' ? DEVICES.slice(0, 1) : DEVICES
+  runtime.ledgerCheck = name === 'account-ledger-broken' ? CHANGED : CHECKED
   if (name === 'account' || name.startsWith('account-team')) {
     runtime.teamList = TEAMS
     runtime.teamDetails = DETAILS

@@ -3,7 +3,14 @@
  * What any of it means is the store's; here it is whose account it is about.
  */
 
-import type { AccountAnswer, AccountAsk, ClientMessage, ListedApiKey, ServerMessage } from '../../protocol/index.ts'
+import {
+  type AccountAnswer,
+  type AccountAsk,
+  type ClientMessage,
+  type ListedApiKey,
+  PROVEN_LINES_MAX,
+  type ServerMessage,
+} from '../../protocol/index.ts'
 import { type Clock, type PeerId, toBase64Url, unreachable } from '../../shared/index.ts'
 import { AccountError, type ApiKey } from '../accounts/index.ts'
 import { ACCOUNT_RATE, ACCOUNTS_AT_ONCE } from './limits.ts'
@@ -17,7 +24,7 @@ type AccountRequest = Extract<ClientMessage, { type: 'account-request' }>
 type AccountAnswered = Extract<ServerMessage, { type: 'account-answer' }>
 
 export interface AccountDeskOptions {
-  readonly store: () => Promise<Pick<EconomyStore, 'accounts' | 'devices' | 'recovery' | 'pairing' | 'keys' | 'exports'>>
+  readonly store: () => Promise<Pick<EconomyStore, 'accounts' | 'devices' | 'recovery' | 'pairing' | 'keys' | 'exports' | 'ledger'>>
   readonly operators: Pick<OperatorDesk, 'answer'>
   readonly teams: Pick<TeamDesk, 'answer' | 'mustOwn'>
   readonly peers: Pick<PeerAccounts, 'get' | 'accountOf' | 'moved' | 'connectedSubjects'>
@@ -48,7 +55,7 @@ export class AccountDesk {
     this.#gate = new RequestGate({ ...options, rate: ACCOUNT_RATE, atOnce: ACCOUNTS_AT_ONCE, tooMany: TOO_MANY })
   }
 
-  /** Rules A1 … A13, T1 … T6 and O1 … O5. Never rejects. */
+  /** Rules A1 … A13, T1 … T6, O1 … O5, E13 and E14. Never rejects. */
   answer(peerId: PeerId, { requestId, ask }: AccountRequest): Promise<AccountAnswered | Refused> {
     return this.#gate.answer(peerId, requestId, async () => {
       const peer = this.#options.peers.get(peerId)
@@ -69,7 +76,7 @@ export class AccountDesk {
     if (isTeamAsk(ask)) return teams.answer(peer, account, ask)
     if (isDeviceAsk(ask)) return this.#device(asker, ask)
     if (isKeyAsk(ask)) return this.#key(account, ask)
-    const { recovery, exports } = await store()
+    const { recovery, exports, ledger } = await store()
     const { kind } = ask
     switch (kind) {
       case 'keep-copy': {
@@ -87,6 +94,18 @@ export class AccountDesk {
         const read = { facts: () => exports.facts(account), keys: exports.keys.bind(exports), ledger: exports.lines.bind(exports) }
         const { records, next } = await read[ask.part](account, ask.from)
         return { kind, records: [...records], next }
+      }
+      case 'ledger-head': {
+        const head = await ledger.head()
+        const path = head === null || ask.seen === null || ask.seen > head.size ? [] : await ledger.consistency(ask.seen, head.size)
+        return { kind, head, path: [...path] }
+      }
+      case 'proven-lines': {
+        const size = Math.min(ask.size, (await ledger.head())?.size ?? 0)
+        const lines = await ledger.proven(account, ask.from, size, PROVEN_LINES_MAX)
+        const last = lines.at(-1)
+        const next = last === undefined || lines.length < PROVEN_LINES_MAX ? null : last.sequence + 1
+        return { kind, lines: lines.map(({ path, ...line }) => ({ ...line, path: [...path] })), next }
       }
       case 'erase':
         await this.#erase(asker)

@@ -164,7 +164,7 @@ export class Economy {
     return { keyId: id, account }
   }
 
-  /** Rule E13. */
+  /** Rule E15. */
   pay(payer: Payer): Payment {
     return this.#payments.begin(payer)
   }

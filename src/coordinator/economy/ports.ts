@@ -27,7 +27,21 @@ export interface EconomyStore {
   readonly teams: Pick<TeamStore, 'create' | 'change' | 'add' | 'remove' | 'roleOf' | 'of' | 'members' | 'invitationCount' | 'setBudget'>
   readonly invitations: Pick<InvitationStore, 'create' | 'takeBack' | 'accept'>
   readonly starters: Pick<StarterStore, 'grant' | 'issuedToday'>
-  readonly ledger: Pick<LedgerStore, 'post' | 'balances' | 'paid' | 'open' | 'prices' | 'statementPage' | 'totals' | 'spendable' | 'audit'>
+  readonly ledger: Pick<
+    LedgerStore,
+    | 'post'
+    | 'balances'
+    | 'paid'
+    | 'open'
+    | 'prices'
+    | 'statementPage'
+    | 'totals'
+    | 'spendable'
+    | 'audit'
+    | 'head'
+    | 'consistency'
+    | 'proven'
+  >
   readonly exports: Pick<AccountExport, 'facts' | 'keys' | 'lines'>
   readonly trust: Pick<TrustStore, 'load' | 'save'>
   /** The day's work: ended grants, left accounts, address blocks that no longer count. */

@@ -24,11 +24,17 @@ export const FIRST_PREVIOUS = '0'.repeat(64)
 const LEAF = new Uint8Array([0])
 
 /** SHA-256 over 0x00 ‖ hash of the event before ‖ the event as canonical JSON; hex. */
-export async function hashEvent(event: LedgerEvent, previous: string, sha256: Sha256): Promise<string> {
-  return toHex(await sha256(concatBytes([LEAF, fromHex(previous), utf8Encode(encodeEvent(event))])))
+export function hashEvent(event: LedgerEvent, previous: string, sha256: Sha256): Promise<string> {
+  return hashEventText(eventText(event), previous, sha256)
 }
 
-function encodeEvent({ sequence, atMs, command, postings }: LedgerEvent): string {
+/** The same of an event that is there as text, as an account is given its own. */
+export async function hashEventText(text: string, previous: string, sha256: Sha256): Promise<string> {
+  return toHex(await sha256(concatBytes([LEAF, fromHex(previous), utf8Encode(text)])))
+}
+
+/** What is hashed of it: canonical JSON. */
+export function eventText({ sequence, atMs, command, postings }: LedgerEvent): string {
   const lines = postings.map(({ account, amount }) => [accountId(account), amount.toString()])
   return `{"at":${atMs},"command":${encodeCommand(command)},"postings":${canonicalJson(lines)},"sequence":${sequence}}`
 }

@@ -2,7 +2,7 @@
  * GatewayHost: what the gateway needs of this coordinator: its driver, which begins with the first question, its models, and what their swarms can do now.
  */
 
-import { type DriverModel, DriverThread } from '../../driver/index.ts'
+import { type DriverModel, DriverProcess } from '../../driver/index.ts'
 import type { Manifest, Span } from '../../model/index.ts'
 import type { NetworkSummary } from '../../protocol/index.ts'
 import { type PeerId, required } from '../../shared/index.ts'
@@ -18,13 +18,13 @@ export interface GatewayHostOptions {
 }
 
 export class GatewayHost {
-  readonly driver: DriverThread
+  readonly driver: DriverProcess
   readonly models: GatewayModels
   #origin: string | null = null
   #peerId: PeerId | null = null
 
   constructor({ models, summary, log }: GatewayHostOptions) {
-    this.driver = new DriverThread({
+    this.driver = new DriverProcess({
       origin: () => required(this.#origin, 'an address'),
       models: () => Promise.all(models.map(readDriverModel)),
       onIdentity: (peerId) => {

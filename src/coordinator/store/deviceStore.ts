@@ -6,6 +6,7 @@
 import { and, asc, count, eq } from 'drizzle-orm'
 import { required } from '../../shared/index.ts'
 import { AccountError, checkName, type Identity } from '../accounts/index.ts'
+import { lockAccounts } from './accountRows.ts'
 import { accountIdentities, accountTies, pairings } from './accountSchema.ts'
 import type { AccountStore, AccountTools } from './accountStore.ts'
 import type { Database, Queries } from './database.ts'
@@ -69,6 +70,7 @@ export class DeviceStore {
    */
   remove(account: string, subject: string): Promise<Identity> {
     return this.#queries.transaction(async (tx) => {
+      await lockAccounts(tx, [account])
       const [device] = await tx.select().from(accountIdentities).where(own(account, subject)).for('update')
       if (device === undefined) throw noDevice(account)
       const [all] = await tx.select({ count: count() }).from(accountIdentities).where(eq(accountIdentities.account, account))

@@ -11,6 +11,7 @@ import {
   type CommandOf,
   checkedCommand,
   consistencyProof,
+  eventText,
   inclusionProof,
   LedgerError,
   type LedgerLine,
@@ -30,6 +31,7 @@ import {
   type OpenAccount,
   readBalances,
   readBalancesBefore,
+  readHashBefore,
   readLines,
   readNodesFrom,
   readOpenAccounts,
@@ -64,6 +66,15 @@ export interface StatementPage {
   readonly lines: readonly StatementLine[]
   /** Sequence of the event that the next page begins with; null: there is none. */
   readonly next: number | null
+}
+
+/** An event as its account checks it: hashEventText gives its leaf, verifyInclusion the rest. */
+export interface ProvenEvent {
+  readonly sequence: number
+  readonly text: string
+  /** Hash of the event before, hex. */
+  readonly previous: string
+  readonly path: readonly string[]
 }
 
 /** The longest that a command waits for others to share its transaction. */
@@ -179,6 +190,19 @@ export class LedgerStore {
   /** Shows that event `sequence` is in the ledger of `size` events: see verifyInclusion. */
   inclusion(sequence: number, size: number): Promise<readonly string[]> {
     return inclusionProof(sequence, size, readNodesFrom(this.#tools.queries), sha256)
+  }
+
+  /** Events that post to an account of `owner`, from sequence `from` on, each with what shows that it is in the ledger of `size` events. */
+  async proven(owner: string, from: number, size: number, limit: number): Promise<readonly ProvenEvent[]> {
+    const events = await this.events(owner, from, limit)
+    const within = events.filter(({ event }) => event.sequence < size)
+    return Promise.all(
+      within.map(async ({ event }) => {
+        const { sequence } = event
+        const [previous, path] = await Promise.all([readHashBefore(this.#tools.queries, sequence), this.inclusion(sequence, size)])
+        return { sequence, text: eventText(event), previous, path }
+      }),
+    )
   }
 
   /** Shows that the ledger of `size` events begins with that of `oldSize`: see verifyConsistency. */

@@ -17,7 +17,7 @@ import {
   RateLimits,
 } from '../accounts/index.ts'
 import { EARNED, LedgerError } from '../ledger/index.ts'
-import { findAccount } from './accountRows.ts'
+import { findAccount, lockAccounts } from './accountRows.ts'
 import { accountIdentities, accounts, accountTies, apiKeys, invitations, pairings, teamMembers } from './accountSchema.ts'
 import type { AccountTools } from './accountStore.ts'
 import type { Database, Queries } from './database.ts'
@@ -109,6 +109,7 @@ export class PairingStore {
     const same = and(eq(accountIdentities.kind, kind), eq(accountIdentities.subject, subject))
     const [before] = await tx.select().from(accountIdentities).where(same).for('update')
     if (before?.account === account) return
+    await lockAccounts(tx, [account])
     const [devices] = await tx.select({ count: count() }).from(accountIdentities).where(eq(accountIdentities.account, account))
     if (required(devices, 'a count').count >= DEVICES_MAX)
       throw new AccountError('bad-value', `an account has at most ${DEVICES_MAX} devices; remove one of them there`)

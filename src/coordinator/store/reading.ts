@@ -1,8 +1,8 @@
 /** What is read from the ledger outside of batches: its lines, balances, one owner's events, and nodes of the tree. */
 
 import { and, asc, eq, gt, gte, inArray, like, lt, lte, sql } from 'drizzle-orm'
-import { toBase64Url } from '../../shared/index.ts'
-import type { Account, CommandOf, LedgerLine, OpeningBalance, ReadNodes } from '../ledger/index.ts'
+import { required, toBase64Url } from '../../shared/index.ts'
+import { type Account, type CommandOf, FIRST_PREVIOUS, type LedgerLine, type OpeningBalance, type ReadNodes } from '../ledger/index.ts'
 import type { Queries } from './database.ts'
 import { accountOf, isAnyOf, type RecordedEvent, readBareEvents, readEvents } from './rows.ts'
 import { ledgerBalances, ledgerEvents, ledgerHeads, ledgerNodes, ledgerPaid, ledgerPostings } from './schema.ts'
@@ -82,6 +82,13 @@ export async function readOwnEvents(queries: Queries, owner: string, from: numbe
       own.map(({ sequence }) => sequence),
     ),
   )
+}
+
+/** Hash of the event before that one, hex. */
+export async function readHashBefore(queries: Queries, sequence: number): Promise<string> {
+  if (sequence === 0) return FIRST_PREVIOUS
+  const [before] = await readBareEvents(queries, eq(ledgerEvents.sequence, sequence - 1))
+  return required(before, `event ${sequence - 1}`).hash
 }
 
 /** What the owner had before `atMs`, by kind and purse. */

@@ -6,7 +6,7 @@
 import { and, asc, count, eq, gt, inArray, isNull } from 'drizzle-orm'
 import { MEMBERS_MAX, required, TEAMS_MAX } from '../../shared/index.ts'
 import { AccountError, checkName, checkScope, type KeyScope } from '../accounts/index.ts'
-import { findAccount } from './accountRows.ts'
+import { findAccount, lockAccounts } from './accountRows.ts'
 import { accounts, apiKeys, invitations, teamMembers, teams } from './accountSchema.ts'
 import type { AccountStore, AccountTools } from './accountStore.ts'
 import type { Database, Queries } from './database.ts'
@@ -212,6 +212,7 @@ export async function addMember(tx: Queries, team: string, account: string, isOw
   const mine = and(eq(teamMembers.team, team), eq(teamMembers.account, account))
   const known = await tx.select().from(teamMembers).where(mine)
   if (known.length > 0) return
+  await lockAccounts(tx, [team, account])
   const [members] = await tx.select({ count: count() }).from(teamMembers).where(eq(teamMembers.team, team))
   if (required(members, 'a count').count >= MEMBERS_MAX) throw new AccountError('bad-value', `a team has at most ${MEMBERS_MAX} members`)
   const [others] = await tx.select({ count: count() }).from(teamMembers).where(eq(teamMembers.account, account))

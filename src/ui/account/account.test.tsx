@@ -17,6 +17,7 @@ import { BalanceFigures } from './balanceFigures.tsx'
 import { DevicesPanel } from './devicesPanel.tsx'
 import { describeDevice, deviceName } from './deviceWords.ts'
 import { KeepingNotes } from './keepingNotes.tsx'
+import { describeCheck } from './ledgerWords.ts'
 import { describeMoving } from './movingWords.ts'
 import { ALL_SCOPE, draftOf, ScopeFields, typedScope } from './scopeFields.tsx'
 import { createStatementStore } from './statementStore.ts'
@@ -113,6 +114,18 @@ describe('the list of devices', () => {
       /This browser was removed from the account that it had.*9 January 2027/,
     )
     expect(show(<KeepingNotes />, { account: NOTHING })).toBe('')
+  })
+})
+
+describe('a check of the ledger', () => {
+  it('says how long it is, what it extends, and that the account’s events are in it', () => {
+    const head = { size: 41_207, root: 'a'.repeat(64), atMs: Date.UTC(2027, 0, 9), publicKey: 'A'.repeat(87), signature: 'A' }
+    const seen = { ...head, size: 40_118, atMs: Date.UTC(2027, 0, 4) }
+    expect(describeCheck({ head, seen, lines: 12 })).toBe(
+      'The ledger has 41,207 events. It extends the one with 40,118 events that was signed on 4 January 2027: nothing of that was changed. All 12 events of this account are in it.',
+    )
+    expect(describeCheck({ head, seen: null, lines: 1 })).toMatch(/remembers its signed head.* The 1 event of this account is in it\.$/)
+    expect(describeCheck({ head: null, seen: null, lines: 0 })).toBe('The ledger has no event yet.')
   })
 })
 

@@ -8,6 +8,7 @@ import { BalanceFigures, CreditUnit } from './balanceFigures.tsx'
 import { DataPanel } from './dataPanel.tsx'
 import { DevicesPanel } from './devicesPanel.tsx'
 import { KeepingNotes } from './keepingNotes.tsx'
+import { LedgerCheckPanel } from './ledgerCheckPanel.tsx'
 import { StatementPanel } from './statementPanel.tsx'
 import { TeamsPanel } from './teamsPanel.tsx'
 
@@ -38,6 +39,7 @@ export function AccountPage() {
         </Stack>
       </Paper>
       <StatementPanel />
+      <LedgerCheckPanel />
       <DevicesPanel />
       <ApiKeysPanel />
       <TeamsPanel />

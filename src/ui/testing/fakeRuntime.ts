@@ -12,6 +12,7 @@ import type {
   AskProgress,
   AskRequest,
   DeviceState,
+  LedgerCheck,
   ListedAccountState,
   ModelMeasurement,
   ModelSpeed,
@@ -243,6 +244,13 @@ export class FakeRuntime implements PeerRuntime {
       return '{}'
     },
     erase: async () => void this.calls.push('erase'),
+  }
+
+  ledgerCheck: LedgerCheck = { kind: 'right', head: null, seen: null, lines: 0 }
+
+  ledger = {
+    check: async () => this.ledgerCheck,
+    forget: async () => void this.calls.push('forgetHead'),
   }
 
   teamList: readonly TeamState[] = []

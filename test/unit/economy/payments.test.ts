@@ -28,7 +28,7 @@ async function keyedWorld(scope: Partial<KeyScope> = {}) {
 }
 
 describe('a voucher', () => {
-  it('[E13] has the key’s account pay, not its driver’s, and tells what it cost', async () => {
+  it('[E15] has the key’s account pay, not its driver’s, and tells what it cost', async () => {
     const { made, payment, spent } = await keyedWorld()
     const told: [string, bigint][] = []
     made.economy.onSettled((sessionId, charged) => told.push([sessionId, charged]))
@@ -40,7 +40,7 @@ describe('a voucher', () => {
     expect(made.store.reserved.size).toBe(0)
   })
 
-  it('[E13] that nobody was given is refused, and so is one that has ended', async () => {
+  it('[E15] that nobody was given is refused, and so is one that has ended', async () => {
     const { made, payment } = await keyedWorld()
     const bad = { ok: false, error: { reason: 'bad-voucher' } }
     expect(await made.economy.hold(peerOf('gateway'), { ...admit, voucher: 'x' })).toMatchObject(bad)
@@ -49,7 +49,7 @@ describe('a voucher', () => {
     expect((await made.sums()).hold).toBe(0n)
   })
 
-  it('[E13] is good for what the budget bears, which gets back what was not used', async () => {
+  it('[E15] is good for what the budget bears, which gets back what was not used', async () => {
     const { made, payment, spent } = await keyedWorld({ budget: 2n * PRICE - 1n })
     const { voucher } = payment
     const first = await made.economy.hold(peerOf('gateway'), { ...admit, voucher })
@@ -62,7 +62,7 @@ describe('a voucher', () => {
     expect((await made.economy.hold(peerOf('gateway'), { ...admit, voucher })).ok).toBe(true)
   })
 
-  it('[E13] takes nothing of the budget where the account has too little', async () => {
+  it('[E15] takes nothing of the budget where the account has too little', async () => {
     const { made, payment, spent } = await keyedWorld()
     await made.economy.hold(peerOf('gateway'), { ...admit, promptTokens: 1_000_000, voucher: payment.voucher })
     await made.settle()
@@ -70,7 +70,7 @@ describe('a voucher', () => {
     expect(made.store.reserved.size).toBe(0)
   })
 
-  it('[E13] of a key that was revoked meanwhile opens nothing', async () => {
+  it('[E15] of a key that was revoked meanwhile opens nothing', async () => {
     const { made, key, payment } = await keyedWorld()
     await made.store.keys.revoke(key.id, key.account)
     const held = await made.economy.hold(peerOf('gateway'), { ...admit, voucher: payment.voucher })
@@ -78,7 +78,7 @@ describe('a voucher', () => {
     expect((await made.sums()).hold).toBe(0n)
   })
 
-  it('[E8][E13] what a coordinator that is gone had taken of a budget is free again', async () => {
+  it('[E8][E15] what a coordinator that is gone had taken of a budget is free again', async () => {
     const { made, payment, spent } = await keyedWorld()
     await made.open('gateway', STAGES, 30, 50, payment.voucher)
     expect(await spent()).toBe(PRICE)

@@ -248,6 +248,9 @@ export class MemoryStore implements EconomyStore {
       const outstanding = -((await this.ledger.totals()).get('issuance') ?? 0n)
       return { events: this.events.length, heads: 0, accounts: this.#ids().length, outstanding }
     },
+    head: elsewhere,
+    consistency: elsewhere,
+    proven: elsewhere,
     prices: async () => {
       const newest = this.events.findLast(({ command }) => command.kind === 'price')?.command
       return newest?.kind === 'price' ? newest : null

@@ -1,9 +1,10 @@
 /**
- * DriverThread: the gateway's driver, in a thread of the coordinator's process, so that a burst of answers does not hold up the coordinator. It begins with
- * the first question; where it dies, what it was asked fails by name, and the next question begins another.
+ * DriverProcess: the gateway's driver, in a process beside the coordinator's, so that neither a burst of answers nor a fault of the native WebRTC holds up
+ * or ends the coordinator. It begins with the first question; where it dies, what it was asked fails by name, and the next question begins another.
  */
 
-import { Worker } from 'node:worker_threads'
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import {
   type Answering,
   type DriverAnswer,
@@ -16,11 +17,11 @@ import {
 import { deferred, type ModelId, type PeerId } from '../shared/index.ts'
 import type { DriverModel, FromDriver, ToDriver } from './messages.ts'
 
-export interface DriverThreadOptions {
+export interface DriverProcessOptions {
   /** Where the coordinator listens. */
   readonly origin: () => string
   readonly models: () => Promise<readonly DriverModel[]>
-  /** A thread will connect as this peer, and has not yet. */
+  /** A process will connect as this peer, and has not yet. */
   readonly onIdentity: (peerId: PeerId) => void
   readonly log: (line: string) => void
 }
@@ -35,20 +36,20 @@ const RETRY_MS = 1_000
 /** Answers that are open are cut off then. */
 const CLOSE_MS = 5_000
 
-export class DriverThread implements GatewayDriver {
-  readonly #options: DriverThreadOptions
+export class DriverProcess implements GatewayDriver {
+  readonly #options: DriverProcessOptions
   readonly #asked = new Map<number, Asked>()
-  #worker: Promise<Worker> | null = null
+  #child: Promise<ChildProcess> | null = null
   #asks = 0
   #closed = false
 
-  constructor(options: DriverThreadOptions) {
+  constructor(options: DriverProcessOptions) {
     this.#options = options
   }
 
   /** So that the first question does not wait for it. */
   begin(): void {
-    this.#thread().catch(() => undefined)
+    this.#process().catch(() => undefined)
   }
 
   ask(request: DriverRequest, onEvent: (event: DriverEvent) => void): Answering {
@@ -62,14 +63,14 @@ export class DriverThread implements GatewayDriver {
     return this.#send<number>(id, { kind: 'count', id, modelId, prompt }, () => undefined)
   }
 
-  /** Stops what is open, and resolves when the thread has ended. */
+  /** Stops what is open, and resolves when the process has ended. */
   async close(): Promise<void> {
     this.#closed = true
-    const worker = await this.#worker?.catch(() => null)
-    if (worker == null) return
-    const ended = new Promise<void>((resolve) => void worker.once('exit', () => resolve()))
-    worker.postMessage({ kind: 'close' } satisfies ToDriver)
-    const timer = setTimeout(() => void worker.terminate(), CLOSE_MS)
+    const child = await this.#child?.catch(() => null)
+    if (child == null || child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise<void>((resolve) => void child.once('exit', () => resolve()))
+    child.send({ kind: 'close' } satisfies ToDriver)
+    const timer = setTimeout(() => child.kill('SIGKILL'), CLOSE_MS)
     await ended
     clearTimeout(timer)
   }
@@ -80,42 +81,47 @@ export class DriverThread implements GatewayDriver {
     this.#asked.set(id, { onEvent, settle: (answer) => resolve(answer as Answer), fail: reject })
     if (this.#closed) this.#fail(new DriverError('shutting-down', 'the coordinator is shutting down; ask again when it is back'))
     else
-      this.#thread().then(
-        (worker) => worker.postMessage(message),
+      this.#process().then(
+        (child) => void child.send(message),
         (error: unknown) => this.#lost(`it could not begin: ${String(error)}`),
       )
     return promise
   }
 
   #post(message: ToDriver): void {
-    void this.#worker?.then(
-      (worker) => worker.postMessage(message),
+    void this.#child?.then(
+      (child) => void child.send(message),
       () => undefined,
     )
   }
 
-  #thread(): Promise<Worker> {
-    this.#worker ??= this.#open()
-    return this.#worker
+  #process(): Promise<ChildProcess> {
+    this.#child ??= this.#open()
+    return this.#child
   }
 
-  async #open(): Promise<Worker> {
+  async #open(): Promise<ChildProcess> {
     const { origin, models, onIdentity } = this.#options
-    const worker = new Worker(new URL('../../bin/thread.mjs', import.meta.url))
+    const child = fork(fileURLToPath(new URL('../../bin/driver.mjs', import.meta.url)), [], {
+      execArgv: [],
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    })
     const identified = deferred<void>()
-    worker.on('message', (message: FromDriver) => {
+    child.on('message', (message: FromDriver) => {
       if (message.kind !== 'identity') return this.#receive(message)
       onIdentity(message.peerId)
       identified.resolve()
     })
-    worker.on('error', (error) => {
-      identified.reject(error)
-      this.#lost(String(error))
-    })
-    worker.on('exit', () => this.#lost('its thread has ended'))
+    const end = (why: string) => {
+      identified.reject(new Error(why))
+      this.#lost(why)
+    }
+    child.on('error', (error) => end(String(error)))
+    child.on('exit', (code, signal) => end(`its process has ended with ${signal ?? code}`))
     await identified.promise
-    worker.postMessage({ kind: 'connect', origin: origin(), models: await models() } satisfies ToDriver)
-    return worker
+    child.send({ kind: 'connect', origin: origin(), models: await models() } satisfies ToDriver)
+    return child
   }
 
   #receive(message: Exclude<FromDriver, { kind: 'identity' }>): void {
@@ -128,10 +134,10 @@ export class DriverThread implements GatewayDriver {
     else asked.fail(new DriverError(message.failure.reason, message.failure.message, message.failure.retryAfterMs))
   }
 
-  /** The next question begins another thread. */
+  /** The next question begins another. */
   #lost(why: string): void {
-    if (this.#worker === null) return
-    this.#worker = null
+    if (this.#child === null) return
+    this.#child = null
     if (!this.#closed) this.#options.log(`the gateway's driver was lost: ${why}`)
     this.#fail(new DriverError('driver-lost', 'the coordinator lost its driver in mid-answer; ask again', RETRY_MS))
   }

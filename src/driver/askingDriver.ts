@@ -1,5 +1,5 @@
 /**
- * ThreadDriver: what runs in the driver's thread. One asking role of a peer, as a page has it, without a page: tokenizes prompts, asks for admission with
+ * AskingDriver: what runs in the driver's process. One asking role of a peer, as a page has it, without a page: tokenizes prompts, asks for admission with
  * the voucher of who pays, drives the sessions over WebRTC, and tells how far they are. Prompts and answers pass its memory and are kept nowhere.
  */
 
@@ -14,7 +14,7 @@ import { openLocalSocket } from './rtcGlobals.ts'
 /** Tokens of an answer whose client names no number. */
 const ANSWER_TOKENS_DEFAULT = 1_024
 
-export class ThreadDriver {
+export class AskingDriver {
   readonly #say: (message: FromDriver) => void
   readonly #clock: Clock
   readonly #identity: Awaited<ReturnType<typeof createIdentity>>
@@ -29,11 +29,11 @@ export class ThreadDriver {
     this.#identity = identity
   }
 
-  static async open(say: (message: FromDriver) => void, clock: Clock): Promise<ThreadDriver> {
+  static async open(say: (message: FromDriver) => void, clock: Clock): Promise<AskingDriver> {
     const { subtle } = crypto
     const identity = await createIdentity(subtle)
     say({ kind: 'identity', peerId: await peerIdOf(identity.publicKey, sha256Of(subtle)) })
-    return new ThreadDriver(say, clock, identity)
+    return new AskingDriver(say, clock, identity)
   }
 
   /** Resolves to true when it was told to close, and has. */

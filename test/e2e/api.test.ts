@@ -1,0 +1,178 @@
+/**
+ * The API with real clients, the real model and real tabs: the coordinator's driver reaches them over WebRTC from Node, what a key pays is the ledger's, and
+ * no word of a prompt is written anywhere.
+ */
+
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
+import { ChatOpenAI } from '@langchain/openai'
+import { generateText } from 'ai'
+import OpenAI from 'openai'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ensureWebApp, launchChromium, openVolunteerTab, resolveModel, type VolunteerTab } from '../../src/node/index.ts'
+import { type CoordinatorStore, createServer, openServerStore, type Server, smallestPledgeBytes } from '../../src/server.ts'
+import { type PeerId, parseCredits, required } from '../../src/shared/index.ts'
+
+const TIMEOUT_MS = 240_000
+/** No model says it by itself. */
+const MARKER = 'zanzibarquux'
+const QUESTION = [{ role: 'user', content: `Tell me a long story about a ship called ${MARKER}.` }] as const
+
+let folder: string
+let server: Server
+let store: CoordinatorStore
+let browser: Browser
+let model: string
+let key: string
+let account: string
+let client: OpenAI
+const volunteers: VolunteerTab[] = []
+const lines: string[] = []
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tabswarm-api-'))
+  const served = await resolveModel('default')
+  const opening = openServerStore({ kind: 'folder', folder: join(folder, 'data') })
+  const webRoot = await ensureWebApp(() => undefined)
+  const log = (line: string) => void lines.push(line)
+  server = await createServer({ host: '127.0.0.1', port: 0, models: [served], minStages: 2, webRoot, store: opening, log })
+  store = await opening
+  model = served.hashedManifest.manifest.id
+  account = (await store.accounts.createNamed('a stranger')).id
+  const scope = { models: null, pools: null, budget: null, requestsAMinute: null }
+  key = (await store.keys.create(account, 'laptop', scope)).text
+  client = new OpenAI({ apiKey: key, baseURL: new URL('/v1', server.url).href })
+  browser = await launchChromium({ webGpu: false })
+  const pledgeMb = Math.ceil(smallestPledgeBytes(served.hashedManifest.manifest, 2, 0, 'unpacked') / 1e6)
+  // Two share the model, and a third has a place to take over.
+  for (let count = 0; count < 3; count++)
+    volunteers.push(await openVolunteerTab(browser, { url: server.url, latencyMs: 0, pledgeMb, engine: 'wasm' }))
+  await Promise.all(volunteers.map((tab) => tab.serving(TIMEOUT_MS)))
+}, TIMEOUT_MS)
+afterAll(async () => {
+  await browser?.close()
+  await server?.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+interface TabswarmUsage {
+  readonly request_id: string
+  readonly routes: readonly { readonly path: string; readonly repairs: number; readonly stages: readonly { readonly peer: string }[] }[]
+}
+const ownUsage = (usage: OpenAI.CompletionUsage | undefined | null) => (usage as { tabswarm?: TabswarmUsage } | undefined)?.tabswarm
+const ask = (maxTokens: number) => ({ model, messages: [...QUESTION], max_tokens: maxTokens, temperature: 0 })
+const sessions = async () => {
+  const found = (await client.models.retrieve(model)) as OpenAI.Model & { readonly capacity: { readonly sessions: number } }
+  return found.capacity.sessions
+}
+/** The only process that this one has begun from the coordinator's own files. */
+async function driverProcess(): Promise<number> {
+  const children = await readFile(`/proc/self/task/${process.pid}/children`, 'utf8')
+  for (const pid of children.trim().split(' '))
+    if ((await readFile(`/proc/${pid}/cmdline`, 'utf8')).includes('bin/driver.mjs')) return Number(pid)
+  throw new Error('there is no driver')
+}
+let undisturbed: string
+/** Of the first answer's first stage: nobody moves meanwhile. */
+let first: VolunteerTab
+
+describe('the API over real tabs', () => {
+  it('answers whole and streamed alike, over tabs that the driver reaches by WebRTC', async () => {
+    const whole = await client.chat.completions.create(ask(60))
+    undisturbed = required(whole.choices[0]?.message.content, 'an answer')
+    expect(undisturbed.length).toBeGreaterThan(40)
+    expect(whole.choices[0]?.finish_reason).toBe('length')
+    const [route] = required(ownUsage(whole.usage), 'what is not OpenAI’s').routes
+    expect(route).toMatchObject({ path: 'webrtc', repairs: 0, stages: [{}, {}] })
+    const peerIds = await Promise.all(volunteers.map((tab) => tab.peerId()))
+    first = required(volunteers[peerIds.indexOf(route?.stages[0]?.peer as PeerId)], 'the first stage')
+    let text = ''
+    for await (const { choices } of await client.chat.completions.create({ ...ask(60), stream: true }))
+      text += choices[0]?.delta.content ?? ''
+    expect(text).toBe(undisturbed)
+  })
+
+  it('a tab that is lost in mid-answer changes nothing of it', async () => {
+    const stream = await client.chat.completions.create({ ...ask(60), stream: true, stream_options: { include_usage: true } })
+    let [text, usage, isCut]: [string, OpenAI.CompletionUsage | null, boolean] = ['', null, false]
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? ''
+      usage = chunk.usage ?? usage
+      if (text.length < 20 || isCut) continue
+      isCut = true
+      await first.page.close()
+    }
+    expect(text).toBe(undisturbed)
+    expect(usage?.completion_tokens).toBe(60)
+    expect(ownUsage(usage)?.routes[0]?.repairs).toBeGreaterThan(0)
+  })
+
+  it('the Vercel AI SDK and LangChain get the same answer', async () => {
+    const provider = createOpenAICompatible({ name: 'tabswarm', apiKey: key, baseURL: new URL('/v1', server.url).href })
+    const { text } = await generateText({ model: provider(model), messages: [...QUESTION], maxOutputTokens: 60, temperature: 0 })
+    expect(text).toBe(undisturbed)
+    const chain = new ChatOpenAI({
+      model,
+      apiKey: key,
+      maxTokens: 60,
+      temperature: 0,
+      configuration: { baseURL: new URL('/v1', server.url).href },
+    })
+    expect((await chain.invoke(QUESTION[0].content)).content).toBe(undisturbed)
+  })
+
+  it('stops within a lap when its client goes', async () => {
+    const stop = new AbortController()
+    const stream = await client.chat.completions.create({ ...ask(400), stream: true }, { signal: stop.signal })
+    for await (const _ of stream) {
+      expect(await sessions()).toBe(1)
+      stop.abort()
+    }
+    await expect.poll(sessions, { timeout: 3_000 }).toBe(0)
+  })
+
+  it('says so where its driver is lost in mid-answer, and the next question has another', async () => {
+    const stream = await client.chat.completions.create({ ...ask(400), stream: true })
+    const cut = (async () => {
+      let isKilled = false
+      for await (const _ of stream) {
+        if (isKilled) continue
+        isKilled = true
+        process.kill(await driverProcess(), 'SIGKILL')
+      }
+    })()
+    await expect(cut).rejects.toMatchObject({ code: 'driver-lost' })
+    expect((await client.chat.completions.create(ask(60))).choices[0]?.message.content).toBe(undisturbed)
+    expect(lines.join()).toContain('SIGKILL')
+  })
+
+  it('prompts go in as text and as token ids, too', async () => {
+    const byText = await client.completions.create({ model, prompt: `${MARKER} is`, max_tokens: 8, temperature: 0, logprobs: 1 })
+    expect(byText.choices[0]?.logprobs?.token_logprobs?.every((logprob) => logprob < 0)).toBe(true)
+    const byIds = await client.completions.create({ model, prompt: [504, 3575, 282, 4649, 314], max_tokens: 8, temperature: 0 })
+    expect(byIds.choices[0]?.text.length).toBeGreaterThan(0)
+  })
+
+  it('what requests cost is what the key has spent and the ledger has taken', async () => {
+    const get = async () => (await fetch(new URL('/v1/usage', server.url), { headers: { authorization: `Bearer ${key}` } })).json()
+    await expect.poll(async () => (await get()).data.every(({ settled }: { settled: boolean }) => settled), { timeout: 60_000 }).toBe(true)
+    const { totals } = await get()
+    const told = parseCredits(totals.credits)
+    expect(told).toBeGreaterThan(0n)
+    await expect.poll(async () => (await store.keys.list(account))[0]?.spent, { timeout: 10_000 }).toBe(told)
+    const balances = await store.ledger.balances(account)
+    expect(balances.filter(({ account: { kind } }) => kind === 'hold')).toEqual([])
+  })
+
+  it('no word of a prompt is in what is logged or kept', async () => {
+    await browser.close()
+    await server.close()
+    const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
+    expect(files.length).toBeGreaterThan(10)
+    for (const { parentPath, name } of files) expect((await readFile(join(parentPath, name))).includes(MARKER), name).toBe(false)
+    expect(lines.join('\n')).not.toContain(MARKER)
+  })
+})
