@@ -109,7 +109,7 @@ export class ScriptedDriver implements GatewayDriver {
     this.open++
     const over = () => void this.open--
     ask.answer.then(over, over)
-    // As a thread's messages do, events come later.
+    // As messages of another process do, events come later.
     setImmediate(() => this.play(ask))
     return ask
   }
