@@ -56,6 +56,13 @@ export default defineConfig({
       },
       {
         test: {
+          // scripts/testClients.mjs makes their environment.
+          name: 'clients',
+          include: ['test/clients/**/*.test.ts'],
+        },
+      },
+      {
+        test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           exclude,
