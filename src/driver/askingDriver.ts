@@ -3,16 +3,13 @@
  * the voucher of who pays, drives the sessions over WebRTC, and tells how far they are. Prompts and answers pass its memory and are kept nowhere.
  */
 
-import type { DriverAnswer, DriverRequest } from '../coordinator/gateway/index.ts'
+import { ANSWER_TOKENS_DEFAULT, type DriverAnswer, type DriverRequest } from '../coordinator/gateway/index.ts'
 import { CoordinatorRefused, createIdentity, peerIdOf, sha256Of } from '../network/index.ts'
 import { type AskingRole, type ModelText, openAskingRole, promptIds, readModelText, startAsk } from '../peer/index.ts'
 import { type Clock, type ModelId, required, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { chosenToken } from './chosenTokens.ts'
 import type { DriverFailure, DriverModel, FromDriver, ToDriver } from './messages.ts'
 import { openLocalSocket } from './rtcGlobals.ts'
-
-/** Tokens of an answer whose client names no number. */
-const ANSWER_TOKENS_DEFAULT = 1_024
 
 export class AskingDriver {
   readonly #say: (message: FromDriver) => void

@@ -13,6 +13,7 @@ import {
   type Result,
   required,
   type SessionId,
+  type Tier,
   unreachable,
   type VerifySignature,
 } from '../../shared/index.ts'
@@ -40,7 +41,7 @@ import { type Payer, type Payment, Payments } from './payments.ts'
 import { type IdentifiedPeer, PeerAccounts } from './peerAccounts.ts'
 import type { EconomyStore, PeerPorts } from './ports.ts'
 import { Postings } from './postings.ts'
-import { workOfAudit } from './pricing.ts'
+import { sessionPrice, workOfAudit } from './pricing.ts'
 import { ReceiptDesk } from './receiptDesk.ts'
 import { settlementOf } from './settlement.ts'
 import { Statements } from './statements.ts'
@@ -162,6 +163,12 @@ export class Economy {
   async authorize(key: string, request: { readonly model: string; readonly pool: string } | null): Promise<Payer> {
     const { id, account } = await (await this.#options.store).keys.authorize(key, request)
     return { keyId: id, account }
+  }
+
+  /** What is held for a session of that size, micro-credits. */
+  async price(modelId: ModelId, size: { readonly promptTokens: number; readonly maxTokens: number }, tier: Tier): Promise<bigint> {
+    const { prices } = await this.#opening
+    return sessionPrice(required(this.#options.models.get(modelId), `the model ${modelId}`), size, prices.table, tier)
   }
 
   /** Rule E15. */

@@ -2,14 +2,14 @@
 
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Clock, type ModelId, toHex } from '../../shared/index.ts'
+import { type Clock, formatCredits, type ModelId, toHex } from '../../shared/index.ts'
 import type { Payer } from '../economy/index.ts'
 import type { AnswerForm } from './answerForms.ts'
 import { Answering } from './answering.ts'
 import { ApiError, apiErrorOf, badParameter, faultOf, internalError } from './apiError.ts'
 import { Attempt } from './attempt.ts'
 import { Attempts, IDEMPOTENCY_KEY_CHARACTERS_MAX, type Question } from './attempts.ts'
-import type { GatewayAccounts, GatewayDriver, GatewayModels } from './ports.ts'
+import { ANSWER_TOKENS_DEFAULT, type GatewayAccounts, type GatewayDriver, type GatewayModels, type OfferedModel } from './ports.ts'
 import { Quotas } from './quotas.ts'
 import type { AnswerRequest } from './requests.ts'
 import { sendAttempt } from './sendAttempt.ts'
@@ -33,6 +33,12 @@ export interface AnswerKind {
   readonly form: AnswerForm
 }
 
+interface Accepted {
+  readonly asked: AnswerRequest
+  readonly payer: Payer | null
+  readonly model: OfferedModel
+}
+
 export const REQUEST_ID = 'x-request-id'
 /** In the queue, before it is refused. */
 const QUEUE_WAIT_MS = 30_000
@@ -53,12 +59,8 @@ export class AnswerRoute {
   }
 
   async handle(request: FastifyRequest, reply: FastifyReply, { read, form }: AnswerKind): Promise<unknown> {
-    const { models, clock, randomBytes } = this.#options
-    const asked = await this.#read(request, read)
-    const payer = await this.authorize(request, { model: asked.model, pool: POOL })
-    const model = models.list().find(({ id }) => id === asked.model)
-    if (model === undefined)
-      throw new ApiError(404, `there is no model ${asked.model} here; GET /v1/models lists those there are`, { code: 'model_not_found' })
+    const { clock, randomBytes } = this.#options
+    const { asked, payer, model } = await this.#accept(request, read)
     // It went while its key was looked up: nobody would hear the answer, nor stop it.
     if (reply.raw.destroyed) throw cutOff()
     const question = questionOf(request, payer)
@@ -76,6 +78,44 @@ export class AnswerRoute {
     const sent = sendAttempt(reply, attempt, asked.stream, clock)
     void this.#answer(attempt, asked, model.id, payer).finally(leave)
     return sent
+  }
+
+  /** What a request of that kind may cost and have to wait for; nothing is computed but its tokens. */
+  async estimate(request: FastifyRequest, { read }: Pick<AnswerKind, 'read'>): Promise<object> {
+    const { driver, models, accounts } = this.#options
+    const { asked, model } = await this.#accept(request, read)
+    const { choices, tier } = asked
+    const promptTokens = await driver.count(model.id, asked.prompt)
+    const room = model.contextLength - promptTokens
+    if (room <= 0)
+      throw badParameter(
+        'messages',
+        `the prompt has ${promptTokens} tokens and the model reads ${model.contextLength}`,
+        'context_length_exceeded',
+      )
+    const maxTokens = Math.min(asked.maxTokens ?? ANSWER_TOKENS_DEFAULT, room)
+    const expectedTokens = Math.min(maxTokens, this.usage.usualTokens(model.id) ?? maxTokens)
+    const price = async (tokens: number) =>
+      formatCredits(BigInt(choices) * ((await accounts?.price(model.id, { promptTokens, maxTokens: tokens }, tier)) ?? 0n))
+    const { layersCovered, layerCount } = models.capacity(model.id)
+    return {
+      promptTokens,
+      maxTokens,
+      expectedTokens,
+      holdCredits: await price(maxTokens),
+      expectedCredits: await price(expectedTokens),
+      waitMs: models.hasRoom(model.id, { promptTokens, maxTokens }) ? 0 : null,
+      policySatisfied: layersCovered === layerCount,
+    }
+  }
+
+  /** A request that may be answered. Rejects with an ApiError or an AccountError. */
+  async #accept(request: FastifyRequest, read: AnswerKind['read']): Promise<Accepted> {
+    const asked = await this.#read(request, read)
+    const payer = await this.authorize(request, { model: asked.model, pool: POOL })
+    const model = this.#options.models.list().find(({ id }) => id === asked.model)
+    if (model !== undefined) return { asked, payer, model }
+    throw new ApiError(404, `there is no model ${asked.model} here; GET /v1/models lists those there are`, { code: 'model_not_found' })
   }
 
   /** Null: no key is needed. Rejects with an ApiError or an AccountError. */

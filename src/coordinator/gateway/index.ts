@@ -17,4 +17,5 @@ export type {
   PromptMessage,
   TokenLogprob,
 } from './ports.ts'
+export { ANSWER_TOKENS_DEFAULT } from './ports.ts'
 export { registerGateway } from './registerGateway.ts'

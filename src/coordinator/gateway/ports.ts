@@ -24,6 +24,9 @@ export interface AnswerSampling {
   readonly seed: number
 }
 
+/** Of an answer whose client names no number. */
+export const ANSWER_TOKENS_DEFAULT = 1_024
+
 export interface DriverRequest {
   readonly modelId: ModelId
   readonly prompt: Prompt
@@ -105,6 +108,8 @@ export interface GatewayAccounts {
    */
   authorize(key: string, request: KeyRequest | null): Promise<Payer>
   pay(payer: Payer): Payment
+  /** What a session of that size is held at, micro-credits, at the prices in force. */
+  price(modelId: ModelId, size: { readonly promptTokens: number; readonly maxTokens: number }, tier: Tier): Promise<bigint>
   /** Tells what each session cost, micro-credits, once it is settled: seconds after its end, or never where the coordinator stops before. */
   onSettled(listener: (sessionId: SessionId, charged: bigint) => void): () => void
 }
@@ -124,6 +129,8 @@ export interface OfferedModel {
 
 export interface GatewayModels {
   list(): readonly OfferedModel[]
+  /** Whether a session of that size would be admitted at once. */
+  hasRoom(modelId: ModelId, size: { readonly promptTokens: number; readonly maxTokens: number }): boolean
   /** What the swarm of a model can do now. */
   capacity(modelId: ModelId): {
     readonly peers: number

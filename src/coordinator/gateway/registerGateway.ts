@@ -6,7 +6,7 @@ import { CHAT_FORM, COMPLETION_FORM } from './answerForms.ts'
 import { type AnswerKind, AnswerRoute, type GatewayOptions, REQUEST_ID } from './answerRoute.ts'
 import { ApiError, apiErrorOf, faultOf, internalError } from './apiError.ts'
 import { modelForm } from './modelForms.ts'
-import { readChatRequest, readCompletionRequest } from './requests.ts'
+import { readAnyRequest, readChatRequest, readCompletionRequest } from './requests.ts'
 
 /** A long conversation; the model's context is shorter. */
 const BODY_BYTES_MAX = 4 * 1024 * 1024
@@ -50,6 +50,7 @@ function registerRoutes(v1: FastifyInstance, options: GatewayOptions): void {
     v1.post(path, { bodyLimit: BODY_BYTES_MAX }, (request: FastifyRequest, reply: FastifyReply) => answers.handle(request, reply, kind))
   post('/chat/completions', { read: readChatRequest, form: CHAT_FORM })
   post('/completions', { read: readCompletionRequest, form: COMPLETION_FORM })
+  v1.post('/estimate', { bodyLimit: BODY_BYTES_MAX }, (request: FastifyRequest) => answers.estimate(request, { read: readAnyRequest }))
 }
 
 /** What fastify itself refuses. */

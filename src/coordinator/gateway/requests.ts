@@ -113,6 +113,12 @@ export function readCompletionRequest(body: unknown, drawSeed: () => number): An
   return { ...sharedOf(request, drawSeed), prompt: promptOf(request.prompt), maxTokens, topLogprobs: logprobs }
 }
 
+/** A completion's where it has a `prompt`, else a chat's. See `readChatRequest`. */
+export function readAnyRequest(body: unknown, drawSeed: () => number): AnswerRequest {
+  const isCompletion = typeof body === 'object' && body !== null && 'prompt' in body
+  return isCompletion ? readCompletionRequest(body, drawSeed) : readChatRequest(body, drawSeed)
+}
+
 function promptOf(prompt: v.InferOutput<typeof completionSchema>['prompt']): Prompt {
   if (typeof prompt === 'string') return { kind: 'raw', text: prompt }
   const [first] = prompt

@@ -72,6 +72,15 @@ export class UsageRecords {
     this.#ofSession.delete(sessionId)
   }
 
+  /** What answers of a model have had in the middle, those that are kept; null: there are none. */
+  usualTokens(modelId: ModelId): number | null {
+    const lengths = [...this.#records.values()]
+      .filter((record) => record.modelId === modelId && record.status === 'completed')
+      .map(({ completionTokens }) => completionTokens)
+      .sort((one, other) => one - other)
+    return lengths[Math.floor(lengths.length / 2)] ?? null
+  }
+
   /** Null: there is none of that account, or no more. */
   find(requestId: string, account: string | null): object | null {
     const record = this.#records.get(requestId)

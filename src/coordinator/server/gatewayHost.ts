@@ -4,7 +4,7 @@
 
 import { type DriverModel, DriverProcess } from '../../driver/index.ts'
 import type { Manifest, Span } from '../../model/index.ts'
-import type { NetworkSummary } from '../../protocol/index.ts'
+import type { ClientMessage, NetworkSummary } from '../../protocol/index.ts'
 import { type PeerId, required } from '../../shared/index.ts'
 import type { GatewayModels, OfferedModel } from '../gateway/index.ts'
 import { DEFAULT_PRICES, listPrice, tierFactors } from '../ledger/index.ts'
@@ -14,8 +14,12 @@ import type { ServedModel } from './modelRoutes.ts'
 export interface GatewayHostOptions {
   readonly models: readonly ServedModel[]
   readonly summary: () => NetworkSummary
+  /** Whether the peer's `admit` would get a chain at once. */
+  readonly mayAdmit: (peerId: PeerId, message: Extract<ClientMessage, { type: 'admit' }>) => boolean
   readonly log: (line: string) => void
 }
+
+const NOBODY = '0'.repeat(32) as PeerId
 
 export class GatewayHost {
   readonly driver: DriverProcess
@@ -23,7 +27,7 @@ export class GatewayHost {
   #origin: string | null = null
   #peerId: PeerId | null = null
 
-  constructor({ models, summary, log }: GatewayHostOptions) {
+  constructor({ models, summary, mayAdmit, log }: GatewayHostOptions) {
     this.driver = new DriverProcess({
       origin: () => required(this.#origin, 'an address'),
       models: () => Promise.all(models.map(readDriverModel)),
@@ -35,6 +39,8 @@ export class GatewayHost {
     const offered = models.map(({ hashedManifest: { manifest } }, index) => offeredModel(manifest, index === 0))
     this.models = {
       list: () => offered,
+      // Before its driver has begun it is nobody, who has no other session.
+      hasRoom: (modelId, size) => mayAdmit(this.#peerId ?? NOBODY, { type: 'admit', requestId: '', modelId, ...size }),
       capacity(modelId) {
         const swarm = required(
           summary().swarms.find((known) => known.modelId === modelId),

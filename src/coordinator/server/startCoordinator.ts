@@ -93,7 +93,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const relays = new RelayServer({ clock: options.clock, randomBytes: options.randomBytes, enabled: options.paths.relay })
   const exchange = new AuditExchange(options.randomBytes)
   const core = buildCore(options)
-  const gateway = new GatewayHost({ ...options, summary: () => core.summary(options.clock.nowMs()) })
+  const gateway = new GatewayHost({
+    ...options,
+    summary: () => core.summary(options.clock.nowMs()),
+    mayAdmit: (peerId, message) => core.mayAdmit(peerId, message, options.clock.nowMs()),
+  })
   const control = new ControlServer({
     ...options,
     signals,

@@ -64,6 +64,16 @@ const recordsSchema = v.strictObject({
   totals: v.strictObject({ requests: whole, prompt_tokens: whole, completion_tokens: whole, credits }),
 })
 
+const estimateSchema = v.strictObject({
+  promptTokens: whole,
+  maxTokens: whole,
+  expectedTokens: whole,
+  holdCredits: credits,
+  expectedCredits: credits,
+  waitMs: v.nullable(whole),
+  policySatisfied: v.boolean(),
+})
+
 const usageSchema = v.pipe(
   v.strictObject({
     prompt_tokens: whole,
@@ -145,6 +155,7 @@ const oldChunkSchema = v.pipe(
 const SCHEMAS: readonly { readonly path: RegExp; readonly body: v.GenericSchema; readonly chunk?: v.GenericSchema }[] = [
   { path: /^\/v1\/models$/, body: v.strictObject({ object: v.literal('list'), data: v.array(modelSchema) }) },
   { path: /^\/v1\/models\/[^/]+$/, body: modelSchema },
+  { path: /^\/v1\/estimate$/, body: estimateSchema },
   { path: /^\/v1\/usage$/, body: recordsSchema },
   { path: /^\/v1\/usage\/[^/]+$/, body: recordSchema },
   { path: /^\/v1\/chat\/completions$/, body: chatSchema, chunk: v.union([chatChunkSchema, errorSchema]) },

@@ -14,6 +14,7 @@ import {
   type GatewayAccounts,
   type GatewayDriver,
   type OfferedModel,
+  type Prompt,
   registerGateway,
 } from '../../../src/coordinator/gateway/index.ts'
 import {
@@ -114,8 +115,11 @@ export class ScriptedDriver implements GatewayDriver {
     return ask
   }
 
-  async count(): Promise<number> {
-    throw new Error('nothing counts tokens yet')
+  /** A token a word. */
+  async count(_modelId: ModelId, prompt: Prompt): Promise<number> {
+    if (prompt.kind === 'ids') return prompt.ids.length
+    const texts = prompt.kind === 'raw' ? [prompt.text] : prompt.messages.map(({ content }) => content)
+    return texts.join(' ').split(' ').length
   }
 
   /** The question number `index`, once it has come. */
@@ -171,6 +175,11 @@ export class ScriptedAccounts implements GatewayAccounts {
     }
   }
 
+  /** Micro-credits: one of the prompt, ten of the answer. */
+  async price(...[, { promptTokens, maxTokens }, tier]: Parameters<GatewayAccounts['price']>): Promise<bigint> {
+    return BigInt((promptTokens + 10 * maxTokens) * OFFERED.tiers[tier] * 2)
+  }
+
   onSettled(listener: (sessionId: SessionId, charged: bigint) => void): () => void {
     this.settle = listener
     return () => undefined
@@ -196,6 +205,8 @@ export interface GatewayWorld {
   readonly accounts: ScriptedAccounts
   readonly clock: ManualClock
   readonly log: readonly string[]
+  /** What the swarm can do, as the gateway is told. */
+  readonly swarm: { layersCovered: number; hasRoom: boolean }
   /** Checks every answer against its schema. */
   readonly fetch: CheckedFetch
   close(): Promise<void>
@@ -207,6 +218,7 @@ export async function startGatewayWorld({ hasAccounts = true } = {}): Promise<Ga
   const clock = new ManualClock()
   clock.advance(NOW_SECONDS * 1_000)
   const log: string[] = []
+  const swarm = { layersCovered: 4, hasRoom: true }
   const app = fastify({ bodyLimit: 1_024, forceCloseConnections: true })
   app.setErrorHandler(
     (_error, _request, reply) => void reply.code(500).send({ error: { reason: 'of the app', message: 'not of the API' } }),
@@ -216,7 +228,8 @@ export async function startGatewayWorld({ hasAccounts = true } = {}): Promise<Ga
     driver,
     models: {
       list: () => [OFFERED],
-      capacity: () => ({ peers: 3, layersCovered: 4, layerCount: 4, sessions: 2 }),
+      hasRoom: () => swarm.hasRoom,
+      capacity: () => ({ peers: 3, layersCovered: swarm.layersCovered, layerCount: 4, sessions: 2 }),
     },
     accounts: hasAccounts ? accounts : null,
     clock,
@@ -226,5 +239,15 @@ export async function startGatewayWorld({ hasAccounts = true } = {}): Promise<Ga
   app.setNotFoundHandler((_request, reply) => void reply.code(404).send({ error: { reason: 'of the app', message: 'not of the API' } }))
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
-  return { baseUrl: `http://127.0.0.1:${port}/v1`, port, driver, accounts, clock, log, fetch: checkedFetch(), close: () => app.close() }
+  return {
+    baseUrl: `http://127.0.0.1:${port}/v1`,
+    port,
+    driver,
+    accounts,
+    clock,
+    log,
+    swarm,
+    fetch: checkedFetch(),
+    close: () => app.close(),
+  }
 }
