@@ -56,6 +56,7 @@ async function create(account: string | undefined, argument: string | undefined,
   if (json) return printJson({ ...exportedKey(key), key: text })
   printLine(text)
   printNote('keep it now: it is not shown again, and cannot be found out')
+  printNote('what it sends passes through the coordinator’s memory and is kept nowhere; the web app’s chat avoids even that')
 }
 
 async function list(account: string, { json, ...flags }: JsonFlags): Promise<void> {

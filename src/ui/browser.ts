@@ -4,6 +4,8 @@ export interface BrowserFacts {
   /** The query of the address that the page was opened with. */
   readonly search: string
   readonly hostname: string
+  /** Of the coordinator. */
+  readonly origin: string
   /** WebGPU and strong cryptography exist only in secure contexts: https, or this very machine. */
   readonly secure: boolean
   /** Rounded down by the browser and at most 8 or so; null where it does not say (Firefox, Safari). */
@@ -15,6 +17,7 @@ export function readBrowser(): BrowserFacts {
   return {
     search: window.location.search,
     hostname: window.location.hostname,
+    origin: window.location.origin,
     secure: window.isSecureContext,
     deviceMemoryGb: typeof memory === 'number' ? memory : null,
   }
