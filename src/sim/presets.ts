@@ -19,7 +19,7 @@ export interface LongRun {
 }
 
 /**
- * Of 1,000 tabs and 24 hours: sessions, with those of crowds 10,000 to 10,600; leaves, with the arrivals more than twice as many; other
+ * Of 1,000 tabs and 24 hours: sessions, with those of crowds about 10,300, give or take 350; leaves, with the arrivals more than twice as many; other
  * faults.
  */
 const SESSIONS_A_DAY = 4_200
