@@ -1,6 +1,6 @@
 /** The 40 bytes before every frame's payload, as SPEC.md's table lays them out. Bounds that depend on the type: frameCodec.ts. */
 
-import { err, ok, type Result, type SessionId, toHex, writeHex } from '../shared/index.ts'
+import { err, ok, type Result, required, type SessionId, toHex, writeHex } from '../shared/index.ts'
 import type { Frame, RowsFrame } from './frames.ts'
 import { PROTOCOL_VERSION } from './limits.ts'
 import type { RowKind } from './rows.ts'
@@ -125,6 +125,23 @@ export function writeHeader(bytes: Uint8Array<ArrayBuffer>, header: FrameHeader)
   view.setUint32(36, bytes.byteLength - HEADER_BYTES, true)
 }
 
+/**
+ * Ids that came lately, by a few of their bits: the frames of a session come by hundreds, and an id that is the same string each time need not be
+ * hashed anew by each map that is asked for it.
+ */
+const recentIds = Array.from({ length: 256 }, () => ({ words: new Uint32Array(4), id: '0'.repeat(32) as SessionId }))
+
+function sessionIdOf(view: DataView): SessionId {
+  const [a, b, c, d] = [view.getUint32(4), view.getUint32(8), view.getUint32(12), view.getUint32(16)]
+  const recent = required(recentIds[(a ^ b ^ c ^ d) & 0xff], 'a place of 256')
+  const { words } = recent
+  if (words[0] !== a || words[1] !== b || words[2] !== c || words[3] !== d) {
+    words.set([a, b, c, d])
+    recent.id = toHex(new Uint8Array(view.buffer, view.byteOffset + 4, 16)) as SessionId
+  }
+  return recent.id
+}
+
 /** Reads and checks what every type shares: magic, version, known numbers, unused fields, the payload's length. */
 export function readHeader(bytes: Uint8Array): Result<FrameHeader, string> {
   if (bytes.byteLength < HEADER_BYTES) return err(`frame of ${bytes.byteLength} bytes; a header has ${HEADER_BYTES}`)
@@ -137,7 +154,7 @@ export function readHeader(bytes: Uint8Array): Result<FrameHeader, string> {
   if (kind === undefined) return err(`kind: unknown number ${bytes[34]}`)
   const encoding = ENCODINGS[bytes[35] ?? 0]
   if (encoding === undefined) return err(`encoding: unknown number ${bytes[35]}`)
-  const sessionId = toHex(bytes.subarray(4, 20)) as SessionId
+  const sessionId = sessionIdOf(view)
   const payloadBytes = view.getUint32(36, true)
   if (payloadBytes !== bytes.byteLength - HEADER_BYTES)
     return err(`payload length: ${payloadBytes} said, ${bytes.byteLength - HEADER_BYTES} came`)

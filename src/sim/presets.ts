@@ -18,11 +18,8 @@ export interface LongRun {
   readonly drain: SimulationOptions['drain']
 }
 
-/**
- * Of 1,000 tabs and 24 hours: sessions, with those of crowds about 10,300, give or take 350; leaves, with the arrivals more than twice as many; other
- * faults.
- */
-const SESSIONS_A_DAY = 4_200
+/** Of 1,000 tabs and 24 hours: sessions, those of crowds among them; leaves, with the arrivals more than twice as many; other faults. */
+const SESSIONS_A_DAY = 10_100
 const LEAVES_A_DAY = 9_700
 const FAULTS_A_DAY = 1_500
 
@@ -38,6 +35,7 @@ export function longRun({ scenario, peers, hours, seed, stagesMin, drain }: Long
     durationMs: hours * HOUR_MS,
     seed,
     sessions: Math.ceil(SESSIONS_A_DAY * share),
+    crowdsAmongThem: true,
     leaves: Math.ceil(LEAVES_A_DAY * share),
     faults: Math.ceil(FAULTS_A_DAY * share),
     crowdSize: Math.max(4, Math.round(peers / 40)),
@@ -85,6 +83,7 @@ export function shortRun({ seed, scenario, stagesMin, drain }: ShortRun): Simula
     ...(name === 'scarce-memory' ? SHORT_SCARCE : SHORT),
     seed,
     sessions: 60,
+    crowdsAmongThem: false,
     leaves: 10,
     faults: 16,
     crowdSize: 3,

@@ -31,6 +31,8 @@ export interface SimulationOptions {
   readonly seed: number
   /** Questions, beside those of crowds. */
   readonly sessions: number
+  /** Whether a crowd's questions are taken from those that were still to come: so many in all. */
+  readonly crowdsAmongThem: boolean
   /** Tabs that go; as many come, and those of the beginning. */
   readonly leaves: number
   /** Of other kinds, see FaultKind. */
@@ -105,6 +107,8 @@ class Simulation {
   #sessionNumber = 1
   /** Questions of people who ask again, to come. */
   #questionsDue = 0
+  /** Questions to come that crowds have asked already. */
+  #askedByCrowds = 0
 
   constructor(options: SimulationOptions) {
     const { scenario, seed, stagesMin, tickMs, logBytesMax, crowdSize, durationMs } = options
@@ -217,7 +221,10 @@ class Simulation {
     const often = (count: number, chance: Chance, happen: () => void) => {
       for (let index = 0; index < count; index++) this.#time.after(chance.between(settleMs, durationMs), null, happen)
     }
-    often(sessions, this.#arrivals, () => this.#ask())
+    often(sessions, this.#arrivals, () => {
+      if (this.#askedByCrowds > 0) this.#askedByCrowds--
+      else this.#ask()
+    })
     often(leaves, this.#comings, () => this.#tryUntilDone(() => this.#leave()))
     often(faults, this.#faulting, () => this.#tryUntilDone(() => this.#faults.strike()))
     const tick = () => {
@@ -325,6 +332,7 @@ class Simulation {
   }
 
   #crowd(count: number): void {
+    if (this.#options.crowdsAmongThem) this.#askedByCrowds += count
     for (let index = 0; index < count; index++) this.#time.after(this.#arrivals.between(0, 5_000), null, () => this.#ask())
   }
 
