@@ -12,6 +12,7 @@ import { Attempts, IDEMPOTENCY_KEY_CHARACTERS_MAX, type Question } from './attem
 import { ANSWER_TOKENS_DEFAULT, type GatewayAccounts, type GatewayDriver, type GatewayModels, type OfferedModel } from './ports.ts'
 import { Quotas } from './quotas.ts'
 import type { AnswerRequest } from './requests.ts'
+import { RunningAnswers, shuttingDown } from './runningAnswers.ts'
 import { sendAttempt } from './sendAttempt.ts'
 import { UsageRecords } from './usageRecords.ts'
 
@@ -42,6 +43,8 @@ interface Accepted {
 export const REQUEST_ID = 'x-request-id'
 /** In the queue, before it is refused. */
 const QUEUE_WAIT_MS = 30_000
+/** Settlements come seconds after the end of a session. */
+const SETTLE_MS = 5_000
 /** Whom peers of this coordinator are open to. */
 const POOL = 'public'
 
@@ -49,11 +52,13 @@ export class AnswerRoute {
   readonly #options: GatewayOptions
   readonly #quotas = new Quotas()
   readonly #attempts: Attempts
+  readonly running: RunningAnswers
   readonly usage: UsageRecords
 
   constructor(options: GatewayOptions) {
     this.#options = options
     this.#attempts = new Attempts(options.clock)
+    this.running = new RunningAnswers(options.clock)
     this.usage = new UsageRecords(options.clock)
     options.accounts?.onSettled((sessionId, charged) => this.usage.settled(sessionId, charged))
   }
@@ -65,6 +70,7 @@ export class AnswerRoute {
     if (reply.raw.destroyed) throw cutOff()
     const question = questionOf(request, payer)
     const earlier = this.#attempts.find(question)
+    if (earlier === null && this.running.isClosing) throw shuttingDown()
     const leave = payer === null ? () => undefined : this.#quotas.enter(payer.keyId)
     if (earlier !== null) {
       reply.raw.on('close', leave)
@@ -76,8 +82,18 @@ export class AnswerRoute {
     const attempt = new Attempt(head, form)
     this.#attempts.add(question, attempt)
     const sent = sendAttempt(reply, attempt, asked.stream, clock)
-    void this.#answer(attempt, asked, model.id, payer).finally(leave)
+    const end = this.running.enter(attempt)
+    void this.#answer(attempt, asked, model.id, payer).finally(() => {
+      leave()
+      end()
+    })
     return sent
+  }
+
+  /** Nothing new is begun; resolves once what runs has finished or was cut off, and what it cost is settled, or can not be now. */
+  async drain(): Promise<void> {
+    await this.running.drain()
+    if (this.#options.accounts !== null) await this.usage.whenSettled(SETTLE_MS)
   }
 
   /** What a request of that kind may cost and have to wait for; nothing is computed but its tokens. */
@@ -159,7 +175,7 @@ export class AnswerRoute {
       })
       attempt.begin(() => answering.stop())
       const outcome = await answering.outcome
-      if (outcome.finishReasons.includes('cancelled')) throw cutOff()
+      if (outcome.finishReasons.includes('cancelled')) throw this.running.isClosing ? shuttingDown() : cutOff()
       this.usage.ended(requestId, outcome)
       attempt.finish(outcome)
     } catch (error) {
@@ -173,7 +189,7 @@ export class AnswerRoute {
   }
 }
 
-/** Its clients have gone, or the coordinator is about to. */
+/** Its clients have gone. */
 function cutOff(): ApiError {
   return new ApiError(503, 'the answer was cut off; ask again in a moment', { code: 'cut-off', retryAfterMs: 5_000 })
 }

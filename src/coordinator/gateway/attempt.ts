@@ -61,6 +61,11 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
     this.#stop = stop
   }
 
+  /** Ends the computing, whoever still listens. */
+  cutOff(): void {
+    this.#stop()
+  }
+
   /** Returns what is to be called when the client has gone. */
   join(listener: AttemptListener): () => void {
     this.#listeners.add(listener)

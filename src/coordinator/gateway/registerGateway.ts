@@ -11,16 +11,21 @@ import { readAnyRequest, readChatRequest, readCompletionRequest } from './reques
 /** A long conversation; the model's context is shorter. */
 const BODY_BYTES_MAX = 4 * 1024 * 1024
 
-export async function registerGateway(app: FastifyInstance, options: GatewayOptions): Promise<void> {
-  await app.register(async (v1) => registerRoutes(v1, options), { prefix: '/v1' })
+/** What its coordinator does with it. */
+export type Gateway = Pick<AnswerRoute, 'drain' | 'running'>
+
+export async function registerGateway(app: FastifyInstance, options: GatewayOptions): Promise<Gateway> {
+  const answers = new AnswerRoute(options)
+  await app.register(async (v1) => registerRoutes(v1, options, answers), { prefix: '/v1' })
+  return answers
 }
 
-function registerRoutes(v1: FastifyInstance, options: GatewayOptions): void {
+function registerRoutes(v1: FastifyInstance, options: GatewayOptions, answers: AnswerRoute): void {
   const { models, clock, randomBytes, log } = options
-  const answers = new AnswerRoute(options)
   const created = Math.floor(clock.nowMs() / 1_000)
   v1.addHook('onRequest', async (_request, reply) => {
     reply.header(REQUEST_ID, `req_${toHex(randomBytes(16))}`).header('cache-control', 'no-store')
+    if (answers.running.isClosing) reply.header('connection', 'close')
   })
   v1.setErrorHandler<FastifyError>((error, _request, reply) => sendError(error, reply, log))
   v1.setNotFoundHandler((request, reply) => {

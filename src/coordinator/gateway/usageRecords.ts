@@ -37,7 +37,9 @@ export class UsageRecords {
   readonly #clock: Clock
   /** Oldest first. */
   readonly #records = new Map<string, UsageRecord>()
+  /** Sessions whose cost is not known yet. */
   readonly #ofSession = new Map<SessionId, UsageRecord>()
+  #onSettled: () => void = () => undefined
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -70,6 +72,19 @@ export class UsageRecords {
   settled(sessionId: SessionId, charged: bigint): void {
     this.#ofSession.get(sessionId)?.sessions.set(sessionId, charged)
     this.#ofSession.delete(sessionId)
+    if (this.#ofSession.size === 0) this.#onSettled()
+  }
+
+  /** Resolves once no session's cost is unknown any more, or that time has passed. */
+  async whenSettled(withinMs: number): Promise<void> {
+    if (this.#ofSession.size === 0) return
+    await new Promise<void>((resolve) => {
+      const cancel = this.#clock.after(withinMs, resolve)
+      this.#onSettled = () => {
+        cancel()
+        resolve()
+      }
+    })
   }
 
   /** What answers of a model have had in the middle, those that are kept; null: there are none. */
