@@ -6,6 +6,7 @@ import sys
 import openai
 from openai.types import Completion, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response
 
 base_url, key, model = sys.argv[1:4]
 client = openai.OpenAI(base_url=base_url, api_key=key)
@@ -44,6 +45,15 @@ seen["usage"] = usage.total_tokens
 
 raw = client.completions.with_raw_response.create(model=model, prompt="The capital of France is", max_tokens=4, temperature=0)
 seen["completion"] = Completion.model_validate_json(raw.text).choices[0].text
+
+raw = client.responses.with_raw_response.create(model=model, input=messages, max_output_tokens=24, temperature=0)
+seen["response"] = Response.model_validate_json(raw.text).output_text
+seen["responseStreamed"] = ""
+for event in client.responses.create(model=model, input=messages, max_output_tokens=24, temperature=0, stream=True):
+    if event.type == "response.output_text.delta":
+        seen["responseStreamed"] += event.delta
+    if event.type in ("response.completed", "response.incomplete"):
+        seen["responseEnd"] = Response.model_validate(event.response.model_dump()).output_text
 
 refused("badKey", lambda: openai.OpenAI(base_url=base_url, api_key="no key").models.list())
 refused("noModel", lambda: client.chat.completions.create(model="gpt-4", messages=messages))

@@ -55,6 +55,7 @@ it(
       tooHot: ['BadRequestError', 400, 'invalid_value'],
     })
     expect(seen.streamed).toBe(seen.whole)
+    expect([seen.response, seen.responseStreamed, seen.responseEnd]).toEqual([seen.whole, seen.whole, seen.whole])
     expect(seen.completion.length).toBeGreaterThan(0)
   },
   TIMEOUT_MS,

@@ -1,18 +1,21 @@
-/** The forms of answers: what a whole answer and its chunks look like, of chat and of completions. */
+/** The forms of answers: what a whole answer and the events of a streamed one look like; here those of chat and of completions, which are chunks. */
 
 import type { Outcome } from './answering.ts'
+import type { ApiError } from './apiError.ts'
 import type { ChosenToken, TokenLogprob } from './ports.ts'
 import type { AnswerRequest } from './requests.ts'
 import { routeForm } from './usageRecords.ts'
 
 /** What all of an answer's JSON shares. */
-export interface AnswerHead {
+export interface AnswerHead<Request extends AnswerRequest = AnswerRequest> {
   readonly requestId: string
   /** Hex digits. */
   readonly id: string
   /** Seconds since the epoch. */
   readonly created: number
-  readonly request: AnswerRequest
+  /** The same, at the time of the call. */
+  readonly now: () => number
+  readonly request: Request
 }
 
 export interface WholeChoice {
@@ -20,7 +23,26 @@ export interface WholeChoice {
   readonly tokens: readonly ChosenToken[]
 }
 
-export interface AnswerForm {
+/** One event of a stream. */
+export interface AnswerEvent {
+  /** Null: it has no name of its own. */
+  readonly name: string | null
+  readonly data: object
+}
+
+/** Writes one answer. Either `whole`, or what is streamed in the order of its methods. */
+export interface AnswerWriter {
+  whole(choices: readonly WholeChoice[], outcome: Outcome): object
+  begun(): readonly AnswerEvent[]
+  /** `textOffset`: characters of the choice before this part. */
+  part(index: number, part: WholeChoice, textOffset: number): readonly AnswerEvent[]
+  ended(choices: readonly WholeChoice[], outcome: Outcome): readonly AnswerEvent[]
+  /** Instead of `ended`. */
+  failed(error: ApiError): AnswerEvent
+}
+
+/** A form whose streams are chunks. */
+export interface ChunkForm {
   whole(head: AnswerHead, choices: readonly WholeChoice[], outcome: Outcome): object
   /** Said first of a choice; null: nothing. */
   first(head: AnswerHead, index: number): object | null
@@ -28,6 +50,28 @@ export interface AnswerForm {
   part(head: AnswerHead, index: number, part: WholeChoice, textOffset: number): object
   last(head: AnswerHead, index: number, finishReason: string): object
   usage(head: AnswerHead, outcome: Outcome): object
+}
+
+/** Writes an answer in chunks. */
+export function chunked(form: ChunkForm): (head: AnswerHead) => AnswerWriter {
+  return (head) => {
+    const { choices: count, includeUsage } = head.request
+    return {
+      whole: (choices, outcome) => form.whole(head, choices, outcome),
+      begun: () =>
+        Array.from({ length: count }, (_, index) => form.first(head, index)).flatMap((first) => (first === null ? [] : chunk(first))),
+      part: (index, part, textOffset) => [chunk(form.part(head, index, part, textOffset))],
+      ended: (_choices, outcome) => [
+        ...outcome.finishReasons.map((reason, index) => chunk(form.last(head, index, reason))),
+        ...(includeUsage ? [chunk(form.usage(head, outcome))] : []),
+      ],
+      failed: ({ body }) => chunk(body),
+    }
+  }
+}
+
+function chunk(data: object): AnswerEvent {
+  return { name: null, data }
 }
 
 export interface Usage {
@@ -49,7 +93,7 @@ export function usageOf({ requestId }: AnswerHead, { promptTokens, completionTok
   }
 }
 
-export const CHAT_FORM: AnswerForm = {
+export const CHAT_FORM: ChunkForm = {
   whole: (head, choices, outcome) => ({
     ...headOf(head, 'chat.completion', 'chatcmpl'),
     choices: choices.map(({ text, tokens }, index) => ({
@@ -68,7 +112,7 @@ export const CHAT_FORM: AnswerForm = {
   usage: (head, outcome) => ({ ...headOf(head, 'chat.completion.chunk', 'chatcmpl'), choices: [], usage: usageOf(head, outcome) }),
 }
 
-export const COMPLETION_FORM: AnswerForm = {
+export const COMPLETION_FORM: ChunkForm = {
   whole: (head, choices, outcome) => ({
     ...headOf(head, 'text_completion', 'cmpl'),
     choices: choices.map(({ text, tokens }, index) => ({
@@ -104,9 +148,13 @@ function completionChunk(head: AnswerHead, choice: object): object {
 }
 
 function chatLogprobs({ request }: AnswerHead, tokens: readonly ChosenToken[]): object | null {
-  if (request.topLogprobs === null) return null
+  return request.topLogprobs === null ? null : { content: tokens.map(logprobOf), refusal: null }
+}
+
+/** As chat and responses tell it. */
+export function logprobOf(token: ChosenToken): object {
   const described = ({ text, logprob, bytes }: TokenLogprob) => ({ token: text, logprob, bytes })
-  return { content: tokens.map((token) => ({ ...described(token), top_logprobs: token.top.map(described) })), refusal: null }
+  return { ...described(token), top_logprobs: token.top.map(described) }
 }
 
 function completionLogprobs({ request }: AnswerHead, tokens: readonly ChosenToken[], textOffset: number): object | null {

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Clock, formatCredits, type ModelId, toHex } from '../../shared/index.ts'
 import type { Payer } from '../economy/index.ts'
-import type { AnswerForm } from './answerForms.ts'
+import type { AnswerHead, AnswerWriter } from './answerForms.ts'
 import { Answering } from './answering.ts'
 import { ApiError, apiErrorOf, badParameter, faultOf, internalError } from './apiError.ts'
 import { Attempt } from './attempt.ts'
@@ -29,13 +29,13 @@ export interface GatewayOptions {
 }
 
 /** How a kind of request is read, and what its answers look like. */
-export interface AnswerKind {
-  readonly read: (body: unknown, drawSeed: () => number) => AnswerRequest
-  readonly form: AnswerForm
+export interface AnswerKind<Request extends AnswerRequest = AnswerRequest> {
+  readonly read: (body: unknown, drawSeed: () => number) => Request
+  readonly write: (head: AnswerHead<Request>) => AnswerWriter
 }
 
-interface Accepted {
-  readonly asked: AnswerRequest
+interface Accepted<Request extends AnswerRequest> {
+  readonly asked: Request
   readonly payer: Payer | null
   readonly model: OfferedModel
 }
@@ -63,7 +63,11 @@ export class AnswerRoute {
     options.accounts?.onSettled((sessionId, charged) => this.usage.settled(sessionId, charged))
   }
 
-  async handle(request: FastifyRequest, reply: FastifyReply, { read, form }: AnswerKind): Promise<unknown> {
+  async handle<Request extends AnswerRequest>(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { read, write }: AnswerKind<Request>,
+  ): Promise<unknown> {
     const { clock, randomBytes } = this.#options
     const { asked, payer, model } = await this.#accept(request, read)
     // It went while its key was looked up: nobody would hear the answer, nor stop it.
@@ -78,8 +82,9 @@ export class AnswerRoute {
       return sendAttempt(reply, earlier, asked.stream, clock)
     }
     const requestId = String(reply.getHeader(REQUEST_ID))
-    const head = { requestId, id: toHex(randomBytes(12)), created: Math.floor(clock.nowMs() / 1_000), request: asked }
-    const attempt = new Attempt(head, form)
+    const now = () => Math.floor(clock.nowMs() / 1_000)
+    const head = { requestId, id: toHex(randomBytes(12)), created: now(), now, request: asked }
+    const attempt = new Attempt(requestId, asked, write(head))
     this.#attempts.add(question, attempt)
     const sent = sendAttempt(reply, attempt, asked.stream, clock)
     const end = this.running.enter(attempt)
@@ -126,7 +131,7 @@ export class AnswerRoute {
   }
 
   /** A request that may be answered. Rejects with an ApiError or an AccountError. */
-  async #accept(request: FastifyRequest, read: AnswerKind['read']): Promise<Accepted> {
+  async #accept<Request extends AnswerRequest>(request: FastifyRequest, read: AnswerKind<Request>['read']): Promise<Accepted<Request>> {
     const asked = await this.#read(request, read)
     const payer = await this.authorize(request, { model: asked.model, pool: POOL })
     const model = this.#options.models.list().find(({ id }) => id === asked.model)
@@ -147,7 +152,7 @@ export class AnswerRoute {
   }
 
   /** What is wrong with the body is told to those alone who have a key. */
-  async #read(request: FastifyRequest, read: AnswerKind['read']): Promise<AnswerRequest> {
+  async #read<Request extends AnswerRequest>(request: FastifyRequest, read: AnswerKind<Request>['read']): Promise<Request> {
     try {
       return read(request.body, () => this.#drawSeed())
     } catch (error) {

@@ -3,42 +3,48 @@
  * place of the one that has gone. What came before it joined is said to it again; when nobody is left the answer ends.
  */
 
-import type { AnswerForm, AnswerHead } from './answerForms.ts'
+import type { AnswerEvent, AnswerWriter } from './answerForms.ts'
 import type { AnsweringEvents, ChoicePart, Outcome } from './answering.ts'
 import type { ApiError } from './apiError.ts'
+import type { AnswerRequest } from './requests.ts'
 
 export interface AttemptListener {
   /** All its sessions are admitted: from here on there is no status code to refuse with. */
   onOpen(): void
-  /** Of a streamed answer: one event's JSON. Of another: all of it, once. */
-  onData(json: string): void
+  /** Of a streamed answer: one event's JSON, and its name where it has one. Of another: all of it, once. */
+  onData(json: string, name: string | null): void
   onEnd(): void
-  /** Nothing follows. */
-  onFailed(error: ApiError): void
+  /** Nothing follows. `told`: how a stream says it. */
+  onFailed(error: ApiError, told: AnswerEvent): void
 }
 
-type Ending = { readonly kind: 'whole' } | { readonly kind: 'failed'; readonly error: ApiError }
+interface Said {
+  readonly json: string
+  readonly name: string | null
+}
+
+type Ending = { readonly kind: 'whole' } | { readonly kind: 'failed'; readonly error: ApiError; readonly told: AnswerEvent }
 
 /** Of a stream, to who joins it, at once: half of what an EventStream lets a reader leave unread. */
 const SAID_AGAIN_BYTES_MAX = 512 * 1024
 
 export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
   readonly requestId: string
-  readonly #head: AnswerHead
-  readonly #form: AnswerForm
+  readonly #isStream: boolean
+  readonly #writer: AnswerWriter
   readonly #choices: { text: string; readonly tokens: ChoicePart['tokens'][number][] }[]
-  readonly #said: string[] = []
+  readonly #said: Said[] = []
   readonly #listeners = new Set<AttemptListener>()
   #bytes = 0
   #isOpen = false
   #ending: Ending | null = null
   #stop: () => void = () => undefined
 
-  constructor(head: AnswerHead, form: AnswerForm) {
-    this.requestId = head.requestId
-    this.#head = head
-    this.#form = form
-    this.#choices = Array.from({ length: head.request.choices }, () => ({ text: '', tokens: [] }))
+  constructor(requestId: string, { stream, choices }: Pick<AnswerRequest, 'stream' | 'choices'>, writer: AnswerWriter) {
+    this.requestId = requestId
+    this.#isStream = stream
+    this.#writer = writer
+    this.#choices = Array.from({ length: choices }, () => ({ text: '', tokens: [] }))
   }
 
   /** Of what it would say again. */
@@ -52,7 +58,7 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
 
   /** Whether it has an answer, or is on the way to one, that can be said again: an attempt that failed is none to join. */
   get isJoinable(): boolean {
-    if (this.#head.request.stream && this.#bytes > SAID_AGAIN_BYTES_MAX) return false
+    if (this.#isStream && this.#bytes > SAID_AGAIN_BYTES_MAX) return false
     return this.#ending?.kind !== 'failed' && (this.isOver || this.#listeners.size > 0)
   }
 
@@ -70,9 +76,9 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
   join(listener: AttemptListener): () => void {
     this.#listeners.add(listener)
     if (this.#isOpen) listener.onOpen()
-    for (const json of this.#said) listener.onData(json)
+    for (const { json, name } of this.#said) listener.onData(json, name)
     if (this.#ending?.kind === 'whole') listener.onEnd()
-    if (this.#ending?.kind === 'failed') listener.onFailed(this.#ending.error)
+    if (this.#ending?.kind === 'failed') listener.onFailed(this.#ending.error, this.#ending.told)
     return () => {
       this.#listeners.delete(listener)
       if (this.#listeners.size === 0 && !this.isOver) this.#stop()
@@ -82,40 +88,36 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
   onAdmitted(): void {
     this.#isOpen = true
     for (const listener of this.#listeners) listener.onOpen()
-    if (!this.#head.request.stream) return
-    for (const index of this.#choices.keys()) {
-      const first = this.#form.first(this.#head, index)
-      if (first !== null) this.#say(first)
-    }
+    if (this.#isStream) this.#say(this.#writer.begun())
   }
 
   onPart({ index, text, tokens }: ChoicePart): void {
     const choice = this.#choices[index]
     if (choice === undefined || (text === '' && tokens.length === 0)) return
-    if (this.#head.request.stream) this.#say(this.#form.part(this.#head, index, { text, tokens }, choice.text.length))
-    else choice.tokens.push(...tokens)
+    if (this.#isStream) this.#say(this.#writer.part(index, { text, tokens }, choice.text.length))
+    choice.tokens.push(...tokens)
     choice.text += text
   }
 
   finish(outcome: Outcome): void {
-    const { stream, includeUsage } = this.#head.request
-    if (stream) {
-      for (const [index, reason] of outcome.finishReasons.entries()) this.#say(this.#form.last(this.#head, index, reason))
-      if (includeUsage) this.#say(this.#form.usage(this.#head, outcome))
-    } else this.#say(this.#form.whole(this.#head, this.#choices, outcome))
+    if (this.#isStream) this.#say(this.#writer.ended(this.#choices, outcome))
+    else this.#say([{ name: null, data: this.#writer.whole(this.#choices, outcome) }])
     this.#ending = { kind: 'whole' }
     for (const listener of this.#listeners) listener.onEnd()
   }
 
   fail(error: ApiError): void {
-    this.#ending = { kind: 'failed', error }
-    for (const listener of this.#listeners) listener.onFailed(error)
+    const told = this.#writer.failed(error)
+    this.#ending = { kind: 'failed', error, told }
+    for (const listener of this.#listeners) listener.onFailed(error, told)
   }
 
-  #say(value: object): void {
-    const json = JSON.stringify(value)
-    this.#said.push(json)
-    this.#bytes += json.length
-    for (const listener of this.#listeners) listener.onData(json)
+  #say(events: readonly AnswerEvent[]): void {
+    for (const { name, data } of events) {
+      const json = JSON.stringify(data)
+      this.#said.push({ json, name })
+      this.#bytes += json.length
+      for (const listener of this.#listeners) listener.onData(json, name)
+    }
   }
 }

@@ -30,9 +30,9 @@ export class EventStream {
     this.#keepAlive()
   }
 
-  /** One line. */
-  send(data: string): void {
-    this.#write(`data: ${data}\n\n`)
+  /** `data`: one line. */
+  send(data: string, name: string | null = null): void {
+    this.#write(`${name === null ? '' : `event: ${name}\n`}data: ${data}\n\n`)
   }
 
   end(): void {

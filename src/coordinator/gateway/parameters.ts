@@ -17,14 +17,14 @@ export interface Parameters {
   readonly refused: Readonly<Record<string, IsNeutral>>
 }
 
-const isEmpty: IsNeutral = (value) =>
+export const isEmpty: IsNeutral = (value) =>
   (Array.isArray(value) && value.length === 0) || (typeof value === 'object' && value !== null && Object.keys(value).length === 0)
-const is =
+export const is =
   (...neutral: readonly unknown[]): IsNeutral =>
   (value) =>
     neutral.includes(value)
-const never: IsNeutral = () => false
-const isTextFormat: IsNeutral = (value) =>
+export const never: IsNeutral = () => false
+export const isTextFormat: IsNeutral = (value) =>
   typeof value === 'object' && value !== null && 'type' in value && value.type === 'text' && Object.keys(value).length === 1
 const isTextAlone: IsNeutral = (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text'
 

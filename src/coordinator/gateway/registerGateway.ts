@@ -2,11 +2,13 @@
 
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { toHex } from '../../shared/index.ts'
-import { CHAT_FORM, COMPLETION_FORM } from './answerForms.ts'
+import { CHAT_FORM, COMPLETION_FORM, chunked } from './answerForms.ts'
 import { type AnswerKind, AnswerRoute, type GatewayOptions, REQUEST_ID } from './answerRoute.ts'
 import { ApiError, apiErrorOf, faultOf, internalError } from './apiError.ts'
 import { modelForm } from './modelForms.ts'
-import { readAnyRequest, readChatRequest, readCompletionRequest } from './requests.ts'
+import { type AnswerRequest, readChatRequest, readCompletionRequest } from './requests.ts'
+import { responseWriter } from './responseForm.ts'
+import { readAnyRequest, readResponseRequest } from './responseRequests.ts'
 
 /** A long conversation; the model's context is shorter. */
 const BODY_BYTES_MAX = 4 * 1024 * 1024
@@ -51,12 +53,23 @@ function registerRoutes(v1: FastifyInstance, options: GatewayOptions, answers: A
     if (found !== null) return found
     throw new ApiError(404, `there is no request ${request.params.id} of this account in the last day; GET /v1/usage lists those there are`)
   })
-  const post = (path: string, kind: AnswerKind) =>
+  const post = <Request extends AnswerRequest>(path: string, kind: AnswerKind<Request>) =>
     v1.post(path, { bodyLimit: BODY_BYTES_MAX }, (request: FastifyRequest, reply: FastifyReply) => answers.handle(request, reply, kind))
-  post('/chat/completions', { read: readChatRequest, form: CHAT_FORM })
-  post('/completions', { read: readCompletionRequest, form: COMPLETION_FORM })
+  post('/chat/completions', { read: readChatRequest, write: chunked(CHAT_FORM) })
+  post('/completions', { read: readCompletionRequest, write: chunked(COMPLETION_FORM) })
+  post('/responses', { read: readResponseRequest, write: responseWriter })
+  v1.post('/embeddings', { bodyLimit: BODY_BYTES_MAX }, async (request) => {
+    await answers.authorize(request, null)
+    throw NO_EMBEDDINGS
+  })
   v1.post('/estimate', { bodyLimit: BODY_BYTES_MAX }, (request: FastifyRequest) => answers.estimate(request, { read: readAnyRequest }))
 }
+
+const NO_EMBEDDINGS = new ApiError(
+  404,
+  'embeddings are not served: the models here were trained to write, and their hidden states find related texts badly; use a model that was made for it',
+  { code: 'embeddings_not_served' },
+)
 
 /** What fastify itself refuses. */
 const REFUSED: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {

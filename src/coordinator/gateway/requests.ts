@@ -11,18 +11,18 @@ const CHOICES_MAX = 8
 /** As OpenAI's. */
 const STOPS_MAX = 4
 const STOP_CHARACTERS_MAX = 1_000
-const TOP_LOGPROBS_MAX = 20
+export const TOP_LOGPROBS_MAX = 20
 const COMPLETION_LOGPROBS_MAX = 5
-const MESSAGES_MAX = 2_048
+export const MESSAGES_MAX = 2_048
 /** Token ids of a prompt; the model's own context is shorter. */
-const PROMPT_IDS_MAX = 1_048_576
+export const PROMPT_IDS_MAX = 1_048_576
 const SEED_MAX = Number.MAX_SAFE_INTEGER
 
-const whole = (least: number, most: number) => v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most))
-const real = (least: number, most: number) => v.pipe(v.number(), v.minValue(least), v.maxValue(most))
+export const whole = (least: number, most: number) => v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most))
+export const real = (least: number, most: number) => v.pipe(v.number(), v.minValue(least), v.maxValue(most))
 const stopText = v.pipe(v.string(), v.minLength(1), v.maxLength(STOP_CHARACTERS_MAX))
 
-const sharedEntries = {
+export const sharedEntries = {
   model: v.pipe(v.string(), v.minLength(1), v.maxLength(200)),
   stream: v.optional(v.boolean(), false),
   stream_options: v.optional(v.strictObject({ include_usage: v.nullish(v.boolean()), include_obfuscation: v.nullish(v.boolean()) })),
@@ -113,12 +113,6 @@ export function readCompletionRequest(body: unknown, drawSeed: () => number): An
   return { ...sharedOf(request, drawSeed), prompt: promptOf(request.prompt), maxTokens, topLogprobs: logprobs }
 }
 
-/** A completion's where it has a `prompt`, else a chat's. See `readChatRequest`. */
-export function readAnyRequest(body: unknown, drawSeed: () => number): AnswerRequest {
-  const isCompletion = typeof body === 'object' && body !== null && 'prompt' in body
-  return isCompletion ? readCompletionRequest(body, drawSeed) : readChatRequest(body, drawSeed)
-}
-
 function promptOf(prompt: v.InferOutput<typeof completionSchema>['prompt']): Prompt {
   if (typeof prompt === 'string') return { kind: 'raw', text: prompt }
   const [first] = prompt
@@ -143,7 +137,7 @@ function sharedOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt'
   }
 }
 
-const TIERS_OF = {
+export const TIERS_OF = {
   auto: { tier: 'standard', serviceTier: 'default' },
   default: { tier: 'standard', serviceTier: 'default' },
   flex: { tier: 'spot', serviceTier: 'flex' },
@@ -153,7 +147,7 @@ const TIERS_OF = {
 /** Of a name that a client made up. */
 const PARAM_CHARACTERS_MAX = 200
 
-function read<Schema extends v.GenericSchema>(body: unknown, parameters: Parameters, schema: Schema): v.InferOutput<Schema> {
+export function read<Schema extends v.GenericSchema>(body: unknown, parameters: Parameters, schema: Schema): v.InferOutput<Schema> {
   const parsed = v.safeParse(schema, honouredOf(body, parameters))
   if (parsed.success) return parsed.output
   const [issue] = parsed.issues

@@ -2,6 +2,7 @@
 
 import type { FastifyReply } from 'fastify'
 import type { Clock } from '../../shared/index.ts'
+import type { AnswerEvent } from './answerForms.ts'
 import type { ApiError } from './apiError.ts'
 import type { Attempt, AttemptListener } from './attempt.ts'
 import { EventStream } from './eventStream.ts'
@@ -64,8 +65,8 @@ class StreamedReply implements AttemptListener {
     this.#stream = new EventStream(this.#reply.raw, Object.fromEntries(headers), this.#clock)
   }
 
-  onData(json: string): void {
-    this.#stream?.send(json)
+  onData(json: string, name: string | null): void {
+    this.#stream?.send(json, name)
   }
 
   onEnd(): void {
@@ -74,9 +75,9 @@ class StreamedReply implements AttemptListener {
   }
 
   /** Never a bare end: what the client has so far is no answer. */
-  onFailed(error: ApiError): void {
+  onFailed(error: ApiError, { name, data }: AnswerEvent): void {
     if (this.#stream === null) return this.#end.reject(error)
-    this.#stream.send(JSON.stringify(error.body))
+    this.#stream.send(JSON.stringify(data), name)
     this.#finish()
   }
 

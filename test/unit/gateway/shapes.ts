@@ -152,6 +152,102 @@ const oldChunkSchema = v.pipe(
   v.check(({ choices, usage }) => (choices.length === 0) === (usage != null), 'usage comes in a chunk without choices'),
 )
 
+const message = (status: string, content: v.GenericSchema) =>
+  v.strictObject({
+    type: v.literal('message'),
+    id: v.pipe(v.string(), v.regex(/^msg_[0-9a-f]{24}$/)),
+    status: v.literal(status),
+    role: v.literal('assistant'),
+    content,
+  })
+const responseLogprobs = v.array(v.strictObject({ ...tokenEntries, top_logprobs: v.array(v.strictObject(tokenEntries)) }))
+const outputText = v.strictObject({
+  type: v.literal('output_text'),
+  text: v.string(),
+  annotations: v.tuple([]),
+  logprobs: responseLogprobs,
+})
+const responseHead = {
+  id: v.pipe(v.string(), v.regex(/^resp_[0-9a-f]{24}$/)),
+  object: v.literal('response'),
+  created_at: whole,
+  model: v.string(),
+  instructions: v.nullable(v.string()),
+  metadata: v.record(v.string(), v.string()),
+  max_output_tokens: v.nullable(whole),
+  temperature: v.number(),
+  top_p: v.number(),
+  top_logprobs: whole,
+  service_tier: v.picklist(['default', 'flex', 'priority']),
+  error: v.null(),
+  previous_response_id: v.null(),
+  store: v.literal(false),
+  background: v.literal(false),
+  parallel_tool_calls: v.literal(true),
+  max_tool_calls: v.null(),
+  tools: v.tuple([]),
+  tool_choice: v.literal('auto'),
+  truncation: v.literal('disabled'),
+  presence_penalty: v.literal(0),
+  frequency_penalty: v.literal(0),
+  reasoning: v.strictObject({ effort: v.null(), summary: v.null() }),
+  text: v.strictObject({ format: v.strictObject({ type: v.literal('text') }) }),
+  safety_identifier: v.null(),
+  prompt_cache_key: v.null(),
+}
+const responseUsage = v.strictObject({
+  input_tokens: whole,
+  input_tokens_details: v.strictObject({ cached_tokens: whole, cache_write_tokens: v.literal(0) }),
+  output_tokens: whole,
+  output_tokens_details: v.strictObject({ reasoning_tokens: whole }),
+  total_tokens: whole,
+  tabswarm: v.strictObject({ request_id: requestId, routes: routesSchema }),
+})
+const openResponse = v.strictObject({
+  ...responseHead,
+  status: v.literal('in_progress'),
+  completed_at: v.null(),
+  incomplete_details: v.null(),
+  output: v.tuple([]),
+  usage: v.null(),
+})
+const completedResponse = v.strictObject({
+  ...responseHead,
+  status: v.literal('completed'),
+  completed_at: whole,
+  incomplete_details: v.null(),
+  output: v.tuple([message('completed', v.tuple([outputText]))]),
+  usage: responseUsage,
+})
+const incompleteResponse = v.strictObject({
+  ...responseHead,
+  status: v.literal('incomplete'),
+  completed_at: v.null(),
+  incomplete_details: v.strictObject({ reason: v.literal('max_output_tokens') }),
+  output: v.tuple([message('incomplete', v.tuple([outputText]))]),
+  usage: responseUsage,
+})
+const event = <Type extends string>(type: Type, entries: v.ObjectEntries) =>
+  v.strictObject({ type: v.literal(type), sequence_number: whole, ...entries })
+const itemAt = { output_index: v.literal(0) }
+const textAt = { ...itemAt, content_index: v.literal(0), item_id: v.pipe(v.string(), v.regex(/^msg_/)) }
+const responseEvent = v.variant('type', [
+  event('response.created', { response: openResponse }),
+  event('response.in_progress', { response: openResponse }),
+  event('response.output_item.added', { ...itemAt, item: message('in_progress', v.tuple([])) }),
+  event('response.content_part.added', { ...textAt, part: outputText }),
+  event('response.output_text.delta', { ...textAt, delta: v.string(), logprobs: responseLogprobs }),
+  event('response.output_text.done', { ...textAt, text: v.string(), logprobs: responseLogprobs }),
+  event('response.content_part.done', { ...textAt, part: outputText }),
+  event('response.output_item.done', {
+    ...itemAt,
+    item: v.union([message('completed', v.tuple([outputText])), message('incomplete', v.tuple([outputText]))]),
+  }),
+  event('response.completed', { response: completedResponse }),
+  event('response.incomplete', { response: incompleteResponse }),
+  event('error', { ...errorSchema.entries.error.entries, ...errorSchema.entries }),
+])
+
 const SCHEMAS: readonly { readonly path: RegExp; readonly body: v.GenericSchema; readonly chunk?: v.GenericSchema }[] = [
   { path: /^\/v1\/models$/, body: v.strictObject({ object: v.literal('list'), data: v.array(modelSchema) }) },
   { path: /^\/v1\/models\/[^/]+$/, body: modelSchema },
@@ -159,6 +255,7 @@ const SCHEMAS: readonly { readonly path: RegExp; readonly body: v.GenericSchema;
   { path: /^\/v1\/usage$/, body: recordsSchema },
   { path: /^\/v1\/usage\/[^/]+$/, body: recordSchema },
   { path: /^\/v1\/chat\/completions$/, body: chatSchema, chunk: v.union([chatChunkSchema, errorSchema]) },
+  { path: /^\/v1\/responses$/, body: v.union([completedResponse, incompleteResponse]), chunk: responseEvent },
   { path: /^\/v1\/completions$/, body: oldSchema, chunk: v.union([oldChunkSchema, errorSchema]) },
 ]
 
@@ -167,8 +264,12 @@ export function checkBody(path: string, status: number, body: unknown): void {
   v.parse(status === 200 ? schemasOf(path).body : errorSchema, body)
 }
 
-export function checkChunk(path: string, data: string): void {
-  if (data !== '[DONE]') v.parse(schemasOf(path).chunk ?? v.never(), JSON.parse(data))
+/** `name`: of the event, where it has one: the same as its data's type. */
+export function checkChunk(path: string, data: string, name: string | null = null): void {
+  if (data === '[DONE]') return
+  const chunk: unknown = JSON.parse(data)
+  v.parse(schemasOf(path).chunk ?? v.never(), chunk)
+  v.parse(v.object({ type: v.optional(name === null ? v.undefined() : v.literal(name)) }), chunk)
 }
 
 function schemasOf(path: string) {
@@ -209,7 +310,8 @@ export function checkedFetch(): CheckedFetch {
           text = text.slice(end + 2)
           if (event.startsWith(':')) continue
           seen.chunks++
-          check(() => checkChunk(path, event.replace(/^data: /, '')))
+          const [, name = null, data = ''] = /^(?:event: (.*)\n)?data: (.*)$/.exec(event) ?? []
+          check(() => checkChunk(path, data, name))
         }
         controller.enqueue(bytes)
       },
