@@ -150,20 +150,23 @@ export class AnswerRoute {
     const { requestId } = attempt
     this.usage.begin({ requestId, account: payer?.account ?? null, modelId, serviceTier: asked.serviceTier })
     const payment = payer === null ? null : (accounts?.pay(payer) ?? null)
+    let answering: Answering | null = null
     try {
       const terms = { modelId, voucher: payment?.voucher ?? null, waitMs: QUEUE_WAIT_MS }
-      const answering = new Answering(driver, asked, terms, {
+      const begun = new Answering(driver, asked, terms, {
         onSession: (sessionId) => this.usage.opened(requestId, sessionId),
         onAdmitted: () => attempt.onAdmitted(),
         onPart: (part) => attempt.onPart(part),
       })
-      attempt.begin(() => answering.stop())
-      const outcome = await answering.outcome
-      if (outcome.finishReasons.includes('cancelled')) throw cutOff()
-      this.usage.ended(requestId, outcome)
+      answering = begun
+      attempt.begin(() => begun.stop())
+      const outcome = await begun.outcome
+      const isCutOff = outcome.finishReasons.includes('cancelled')
+      this.usage.ended(requestId, isCutOff ? 'failed' : 'completed', outcome)
+      if (isCutOff) throw cutOff()
       attempt.finish(outcome)
     } catch (error) {
-      this.usage.ended(requestId, null)
+      this.usage.ended(requestId, 'failed', answering?.progress ?? {})
       const told = apiErrorOf(error)
       if (told === null) log(`a request to the gateway failed: ${faultOf(error)}`)
       attempt.fail(told ?? internalError())
