@@ -2,16 +2,18 @@
 
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Clock, formatCredits, type ModelId, toHex } from '../../shared/index.ts'
+import { type Clock, formatCredits, toHex } from '../../shared/index.ts'
 import type { Payer } from '../economy/index.ts'
 import type { AnswerForm } from './answerForms.ts'
 import { Answering } from './answering.ts'
+import { answerLength } from './answerLength.ts'
 import { ApiError, apiErrorOf, badParameter, faultOf, internalError } from './apiError.ts'
 import { Attempt } from './attempt.ts'
 import { Attempts, IDEMPOTENCY_KEY_CHARACTERS_MAX, type Question } from './attempts.ts'
-import { ANSWER_TOKENS_DEFAULT, type GatewayAccounts, type GatewayDriver, type GatewayModels, type OfferedModel } from './ports.ts'
+import { Expectations } from './expectations.ts'
+import { ANSWER_TOKENS_DEFAULT, type GatewayAccounts, type GatewayDriver, type GatewayModels } from './ports.ts'
 import { Quotas } from './quotas.ts'
-import type { AnswerRequest } from './requests.ts'
+import type { Accepted, AnswerRequest } from './requests.ts'
 import { sendAttempt } from './sendAttempt.ts'
 import { UsageRecords } from './usageRecords.ts'
 
@@ -33,12 +35,6 @@ export interface AnswerKind {
   readonly form: AnswerForm
 }
 
-interface Accepted {
-  readonly asked: AnswerRequest
-  readonly payer: Payer | null
-  readonly model: OfferedModel
-}
-
 export const REQUEST_ID = 'x-request-id'
 /** In the queue, before it is refused. */
 const QUEUE_WAIT_MS = 30_000
@@ -49,12 +45,14 @@ export class AnswerRoute {
   readonly #options: GatewayOptions
   readonly #quotas = new Quotas()
   readonly #attempts: Attempts
+  readonly #expectations: Expectations
   readonly usage: UsageRecords
 
   constructor(options: GatewayOptions) {
     this.#options = options
     this.#attempts = new Attempts(options.clock)
     this.usage = new UsageRecords(options.clock)
+    this.#expectations = new Expectations(this.usage)
     options.accounts?.onSettled((sessionId, charged) => this.usage.settled(sessionId, charged))
   }
 
@@ -65,6 +63,7 @@ export class AnswerRoute {
     if (reply.raw.destroyed) throw cutOff()
     const question = questionOf(request, payer)
     const earlier = this.#attempts.find(question)
+    if (earlier === null) this.#expectations.checkWait(asked, model.id)
     const leave = payer === null ? () => undefined : this.#quotas.enter(payer.keyId)
     if (earlier !== null) {
       reply.raw.on('close', leave)
@@ -76,14 +75,15 @@ export class AnswerRoute {
     const attempt = new Attempt(head, form)
     this.#attempts.add(question, attempt)
     const sent = sendAttempt(reply, attempt, asked.stream, clock)
-    void this.#answer(attempt, asked, model.id, payer).finally(leave)
+    void this.#answer(attempt, { asked, payer, model }).finally(leave)
     return sent
   }
 
   /** What a request of that kind may cost and have to wait for; nothing is computed but its tokens. */
   async estimate(request: FastifyRequest, { read }: Pick<AnswerKind, 'read'>): Promise<object> {
     const { driver, models, accounts } = this.#options
-    const { asked, model } = await this.#accept(request, read)
+    const accepted = await this.#accept(request, read)
+    const { asked, model } = accepted
     const { choices, tier } = asked
     const promptTokens = await driver.count(model.id, asked.prompt)
     const room = model.contextLength - promptTokens
@@ -93,8 +93,9 @@ export class AnswerRoute {
         `the prompt has ${promptTokens} tokens and the model reads ${model.contextLength}`,
         'context_length_exceeded',
       )
-    const maxTokens = Math.min(asked.maxTokens ?? ANSWER_TOKENS_DEFAULT, room)
-    const expectedTokens = Math.min(maxTokens, this.usage.usualTokens(model.id) ?? maxTokens)
+    const length = await answerLength(accepted, accounts, async () => promptTokens)
+    const maxTokens = Math.min(length ?? ANSWER_TOKENS_DEFAULT, room)
+    const expectedTokens = this.#expectations.tokens(model.id, maxTokens)
     const price = async (tokens: number) =>
       formatCredits(BigInt(choices) * ((await accounts?.price(model.id, { promptTokens, maxTokens: tokens }, tier)) ?? 0n))
     const { layersCovered, layerCount } = models.capacity(model.id)
@@ -145,18 +146,30 @@ export class AnswerRoute {
   }
 
   /** Never rejects. */
-  async #answer(attempt: Attempt, asked: AnswerRequest, modelId: ModelId, payer: Payer | null): Promise<void> {
-    const { driver, accounts, log } = this.#options
+  async #answer(attempt: Attempt, accepted: Accepted): Promise<void> {
+    const { driver, accounts, clock, log } = this.#options
+    const { asked, payer, model } = accepted
     const { requestId } = attempt
+    const modelId = model.id
     this.usage.begin({ requestId, account: payer?.account ?? null, modelId, serviceTier: asked.serviceTier })
     const payment = payer === null ? null : (accounts?.pay(payer) ?? null)
     let answering: Answering | null = null
+    let isGone = false
+    let firstMs: number | null = null
+    attempt.begin(() => {
+      isGone = true
+    })
     try {
+      const maxTokens = await answerLength(accepted, accounts, () => driver.count(modelId, asked.prompt))
+      if (isGone) throw cutOff()
       const terms = { modelId, voucher: payment?.voucher ?? null, waitMs: QUEUE_WAIT_MS }
-      const begun = new Answering(driver, asked, terms, {
+      const begun = new Answering(driver, { ...asked, maxTokens }, terms, {
         onSession: (sessionId) => this.usage.opened(requestId, sessionId),
         onAdmitted: () => attempt.onAdmitted(),
-        onPart: (part) => attempt.onPart(part),
+        onPart: (part) => {
+          firstMs ??= clock.nowMs()
+          attempt.onPart(part)
+        },
       })
       answering = begun
       attempt.begin(() => begun.stop())
@@ -164,6 +177,7 @@ export class AnswerRoute {
       const isCutOff = outcome.finishReasons.includes('cancelled')
       this.usage.ended(requestId, isCutOff ? 'failed' : 'completed', outcome)
       if (isCutOff) throw cutOff()
+      if (firstMs !== null) this.#expectations.came(modelId, outcome.completionTokens / asked.choices, clock.nowMs() - firstMs)
       attempt.finish(outcome)
     } catch (error) {
       this.usage.ended(requestId, 'failed', answering?.progress ?? {})
