@@ -31,7 +31,7 @@ import {
 import { AccountDesk } from './accountDesk.ts'
 import { Admissions, type Refusal } from './admissions.ts'
 import type { AuditDesk } from './auditDesk.ts'
-import { Balances } from './balances.ts'
+import { Balances, spendableOf } from './balances.ts'
 import { Bills, returnedBy, type Settled } from './bills.ts'
 import { Budgets } from './budgets.ts'
 import { Chores } from './chores.ts'
@@ -169,6 +169,17 @@ export class Economy {
   async price(modelId: ModelId, size: { readonly promptTokens: number; readonly maxTokens: number }, tier: Tier): Promise<bigint> {
     const { prices } = await this.#opening
     return sessionPrice(required(this.#options.models.get(modelId), `the model ${modelId}`), size, prices.table, tier)
+  }
+
+  /** What the payer can spend now, micro-credits: the account's balance, and no more than is left of the key's budget. */
+  async affordable({ keyId, account }: Payer): Promise<bigint> {
+    const { ledger, keys } = await this.#options.store
+    const [balances, all] = await Promise.all([ledger.balances(account), keys.list(account)])
+    const spendable = spendableOf(balances, this.#options.clock.nowMs()).all
+    const key = all.find(({ id }) => id === keyId)
+    if (key === undefined || key.budget === null) return spendable
+    const left = key.budget - key.spent
+    return left < spendable ? left : spendable
   }
 
   /** Rule E15. */

@@ -2,16 +2,18 @@
 
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Clock, formatCredits, type ModelId, toHex } from '../../shared/index.ts'
+import { type Clock, formatCredits, toHex } from '../../shared/index.ts'
 import type { Payer } from '../economy/index.ts'
 import type { AnswerHead, AnswerWriter } from './answerForms.ts'
 import { Answering } from './answering.ts'
+import { answerLength } from './answerLength.ts'
 import { ApiError, apiErrorOf, badParameter, faultOf, internalError } from './apiError.ts'
 import { Attempt } from './attempt.ts'
 import { Attempts, IDEMPOTENCY_KEY_CHARACTERS_MAX, type Question } from './attempts.ts'
-import { ANSWER_TOKENS_DEFAULT, type GatewayAccounts, type GatewayDriver, type GatewayModels, type OfferedModel } from './ports.ts'
+import { Expectations } from './expectations.ts'
+import { ANSWER_TOKENS_DEFAULT, type GatewayAccounts, type GatewayDriver, type GatewayModels } from './ports.ts'
 import { Quotas } from './quotas.ts'
-import type { AnswerRequest } from './requests.ts'
+import type { Accepted, AnswerRequest } from './requests.ts'
 import { RunningAnswers, shuttingDown } from './runningAnswers.ts'
 import { sendAttempt } from './sendAttempt.ts'
 import { UsageRecords } from './usageRecords.ts'
@@ -34,12 +36,6 @@ export interface AnswerKind<Request extends AnswerRequest = AnswerRequest> {
   readonly write: (head: AnswerHead<Request>) => AnswerWriter
 }
 
-interface Accepted<Request extends AnswerRequest> {
-  readonly asked: Request
-  readonly payer: Payer | null
-  readonly model: OfferedModel
-}
-
 export const REQUEST_ID = 'x-request-id'
 /** In the queue, before it is refused. */
 const QUEUE_WAIT_MS = 30_000
@@ -53,6 +49,7 @@ export class AnswerRoute {
   readonly #quotas = new Quotas()
   readonly #attempts: Attempts
   readonly running: RunningAnswers
+  readonly #expectations: Expectations
   readonly usage: UsageRecords
 
   constructor(options: GatewayOptions) {
@@ -60,6 +57,7 @@ export class AnswerRoute {
     this.#attempts = new Attempts(options.clock)
     this.running = new RunningAnswers(options.clock)
     this.usage = new UsageRecords(options.clock)
+    this.#expectations = new Expectations(this.usage)
     options.accounts?.onSettled((sessionId, charged) => this.usage.settled(sessionId, charged))
   }
 
@@ -71,10 +69,13 @@ export class AnswerRoute {
     const { clock, randomBytes } = this.#options
     const { asked, payer, model } = await this.#accept(request, read)
     // It went while its key was looked up: nobody would hear the answer, nor stop it.
-    if (reply.raw.destroyed) throw cutOff()
+    if (reply.raw.destroyed) throw this.#cutOff()
     const question = questionOf(request, payer)
     const earlier = this.#attempts.find(question)
-    if (earlier === null && this.running.isClosing) throw shuttingDown()
+    if (earlier === null) {
+      if (this.running.isClosing) throw shuttingDown()
+      this.#expectations.checkWait(asked, model.id)
+    }
     const leave = payer === null ? () => undefined : this.#quotas.enter(payer.keyId)
     if (earlier !== null) {
       reply.raw.on('close', leave)
@@ -88,7 +89,7 @@ export class AnswerRoute {
     this.#attempts.add(question, attempt)
     const sent = sendAttempt(reply, attempt, asked.stream, clock)
     const end = this.running.enter(attempt)
-    void this.#answer(attempt, asked, model.id, payer).finally(() => {
+    void this.#answer(attempt, { asked, payer, model }).finally(() => {
       leave()
       end()
     })
@@ -104,7 +105,8 @@ export class AnswerRoute {
   /** What a request of that kind may cost and have to wait for; nothing is computed but its tokens. */
   async estimate(request: FastifyRequest, { read }: Pick<AnswerKind, 'read'>): Promise<object> {
     const { driver, models, accounts } = this.#options
-    const { asked, model } = await this.#accept(request, read)
+    const accepted = await this.#accept(request, read)
+    const { asked, model } = accepted
     const { choices, tier } = asked
     const promptTokens = await driver.count(model.id, asked.prompt)
     const room = model.contextLength - promptTokens
@@ -114,8 +116,9 @@ export class AnswerRoute {
         `the prompt has ${promptTokens} tokens and the model reads ${model.contextLength}`,
         'context_length_exceeded',
       )
-    const maxTokens = Math.min(asked.maxTokens ?? ANSWER_TOKENS_DEFAULT, room)
-    const expectedTokens = Math.min(maxTokens, this.usage.usualTokens(model.id) ?? maxTokens)
+    const length = await answerLength(accepted, accounts, async () => promptTokens)
+    const maxTokens = Math.min(length ?? ANSWER_TOKENS_DEFAULT, room)
+    const expectedTokens = this.#expectations.tokens(model.id, maxTokens)
     const price = async (tokens: number) =>
       formatCredits(BigInt(choices) * ((await accounts?.price(model.id, { promptTokens, maxTokens: tokens }, tier)) ?? 0n))
     const { layersCovered, layerCount } = models.capacity(model.id)
@@ -161,30 +164,52 @@ export class AnswerRoute {
     }
   }
 
+  /** Its clients have gone, or the coordinator is about to. */
+  #cutOff(): ApiError {
+    if (this.running.isClosing) return shuttingDown()
+    return new ApiError(503, 'the answer was cut off; ask again in a moment', { code: 'cut-off', retryAfterMs: 5_000 })
+  }
+
   #drawSeed(): number {
     return Buffer.from(this.#options.randomBytes(4)).readUInt32LE()
   }
 
   /** Never rejects. */
-  async #answer(attempt: Attempt, asked: AnswerRequest, modelId: ModelId, payer: Payer | null): Promise<void> {
-    const { driver, accounts, log } = this.#options
+  async #answer(attempt: Attempt, accepted: Accepted): Promise<void> {
+    const { driver, accounts, clock, log } = this.#options
+    const { asked, payer, model } = accepted
     const { requestId } = attempt
+    const modelId = model.id
     this.usage.begin({ requestId, account: payer?.account ?? null, modelId, serviceTier: asked.serviceTier })
     const payment = payer === null ? null : (accounts?.pay(payer) ?? null)
+    let answering: Answering | null = null
+    let isGone = false
+    let firstMs: number | null = null
+    attempt.begin(() => {
+      isGone = true
+    })
     try {
+      const maxTokens = await answerLength(accepted, accounts, () => driver.count(modelId, asked.prompt))
+      if (isGone) throw this.#cutOff()
       const terms = { modelId, voucher: payment?.voucher ?? null, waitMs: QUEUE_WAIT_MS }
-      const answering = new Answering(driver, asked, terms, {
+      const begun = new Answering(driver, { ...asked, maxTokens }, terms, {
         onSession: (sessionId) => this.usage.opened(requestId, sessionId),
         onAdmitted: () => attempt.onAdmitted(),
-        onPart: (part) => attempt.onPart(part),
+        onPart: (part) => {
+          firstMs ??= clock.nowMs()
+          attempt.onPart(part)
+        },
       })
-      attempt.begin(() => answering.stop())
-      const outcome = await answering.outcome
-      if (outcome.finishReasons.includes('cancelled')) throw this.running.isClosing ? shuttingDown() : cutOff()
-      this.usage.ended(requestId, outcome)
+      answering = begun
+      attempt.begin(() => begun.stop())
+      const outcome = await begun.outcome
+      const isCutOff = outcome.finishReasons.includes('cancelled')
+      this.usage.ended(requestId, isCutOff ? 'failed' : 'completed', outcome)
+      if (isCutOff) throw this.#cutOff()
+      if (firstMs !== null) this.#expectations.came(modelId, outcome.completionTokens / asked.choices, clock.nowMs() - firstMs)
       attempt.finish(outcome)
     } catch (error) {
-      this.usage.ended(requestId, null)
+      this.usage.ended(requestId, 'failed', answering?.progress ?? {})
       const told = apiErrorOf(error)
       if (told === null) log(`a request to the gateway failed: ${faultOf(error)}`)
       attempt.fail(told ?? internalError())
@@ -192,11 +217,6 @@ export class AnswerRoute {
       payment?.end()
     }
   }
-}
-
-/** Its clients have gone. */
-function cutOff(): ApiError {
-  return new ApiError(503, 'the answer was cut off; ask again in a moment', { code: 'cut-off', retryAfterMs: 5_000 })
 }
 
 function questionOf(request: FastifyRequest, payer: Payer | null): Question {

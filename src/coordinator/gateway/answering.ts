@@ -44,6 +44,8 @@ export class Answering {
   readonly outcome: Promise<Outcome>
   readonly #choices: readonly ReturnType<GatewayDriver['ask']>[]
   readonly #events: AnsweringEvents
+  readonly #completionTokens: number[]
+  #promptTokens = 0
   #waiting: number
   /** Parts that came before the last choice was admitted. */
   #early: ChoicePart[] = []
@@ -52,12 +54,18 @@ export class Answering {
     const { prompt, maxTokens, sampling, stop, tier, topLogprobs, choices } = request
     this.#events = events
     this.#waiting = choices
+    this.#completionTokens = Array.from({ length: choices }, () => 0)
     this.#choices = Array.from({ length: choices }, (_, index) => {
       const seed = (sampling.seed + index) % Number.MAX_SAFE_INTEGER
       const asked = { ...terms, prompt, maxTokens, sampling: { ...sampling, seed }, stop, tier, topLogprobs }
       return driver.ask(asked, (event) => this.#receive(index, event))
     })
     this.outcome = this.#finish()
+  }
+
+  /** What was computed so far: of an answer that fails nothing else is told. */
+  get progress(): Pick<Outcome, 'promptTokens' | 'completionTokens'> {
+    return { promptTokens: this.#promptTokens, completionTokens: this.#completionTokens.reduce((sum, tokens) => sum + tokens, 0) }
   }
 
   /** Ends all choices within a lap. */
@@ -83,6 +91,7 @@ export class Answering {
 
   #receive(index: number, event: DriverEvent): void {
     if (event.kind === 'admitted') {
+      this.#promptTokens = event.promptTokens
       this.#events.onSession(event.sessionId)
       this.#waiting--
       if (this.#waiting > 0) return
@@ -90,6 +99,7 @@ export class Answering {
       for (const part of this.#early.splice(0)) this.#events.onPart(part)
     }
     if (event.kind !== 'text') return
+    this.#completionTokens[index] = event.completionTokens
     const part = { index, text: event.text, tokens: event.tokens }
     if (this.#waiting > 0) this.#early.push(part)
     else this.#events.onPart(part)

@@ -25,7 +25,9 @@ export interface ApiRequestEntry {
 }
 
 /** What is found out on the way. */
-export type RequestNotes = { -readonly [Name in 'keyId' | 'model' | 'promptTokens' | 'completionTokens' | 'firstTextMs' | 'code']: ApiRequestEntry[Name] }
+export type RequestNotes = {
+  -readonly [Name in 'keyId' | 'model' | 'promptTokens' | 'completionTokens' | 'firstTextMs' | 'code']: ApiRequestEntry[Name]
+}
 
 export class ApiRequests {
   readonly #notes = new WeakMap<FastifyRequest, RequestNotes>()

@@ -18,4 +18,4 @@ export type {
   TokenLogprob,
 } from './ports.ts'
 export { ANSWER_TOKENS_DEFAULT } from './ports.ts'
-export { registerGateway } from './registerGateway.ts'
+export { refuseBrokenPath, registerGateway } from './registerGateway.ts'

@@ -30,7 +30,7 @@ export const ANSWER_TOKENS_DEFAULT = 1_024
 export interface DriverRequest {
   readonly modelId: ModelId
   readonly prompt: Prompt
-  /** Null: what the context leaves, ANSWER_TOKENS_DEFAULT at most. */
+  /** Null: what the context leaves, ANSWER_TOKENS_DEFAULT at most. See answerLength.ts for who pays. */
   readonly maxTokens: number | null
   readonly sampling: AnswerSampling
   readonly stop: readonly string[]
@@ -110,6 +110,8 @@ export interface GatewayAccounts {
   pay(payer: Payer): Payment
   /** What a session of that size is held at, micro-credits, at the prices in force. */
   price(modelId: ModelId, size: { readonly promptTokens: number; readonly maxTokens: number }, tier: Tier): Promise<bigint>
+  /** What it can spend now, micro-credits: its account's balance, and no more than is left of its key's budget. */
+  affordable(payer: Payer): Promise<bigint>
   /** Tells what each session cost, micro-credits, once it is settled: seconds after its end, or never where the coordinator stops before. */
   onSettled(listener: (sessionId: SessionId, charged: bigint) => void): () => void
 }

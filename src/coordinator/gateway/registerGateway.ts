@@ -12,27 +12,45 @@ import { readAnyRequest, readResponseRequest } from './responseRequests.ts'
 
 /** A long conversation; the model's context is shorter. */
 const BODY_BYTES_MAX = 4 * 1024 * 1024
+const PREFIX = '/v1'
 
 /** What its coordinator does with it. */
 export type Gateway = Pick<AnswerRoute, 'drain' | 'running'>
 
 export async function registerGateway(app: FastifyInstance, options: GatewayOptions): Promise<Gateway> {
   const answers = new AnswerRoute(options)
-  await app.register(async (v1) => registerRoutes(v1, options, answers), { prefix: '/v1' })
+  await app.register(async (v1) => registerRoutes(v1, options, answers), { prefix: PREFIX })
   return answers
+}
+
+/** Of a path that fastify cannot read, before there is a route for it; false: it is none of the gateway's, and nothing was answered. */
+export function refuseBrokenPath(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: Pick<GatewayOptions, 'randomBytes' | 'log'>,
+): boolean {
+  if (!request.url.startsWith(`${PREFIX}/`)) return false
+  reply.headers(newHeaders(options.randomBytes))
+  sendError(unknownUrl(request), reply, options.log)
+  return true
 }
 
 function registerRoutes(v1: FastifyInstance, options: GatewayOptions, answers: AnswerRoute): void {
   const { models, clock, randomBytes, log } = options
   const created = Math.floor(clock.nowMs() / 1_000)
   v1.addHook('onRequest', async (_request, reply) => {
-    reply.header(REQUEST_ID, `req_${toHex(randomBytes(16))}`).header('cache-control', 'no-store')
+    reply.headers(newHeaders(randomBytes))
     if (answers.running.isClosing) reply.header('connection', 'close')
   })
-  v1.setErrorHandler<FastifyError>((error, _request, reply) => sendError(error, reply, log))
-  v1.setNotFoundHandler((request, reply) => {
-    const what = `there is no ${request.method} ${request.url.split('?')[0]} here; docs/API.md lists what there is`
-    sendError(new ApiError(404, what, { code: 'unknown_url' }), reply, log)
+  v1.setErrorHandler<FastifyError>(async (error, request, reply) => {
+    const refusal = isOfBody(error) ? await refusalOfKey(answers, request) : null
+    sendError(refusal ?? error, reply, log)
+    return reply
+  })
+  v1.setNotFoundHandler((request, reply) => sendError(unknownUrl(request), reply, log))
+  // Or the web app's files, which are looked for at any path, would answer in their own form.
+  v1.get('/*', async (request) => {
+    throw unknownUrl(request)
   })
   v1.get('/models', async (request) => {
     await answers.authorize(request, null)
@@ -70,6 +88,28 @@ const NO_EMBEDDINGS = new ApiError(
   'embeddings are not served: the models here were trained to write, and their hidden states find related texts badly; use a model that was made for it',
   { code: 'embeddings_not_served' },
 )
+function newHeaders(randomBytes: GatewayOptions['randomBytes']): Readonly<Record<string, string>> {
+  return { [REQUEST_ID]: `req_${toHex(randomBytes(16))}`, 'cache-control': 'no-store' }
+}
+
+function unknownUrl({ method, url }: FastifyRequest): ApiError {
+  return new ApiError(404, `there is no ${method} ${url.split('?')[0]} here; docs/API.md lists what there is`, { code: 'unknown_url' })
+}
+
+/** Whether fastify has refused the body, before anybody looked at the key. */
+function isOfBody(error: FastifyError): boolean {
+  return apiErrorOf(error) === null && error.statusCode !== undefined && error.statusCode < 500
+}
+
+/** Why the key is refused, which is told before anything of the body is; null: it is not. */
+async function refusalOfKey(answers: AnswerRoute, request: FastifyRequest): Promise<Error | null> {
+  try {
+    await answers.authorize(request, null)
+    return null
+  } catch (error) {
+    return error instanceof Error ? error : internalError()
+  }
+}
 
 /** What fastify itself refuses. */
 const REFUSED: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {

@@ -2,9 +2,10 @@
 
 import * as v from 'valibot'
 import type { Tier } from '../../shared/index.ts'
+import type { Payer } from '../economy/index.ts'
 import { badParameter } from './apiError.ts'
 import { CHAT_PARAMETERS, COMPLETION_PARAMETERS, honouredOf, type Parameters } from './parameters.ts'
-import type { AnswerSampling, Prompt } from './ports.ts'
+import type { AnswerSampling, OfferedModel, Prompt } from './ports.ts'
 
 /** Answers to one prompt at once. */
 const CHOICES_MAX = 8
@@ -81,6 +82,14 @@ export interface AnswerRequest {
   readonly stream: boolean
   /** Whether a stream ends with a chunk of its usage. */
   readonly includeUsage: boolean
+}
+
+/** A request that may be answered. */
+export interface Accepted<Request extends AnswerRequest = AnswerRequest> {
+  readonly asked: Request
+  /** Null: nobody pays. */
+  readonly payer: Payer | null
+  readonly model: OfferedModel
 }
 
 /** `drawSeed`: for requests that name none. Throws an ApiError. */

@@ -16,6 +16,7 @@ export interface UsageStart {
 }
 
 type Status = 'running' | 'completed' | 'failed'
+type Computed = 'promptTokens' | 'completionTokens' | 'routes'
 
 interface UsageRecord extends UsageStart {
   readonly createdMs: number
@@ -59,14 +60,12 @@ export class UsageRecords {
     this.#ofSession.set(sessionId, record)
   }
 
-  /** Null: it failed, or was cut off. */
-  ended(requestId: string, outcome: Outcome | null): void {
+  /** What it failed with is computed and charged all the same; what is left out stays as it was. */
+  ended(requestId: string, status: Exclude<Status, 'running'>, computed: Partial<Pick<Outcome, Computed>>): void {
     const record = this.#records.get(requestId)
     if (record === undefined) return
-    record.status = outcome === null ? 'failed' : 'completed'
-    if (outcome === null) return
-    const { promptTokens, completionTokens, routes } = outcome
-    Object.assign(record, { promptTokens, completionTokens, routes })
+    const { promptTokens = record.promptTokens, completionTokens = record.completionTokens, routes = record.routes } = computed
+    Object.assign(record, { status, promptTokens, completionTokens, routes })
   }
 
   settled(sessionId: SessionId, charged: bigint): void {

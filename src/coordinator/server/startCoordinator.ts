@@ -23,7 +23,7 @@ import type { StarterPolicy } from '../accounts/index.ts'
 import { AuditExchange, PeerAudits } from '../audits/index.ts'
 import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../core/index.ts'
 import { type AuditDesk, Economy, type EconomyStore, type PeerPorts } from '../economy/index.ts'
-import { type GatewayAccounts, registerGateway } from '../gateway/index.ts'
+import { type GatewayAccounts, refuseBrokenPath, registerGateway } from '../gateway/index.ts'
 import type { AuditorRequest, VerificationEffect, VerificationLimits } from '../verification/index.ts'
 import { registerAuditRoutes } from './auditRoutes.ts'
 import { CONTROL_PATH, ControlServer } from './controlServer.ts'
@@ -192,7 +192,9 @@ async function buildApp(options: CoordinatorOptions, { exchange, gateway, accoun
     bodyLimit: 1_024,
     forceCloseConnections: true,
     // A URL that cannot be decoded fails before there is a route.
-    frameworkErrors: (error, _request, reply) => answerError(error, reply, options.log),
+    frameworkErrors: (error, request, reply) => {
+      if (!refuseBrokenPath(request, reply, options)) answerError(error, reply, options.log)
+    },
     serverFactory: (handler) => (tls === undefined ? http.createServer(handler) : createSecureServer(tls, handler)),
   })
   app.setErrorHandler<Error & { statusCode?: number }>((error, _request, reply) => answerError(error, reply, options.log))

@@ -50,6 +50,14 @@ describe('web app', () => {
     expect([status, JSON.parse(body)]).toMatchObject([400, { error: { reason: 'bad-request' } }])
   })
 
+  it.each(['/v1/nothing', '/v1/%', '/v1/models/%', `/v1/models/${'x'.repeat(200)}`])(
+    'answers broken and unknown paths of the API in its own form: %s',
+    async (path) => {
+      const { status, body } = await getRaw(path)
+      expect([status, JSON.parse(body)]).toMatchObject([404, { error: { type: 'not_found_error', param: null, code: 'unknown_url' } }])
+    },
+  )
+
   it('keeps hashed assets for ever', async () => {
     const response = await get('/assets/main-0123.js')
     expect(response.status).toBe(200)

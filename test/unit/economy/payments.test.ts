@@ -62,6 +62,18 @@ describe('a voucher', () => {
     expect((await made.economy.hold(peerOf('gateway'), { ...admit, voucher })).ok).toBe(true)
   })
 
+  it('[E15] can be spent from as far as the account has credits and the budget is not spent', async () => {
+    const { made, payer, payment } = await keyedWorld({ budget: CREDIT / 2n })
+    expect(await made.economy.affordable(payer)).toBe(CREDIT / 2n)
+    await made.economy.hold(peerOf('gateway'), { ...admit, voucher: payment.voucher })
+    expect(await made.economy.affordable(payer)).toBe(CREDIT / 2n - PRICE)
+    const rich = await keyedWorld({ budget: 2n * CREDIT })
+    expect(await rich.made.economy.affordable(rich.payer)).toBe(CREDIT)
+    const free = await keyedWorld()
+    await free.made.economy.hold(peerOf('gateway'), { ...admit, voucher: free.payment.voucher })
+    expect(await free.made.economy.affordable(free.payer)).toBe(CREDIT - PRICE)
+  })
+
   it('[E15] takes nothing of the budget where the account has too little', async () => {
     const { made, payment, spent } = await keyedWorld()
     await made.economy.hold(peerOf('gateway'), { ...admit, promptTokens: 1_000_000, voucher: payment.voucher })

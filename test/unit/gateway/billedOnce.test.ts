@@ -207,6 +207,34 @@ describe('usage', () => {
     expect((await running).status).toBe(200)
   })
 
+  it('of what failed or was cut off tells what was computed until then', async () => {
+    world.driver.play = (ask) => {
+      ask.admit()
+      ask.say('Once')
+      ask.say(' upon')
+      ask.fail('stage-lost')
+    }
+    const lost = await send()
+    expect(lost.status).toBe(503)
+    const computed = { status: 'failed', prompt_tokens: 7, completion_tokens: 2, total_tokens: 9 }
+    expect((await get(`/usage/${lost.requestId}`)).body).toMatchObject({ ...computed, routes: [] })
+    world.driver.play = (ask) => {
+      ask.admit()
+      ask.say('Once')
+      ask.finish('cancelled')
+    }
+    const cut = await send()
+    expect((await get(`/usage/${cut.requestId}`)).body).toMatchObject({
+      ...computed,
+      completion_tokens: 1,
+      total_tokens: 8,
+      routes: [{ path: 'webrtc' }],
+    })
+    world.driver.play = (ask) => ask.fail('busy')
+    const refused = await send()
+    expect((await get(`/usage/${refused.requestId}`)).body).toMatchObject({ status: 'failed', total_tokens: 0 })
+  })
+
   it('has no word of a prompt or an answer', async () => {
     world.driver.play = (ask) => answerWith(ask, ['a marked answer'])
     await send({ body: { ...question, messages: [{ role: 'user', content: 'a marked prompt' }] } })

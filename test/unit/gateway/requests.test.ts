@@ -250,6 +250,19 @@ describe('keys', () => {
     expect(status).toBe(401)
   })
 
+  it.each<[string, string, number]>([
+    ['not JSON', '{"model": ', 400],
+    ['nothing', '', 400],
+    ['too large', 'x'.repeat(5 * 1024 * 1024), 413],
+  ])('that are missing or bad are told of before a body that is %s', async (_what, body, status) => {
+    const sendAs = async (authorization?: string) => {
+      const sent = { 'content-type': 'application/json', ...(authorization === undefined ? {} : { authorization }) }
+      return (await send('/chat/completions', { method: 'POST', headers: sent, body })).status
+    }
+    expect([await sendAs(), await sendAs('Bearer key-of-none'), await sendAs('Bearer key-in-haste')]).toEqual([401, 401, 429])
+    expect(await sendAs(headers.authorization)).toBe(status)
+  })
+
   it('answer so many requests at once, and more when one is over', async () => {
     world.driver.play = (ask) => ask.admit()
     const open = Array.from({ length: 16 }, () => postChat({}))

@@ -180,6 +180,13 @@ export class ScriptedAccounts implements GatewayAccounts {
     return BigInt((promptTokens + 10 * maxTokens) * OFFERED.tiers[tier] * 2)
   }
 
+  /** Micro-credits that whoever pays has. */
+  purse = 10n ** 12n
+
+  async affordable(_payer: Payer): Promise<bigint> {
+    return this.purse
+  }
+
   onSettled(listener: (sessionId: SessionId, charged: bigint) => void): () => void {
     this.settle = listener
     return () => undefined
