@@ -5,6 +5,7 @@
 
 import { DEFAULT_STARTER_POLICY, DEMO_STARTER_POLICY } from './coordinator/accounts/index.ts'
 import { RESERVE_A_DAY } from './coordinator/economy/index.ts'
+import type { ApiRequestEntry } from './coordinator/gateway/index.ts'
 import {
   type Coordinator,
   type CoordinatorEconomy,
@@ -39,6 +40,10 @@ export interface ServerOptions {
   /** What is left out is as in PATHS_DEFAULT. */
   readonly paths?: Partial<PathOptions>
   readonly log?: (line: string) => void
+  /** Each request to the API, once it is over. */
+  readonly onRequest?: (entry: ApiRequestEntry) => void
+  /** Who says it may read /metrics from anywhere; left out: programs on this machine may. */
+  readonly metricsToken?: string
   /**
    * Accounts, credits and trust, closed with the server. Left out: in memory, gone with the process, and whoever asks is given credits, as in `demo`.
    * It may still be opening: nobody is admitted before it is there, and nothing else waits for it.
@@ -51,6 +56,7 @@ export interface ServerOptions {
 }
 
 export type Server = Coordinator
+export type { ApiRequestEntry } from './coordinator/gateway/index.ts'
 export type { PathOptions, TurnOptions } from './coordinator/server/index.ts'
 export type { CoordinatorStore, StorePlace } from './coordinator/store/index.ts'
 
@@ -96,6 +102,7 @@ async function listen(options: ServerOptions, store: Promise<CoordinatorStore>):
     store: kept,
     verification = {},
     onVerification,
+    metricsToken = null,
     ...rest
   } = options
   const starters = kept === undefined ? DEMO_STARTER_POLICY : DEFAULT_STARTER_POLICY
@@ -104,6 +111,7 @@ async function listen(options: ServerOptions, store: Promise<CoordinatorStore>):
     ...rest,
     economy: { store, starters, reserveADay: RESERVE_A_DAY, verification, ...watched },
     draftModels,
+    metricsToken,
     rowEncoding,
     paths: { ...PATHS_DEFAULT, ...paths },
     // The web app that is served here computes with these; a tab of an older one has to reload.

@@ -10,6 +10,7 @@ import { TabswarmError } from '../shared/index.ts'
 import { DRAFT_MODEL_OPTION, resolveDraftModel } from './draftModel.ts'
 import { printLine, printNote, progressPrinter, UsageError, wholeNumber } from './output.ts'
 import { addPathOptions, type PathFlags, pathOptions } from './paths.ts'
+import { type LogForm, parseLogForm, serverLogs } from './serverLogs.ts'
 import { addStoreOption, type StoreFlags, storePlace } from './storePlace.ts'
 import { parseWire, rowEncodingOf, WIRE_DEFAULT, WIRE_HELP, type WireForm } from './wire.ts'
 
@@ -25,9 +26,11 @@ interface ServeOptions extends PathFlags, StoreFlags {
   readonly minStages: number
   readonly engine: EngineChoice
   readonly wire: WireForm
+  readonly log: LogForm
 }
 
 const DEFAULT_PORT = 8787
+const METRICS_TOKEN_VARIABLE = 'TABSWARM_METRICS_TOKEN'
 /** A headless volunteer has pulled, checked and loaded its span by then, on a slow machine too. */
 const VOLUNTEER_TIMEOUT_MS = 300_000
 
@@ -46,6 +49,12 @@ export function registerServeCommand(program: Command): void {
     .option('--volunteers <n>', 'headless volunteer tabs to open beside it', wholeNumber('--volunteers', 0, 16), 0)
     .option('--engine <engine>', 'engine of those tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
     .option('--wire <form>', WIRE_HELP, parseWire, WIRE_DEFAULT)
+    .option(
+      '--log <form>',
+      'text: notes for a person; json: a line of JSON for each of them and for each API request',
+      parseLogForm,
+      'text',
+    )
   addPathOptions(addStoreOption(command)).action(serve)
 }
 
@@ -88,6 +97,8 @@ async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>
         ? await ownCertificate()
         : undefined
   await store
+  const logs = await serverLogs(options.log)
+  const metricsToken = process.env[METRICS_TOKEN_VARIABLE] ?? ''
   const coordinator = await createServer({
     store,
     host: options.host,
@@ -98,7 +109,8 @@ async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>
     webRoot,
     rowEncoding: rowEncodingOf(options.wire),
     paths,
-    log: printNote,
+    ...logs,
+    ...(metricsToken === '' ? {} : { metricsToken }),
     ...(tls === undefined ? {} : { tls }),
   })
   const closing = new AbortController()
@@ -109,6 +121,8 @@ async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>
     if (tabs !== null) printNote(`${options.volunteers} volunteer tabs are serving`)
     if (!closing.signal.aborted)
       await new Promise<void>((resolve) => closing.signal.addEventListener('abort', () => resolve(), { once: true }))
+    logs.log('shutting down: answers that are under way may finish; a second signal ends at once')
+    await coordinator.drain()
     await tabs?.close()
   } finally {
     await coordinator.close()
@@ -141,8 +155,9 @@ async function openVolunteers(
   if (options.volunteers === 0) return null
   const { launchChromium, openVolunteerTab } = await import('../node/index.ts')
   printNote(`opening ${options.volunteers} headless volunteer tabs`)
-  const browser = await launchChromium()
-  signal.addEventListener('abort', () => void browser.close(), { once: true })
+  const browser = await launchChromium({ webGpu: true, outlivesSignals: true })
+  const giveUp = () => void browser.close()
+  signal.addEventListener('abort', giveUp, { once: true })
   try {
     const url = `${secure ? 'https' : 'http'}://localhost:${port}/`
     const tabs = await Promise.all(
@@ -151,6 +166,8 @@ async function openVolunteers(
       ),
     )
     await Promise.all(tabs.map((tab) => tab.serving(VOLUNTEER_TIMEOUT_MS)))
+    // From here on answers may need them for a while longer.
+    signal.removeEventListener('abort', giveUp)
     return browser
   } catch (error) {
     await browser.close()

@@ -56,6 +56,8 @@ export interface ChromiumOptions {
   readonly flags?: readonly string[]
   /** Timers of hidden pages are slowed down, as in a person's browser; automation leaves that out unless told. */
   readonly throttlesHidden?: boolean
+  /** Whether it outlives a signal to this process, which then closes it itself; else it ends at once. */
+  readonly outlivesSignals?: boolean
 }
 
 /** What Playwright adds against it. */
@@ -73,6 +75,7 @@ export async function launchChromium(options: ChromiumOptions = { webGpu: true }
       executablePath: found.executablePath,
       args: [...FLAGS, ...(options.webGpu ? [WEBGPU_FLAG] : []), ...(options.flags ?? [])],
       ...(options.throttlesHidden === true && { ignoreDefaultArgs: UNTHROTTLED }),
+      ...(options.outlivesSignals === true && { handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false }),
       env: { ...definedVariables(process.env), ...found.env },
     })
   } catch (cause) {

@@ -8,6 +8,7 @@ import type { AnswerHead, AnswerWriter } from './answerForms.ts'
 import { Answering } from './answering.ts'
 import { answerLength } from './answerLength.ts'
 import { ApiError, apiErrorOf, badParameter, faultOf, internalError } from './apiError.ts'
+import { type ApiRequestEntry, ApiRequests, type RequestNotes } from './apiRequests.ts'
 import { Attempt } from './attempt.ts'
 import { Attempts, IDEMPOTENCY_KEY_CHARACTERS_MAX, type Question } from './attempts.ts'
 import { Expectations } from './expectations.ts'
@@ -28,6 +29,8 @@ export interface GatewayOptions {
   readonly randomBytes: (count: number) => Uint8Array
   /** What an operator should know; never prompts. */
   readonly log: (line: string) => void
+  /** Each request, once it is over. */
+  readonly onRequest?: (entry: ApiRequestEntry) => void
 }
 
 /** How a kind of request is read, and what its answers look like. */
@@ -49,6 +52,7 @@ export class AnswerRoute {
   readonly #quotas = new Quotas()
   readonly #attempts: Attempts
   readonly running: RunningAnswers
+  readonly requests = new ApiRequests()
   readonly #expectations: Expectations
   readonly usage: UsageRecords
 
@@ -89,7 +93,7 @@ export class AnswerRoute {
     this.#attempts.add(question, attempt)
     const sent = sendAttempt(reply, attempt, asked.stream, clock)
     const end = this.running.enter(attempt)
-    void this.#answer(attempt, { asked, payer, model }).finally(() => {
+    void this.#answer(attempt, { asked, payer, model }, this.requests.notesOf(request)).finally(() => {
       leave()
       end()
     })
@@ -151,7 +155,9 @@ export class AnswerRoute {
       throw new ApiError(401, 'there is no API key: send it as "Authorization: Bearer KEY"; tabswarm key create makes one', {
         code: 'invalid_api_key',
       })
-    return accounts.authorize(key, scope)
+    const payer = await accounts.authorize(key, scope)
+    this.requests.notesOf(request).keyId = payer.keyId
+    return payer
   }
 
   /** What is wrong with the body is told to those alone who have a key. */
@@ -175,11 +181,13 @@ export class AnswerRoute {
   }
 
   /** Never rejects. */
-  async #answer(attempt: Attempt, accepted: Accepted): Promise<void> {
+  async #answer(attempt: Attempt, accepted: Accepted, notes: RequestNotes): Promise<void> {
     const { driver, accounts, clock, log } = this.#options
     const { asked, payer, model } = accepted
     const { requestId } = attempt
     const modelId = model.id
+    const startMs = clock.nowMs()
+    notes.model = modelId
     this.usage.begin({ requestId, account: payer?.account ?? null, modelId, serviceTier: asked.serviceTier })
     const payment = payer === null ? null : (accounts?.pay(payer) ?? null)
     let answering: Answering | null = null
@@ -197,6 +205,7 @@ export class AnswerRoute {
         onAdmitted: () => attempt.onAdmitted(),
         onPart: (part) => {
           firstMs ??= clock.nowMs()
+          notes.firstTextMs ??= firstMs - startMs
           attempt.onPart(part)
         },
       })
@@ -207,12 +216,15 @@ export class AnswerRoute {
       this.usage.ended(requestId, isCutOff ? 'failed' : 'completed', outcome)
       if (isCutOff) throw this.#cutOff()
       if (firstMs !== null) this.#expectations.came(modelId, outcome.completionTokens / asked.choices, clock.nowMs() - firstMs)
+      Object.assign(notes, begun.progress)
       attempt.finish(outcome)
     } catch (error) {
       this.usage.ended(requestId, 'failed', answering?.progress ?? {})
       const told = apiErrorOf(error)
       if (told === null) log(`a request to the gateway failed: ${faultOf(error)}`)
-      attempt.fail(told ?? internalError())
+      const failure = told ?? internalError()
+      Object.assign(notes, answering?.progress, { code: failure.reason })
+      attempt.fail(failure)
     } finally {
       payment?.end()
     }

@@ -8,6 +8,7 @@ export interface ApiRequestEntry {
   readonly method: string
   /** Its pattern, as `/v1/models/:id`; null: there is none such. */
   readonly route: string | null
+  /** 499, as proxies have it, where the client had gone before there was one. */
   readonly status: number
   readonly durationMs: number
   /** Whether its client had gone before the end. */
@@ -29,6 +30,8 @@ export type RequestNotes = {
   -readonly [Name in 'keyId' | 'model' | 'promptTokens' | 'completionTokens' | 'firstTextMs' | 'code']: ApiRequestEntry[Name]
 }
 
+const CLIENT_CLOSED = 499
+
 export class ApiRequests {
   readonly #notes = new WeakMap<FastifyRequest, RequestNotes>()
 
@@ -40,17 +43,19 @@ export class ApiRequests {
     return notes
   }
 
-  /** Tells of each request of these routes. */
+  /** Tells of each request of these routes, also of those whose client goes before it hears anything. */
   watch(routes: FastifyInstance, requestIdOf: (reply: FastifyReply) => string, onRequest: (entry: ApiRequestEntry) => void): void {
-    routes.addHook('onResponse', async (request, reply) => {
-      onRequest({
-        requestId: requestIdOf(reply),
-        method: request.method,
-        route: request.routeOptions.url ?? null,
-        status: reply.statusCode,
-        durationMs: reply.elapsedTime,
-        aborted: !reply.raw.writableFinished,
-        ...this.notesOf(request),
+    routes.addHook('onRequest', async (request, reply) => {
+      reply.raw.once('close', () => {
+        onRequest({
+          requestId: requestIdOf(reply),
+          method: request.method,
+          route: request.routeOptions.url ?? null,
+          status: reply.raw.headersSent ? reply.statusCode : CLIENT_CLOSED,
+          durationMs: reply.elapsedTime,
+          aborted: !reply.raw.writableFinished,
+          ...this.notesOf(request),
+        })
       })
     })
   }

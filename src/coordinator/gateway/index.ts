@@ -1,5 +1,6 @@
 /** coordinator/gateway: the API that existing clients of OpenAI’s speak. */
 
+export type { ApiRequestEntry } from './apiRequests.ts'
 export { DriverError } from './errors.ts'
 export type {
   Answering,
@@ -18,4 +19,4 @@ export type {
   TokenLogprob,
 } from './ports.ts'
 export { ANSWER_TOKENS_DEFAULT } from './ports.ts'
-export { refuseBrokenPath, registerGateway } from './registerGateway.ts'
+export { type Gateway, refuseBrokenPath, registerGateway } from './registerGateway.ts'

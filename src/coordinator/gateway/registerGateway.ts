@@ -36,20 +36,20 @@ export function refuseBrokenPath(
 }
 
 function registerRoutes(v1: FastifyInstance, options: GatewayOptions, answers: AnswerRoute): void {
-  const { models, clock, randomBytes, log } = options
+  const { models, clock, randomBytes, log, onRequest } = options
   const created = Math.floor(clock.nowMs() / 1_000)
   v1.addHook('onRequest', async (_request, reply) => {
     reply.headers(newHeaders(randomBytes))
     if (answers.running.isClosing) reply.header('connection', 'close')
   })
+  if (onRequest !== undefined) answers.requests.watch(v1, (reply) => String(reply.getHeader(REQUEST_ID)), onRequest)
   v1.setErrorHandler<FastifyError>(async (error, request, reply) => {
     const refusal = isOfBody(error) ? await refusalOfKey(answers, request) : null
-    sendError(refusal ?? error, reply, log)
+    answers.requests.notesOf(request).code = sendError(refusal ?? error, reply, log)
     return reply
   })
-  v1.setNotFoundHandler((request, reply) => sendError(unknownUrl(request), reply, log))
-  // Or the web app's files, which are looked for at any path, would answer in their own form.
-  v1.get('/*', async (request) => {
+  // A route and no handler of what is not found: the web app's files, which are looked for at any path, would answer in their own form.
+  v1.all('/*', async (request) => {
     throw unknownUrl(request)
   })
   v1.get('/models', async (request) => {
@@ -118,17 +118,19 @@ const REFUSED: Readonly<Record<string, readonly [status: number, code: string, m
   FST_ERR_CTP_EMPTY_JSON_BODY: [400, 'invalid_json', 'the body is empty; send a JSON object'],
 }
 
+/** Returns the code that is told. */
 function sendError(
   error: Error & { readonly code?: string; readonly statusCode?: number },
   reply: FastifyReply,
   log: (line: string) => void,
-) {
+): string {
   const refused = error.code === undefined ? undefined : REFUSED[error.code]
   let told = apiErrorOf(error)
   if (refused !== undefined) told = new ApiError(refused[0], refused[2], { code: refused[1] })
   else if (told === null && error.statusCode !== undefined && error.statusCode < 500)
     told = new ApiError(error.statusCode, 'the body is not valid JSON', { code: 'invalid_json' })
   if (told === null) log(`a request to the gateway failed: ${faultOf(error)}`)
-  const { status, headers, body } = told ?? internalError()
+  const { status, headers, body, reason } = told ?? internalError()
   void reply.code(status).headers(headers).send(body)
+  return reason
 }

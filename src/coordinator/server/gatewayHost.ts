@@ -3,11 +3,12 @@
  */
 
 import { type DriverModel, DriverProcess } from '../../driver/index.ts'
-import type { Manifest, Span } from '../../model/index.ts'
+import type { Manifest } from '../../model/index.ts'
 import type { ClientMessage, NetworkSummary } from '../../protocol/index.ts'
 import { type PeerId, required } from '../../shared/index.ts'
 import type { GatewayModels, OfferedModel } from '../gateway/index.ts'
 import { DEFAULT_PRICES, listPrice, tierFactors } from '../ledger/index.ts'
+import { layersCovered } from './coverage.ts'
 import { GATEWAY_SHARE } from './limits.ts'
 import type { ServedModel } from './modelRoutes.ts'
 
@@ -46,9 +47,9 @@ export class GatewayHost {
           summary().swarms.find((known) => known.modelId === modelId),
           `the swarm of ${modelId}`,
         )
-        const serving = swarm.volunteers.filter(({ state }) => state === 'serving')
-        const layers = new Set(serving.flatMap(({ span }) => (span === null ? [] : layersOf(span))))
-        return { peers: serving.length, layersCovered: layers.size, layerCount: swarm.layerCount, sessions: swarm.sessions }
+        const { volunteers, layerCount, sessions } = swarm
+        const peers = volunteers.filter(({ state }) => state === 'serving').length
+        return { peers, layersCovered: layersCovered(volunteers), layerCount, sessions }
       },
     }
   }
@@ -76,10 +77,6 @@ function offeredModel(manifest: Manifest, isDefault: boolean): OfferedModel {
   const { contextLength } = config
   const price = { decode, prompt, cachedPrompt }
   return { id, name, license, contextLength, quantization: quantizationOf(manifest), price, tiers, isDefault }
-}
-
-function layersOf({ firstLayer, endLayer }: Span): number[] {
-  return Array.from({ length: endLayer - firstLayer }, (_, index) => firstLayer + index)
 }
 
 /** The type of most of its bytes. */

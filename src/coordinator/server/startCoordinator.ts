@@ -7,7 +7,7 @@ import http, { type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
-import type { RowEncoding, ServerMessage } from '../../protocol/index.ts'
+import type { NetworkSummary, RowEncoding, ServerMessage } from '../../protocol/index.ts'
 import {
   type Clock,
   isSessionId,
@@ -23,13 +23,15 @@ import type { StarterPolicy } from '../accounts/index.ts'
 import { AuditExchange, PeerAudits } from '../audits/index.ts'
 import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../core/index.ts'
 import { type AuditDesk, Economy, type EconomyStore, type PeerPorts } from '../economy/index.ts'
-import { type GatewayAccounts, refuseBrokenPath, registerGateway } from '../gateway/index.ts'
+import { type ApiRequestEntry, type Gateway, type GatewayAccounts, refuseBrokenPath, registerGateway } from '../gateway/index.ts'
 import type { AuditorRequest, VerificationEffect, VerificationLimits } from '../verification/index.ts'
 import { registerAuditRoutes } from './auditRoutes.ts'
 import { CONTROL_PATH, ControlServer } from './controlServer.ts'
 import { GatewayHost } from './gatewayHost.ts'
 import { CONNECTIONS_MAX } from './limits.ts'
+import { Metrics } from './metrics.ts'
 import { registerModelRoutes, type ServedModel } from './modelRoutes.ts'
+import { registerOperations } from './operations.ts'
 import type { PathOptions } from './paths.ts'
 import { RelayServer } from './relayServer.ts'
 import { createSecureServer } from './securePort.ts'
@@ -62,6 +64,10 @@ export interface CoordinatorOptions {
   readonly verify: VerifySignature
   /** What an operator should know; never prompts, never addresses. */
   readonly log: (line: string) => void
+  /** Each request to the API, once it is over. */
+  readonly onRequest?: (entry: ApiRequestEntry) => void
+  /** See OperationsOptions. */
+  readonly metricsToken: string | null
   /** Null: no accounts, nobody pays and nobody is paid, for tests of other things. */
   readonly economy: CoordinatorEconomy | null
 }
@@ -83,6 +89,8 @@ export interface Coordinator {
   /** Origin with a slash at the end. */
   readonly url: string
   readonly port: number
+  /** Before `close`: API requests are refused; resolves once those that run are answered or cut off, and paid for. */
+  drain(): Promise<void>
   close(): Promise<void>
 }
 
@@ -93,9 +101,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const relays = new RelayServer({ clock: options.clock, randomBytes: options.randomBytes, enabled: options.paths.relay })
   const exchange = new AuditExchange(options.randomBytes)
   const core = buildCore(options)
+  const summary = () => core.summary(options.clock.nowMs())
   const gateway = new GatewayHost({
     ...options,
-    summary: () => core.summary(options.clock.nowMs()),
+    summary,
     mayAdmit: (peerId, message) => core.mayAdmit(peerId, message, options.clock.nowMs()),
   })
   const control = new ControlServer({
@@ -107,7 +116,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     shareOf: (peerId) => gateway.shareOf(peerId),
     defaultModelId: required(options.models[0], 'the first model').hashedManifest.manifest.id,
   })
-  const app = await buildApp(options, { exchange, gateway, accounts: control.accounts })
+  const { app, routes } = await buildApp(options, { exchange, gateway, accounts: control.accounts, summary })
   app.server.maxConnections = CONNECTIONS_MAX
   app.server.on('upgrade', (request, socket, head) => upgrade(request, socket, head, { control, signals, relays }))
   const close = async () => {
@@ -126,7 +135,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const { port } = app.server.address() as AddressInfo
   const url = originOf(options, port)
   gateway.listens(new URL(url).origin)
-  return { url, port, close }
+  return { url, port, drain: () => routes.drain(), close }
 }
 
 function checkOptions({ models, draftModels, minStages }: CoordinatorOptions): void {
@@ -183,9 +192,13 @@ interface AppParts {
   readonly exchange: AuditExchange
   readonly gateway: GatewayHost
   readonly accounts: GatewayAccounts | null
+  readonly summary: () => NetworkSummary
 }
 
-async function buildApp(options: CoordinatorOptions, { exchange, gateway, accounts }: AppParts): Promise<FastifyInstance> {
+async function buildApp(
+  options: CoordinatorOptions,
+  { exchange, gateway, accounts, summary }: AppParts,
+): Promise<{ readonly app: FastifyInstance; readonly routes: Gateway }> {
   const { tls } = options
   const app = fastify({
     // But for rows of audits nothing is sent here.
@@ -199,13 +212,25 @@ async function buildApp(options: CoordinatorOptions, { exchange, gateway, accoun
   })
   app.setErrorHandler<Error & { statusCode?: number }>((error, _request, reply) => answerError(error, reply, options.log))
   registerSecurityHeaders(app)
-  app.get('/healthz', async (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' }))
   registerModelRoutes(app, options, options.log)
   registerAuditRoutes(app, exchange)
   const { driver, models } = gateway
-  await registerGateway(app, { ...options, driver, models, accounts })
+  const onRequest = (entry: ApiRequestEntry) => {
+    metrics.request(entry)
+    options.onRequest?.(entry)
+  }
+  const routes = await registerGateway(app, { ...options, driver, models, accounts, onRequest })
+  const metrics: Metrics = new Metrics({ summary, answersRunning: () => routes.running.count })
+  let isOpen = options.economy === null
+  options.economy?.store.then(
+    () => {
+      isOpen = true
+    },
+    () => undefined,
+  )
+  registerOperations(app, { ...options, metrics, isReady: () => isOpen && !routes.running.isClosing })
   await registerWebApp(app, options.webRoot)
-  return app
+  return { app, routes }
 }
 
 /** Not async: @fastify/static waits for the reply that its error leads to. */

@@ -64,6 +64,7 @@ export async function startTestServer(options: Partial<CoordinatorOptions> = {})
     sha256,
     verify,
     log: (line) => log.push(line),
+    metricsToken: null,
     economy: null,
     ...options,
   })

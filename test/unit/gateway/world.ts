@@ -6,11 +6,13 @@ import { AccountError } from '../../../src/coordinator/accounts/index.ts'
 import type { Payer } from '../../../src/coordinator/economy/index.ts'
 import {
   type Answering,
+  type ApiRequestEntry,
   type ChosenToken,
   type DriverAnswer,
   DriverError,
   type DriverEvent,
   type DriverRequest,
+  type Gateway,
   type GatewayAccounts,
   type GatewayDriver,
   type OfferedModel,
@@ -212,6 +214,9 @@ export interface GatewayWorld {
   readonly accounts: ScriptedAccounts
   readonly clock: ManualClock
   readonly log: readonly string[]
+  /** Those that are over. */
+  readonly requests: readonly ApiRequestEntry[]
+  readonly gateway: Gateway
   /** What the swarm can do, as the gateway is told. */
   readonly swarm: { layersCovered: number; hasRoom: boolean }
   /** Checks every answer against its schema. */
@@ -225,13 +230,14 @@ export async function startGatewayWorld({ hasAccounts = true } = {}): Promise<Ga
   const clock = new ManualClock()
   clock.advance(NOW_SECONDS * 1_000)
   const log: string[] = []
+  const requests: ApiRequestEntry[] = []
   const swarm = { layersCovered: 4, hasRoom: true }
   const app = fastify({ bodyLimit: 1_024, forceCloseConnections: true })
   app.setErrorHandler(
     (_error, _request, reply) => void reply.code(500).send({ error: { reason: 'of the app', message: 'not of the API' } }),
   )
   app.addHook('onRequest', async (_request, reply) => void reply.header('x-content-type-options', 'nosniff'))
-  await registerGateway(app, {
+  const gateway = await registerGateway(app, {
     driver,
     models: {
       list: () => [OFFERED],
@@ -242,6 +248,7 @@ export async function startGatewayWorld({ hasAccounts = true } = {}): Promise<Ga
     clock,
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
     log: (line) => log.push(line),
+    onRequest: (entry) => requests.push(entry),
   })
   app.setNotFoundHandler((_request, reply) => void reply.code(404).send({ error: { reason: 'of the app', message: 'not of the API' } }))
   await app.listen({ host: '127.0.0.1', port: 0 })
@@ -253,6 +260,8 @@ export async function startGatewayWorld({ hasAccounts = true } = {}): Promise<Ga
     accounts,
     clock,
     log,
+    requests,
+    gateway,
     swarm,
     fetch: checkedFetch(),
     close: () => app.close(),
