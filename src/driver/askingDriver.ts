@@ -90,6 +90,14 @@ export class AskingDriver {
   async #ask(id: number, request: DriverRequest): Promise<DriverAnswer> {
     const { modelId, prompt, sampling, stop, tier, voucher, waitMs, topLogprobs } = request
     const role = required(this.#role, 'a connected driver')
+    // Until the ask itself is there: a `stop` may come right behind it.
+    let isStopped = false
+    this.#asks.set(id, {
+      answer: Promise.resolve(),
+      stop: () => {
+        isStopped = true
+      },
+    })
     const text = await this.#text(modelId)
     const maxTokens = request.maxTokens ?? ANSWER_TOKENS_DEFAULT
     let ahead: number | null = null
@@ -118,6 +126,7 @@ export class AskingDriver {
       },
     )
     this.#asks.set(id, ask)
+    if (isStopped) ask.stop()
     const { sessionId, promptTokenIds, completionTokenIds, finishReason, stages, dataPath, repairs } = await ask.answer
     return {
       sessionId,

@@ -54,8 +54,8 @@ export function createChatTemplate(metadata: Metadata, tokenizer: Tokenizer): Ch
  * Ids of a prompt, from a template or raw: the text of special tokens is parsed as such, and BOS comes first where the
  * metadata asks for it and the text doesn't begin with it.
  */
-export function encodePrompt(tokenizer: Tokenizer, prompt: string): number[] {
-  const ids = tokenizer.encode(prompt, { parseSpecial: true })
+export function encodePrompt(tokenizer: Tokenizer, prompt: string, limit = Number.POSITIVE_INFINITY): number[] {
+  const ids = tokenizer.encode(prompt, { parseSpecial: true, limit })
   if (tokenizer.addBos && tokenizer.bosId !== null && ids[0] !== tokenizer.bosId) return [tokenizer.bosId, ...ids]
   return ids
 }

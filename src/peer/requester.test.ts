@@ -31,7 +31,12 @@ async function setUp(change: Partial<RequesterPorts> = {}) {
   const library = {
     text: async () => ({
       manifest: { config: { contextLength: 64, width: 32, vocabularySize: 512 } } as Manifest,
-      tokenizer: { encode: (text: string) => [...text].map((_, id) => id), addBos: false, bosId: null } as unknown as Tokenizer,
+      tokenizer: {
+        encode: (text: string) => [...text].map((_, id) => id),
+        longestTokenBytes: () => 1,
+        addBos: false,
+        bosId: null,
+      } as unknown as Tokenizer,
       stripLeadingSpace: false,
       template: () => ({ render: () => '' }),
     }),

@@ -4,6 +4,7 @@ import { assert } from './assert.ts'
 
 const encoder = new TextEncoder()
 const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const lossyDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 export function utf8Encode(text: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(text)
@@ -12,6 +13,11 @@ export function utf8Encode(text: string): Uint8Array<ArrayBuffer> {
 /** Throws a TypeError on bytes that are not UTF-8. */
 export function utf8Decode(bytes: Uint8Array): string {
   return strictDecoder.decode(bytes)
+}
+
+/** What is not UTF-8, as a part of a character, comes as U+FFFD. */
+export function utf8DecodeLossy(bytes: Uint8Array): string {
+  return lossyDecoder.decode(bytes)
 }
 
 const hexCodes = Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))

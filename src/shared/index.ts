@@ -14,7 +14,18 @@ export {
   TEAMS_MAX,
 } from './account.ts'
 export { assert, required, unreachable } from './assert.ts'
-export { concatBytes, equalBytes, fromBase64Url, fromHex, toBase64Url, toHex, utf8Decode, utf8Encode, writeHex } from './bytes.ts'
+export {
+  concatBytes,
+  equalBytes,
+  fromBase64Url,
+  fromHex,
+  toBase64Url,
+  toHex,
+  utf8Decode,
+  utf8DecodeLossy,
+  utf8Encode,
+  writeHex,
+} from './bytes.ts'
 export { type CancelTimer, type Clock, ManualClock } from './clock.ts'
 export { formatCredits, parseCredits } from './credits.ts'
 export type { Sha256, Signer, VerifySignature } from './crypto.ts'

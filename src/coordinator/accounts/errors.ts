@@ -23,4 +23,11 @@ export type AccountErrorReason =
 
 export class AccountError extends TabswarmError<AccountErrorReason> {
   override readonly name = 'AccountError'
+  /** When the same may be asked again; null: nobody knows, or it does not help. */
+  readonly retryAfterMs: number | null
+
+  constructor(reason: AccountErrorReason, message: string, retryAfterMs: number | null = null) {
+    super(reason, message)
+    this.retryAfterMs = retryAfterMs
+  }
 }

@@ -31,7 +31,9 @@ export class RateLimits {
     this.#forget()
     if (isFree) return ok(null)
     const seconds = Math.ceil(((1 - left) * MINUTE_MS) / aMinute / 1_000)
-    return err(new AccountError('too-many-requests', `${aMinute} requests a minute are allowed; ask again in ${seconds} s`))
+    return err(
+      new AccountError('too-many-requests', `${aMinute} requests a minute are allowed; ask again in ${seconds} s`, 1_000 * seconds),
+    )
   }
 
   #forget(): void {

@@ -108,8 +108,17 @@ export class AnswerRoute {
 
   /** What a request of that kind may cost and have to wait for; nothing is computed but its tokens. */
   async estimate(request: FastifyRequest, { read }: Pick<AnswerKind, 'read'>): Promise<object> {
-    const { driver, models, accounts } = this.#options
     const accepted = await this.#accept(request, read)
+    const leave = accepted.payer === null ? () => undefined : this.#quotas.enter(accepted.payer.keyId)
+    try {
+      return await this.#estimate(accepted)
+    } finally {
+      leave()
+    }
+  }
+
+  async #estimate(accepted: Accepted): Promise<object> {
+    const { driver, models, accounts } = this.#options
     const { asked, model } = accepted
     const { choices, tier } = asked
     const promptTokens = await driver.count(model.id, asked.prompt)

@@ -121,8 +121,7 @@ const LOST_MESSAGE = 'tabs that computed the answer were lost, and no others cou
 export function apiErrorOf(error: unknown): ApiError | null {
   if (error instanceof ApiError) return error
   if (!(error instanceof DriverError || error instanceof AccountError)) return null
-  const { reason, message } = error
-  const retryAfterMs = error instanceof DriverError ? error.retryAfterMs : null
+  const { reason, message, retryAfterMs } = error
   const told = REASONS[reason]
   if (told !== undefined) {
     const [status, code] = told

@@ -84,7 +84,7 @@ export function honouredOf(body: unknown, { honoured, inert, refused }: Paramete
     throw badParameter('body', 'the body must be a JSON object, as in {"model": "…", …}')
   const given = Object.entries(body).filter(([, value]) => value !== null && value !== undefined)
   for (const [name, value] of given) {
-    const isNeutral = refused[name]
+    const isNeutral = Object.hasOwn(refused, name) ? refused[name] : undefined
     if (isNeutral?.(value) === false)
       throw badParameter(name, `${name} is not supported here with this value; leave it out`, 'unsupported_parameter')
     if (isNeutral === undefined && !honoured.includes(name) && !inert.includes(name))

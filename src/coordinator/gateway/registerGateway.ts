@@ -5,6 +5,7 @@ import { toHex } from '../../shared/index.ts'
 import { CHAT_FORM, COMPLETION_FORM, chunked } from './answerForms.ts'
 import { type AnswerKind, AnswerRoute, type GatewayOptions, REQUEST_ID } from './answerRoute.ts'
 import { ApiError, apiErrorOf, faultOf, internalError } from './apiError.ts'
+import { registerJsonBodies } from './jsonBodies.ts'
 import { modelForm } from './modelForms.ts'
 import { type AnswerRequest, readChatRequest, readCompletionRequest } from './requests.ts'
 import { responseWriter } from './responseForm.ts'
@@ -38,6 +39,7 @@ export function refuseBrokenPath(
 function registerRoutes(v1: FastifyInstance, options: GatewayOptions, answers: AnswerRoute): void {
   const { models, clock, randomBytes, log, onRequest } = options
   const created = Math.floor(clock.nowMs() / 1_000)
+  registerJsonBodies(v1)
   v1.addHook('onRequest', async (_request, reply) => {
     reply.headers(newHeaders(randomBytes))
     if (answers.running.isClosing) reply.header('connection', 'close')

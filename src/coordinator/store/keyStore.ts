@@ -1,7 +1,7 @@
 /** KeyStore: API keys on a database, and what sessions cost their budgets. A session counts once, whoever repeats it. */
 
 import { and, asc, count, eq, isNull, sql } from 'drizzle-orm'
-import { API_KEYS_MAX, required, type Sha256 } from '../../shared/index.ts'
+import { API_KEYS_MAX, formatCredits, required, type Sha256 } from '../../shared/index.ts'
 import {
   AccountError,
   type ApiKey,
@@ -122,7 +122,7 @@ export class KeyStore {
       if (key === undefined || key.revokedAtMs !== null) throw new AccountError('bad-key', `the key ${id} was revoked; make a new one`)
       throw new AccountError(
         'over-budget',
-        `the budget of key ${id} has ${(key.budget ?? 0n) - key.spent} micro-credits left, ${amount} are needed`,
+        `the budget of key ${id} has ${formatCredits((key.budget ?? 0n) - key.spent)} credits left, and this answer may cost ${formatCredits(amount)}; ask for fewer tokens, wait for answers that are under way, whose rest comes back, or use a key with a larger budget`,
       )
     })
   }

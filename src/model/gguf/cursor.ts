@@ -3,6 +3,7 @@
  * NeedMoreBytes, and the caller comes back with a longer window (see readGguf.ts).
  */
 
+import { utf8DecodeLossy } from '../../shared/index.ts'
 import { ModelError } from '../errors.ts'
 
 /** Thrown inside gguf/ only: the window ends before byte `byteLength`. */
@@ -13,8 +14,6 @@ export class NeedMoreBytes extends Error {
     this.byteLength = byteLength
   }
 }
-
-const lenientDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 export class Cursor {
   readonly #bytes: Uint8Array
@@ -80,7 +79,7 @@ export class Cursor {
       }
       if (at === start + byteLength) return text
     }
-    return lenientDecoder.decode(this.#bytes.subarray(start, start + byteLength))
+    return utf8DecodeLossy(this.#bytes.subarray(start, start + byteLength))
   }
 }
 

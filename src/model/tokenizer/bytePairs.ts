@@ -67,14 +67,15 @@ export class BytePairEncoder {
     }
   }
 
-  /** @param binary text without special tokens, one character a byte. */
-  encode(binary: string, ids: number[]): void {
+  /** @param binary text without special tokens, one character a byte. Stops where `ids` has more than `limit`. */
+  encode(binary: string, ids: number[], limit: number): void {
     const text = decodeCodePoints(binary)
     let start = 0
     for (const end of this.preTokenizer.split(text)) {
       const bytes: number[] = []
       encodeCodePoints(text.values, start, end, (byte) => bytes.push(byte))
       this.#encodeWord(bytes, ids)
+      if (ids.length > limit) return
       start = end
     }
   }

@@ -12,12 +12,20 @@ import { SentencePieceEncoder } from './sentencePiece.ts'
 import { SpecialTokens } from './specialTokens.ts'
 import { Kind, readVocabulary, type Vocabulary } from './vocabulary.ts'
 
+export interface EncodeOptions {
+  readonly parseSpecial?: boolean
+  readonly limit?: number
+}
+
 export interface Tokenizer {
   /**
    * Ids of a text, or of bytes read as they are. With `parseSpecial` the text of control tokens becomes their one id; a
-   * prompt made by a template wants that, a user's own words don't. Empty text gives no ids.
+   * prompt made by a template wants that, a user's own words don't. Empty text gives no ids. Of a text with more than `limit` ids it
+   * may give the first alone, and gives more than `limit`.
    */
-  encode(text: string | Uint8Array, options?: { readonly parseSpecial?: boolean }): number[]
+  encode(text: string | Uint8Array, options?: EncodeOptions): number[]
+  /** Bytes of the token that stands for most: no text has fewer tokens than its length divided by it, but for runs that a vocabulary drops or has no word for. */
+  longestTokenBytes(): number
   /** The bytes a token stands for; a character may be spread over several tokens. Control tokens give none unless `special`. */
   tokenBytes(id: number, options?: { readonly special?: boolean }): Uint8Array
   /** Whether the token ends an answer: EOS, end of turn and the like. */
@@ -62,16 +70,15 @@ function bytePairTokenizer(metadata: Metadata): Tokenizer {
     ...common(metadata, vocabulary, encoder.preTokenizer.addBos),
     encode(text, options) {
       const ids: number[] = []
+      const limit = options?.limit ?? Number.POSITIVE_INFINITY
       for (const fragment of special.partition(binaryOf(text), options?.parseSpecial ?? false)) {
         if (typeof fragment === 'number') ids.push(fragment)
-        else encoder.encode(fragment, ids)
+        else encoder.encode(fragment, ids, limit)
+        if (ids.length > limit) break
       }
       return ids
     },
-    tokenBytes: (id, options) =>
-      tokenBytes(vocabulary, id, options?.special ?? false, (text) =>
-        Uint8Array.from(decodeAlphabet(text, (character) => utf8Encode(character))),
-      ),
+    ...bytesOfTokens(vocabulary, (text) => Uint8Array.from(decodeAlphabet(text, (character) => utf8Encode(character)))),
   }
 }
 
@@ -92,12 +99,26 @@ function sentencePieceTokenizer(metadata: Metadata): Tokenizer {
       }
       return ids
     },
-    tokenBytes: (id, options) =>
-      tokenBytes(vocabulary, id, options?.special ?? false, (text) => utf8Encode(text.replaceAll('\u2581', ' '))),
+    ...bytesOfTokens(vocabulary, (text) => utf8Encode(text.replaceAll('\u2581', ' '))),
   }
 }
 
-function common(metadata: Metadata, vocabulary: Vocabulary, addBosDefault: boolean): Omit<Tokenizer, 'encode' | 'tokenBytes'> {
+function bytesOfTokens(vocabulary: Vocabulary, decode: (text: string) => Uint8Array): Pick<Tokenizer, 'tokenBytes' | 'longestTokenBytes'> {
+  let longest: number | null = null
+  return {
+    tokenBytes: (id, options) => tokenBytes(vocabulary, id, options?.special ?? false, decode),
+    longestTokenBytes() {
+      longest ??= vocabulary.texts.reduce((most, _, id) => Math.max(most, tokenBytes(vocabulary, id, true, decode).byteLength), 1)
+      return longest
+    },
+  }
+}
+
+function common(
+  metadata: Metadata,
+  vocabulary: Vocabulary,
+  addBosDefault: boolean,
+): Omit<Tokenizer, 'encode' | 'tokenBytes' | 'longestTokenBytes'> {
   const { bosId, eosId, endIds } = vocabulary
   return {
     isEnd: (id) => endIds.has(id),

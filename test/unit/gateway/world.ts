@@ -160,7 +160,7 @@ export class ScriptedAccounts implements GatewayAccounts {
     await this.lookUp
     const [key, request] = asked
     if (key === 'key-of-none') throw new AccountError('bad-key', 'this API key is unknown or was revoked; make another')
-    if (key === 'key-in-haste') throw new AccountError('too-many-requests', '60 requests a minute are allowed; ask again in 1 s')
+    if (key === 'key-in-haste') throw new AccountError('too-many-requests', '5 requests a minute are allowed; ask again in 12 s', 12_000)
     if (key === 'key-of-others' && request !== null)
       throw new AccountError('not-allowed', `this key may not use the model ${request.model}`)
     return { keyId: key, account: `account of ${key}` }

@@ -1,0 +1,70 @@
+/** Odd requests: what nobody sends by intention, and what somebody does who looks for a way in. None may fail inside, or be answered as if it said less. */
+
+import { gzipSync } from 'node:zlib'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type GatewayWorld, KEY, MODEL, startGatewayWorld } from './world.ts'
+
+let world: GatewayWorld
+beforeEach(async () => {
+  world = await startGatewayWorld()
+})
+afterEach(async () => {
+  await world.close()
+  expect(world.log).toEqual([])
+})
+
+async function send(body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}) {
+  const response = await fetch(`${world.baseUrl}/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json', ...headers },
+    body,
+  })
+  const { error } = await response.json()
+  return [response.status, error?.code, error?.param]
+}
+const body = (more: string) => `{"model":"${MODEL}","prompt":"a"${more}}`
+
+describe('a parameter that has the name of what every object has', () => {
+  it.each(['toString', 'valueOf', 'hasOwnProperty', 'toLocaleString', '__defineGetter__', 'isPrototypeOf'])(
+    'is unknown: %s',
+    async (name) => {
+      expect(await send(body(`,"${name}":"x"`))).toEqual([400, 'unknown_parameter', name])
+    },
+  )
+
+  it.each(['__proto__', 'constructor'])('is refused: %s', async (name) => {
+    const [status] = await send(body(`,"${name}":{"prototype":1}`))
+    expect(status).toBe(400)
+  })
+})
+
+describe('a body', () => {
+  it('may not be deeper than anything asks for', async () => {
+    expect(await send(body(`,"metadata":${'['.repeat(200_000)}${']'.repeat(200_000)}`))).toEqual([400, 'invalid_json', null])
+    expect((await send(body(`,"metadata":${'{"a":'.repeat(100)}1${'}'.repeat(100)}`)))[0]).toBe(200)
+  })
+
+  it('is as deep as its brackets outside of texts', async () => {
+    expect((await send(body(`,"user":"${'['.repeat(1_000)}\\\\\\"${'{'.repeat(1_000)}"`)))[0]).toBe(200)
+  })
+
+  it('is JSON by its type', async () => {
+    expect(await send(body(''), { 'content-type': 'text/plain' })).toEqual([415, 'unsupported_media_type', null])
+  })
+
+  it('is not compressed', async () => {
+    expect(await send(Uint8Array.from(gzipSync(body(''))), { 'content-encoding': 'gzip' })).toEqual([
+      415,
+      'unsupported_content_encoding',
+      null,
+    ])
+  })
+})
+
+describe('a rate that is passed', () => {
+  it('says the same time in words and in its header', async () => {
+    const response = await fetch(`${world.baseUrl}/models`, { headers: { authorization: 'Bearer key-in-haste' } })
+    expect([response.status, response.headers.get('retry-after')]).toEqual([429, '12'])
+    expect((await response.json()).error.message).toContain('12 s')
+  })
+})
