@@ -75,8 +75,16 @@ export class AnswerRoute {
     const attempt = new Attempt(head, form)
     this.#attempts.add(question, attempt)
     const sent = sendAttempt(reply, attempt, asked.stream, clock)
-    void this.#answer(attempt, { asked, payer, model }).finally(leave)
+    void this.#answer(attempt, { asked, payer, model }).finally(() => {
+      leave()
+      this.#attempts.tidy()
+    })
     return sent
+  }
+
+  /** Nothing of what was answered is kept. */
+  close(): void {
+    this.#attempts.close()
   }
 
   /** What a request of that kind may cost and have to wait for; nothing is computed but its tokens. */

@@ -43,7 +43,7 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
 
   /** Of what it would say again. */
   get bytes(): number {
-    return this.#bytes
+    return this.#isTooLong ? 0 : this.#bytes
   }
 
   get isOver(): boolean {
@@ -52,8 +52,13 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
 
   /** Whether it has an answer, or is on the way to one, that can be said again: an attempt that failed is none to join. */
   get isJoinable(): boolean {
-    if (this.#head.request.stream && this.#bytes > SAID_AGAIN_BYTES_MAX) return false
+    if (this.#isTooLong) return false
     return this.#ending?.kind !== 'failed' && (this.isOver || this.#listeners.size > 0)
+  }
+
+  /** To be said again at once. */
+  get #isTooLong(): boolean {
+    return this.#head.request.stream && this.#bytes > SAID_AGAIN_BYTES_MAX
   }
 
   /** `stop`: what ends the computing. */
@@ -109,8 +114,10 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
 
   #say(value: object): void {
     const json = JSON.stringify(value)
-    this.#said.push(json)
     this.#bytes += json.length
+    // Nobody joins it any more, so nothing of it is held.
+    if (this.#isTooLong) this.#said.length = 0
+    else this.#said.push(json)
     for (const listener of this.#listeners) listener.onData(json)
   }
 }

@@ -32,6 +32,7 @@ function registerRoutes(v1: FastifyInstance, options: GatewayOptions): void {
   const { models, clock, randomBytes, log } = options
   const answers = new AnswerRoute(options)
   const created = Math.floor(clock.nowMs() / 1_000)
+  v1.addHook('onClose', async () => answers.close())
   v1.addHook('onRequest', async (_request, reply) => {
     reply.headers(newHeaders(randomBytes))
   })
