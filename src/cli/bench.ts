@@ -1,6 +1,7 @@
 /** `tabswarm bench …`: measures what the README and docs/benchmarks claim. */
 
 import type { Command } from 'commander'
+import { registerBenchApi } from './benchApi.ts'
 import { registerBenchEngine } from './benchEngine.ts'
 import { registerBenchKernels } from './benchKernels.ts'
 import { registerBenchLedger } from './benchLedger.ts'
@@ -12,6 +13,7 @@ import { registerToleranceEngine } from './toleranceEngine.ts'
 
 export function registerBenchCommands(program: Command): void {
   const bench = program.command('bench').description('measure how fast this machine computes')
+  registerBenchApi(bench)
   registerBenchEngine(bench)
   registerBenchKernels(bench)
   registerBenchLedger(bench)

@@ -96,6 +96,7 @@ export class AnswerRoute {
     void this.#answer(attempt, { asked, payer, model }, this.requests.notesOf(request)).finally(() => {
       leave()
       end()
+      this.#attempts.tidy()
     })
     return sent
   }
@@ -104,6 +105,11 @@ export class AnswerRoute {
   async drain(): Promise<void> {
     await this.running.drain()
     if (this.#options.accounts !== null) await this.usage.whenSettled(SETTLE_MS)
+  }
+
+  /** Nothing of what was answered is kept. */
+  close(): void {
+    this.#attempts.close()
   }
 
   /** What a request of that kind may cost and have to wait for; nothing is computed but its tokens. */

@@ -49,7 +49,7 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
 
   /** Of what it would say again. */
   get bytes(): number {
-    return this.#bytes
+    return this.#isTooLong ? 0 : this.#bytes
   }
 
   get isOver(): boolean {
@@ -58,8 +58,13 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
 
   /** Whether it has an answer, or is on the way to one, that can be said again: an attempt that failed is none to join. */
   get isJoinable(): boolean {
-    if (this.#isStream && this.#bytes > SAID_AGAIN_BYTES_MAX) return false
+    if (this.#isTooLong) return false
     return this.#ending?.kind !== 'failed' && (this.isOver || this.#listeners.size > 0)
+  }
+
+  /** To be said again at once. */
+  get #isTooLong(): boolean {
+    return this.#isStream && this.#bytes > SAID_AGAIN_BYTES_MAX
   }
 
   /** `stop`: what ends the computing. */
@@ -115,8 +120,10 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
   #say(events: readonly AnswerEvent[]): void {
     for (const { name, data } of events) {
       const json = JSON.stringify(data)
-      this.#said.push({ json, name })
       this.#bytes += json.length
+      // Nobody joins it any more, so nothing of it is held.
+      if (this.#isTooLong) this.#said.length = 0
+      else this.#said.push({ json, name })
       for (const listener of this.#listeners) listener.onData(json, name)
     }
   }

@@ -3,7 +3,7 @@
  * A repeated question joins the attempt that runs, or hears its answer again from memory, and is billed once. Kept in memory alone, for minutes.
  */
 
-import type { Clock } from '../../shared/index.ts'
+import type { CancelTimer, Clock } from '../../shared/index.ts'
 import { ApiError } from './apiError.ts'
 import type { Attempt } from './attempt.ts'
 
@@ -27,6 +27,8 @@ interface Kept {
 
 /** A client's own deadline is ten minutes; what began longer ago is not what it asks for again. */
 const KEPT_MS = 10 * 60_000
+/** What was kept is forgotten at most so much later than it should be. */
+const TIDY_MS = 30_000
 const BYTES_MAX = 32 * 1024 * 1024
 /** Beside their answers each is a few hundred bytes. */
 const ATTEMPTS_MAX = 10_000
@@ -36,6 +38,7 @@ export class Attempts {
   readonly #clock: Clock
   /** Oldest first. */
   readonly #kept = new Map<string, Kept>()
+  #cancelTidy: CancelTimer | null = null
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -43,7 +46,7 @@ export class Attempts {
 
   /** The attempt that the question is to join; null: it begins one of its own. Throws an ApiError where one key names two questions. */
   find(question: Question): Attempt | null {
-    this.#forget()
+    this.tidy()
     const kept = this.#kept.get(nameOf(question))
     if (kept === undefined) return null
     if (kept.hash !== question.hash)
@@ -58,11 +61,11 @@ export class Attempts {
     const name = nameOf(question)
     this.#kept.delete(name)
     this.#kept.set(name, { attempt, hash: question.hash, sinceMs: this.#clock.nowMs() })
-    this.#forget()
+    this.tidy()
   }
 
-  /** What is too old, and of what is over the oldest beyond the bounds. */
-  #forget(): void {
+  /** Forgets what is too old, and of what is over the oldest beyond the bounds; to be called when an attempt is over, and by itself from time to time. */
+  tidy(): void {
     const nowMs = this.#clock.nowMs()
     let bytes = 0
     for (const { attempt } of this.#kept.values()) bytes += attempt.bytes
@@ -72,6 +75,13 @@ export class Attempts {
       this.#kept.delete(name)
       bytes -= attempt.bytes
     }
+    this.#cancelTidy?.()
+    this.#cancelTidy = this.#kept.size === 0 ? null : this.#clock.after(TIDY_MS, () => this.tidy())
+  }
+
+  close(): void {
+    this.#kept.clear()
+    this.tidy()
   }
 }
 

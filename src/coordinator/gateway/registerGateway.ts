@@ -40,6 +40,7 @@ function registerRoutes(v1: FastifyInstance, options: GatewayOptions, answers: A
   const { models, clock, randomBytes, log, onRequest } = options
   const created = Math.floor(clock.nowMs() / 1_000)
   registerJsonBodies(v1)
+  v1.addHook('onClose', async () => answers.close())
   v1.addHook('onRequest', async (_request, reply) => {
     reply.headers(newHeaders(randomBytes))
     if (answers.running.isClosing) reply.header('connection', 'close')
