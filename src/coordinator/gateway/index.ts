@@ -18,4 +18,5 @@ export type {
   TokenLogprob,
 } from './ports.ts'
 export { ANSWER_TOKENS_DEFAULT } from './ports.ts'
-export { registerGateway } from './registerGateway.ts'
+export { type Gateway, registerGateway } from './registerGateway.ts'
+export type { GatewayStorage } from './storage/ports.ts'

@@ -23,7 +23,7 @@ import type { StarterPolicy } from '../accounts/index.ts'
 import { AuditExchange, PeerAudits } from '../audits/index.ts'
 import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../core/index.ts'
 import { type AuditDesk, Economy, type EconomyStore, type PeerPorts } from '../economy/index.ts'
-import { type GatewayAccounts, registerGateway } from '../gateway/index.ts'
+import { type Gateway, type GatewayAccounts, type GatewayStorage, registerGateway } from '../gateway/index.ts'
 import type { AuditorRequest, VerificationEffect, VerificationLimits } from '../verification/index.ts'
 import { registerAuditRoutes } from './auditRoutes.ts'
 import { CONTROL_PATH, ControlServer } from './controlServer.ts'
@@ -68,7 +68,7 @@ export interface CoordinatorOptions {
 
 export interface CoordinatorEconomy {
   /** Nobody is admitted before it is there; closed with the coordinator. */
-  readonly store: Promise<EconomyStore>
+  readonly store: Promise<EconomyStore & GatewayStorage>
   readonly starters: StarterPolicy
   /** Micro-credits. */
   readonly reserveADay: bigint
@@ -107,10 +107,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     shareOf: (peerId) => gateway.shareOf(peerId),
     defaultModelId: required(options.models[0], 'the first model').hashedManifest.manifest.id,
   })
-  const app = await buildApp(options, { exchange, gateway, accounts: control.accounts })
+  const { app, api } = await buildApp(options, { exchange, gateway, accounts: control.accounts })
   app.server.maxConnections = CONNECTIONS_MAX
   app.server.on('upgrade', (request, socket, head) => upgrade(request, socket, head, { control, signals, relays }))
   const close = async () => {
+    await api.close()
     await gateway.driver.close()
     relays.close()
     await control.close()
@@ -185,7 +186,10 @@ interface AppParts {
   readonly accounts: GatewayAccounts | null
 }
 
-async function buildApp(options: CoordinatorOptions, { exchange, gateway, accounts }: AppParts): Promise<FastifyInstance> {
+async function buildApp(
+  options: CoordinatorOptions,
+  { exchange, gateway, accounts }: AppParts,
+): Promise<{ readonly app: FastifyInstance; readonly api: Gateway }> {
   const { tls } = options
   const app = fastify({
     // But for rows of audits nothing is sent here.
@@ -201,9 +205,10 @@ async function buildApp(options: CoordinatorOptions, { exchange, gateway, accoun
   registerModelRoutes(app, options, options.log)
   registerAuditRoutes(app, exchange)
   const { driver, models } = gateway
-  await registerGateway(app, { ...options, driver, models, accounts })
+  const storage = options.economy?.store ?? null
+  const api = await registerGateway(app, { ...options, driver, models, accounts, storage })
   await registerWebApp(app, options.webRoot)
-  return app
+  return { app, api }
 }
 
 /** Not async: @fastify/static waits for the reply that its error leads to. */
