@@ -175,10 +175,15 @@ describe('the API over real tabs', () => {
     const batch = await client.batches.retrieve(made.id)
     expect(batch.request_counts).toEqual({ total: 3, completed: 2, failed: 1 })
     const output = await (await client.files.content(required(batch.output_file_id, 'an output'))).text()
-    const answers = output.trimEnd().split('\n').map((one) => JSON.parse(one))
+    const answers = output
+      .trimEnd()
+      .split('\n')
+      .map((one) => JSON.parse(one))
     expect(answers.map(({ custom_id }) => custom_id)).toEqual(['one', 'two'])
     expect(answers[0].response.body).toMatchObject({ service_tier: 'flex', choices: [{ message: { content: undisturbed } }] })
-    const used = await fetch(new URL(`/v1/usage/${answers[0].response.request_id}`, server.url), { headers: { authorization: `Bearer ${key}` } })
+    const used = await fetch(new URL(`/v1/usage/${answers[0].response.request_id}`, server.url), {
+      headers: { authorization: `Bearer ${key}` },
+    })
     expect(await used.json()).toMatchObject({ service_tier: 'flex', completion_tokens: 60 })
   })
 
