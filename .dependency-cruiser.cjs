@@ -86,7 +86,7 @@ module.exports = {
       'protocol',
       'shared',
     ]),
-    only('coordinator/gateway', ['coordinator/accounts', 'coordinator/economy', 'model', 'protocol', 'shared']),
+    only('coordinator/gateway', ['coordinator/accounts', 'coordinator/economy', 'coordinator/store', 'model', 'protocol', 'shared']),
     only('coordinator/audits', ['coordinator/economy', 'coordinator/verification', 'model', 'protocol', 'shared']),
     only('coordinator/server', [
       'coordinator/accounts',

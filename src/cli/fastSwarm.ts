@@ -48,6 +48,7 @@ export async function startFastSwarm(options: FastSwarmOptions): Promise<FastSwa
     driver,
     models: { list: () => [{ ...about, price, tiers, isDefault: true }], hasRoom: () => true, capacity: () => capacity },
     accounts: null,
+    storage: null,
     clock,
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
     log,

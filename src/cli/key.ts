@@ -17,6 +17,7 @@ interface CreateFlags extends JsonFlags {
   readonly budget?: bigint | null
   readonly rate?: number
   readonly name?: string
+  readonly storeResponses: boolean
 }
 
 const JSON_HELP = 'one JSON value on stdout'
@@ -35,6 +36,7 @@ export function registerKeyCommands(program: Command): void {
     .option('--pools <list>', 'the only pools that it may use', someNames)
     .option('--budget <credits>', 'what it may spend in all', parseBudget('--budget'))
     .option('--rate <n>', 'requests a minute', wholeNumber('--rate', 1, REQUESTS_A_MINUTE_MAX))
+    .option('--store-responses', 'it may have responses kept here, sealed with the key, for a day (docs/API.md)', false)
     .option('--json', JSON_HELP, false)
     .action(create)
   addStoreOption(key.command('list').description('the keys of an account or a team; their secrets are not kept').argument('<account>'))
@@ -46,17 +48,19 @@ export function registerKeyCommands(program: Command): void {
 }
 
 async function create(account: string | undefined, argument: string | undefined, flags: CreateFlags): Promise<void> {
-  const { models, pools, budget, rate, json, name = argument, ...place } = flags
+  const { models, pools, budget, rate, json, storeResponses, name = argument, ...place } = flags
   if (name === undefined) throw new UsageError('say what the key is for: --name NAME, or ACCOUNT NAME')
   const scope = { models: models ?? null, pools: pools ?? null, budget: budget ?? null, requestsAMinute: rate ?? null }
   const { exportedKey } = await import('../coordinator/store/index.ts')
   const { key, text } = await withAccounts(place, account === undefined, async ({ accounts, keys }) =>
-    keys.create(account ?? (await accounts.createNamed(name)).id, name, scope),
+    keys.create(account ?? (await accounts.createNamed(name)).id, name, scope, storeResponses),
   )
   if (json) return printJson({ ...exportedKey(key), key: text })
   printLine(text)
   printNote('keep it now: it is not shown again, and cannot be found out')
-  printNote('what it sends passes through the coordinator’s memory and is kept nowhere; the web app’s chat avoids even that')
+  printNote(
+    'what it sends passes through the coordinator’s memory, and is kept nowhere but for what you have it keep, sealed; the web app’s chat avoids even that',
+  )
 }
 
 async function list(account: string, { json, ...flags }: JsonFlags): Promise<void> {

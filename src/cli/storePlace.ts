@@ -84,6 +84,7 @@ export function withAccounts<Value>(flags: StoreFlags, create: boolean, work: (o
       teams: new stores.TeamStore(database, accounts, tools),
       recovery: new stores.RecoveryStore(database, tools),
       ledger,
+      sealed: new stores.SealedStore(database, tools),
     }
     try {
       return await work({

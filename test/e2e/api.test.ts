@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { ChatOpenAI } from '@langchain/openai'
 import { generateText } from 'ai'
-import OpenAI from 'openai'
+import OpenAI, { toFile } from 'openai'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ensureWebApp, launchChromium, openVolunteerTab, resolveModel, type VolunteerTab } from '../../src/node/index.ts'
@@ -164,6 +164,29 @@ describe('the API over real tabs', () => {
     expect(byIds.choices[0]?.text.length).toBeGreaterThan(0)
   })
 
+  it('a batch is answered over tabs, line by line, at the spot price', async () => {
+    const line = (id: string, maxTokens: number) => ({ custom_id: id, method: 'POST', url: '/v1/chat/completions', body: ask(maxTokens) })
+    const lines = [line('one', 60), line('two', 4), { ...line('three', 4), body: { ...ask(4), temperature: 3 } }]
+    const file = await toFile(Buffer.from(lines.map((one) => JSON.stringify(one)).join('\n')), 'questions.jsonl')
+    const { id } = await client.files.create({ file, purpose: 'batch' })
+    const made = await client.batches.create({ input_file_id: id, endpoint: '/v1/chat/completions', completion_window: '24h' })
+    const status = async () => (await client.batches.retrieve(made.id)).status
+    await expect.poll(status, { timeout: 120_000 }).toBe('completed')
+    const batch = await client.batches.retrieve(made.id)
+    expect(batch.request_counts).toEqual({ total: 3, completed: 2, failed: 1 })
+    const output = await (await client.files.content(required(batch.output_file_id, 'an output'))).text()
+    const answers = output
+      .trimEnd()
+      .split('\n')
+      .map((one) => JSON.parse(one))
+    expect(answers.map(({ custom_id }) => custom_id)).toEqual(['one', 'two'])
+    expect(answers[0].response.body).toMatchObject({ service_tier: 'flex', choices: [{ message: { content: undisturbed } }] })
+    const used = await fetch(new URL(`/v1/usage/${answers[0].response.request_id}`, server.url), {
+      headers: { authorization: `Bearer ${key}` },
+    })
+    expect(await used.json()).toMatchObject({ service_tier: 'flex', completion_tokens: 60 })
+  })
+
   it('what requests cost is what the key has spent and the ledger has taken', async () => {
     const get = async () => (await fetch(new URL('/v1/usage', server.url), { headers: { authorization: `Bearer ${key}` } })).json()
     await expect.poll(async () => (await get()).data.every(({ settled }: { settled: boolean }) => settled), { timeout: 60_000 }).toBe(true)
@@ -175,7 +198,7 @@ describe('the API over real tabs', () => {
     expect(balances.filter(({ account: { kind } }) => kind === 'hold')).toEqual([])
   })
 
-  it('no word of a prompt is in what is logged or kept', async () => {
+  it('no word of a prompt is in what is logged or kept, but for what was left there sealed', async () => {
     await browser.close()
     await server.close()
     const files = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())

@@ -79,6 +79,22 @@ describe.each(storeKinds)('API keys on %s', (kind) => {
     expect(await spent()).toBe(40n)
   })
 
+  it('what is reserved for many sessions is moved to each, once it is there, and spends nothing more', async () => {
+    const { keys, contact } = world()
+    const { key } = await keys.create(await contact(), 'k', { ...ALL, budget: 100n })
+    const session = (name: string) => `m-${key.id}-${name}`
+    await keys.reserve(key.id, session('all'), 100n)
+    await keys.move(session('all'), session('one'), 60n)
+    await expect(keys.move(session('all'), session('two'), 41n)).rejects.toThrow()
+    await expect(keys.move(session('none'), session('two'), 1n)).rejects.toThrow()
+    const spent = async () => required((await keys.list(key.account))[0], 'the key').spent
+    expect(await spent()).toBe(100n)
+    await keys.giveBack(session('one'), 50n)
+    await keys.giveBack(session('all'), 40n)
+    await expect(keys.move(session('all'), session('two'), 0n)).rejects.toThrow()
+    expect(await spent()).toBe(10n)
+  })
+
   it('a team: one balance, keys with a budget each, models of the team within those of the key, members who are linked', async () => {
     const { keys, teams, contact, linked } = world()
     const [ann, bob, other] = [await contact(), await contact(), await contact()]

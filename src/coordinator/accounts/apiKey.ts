@@ -23,6 +23,8 @@ export interface ApiKey extends KeyScope {
   readonly account: string
   /** Empty when it was erased. */
   readonly name: string
+  /** Its responses may be kept here, sealed, where a request says so. */
+  readonly storesResponses: boolean
   /** Micro-credits: paid, or set aside for sessions that are open. */
   readonly spent: bigint
   readonly createdAtMs: number

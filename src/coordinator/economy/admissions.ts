@@ -57,7 +57,7 @@ export interface AdmissionsOptions {
   readonly clock: Clock
   readonly peers: Pick<PeerAccounts, 'get' | 'accountOf'>
   readonly payments: Pick<Payments, 'payerOf'>
-  readonly budgets: Pick<Budgets, 'reserve' | 'ended'>
+  readonly budgets: Pick<Budgets, 'reserve' | 'move' | 'ended'>
   /** The store, and the prices in force, once there are any. */
   readonly ready: Promise<AdmissionTools>
   readonly onPosted: (event: LedgerEvent) => void
@@ -107,6 +107,21 @@ export class Admissions {
       if (late.ok && this.drop(late.value)) this.#options.release(late.value)
     })
     return refuse('no-accounts', 'the coordinator’s accounts do not answer; try again in a moment', RETRY_STORE_MS)
+  }
+
+  /**
+   * Sets credits aside under a name that no session has, for many sessions of one key, which their payer then names as its fund. Null: they are; what is
+   * not held from by its end is its owner's to release. Rejects where the accounts do not answer.
+   */
+  async setAside({ keyId, account }: Payer, name: string, amount: bigint, tier: Tier): Promise<Refusal | null> {
+    const { budgets, ready } = this.#options
+    const tools = await ready
+    const { roles } = await tools.store.accounts.record(account)
+    if (!roles.includes('requester')) return { reason: 'not-allowed', message: notRequester(account, roles), retryAfterMs: null }
+    await budgets.reserve(keyId, name, amount)
+    if ((await this.#post(name, { account, held: amount, tier }, tools)) === 'held') return null
+    budgets.ended(name, amount)
+    return this.#insufficient(account, amount, tools)
   }
 
   /** The core has admitted it. Null: nothing is held for it. */
@@ -164,7 +179,7 @@ export class Admissions {
 
   /** Never rejects. */
   async #hold(peerId: PeerId, message: AdmitMessage, payer: Payer | null): Promise<Result<SessionId, Refusal>> {
-    const { models, newSessionId, peers, budgets, ready, log } = this.#options
+    const { models, newSessionId, peers, ready, log } = this.#options
     const config = models.get(message.modelId)
     assert(config !== undefined, `a hold for the model ${message.modelId}, which nobody serves`)
     try {
@@ -176,15 +191,10 @@ export class Admissions {
       const sessionId = newSessionId()
       const keyId = payer?.keyId ?? null
       const held = { driver: peerId, held: price, account, keyId, modelId, tier, maxPositions: promptTokens + maxTokens }
-      if (keyId !== null) await budgets.reserve(keyId, sessionId, price)
       const address = payer === null ? (peers.get(peerId)?.address ?? null) : null
       const isHeld =
-        (await this.#post(sessionId, held, tools)) === 'held' ||
-        ((await this.#getStarter(account, address, tools)) && (await this.#post(sessionId, held, tools)) === 'held')
-      if (!isHeld) {
-        budgets.ended(sessionId, price)
-        return err(await this.#insufficient(account, price, tools))
-      }
+        (await this.#holdOfFund(sessionId, held, payer?.fund, tools)) || (await this.#holdOfOwn(sessionId, held, address, tools))
+      if (!isHeld) return err(await this.#insufficient(account, price, tools))
       this.#held.set(sessionId, held)
       return ok(sessionId)
     } catch (error) {
@@ -195,13 +205,38 @@ export class Admissions {
     }
   }
 
+  /** False: there is no fund, or it has not as much any more. */
+  async #holdOfFund(sessionId: SessionId, held: HeldSession, fund: string | undefined, tools: AdmissionTools): Promise<boolean> {
+    if (fund === undefined || (await this.#post(sessionId, held, tools, fund)) === 'insufficient') return false
+    try {
+      await this.#options.budgets.move(fund, sessionId, held.held)
+    } catch (error) {
+      this.#options.release(sessionId)
+      throw error
+    }
+    return true
+  }
+
+  async #holdOfOwn(sessionId: SessionId, held: HeldSession, address: string | null, tools: AdmissionTools): Promise<boolean> {
+    const { budgets } = this.#options
+    const { account, keyId, held: price } = held
+    if (keyId !== null) await budgets.reserve(keyId, sessionId, price)
+    const isHeld =
+      (await this.#post(sessionId, held, tools)) === 'held' ||
+      ((await this.#getStarter(account, address, tools)) && (await this.#post(sessionId, held, tools)) === 'held')
+    if (!isHeld) budgets.ended(sessionId, price)
+    return isHeld
+  }
+
   async #post(
-    session: SessionId,
-    { account, held: amount, tier }: HeldSession,
+    session: string,
+    { account, held: amount, tier }: Pick<HeldSession, 'account' | 'held' | 'tier'>,
     { store, prices }: AdmissionTools,
+    fund?: string,
   ): Promise<'held' | 'insufficient'> {
     try {
-      const command = { kind: 'hold', session, account, amount, priceVersion: prices.version, tier } as const
+      const from = fund === undefined ? {} : { from: fund }
+      const command = { kind: 'hold', session, account, amount, priceVersion: prices.version, tier, ...from } as const
       this.#options.onPosted((await store.ledger.post(command)).event)
       return 'held'
     } catch (error) {

@@ -5,7 +5,7 @@ import { RETRY_FIRST_MS, RETRY_LAST_MS } from './limits.ts'
 import type { EconomyStore } from './ports.ts'
 
 export interface BudgetsOptions {
-  readonly keys: () => Promise<Pick<EconomyStore['keys'], 'reserve' | 'giveBack'>>
+  readonly keys: () => Promise<Pick<EconomyStore['keys'], 'reserve' | 'move' | 'giveBack'>>
   readonly clock: Clock
   readonly log: (line: string) => void
 }
@@ -23,6 +23,12 @@ export class Budgets {
   /** Rejects as the store's `reserve` does. */
   async reserve(keyId: string, session: string, amount: bigint): Promise<void> {
     await (await this.#options.keys()).reserve(keyId, session, amount)
+    this.#reserved.add(session)
+  }
+
+  /** Rejects as the store's `move` does. */
+  async move(from: string, session: string, amount: bigint): Promise<void> {
+    await (await this.#options.keys()).move(from, session, amount)
     this.#reserved.add(session)
   }
 

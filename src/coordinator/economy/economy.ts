@@ -182,6 +182,16 @@ export class Economy {
     return left < spendable ? left : spendable
   }
 
+  /** Sets credits aside for many sessions of one key: see Admissions. */
+  setAside(payer: Payer, name: string, amount: bigint, tier: Tier): Promise<Refusal | null> {
+    return this.#admissions.setAside(payer, name, amount, tier)
+  }
+
+  /** What is left of it goes back. */
+  giveBack(name: string): void {
+    this.#postings.add(name, [{ kind: 'release', session: name }])
+  }
+
   /** Rule E15. */
   pay(payer: Payer): Payment {
     return this.#payments.begin(payer)

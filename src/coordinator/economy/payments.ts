@@ -9,6 +9,8 @@ import { toBase64Url } from '../../shared/index.ts'
 export interface Payer {
   readonly keyId: string
   readonly account: string
+  /** Held from what was set aside under that name first, for many sessions together. */
+  readonly fund?: string
 }
 
 /** Lets a driver's sessions be held for and paid by somebody else. */

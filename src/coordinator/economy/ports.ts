@@ -23,7 +23,7 @@ export interface EconomyStore {
   readonly devices: Pick<DeviceStore, 'list' | 'rename' | 'remove' | 'removalNoted'>
   readonly pairing: Pick<PairingStore, 'create' | 'join'>
   readonly recovery: Pick<RecoveryStore, 'keep' | 'find'>
-  readonly keys: Pick<KeyStore, 'create' | 'list' | 'revoke' | 'authorize' | 'reserve' | 'giveBack'>
+  readonly keys: Pick<KeyStore, 'create' | 'list' | 'revoke' | 'authorize' | 'reserve' | 'move' | 'giveBack'>
   readonly teams: Pick<TeamStore, 'create' | 'change' | 'add' | 'remove' | 'roleOf' | 'of' | 'members' | 'invitationCount' | 'setBudget'>
   readonly invitations: Pick<InvitationStore, 'create' | 'takeBack' | 'accept'>
   readonly starters: Pick<StarterStore, 'grant' | 'issuedToday'>

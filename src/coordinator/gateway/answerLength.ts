@@ -17,7 +17,8 @@ export async function answerLength(
   accounts: GatewayAccounts | null,
   countPrompt: () => Promise<number>,
 ): Promise<number | null> {
-  if (asked.maxTokens !== null || accounts === null || payer === null) return asked.maxTokens
+  // A batch has set aside what its lines may cost.
+  if (asked.maxTokens !== null || accounts === null || payer === null || payer.fund !== undefined) return asked.maxTokens
   const affordable = await accounts.affordable(payer)
   const isAffordable = async (size: Size) => BigInt(asked.choices) * (await accounts.price(id, size, asked.tier)) <= affordable
   const longest = { promptTokens: Math.max(0, contextLength - ANSWER_TOKENS_DEFAULT), maxTokens: ANSWER_TOKENS_DEFAULT }

@@ -2,21 +2,22 @@
 
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Clock, formatCredits, toHex } from '../../shared/index.ts'
+import { type Clock, deferred, formatCredits, toHex } from '../../shared/index.ts'
 import type { Payer } from '../economy/index.ts'
-import type { AnswerHead, AnswerWriter } from './answerForms.ts'
 import { Answering } from './answering.ts'
+import type { AnswerKind, ReadRequest } from './answerKinds.ts'
 import { answerLength } from './answerLength.ts'
 import { ApiError, apiErrorOf, badParameter, faultOf, internalError } from './apiError.ts'
-import { type ApiRequestEntry, ApiRequests, type RequestNotes } from './apiRequests.ts'
+import { type ApiRequestEntry, ApiRequests, newNotes, type RequestNotes } from './apiRequests.ts'
 import { Attempt } from './attempt.ts'
 import { Attempts, IDEMPOTENCY_KEY_CHARACTERS_MAX, type Question } from './attempts.ts'
 import { Expectations } from './expectations.ts'
-import { ANSWER_TOKENS_DEFAULT, type GatewayAccounts, type GatewayDriver, type GatewayModels } from './ports.ts'
+import { ANSWER_TOKENS_DEFAULT, type GatewayAccounts, type GatewayDriver, type GatewayModels, type OfferedModel } from './ports.ts'
 import { Quotas } from './quotas.ts'
 import type { Accepted, AnswerRequest } from './requests.ts'
 import { RunningAnswers, shuttingDown } from './runningAnswers.ts'
 import { sendAttempt } from './sendAttempt.ts'
+import type { GatewayStorage } from './storage/ports.ts'
 import { UsageRecords } from './usageRecords.ts'
 
 export interface GatewayOptions {
@@ -24,6 +25,8 @@ export interface GatewayOptions {
   readonly models: GatewayModels
   /** Null: nobody pays, and no key is asked for. */
   readonly accounts: GatewayAccounts | null
+  /** Where what clients leave here is kept; null: nothing is. */
+  readonly storage: Promise<GatewayStorage> | null
   readonly clock: Clock
   /** Cryptographically strong. */
   readonly randomBytes: (count: number) => Uint8Array
@@ -33,11 +36,13 @@ export interface GatewayOptions {
   readonly onRequest?: (entry: ApiRequestEntry) => void
 }
 
-/** How a kind of request is read, and what its answers look like. */
-export interface AnswerKind<Request extends AnswerRequest = AnswerRequest> {
-  readonly read: (body: unknown, drawSeed: () => number) => Request
-  readonly write: (head: AnswerHead<Request>) => AnswerWriter
+interface AcceptedRead<Read> {
+  readonly read: Read
+  readonly payer: Payer | null
+  readonly model: OfferedModel
 }
+
+type Reader<Read extends { readonly asked: AnswerRequest }> = (body: unknown, drawSeed: () => number) => Read
 
 export const REQUEST_ID = 'x-request-id'
 /** In the queue, before it is refused. */
@@ -45,15 +50,16 @@ const QUEUE_WAIT_MS = 30_000
 /** Settlements come seconds after the end of a session. */
 const SETTLE_MS = 5_000
 /** Whom peers of this coordinator are open to. */
-const POOL = 'public'
+export const POOL = 'public'
 
 export class AnswerRoute {
   readonly #options: GatewayOptions
   readonly #quotas = new Quotas()
   readonly #attempts: Attempts
+  readonly #expectations: Expectations
   readonly running: RunningAnswers
   readonly requests = new ApiRequests()
-  readonly #expectations: Expectations
+  readonly #keyListeners = new Set<(payer: Payer, key: string) => void>()
   readonly usage: UsageRecords
 
   constructor(options: GatewayOptions) {
@@ -65,37 +71,29 @@ export class AnswerRoute {
     options.accounts?.onSettled((sessionId, charged) => this.usage.settled(sessionId, charged))
   }
 
-  async handle<Request extends AnswerRequest>(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    { read, write }: AnswerKind<Request>,
-  ): Promise<unknown> {
-    const { clock, randomBytes } = this.#options
-    const { asked, payer, model } = await this.#accept(request, read)
+  async handle(request: FastifyRequest, reply: FastifyReply, kind: AnswerKind): Promise<unknown> {
+    const { clock } = this.#options
+    const { read, payer, model } = await this.#accept(request, kind)
+    const { stream } = read.asked
     // It went while its key was looked up: nobody would hear the answer, nor stop it.
     if (reply.raw.destroyed) throw this.#cutOff()
     const question = questionOf(request, payer)
     const earlier = this.#attempts.find(question)
     if (earlier === null) {
       if (this.running.isClosing) throw shuttingDown()
-      this.#expectations.checkWait(asked, model.id)
+      this.#expectations.checkWait(read.asked, model.id)
     }
     const leave = payer === null ? () => undefined : this.#quotas.enter(payer.keyId)
     if (earlier !== null) {
       reply.raw.on('close', leave)
       reply.header(REQUEST_ID, earlier.requestId)
-      return sendAttempt(reply, earlier, asked.stream, clock)
+      return sendAttempt(reply, earlier, stream, clock)
     }
-    const requestId = String(reply.getHeader(REQUEST_ID))
-    const now = () => Math.floor(clock.nowMs() / 1_000)
-    const head = { requestId, id: toHex(randomBytes(12)), created: now(), now, request: asked }
-    const attempt = new Attempt(requestId, asked, write(head))
+    const attempt = this.#attempt(String(reply.getHeader(REQUEST_ID)), read)
     this.#attempts.add(question, attempt)
-    const sent = sendAttempt(reply, attempt, asked.stream, clock)
-    const end = this.running.enter(attempt)
-    void this.#answer(attempt, { asked, payer, model }, this.requests.notesOf(request)).finally(() => {
+    const sent = sendAttempt(reply, attempt, stream, clock)
+    void this.#answer(attempt, { asked: read.asked, payer, model }, this.requests.notesOf(request)).finally(() => {
       leave()
-      end()
       this.#attempts.tidy()
     })
     return sent
@@ -112,12 +110,36 @@ export class AnswerRoute {
     this.#attempts.close()
   }
 
-  /** What a request of that kind may cost and have to wait for; nothing is computed but its tokens. */
-  async estimate(request: FastifyRequest, { read }: Pick<AnswerKind, 'read'>): Promise<object> {
-    const accepted = await this.#accept(request, read)
-    const leave = accepted.payer === null ? () => undefined : this.#quotas.enter(accepted.payer.keyId)
+  /** The JSON of an answer for who has no line open here. Rejects with an ApiError. */
+  async answer(
+    read: ReadRequest,
+    model: OfferedModel,
+    payer: Payer,
+    signal: AbortSignal,
+  ): Promise<{ readonly requestId: string; readonly json: string }> {
+    const attempt = this.#attempt(newRequestId(this.#options.randomBytes), read)
+    const { promise, resolve, reject } = deferred<string>()
+    const leave = attempt.join({ onOpen: () => undefined, onData: resolve, onEnd: () => undefined, onFailed: reject })
+    const stop = () => {
+      leave()
+      reject(this.#cutOff())
+    }
+    signal.addEventListener('abort', stop)
     try {
-      return await this.#estimate(accepted)
+      void this.#answer(attempt, { asked: read.asked, payer, model }, newNotes())
+      if (signal.aborted) stop()
+      return { requestId: attempt.requestId, json: await promise }
+    } finally {
+      signal.removeEventListener('abort', stop)
+    }
+  }
+
+  /** What a request of that kind may cost and have to wait for; nothing is computed but its tokens. */
+  async estimate(request: FastifyRequest, reader: Reader<Pick<ReadRequest, 'asked'>>): Promise<object> {
+    const { read, payer, model } = await this.#accept(request, reader)
+    const leave = payer === null ? () => undefined : this.#quotas.enter(payer.keyId)
+    try {
+      return await this.#estimate({ asked: read.asked, payer, model })
     } finally {
       leave()
     }
@@ -153,36 +175,43 @@ export class AnswerRoute {
   }
 
   /** A request that may be answered. Rejects with an ApiError or an AccountError. */
-  async #accept<Request extends AnswerRequest>(request: FastifyRequest, read: AnswerKind<Request>['read']): Promise<Accepted<Request>> {
-    const asked = await this.#read(request, read)
-    const payer = await this.authorize(request, { model: asked.model, pool: POOL })
-    const model = this.#options.models.list().find(({ id }) => id === asked.model)
-    if (model !== undefined) return { asked, payer, model }
-    throw new ApiError(404, `there is no model ${asked.model} here; GET /v1/models lists those there are`, { code: 'model_not_found' })
+  async #accept<Read extends Pick<ReadRequest, 'asked'>>(request: FastifyRequest, reader: Reader<Read>): Promise<AcceptedRead<Read>> {
+    const read = await this.#read(request, reader)
+    const { model: id } = read.asked
+    const payer = await this.authorize(request, { model: id, pool: POOL })
+    return { read, payer, model: findModel(this.#options.models, id) }
   }
 
   /** Null: no key is needed. Rejects with an ApiError or an AccountError. */
   async authorize(request: FastifyRequest, scope: { readonly model: string; readonly pool: string } | null): Promise<Payer | null> {
     const { accounts } = this.#options
     if (accounts === null) return null
-    const [, key] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []
-    if (key === undefined)
-      throw new ApiError(401, 'there is no API key: send it as "Authorization: Bearer KEY"; tabswarm key create makes one', {
-        code: 'invalid_api_key',
-      })
+    const key = apiKeyOf(request)
     const payer = await accounts.authorize(key, scope)
     this.requests.notesOf(request).keyId = payer.keyId
+    for (const listener of this.#keyListeners) listener(payer, key)
     return payer
   }
 
+  /** Hears of each API key that a client has shown, once it is known to be one. */
+  onKey(listener: (payer: Payer, key: string) => void): void {
+    this.#keyListeners.add(listener)
+  }
+
   /** What is wrong with the body is told to those alone who have a key. */
-  async #read<Request extends AnswerRequest>(request: FastifyRequest, read: AnswerKind<Request>['read']): Promise<Request> {
+  async #read<Read extends Pick<ReadRequest, 'asked'>>(request: FastifyRequest, reader: Reader<Read>): Promise<Read> {
     try {
-      return read(request.body, () => this.#drawSeed())
+      return reader(request.body, () => this.#drawSeed())
     } catch (error) {
       await this.authorize(request, null)
       throw error
     }
+  }
+
+  #attempt(requestId: string, { asked, write }: ReadRequest): Attempt {
+    const { clock, randomBytes } = this.#options
+    const now = () => Math.floor(clock.nowMs() / 1_000)
+    return new Attempt(requestId, asked, write({ requestId, id: toHex(randomBytes(12)), created: now(), now }))
   }
 
   /** Its clients have gone, or the coordinator is about to. */
@@ -203,6 +232,7 @@ export class AnswerRoute {
     const modelId = model.id
     const startMs = clock.nowMs()
     notes.model = modelId
+    const leave = this.running.enter(attempt)
     this.usage.begin({ requestId, account: payer?.account ?? null, modelId, serviceTier: asked.serviceTier })
     const payment = payer === null ? null : (accounts?.pay(payer) ?? null)
     let answering: Answering | null = null
@@ -242,8 +272,29 @@ export class AnswerRoute {
       attempt.fail(failure)
     } finally {
       payment?.end()
+      leave()
     }
   }
+}
+
+/** What a client has shown as its API key. Throws an ApiError. */
+export function apiKeyOf({ headers }: FastifyRequest): string {
+  const [, key] = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '') ?? []
+  if (key !== undefined) return key
+  throw new ApiError(401, 'there is no API key: send it as "Authorization: Bearer KEY"; tabswarm key create makes one', {
+    code: 'invalid_api_key',
+  })
+}
+
+/** Throws an ApiError. */
+export function findModel(models: GatewayModels, id: string): OfferedModel {
+  const model = models.list().find((one) => one.id === id)
+  if (model !== undefined) return model
+  throw new ApiError(404, `there is no model ${id} here; GET /v1/models lists those there are`, { code: 'model_not_found' })
+}
+
+export function newRequestId(randomBytes: GatewayOptions['randomBytes']): string {
+  return `req_${toHex(randomBytes(16))}`
 }
 
 function questionOf(request: FastifyRequest, payer: Payer | null): Question {

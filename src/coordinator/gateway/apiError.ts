@@ -19,7 +19,6 @@ export interface ApiErrorBody {
 interface ApiErrorOptions {
   readonly param?: string
   readonly code?: string
-  /** Null: asking the same again does not help. */
   readonly retryAfterMs?: number | null
 }
 
@@ -42,14 +41,15 @@ const RETRY_DEFAULT_MS = 5_000
 export class ApiError extends TabswarmError {
   override readonly name = 'ApiError'
   readonly status: number
+  /** Null: asking the same again does not help. */
+  readonly retryAfterMs: number | null
   readonly #param: string | null
-  readonly #retryAfterMs: number | null
 
   constructor(status: number, message: string, { param, code, retryAfterMs = null }: ApiErrorOptions = {}) {
     super(code ?? TYPES[status] ?? 'invalid_request_error', message)
     this.status = status
     this.#param = param ?? null
-    this.#retryAfterMs = retryAfterMs
+    this.retryAfterMs = retryAfterMs
   }
 
   get body(): ApiErrorBody {
@@ -58,8 +58,8 @@ export class ApiError extends TabswarmError {
   }
 
   get headers(): Readonly<Record<string, string>> {
-    if (this.#retryAfterMs === null) return { 'x-should-retry': 'false' }
-    const seconds = Math.min(RETRY_SECONDS_MAX, Math.max(RETRY_SECONDS_MIN, Math.ceil(this.#retryAfterMs / 1_000)))
+    if (this.retryAfterMs === null) return { 'x-should-retry': 'false' }
+    const seconds = Math.min(RETRY_SECONDS_MAX, Math.max(RETRY_SECONDS_MIN, Math.ceil(this.retryAfterMs / 1_000)))
     return { 'x-should-retry': 'true', 'retry-after': String(seconds) }
   }
 }

@@ -30,6 +30,11 @@ export type RequestNotes = {
   -readonly [Name in 'keyId' | 'model' | 'promptTokens' | 'completionTokens' | 'firstTextMs' | 'code']: ApiRequestEntry[Name]
 }
 
+/** Of a request of which nothing is known yet. */
+export function newNotes(): RequestNotes {
+  return { keyId: null, model: null, promptTokens: 0, completionTokens: 0, firstTextMs: null, code: null }
+}
+
 const CLIENT_CLOSED = 499
 
 export class ApiRequests {
@@ -38,7 +43,7 @@ export class ApiRequests {
   notesOf(request: FastifyRequest): RequestNotes {
     const known = this.#notes.get(request)
     if (known !== undefined) return known
-    const notes = { keyId: null, model: null, promptTokens: 0, completionTokens: 0, firstTextMs: null, code: null }
+    const notes = newNotes()
     this.#notes.set(request, notes)
     return notes
   }

@@ -20,3 +20,4 @@ export type {
 } from './ports.ts'
 export { ANSWER_TOKENS_DEFAULT } from './ports.ts'
 export { type Gateway, refuseBrokenPath, registerGateway } from './registerGateway.ts'
+export type { GatewayStorage } from './storage/ports.ts'

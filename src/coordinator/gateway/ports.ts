@@ -108,6 +108,13 @@ export interface GatewayAccounts {
    */
   authorize(key: string, request: KeyRequest | null): Promise<Payer>
   pay(payer: Payer): Payment
+  /**
+   * Sets credits aside under a name, for many sessions of one key whose payer names it as its fund. Null: they are; else why not. Rejects as
+   * `authorize`, and with AccountError `over-budget`.
+   */
+  setAside(payer: Payer, fund: string, amount: bigint, tier: Tier): Promise<{ readonly reason: string; readonly message: string } | null>
+  /** What is left of it goes back. */
+  giveBack(fund: string): void
   /** What a session of that size is held at, micro-credits, at the prices in force. */
   price(modelId: ModelId, size: { readonly promptTokens: number; readonly maxTokens: number }, tier: Tier): Promise<bigint>
   /** What it can spend now, micro-credits: its account's balance, and no more than is left of its key's budget. */

@@ -1,27 +1,37 @@
 /** registerGateway: the routes under /v1, with errors in the form that their clients read, whatever went wrong. */
 
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { toHex } from '../../shared/index.ts'
-import { CHAT_FORM, COMPLETION_FORM, chunked } from './answerForms.ts'
-import { type AnswerKind, AnswerRoute, type GatewayOptions, REQUEST_ID } from './answerRoute.ts'
+import { ANSWER_KINDS } from './answerKinds.ts'
+import { AnswerRoute, findModel, type GatewayOptions, newRequestId, REQUEST_ID } from './answerRoute.ts'
 import { ApiError, apiErrorOf, faultOf, internalError } from './apiError.ts'
 import { registerJsonBodies } from './jsonBodies.ts'
 import { modelForm } from './modelForms.ts'
-import { type AnswerRequest, readChatRequest, readCompletionRequest } from './requests.ts'
-import { responseWriter } from './responseForm.ts'
-import { readAnyRequest, readResponseRequest } from './responseRequests.ts'
+import { readAnyRequest } from './responseRequests.ts'
+import type { RunningAnswers } from './runningAnswers.ts'
+import { ClientStorage } from './storage/clientStorage.ts'
 
 /** A long conversation; the model's context is shorter. */
 const BODY_BYTES_MAX = 4 * 1024 * 1024
 const PREFIX = '/v1'
 
 /** What its coordinator does with it. */
-export type Gateway = Pick<AnswerRoute, 'drain' | 'running'>
+export interface Gateway {
+  readonly running: Pick<RunningAnswers, 'count' | 'isClosing'>
+  /** Nothing more is begun; resolves once what runs is answered or cut off, and paid for. Batches are left for the next coordinator. */
+  drain(): Promise<void>
+  /** Before the driver closes: batches are left for the next coordinator. */
+  close(): Promise<void>
+}
 
 export async function registerGateway(app: FastifyInstance, options: GatewayOptions): Promise<Gateway> {
   const answers = new AnswerRoute(options)
-  await app.register(async (v1) => registerRoutes(v1, options, answers), { prefix: PREFIX })
-  return answers
+  const storage = ClientStorage.open(options, answers)
+  await app.register(async (v1) => registerRoutes(v1, options, { answers, storage }), { prefix: PREFIX })
+  const close = async () => storage?.close()
+  const drain = async () => {
+    await Promise.all([answers.drain(), close()])
+  }
+  return { running: answers.running, drain, close }
 }
 
 /** Of a path that fastify cannot read, before there is a route for it; false: it is none of the gateway's, and nothing was answered. */
@@ -36,7 +46,12 @@ export function refuseBrokenPath(
   return true
 }
 
-function registerRoutes(v1: FastifyInstance, options: GatewayOptions, answers: AnswerRoute): void {
+interface GatewayParts {
+  readonly answers: AnswerRoute
+  readonly storage: ClientStorage | null
+}
+
+function registerRoutes(v1: FastifyInstance, options: GatewayOptions, { answers, storage }: GatewayParts): void {
   const { models, clock, randomBytes, log, onRequest } = options
   const created = Math.floor(clock.nowMs() / 1_000)
   registerJsonBodies(v1)
@@ -61,11 +76,7 @@ function registerRoutes(v1: FastifyInstance, options: GatewayOptions, answers: A
   })
   v1.get<{ Params: { id: string } }>('/models/:id', async (request) => {
     await answers.authorize(request, null)
-    const model = models.list().find(({ id }) => id === request.params.id)
-    if (model !== undefined) return modelForm(model, created, models)
-    throw new ApiError(404, `there is no model ${request.params.id} here; GET /v1/models lists those there are`, {
-      code: 'model_not_found',
-    })
+    return modelForm(findModel(models, request.params.id), created, models)
   })
   v1.get('/usage', async (request) => answers.usage.list((await answers.authorize(request, null))?.account ?? null))
   v1.get<{ Params: { id: string } }>('/usage/:id', async (request) => {
@@ -74,16 +85,16 @@ function registerRoutes(v1: FastifyInstance, options: GatewayOptions, answers: A
     if (found !== null) return found
     throw new ApiError(404, `there is no request ${request.params.id} of this account in the last day; GET /v1/usage lists those there are`)
   })
-  const post = <Request extends AnswerRequest>(path: string, kind: AnswerKind<Request>) =>
+  for (const [path, kind] of Object.entries(ANSWER_KINDS))
     v1.post(path, { bodyLimit: BODY_BYTES_MAX }, (request: FastifyRequest, reply: FastifyReply) => answers.handle(request, reply, kind))
-  post('/chat/completions', { read: readChatRequest, write: chunked(CHAT_FORM) })
-  post('/completions', { read: readCompletionRequest, write: chunked(COMPLETION_FORM) })
-  post('/responses', { read: readResponseRequest, write: responseWriter })
   v1.post('/embeddings', { bodyLimit: BODY_BYTES_MAX }, async (request) => {
     await answers.authorize(request, null)
     throw NO_EMBEDDINGS
   })
-  v1.post('/estimate', { bodyLimit: BODY_BYTES_MAX }, (request: FastifyRequest) => answers.estimate(request, { read: readAnyRequest }))
+  storage?.register(v1)
+  v1.post('/estimate', { bodyLimit: BODY_BYTES_MAX }, (request: FastifyRequest) =>
+    answers.estimate(request, (...given) => ({ asked: readAnyRequest(...given) })),
+  )
 }
 
 const NO_EMBEDDINGS = new ApiError(
@@ -92,7 +103,7 @@ const NO_EMBEDDINGS = new ApiError(
   { code: 'embeddings_not_served' },
 )
 function newHeaders(randomBytes: GatewayOptions['randomBytes']): Readonly<Record<string, string>> {
-  return { [REQUEST_ID]: `req_${toHex(randomBytes(16))}`, 'cache-control': 'no-store' }
+  return { [REQUEST_ID]: newRequestId(randomBytes), 'cache-control': 'no-store' }
 }
 
 function unknownUrl({ method, url }: FastifyRequest): ApiError {
@@ -116,7 +127,7 @@ async function refusalOfKey(answers: AnswerRoute, request: FastifyRequest): Prom
 
 /** What fastify itself refuses. */
 const REFUSED: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: [413, 'body_too_large', `the body is larger than ${BODY_BYTES_MAX / 1024 / 1024} MiB; send less`],
+  FST_ERR_CTP_BODY_TOO_LARGE: [413, 'body_too_large', 'the body is larger than it may be here; send less'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'unsupported_media_type', 'the body must be JSON: send "Content-Type: application/json"'],
   FST_ERR_CTP_EMPTY_JSON_BODY: [400, 'invalid_json', 'the body is empty; send a JSON object'],
 }

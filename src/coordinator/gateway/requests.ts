@@ -19,8 +19,17 @@ export const MESSAGES_MAX = 2_048
 export const PROMPT_IDS_MAX = 1_048_576
 const SEED_MAX = Number.MAX_SAFE_INTEGER
 
+/** As OpenAI's, like the two that follow. */
+const METADATA_PAIRS_MAX = 16
+const METADATA_NAME_CHARACTERS_MAX = 64
+const METADATA_VALUE_CHARACTERS_MAX = 512
+
 export const whole = (least: number, most: number) => v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most))
 export const real = (least: number, most: number) => v.pipe(v.number(), v.minValue(least), v.maxValue(most))
+export const metadataSchema = v.pipe(
+  v.record(v.pipe(v.string(), v.maxLength(METADATA_NAME_CHARACTERS_MAX)), v.pipe(v.string(), v.maxLength(METADATA_VALUE_CHARACTERS_MAX))),
+  v.check((pairs) => Object.keys(pairs).length <= METADATA_PAIRS_MAX, `more than ${METADATA_PAIRS_MAX} pairs`),
+)
 const stopText = v.pipe(v.string(), v.minLength(1), v.maxLength(STOP_CHARACTERS_MAX))
 
 export const sharedEntries = {

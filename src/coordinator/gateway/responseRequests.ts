@@ -7,6 +7,7 @@ import type { PromptMessage } from './ports.ts'
 import {
   type AnswerRequest,
   MESSAGES_MAX,
+  metadataSchema,
   PROMPT_IDS_MAX,
   read,
   readChatRequest,
@@ -17,10 +18,6 @@ import {
   whole,
 } from './requests.ts'
 
-/** As OpenAI's. */
-const METADATA_PAIRS_MAX = 16
-const METADATA_NAME_CHARACTERS_MAX = 64
-const METADATA_VALUE_CHARACTERS_MAX = 512
 const LOGPROBS = 'message.output_text.logprobs'
 
 const RESPONSE_PARAMETERS: Parameters = {
@@ -80,10 +77,6 @@ const itemSchema = v.strictObject({
   phase: v.nullish(v.string()),
 })
 const itemsSchema = v.pipe(v.array(itemSchema), v.minLength(1), v.maxLength(MESSAGES_MAX))
-const metadataSchema = v.pipe(
-  v.record(v.pipe(v.string(), v.maxLength(METADATA_NAME_CHARACTERS_MAX)), v.pipe(v.string(), v.maxLength(METADATA_VALUE_CHARACTERS_MAX))),
-  v.check((pairs) => Object.keys(pairs).length <= METADATA_PAIRS_MAX, `more than ${METADATA_PAIRS_MAX} pairs`),
-)
 const { model, stream, temperature, top_p, service_tier } = sharedEntries
 const responseSchema = v.strictObject({
   ...{ model, stream, temperature, top_p, service_tier },

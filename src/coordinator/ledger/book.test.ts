@@ -191,6 +191,34 @@ describe('book', () => {
     expect(Object.fromEntries(book.purses('user', 'ann', ''))).toEqual({ 'granted/2027-01-31': 40n, earned: 100n })
   })
 
+  it('what is set aside for many sessions is held from by each, grants first, and the rest goes back', () => {
+    const book = open()
+    post(book, issue('g', 'ann', 30n, grantedUntil('2027-01-31')))
+    post(book, issue('e', 'ann', 100n))
+    post(book, hold('many', 100n))
+    post(book, { ...hold('s', 40n), from: 'many' })
+    post(book, { ...hold('t', 50n), from: 'many' })
+    expect(reasonOf(book, { ...hold('u', 11n), from: 'many' })).toBe('insufficient')
+    expect(reasonOf(book, { ...hold('u', 1n, 'bob'), from: 'many' })).toBe('insufficient')
+    expect(Object.fromEntries(book.purses('hold', 'ann', 's'))).toEqual({ 'granted/2027-01-31': 30n, earned: 10n })
+    expect(book.balance(userAccount('ann', EARNED))).toBe(30n)
+    post(book, settle('s', 0, 20_000_000n, ['bob', 1n]))
+    expect(Object.fromEntries(book.purses('hold', 'ann', 's'))).toEqual({ 'granted/2027-01-31': 10n, earned: 10n })
+    for (const session of ['s', 't', 'many']) post(book, { kind: 'release', session })
+    expect(Object.fromEntries(book.purses('user', 'ann', ''))).toEqual({ 'granted/2027-01-31': 10n, earned: 100n })
+  })
+
+  it('what the network failed of it is covered in the proportion in which that session was held for', () => {
+    const book = open()
+    post(book, issue('fund', null, 1_000_000n))
+    post(book, issue('g', 'ann', 300n, grantedUntil('2027-01-31')))
+    post(book, issue('e', 'ann', 900n))
+    post(book, hold('many', 1_200n))
+    post(book, { ...hold('s', 400n), from: 'many' })
+    post(book, cover('s', 1_000_000_000n, ['bob', 1n]))
+    expect(Object.fromEntries(book.purses('escrow', 'bob', 's'))).toEqual({ [GRANTED_FOR_GOOD]: 246n, earned: 82n })
+  })
+
   it('what is earned from grants can be spent, never transferred', () => {
     const book = open()
     post(book, issue('g', 'ann', 1_000n, grantedUntil('2027-01-31')))

@@ -48,8 +48,16 @@ export const commandSchema = v.variant('kind', [
   v.strictObject({ kind: v.literal('issue'), reference: name, account: v.nullable(name), purse, amount, note }),
   /** What the account did not spend of grants that ended before `day` goes back to issuance. */
   v.strictObject({ kind: v.literal('expire'), account: name, day }),
-  /** Sets an account's credits aside for a session, at the prices in force. */
-  v.strictObject({ kind: v.literal('hold'), session: name, account: name, amount, priceVersion: count, tier: v.picklist(TIERS) }),
+  /** Sets an account's credits aside for a session, at the prices in force: its own, or of what `from` names, which was set aside for many. */
+  v.strictObject({
+    kind: v.literal('hold'),
+    session: name,
+    account: name,
+    amount,
+    priceVersion: count,
+    tier: v.picklist(TIERS),
+    from: v.exactOptional(name),
+  }),
   /** Pays for work out of the session's hold: stages into escrow. `work` is what the requester pays for, `part` counts settlements. */
   v.strictObject({ kind: v.literal('settle'), session: name, part: count, work, stages }),
   /** Pays the stages of a session that the network failed out of the reserve, as far as that goes: its requester pays nothing. */

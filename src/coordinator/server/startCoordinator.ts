@@ -23,7 +23,14 @@ import type { StarterPolicy } from '../accounts/index.ts'
 import { AuditExchange, PeerAudits } from '../audits/index.ts'
 import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../core/index.ts'
 import { type AuditDesk, Economy, type EconomyStore, type PeerPorts } from '../economy/index.ts'
-import { type ApiRequestEntry, type Gateway, type GatewayAccounts, refuseBrokenPath, registerGateway } from '../gateway/index.ts'
+import {
+  type ApiRequestEntry,
+  type Gateway,
+  type GatewayAccounts,
+  type GatewayStorage,
+  refuseBrokenPath,
+  registerGateway,
+} from '../gateway/index.ts'
 import type { AuditorRequest, VerificationEffect, VerificationLimits } from '../verification/index.ts'
 import { registerAuditRoutes } from './auditRoutes.ts'
 import { CONTROL_PATH, ControlServer } from './controlServer.ts'
@@ -74,7 +81,7 @@ export interface CoordinatorOptions {
 
 export interface CoordinatorEconomy {
   /** Nobody is admitted before it is there; closed with the coordinator. */
-  readonly store: Promise<EconomyStore>
+  readonly store: Promise<EconomyStore & GatewayStorage>
   readonly starters: StarterPolicy
   /** Micro-credits. */
   readonly reserveADay: bigint
@@ -116,10 +123,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     shareOf: (peerId) => gateway.shareOf(peerId),
     defaultModelId: required(options.models[0], 'the first model').hashedManifest.manifest.id,
   })
-  const { app, routes } = await buildApp(options, { exchange, gateway, accounts: control.accounts, summary })
+  const { app, api } = await buildApp(options, { exchange, gateway, accounts: control.accounts, summary })
   app.server.maxConnections = CONNECTIONS_MAX
   app.server.on('upgrade', (request, socket, head) => upgrade(request, socket, head, { control, signals, relays }))
   const close = async () => {
+    await api.close()
     await gateway.driver.close()
     relays.close()
     await control.close()
@@ -135,7 +143,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const { port } = app.server.address() as AddressInfo
   const url = originOf(options, port)
   gateway.listens(new URL(url).origin)
-  return { url, port, drain: () => routes.drain(), close }
+  return { url, port, drain: () => api.drain(), close }
 }
 
 function checkOptions({ models, draftModels, minStages }: CoordinatorOptions): void {
@@ -198,7 +206,7 @@ interface AppParts {
 async function buildApp(
   options: CoordinatorOptions,
   { exchange, gateway, accounts, summary }: AppParts,
-): Promise<{ readonly app: FastifyInstance; readonly routes: Gateway }> {
+): Promise<{ readonly app: FastifyInstance; readonly api: Gateway }> {
   const { tls } = options
   const app = fastify({
     // But for rows of audits nothing is sent here.
@@ -215,22 +223,23 @@ async function buildApp(
   registerModelRoutes(app, options, options.log)
   registerAuditRoutes(app, exchange)
   const { driver, models } = gateway
+  const storage = options.economy?.store ?? null
   const onRequest = (entry: ApiRequestEntry) => {
     metrics.request(entry)
     options.onRequest?.(entry)
   }
-  const routes = await registerGateway(app, { ...options, driver, models, accounts, onRequest })
-  const metrics: Metrics = new Metrics({ summary, answersRunning: () => routes.running.count })
-  let isOpen = options.economy === null
-  options.economy?.store.then(
+  const api = await registerGateway(app, { ...options, driver, models, accounts, storage, onRequest })
+  const metrics: Metrics = new Metrics({ summary, answersRunning: () => api.running.count })
+  let isOpen = storage === null
+  storage?.then(
     () => {
       isOpen = true
     },
     () => undefined,
   )
-  registerOperations(app, { ...options, metrics, isReady: () => isOpen && !routes.running.isClosing })
+  registerOperations(app, { ...options, metrics, isReady: () => isOpen && !api.running.isClosing })
   await registerWebApp(app, options.webRoot)
-  return { app, routes }
+  return { app, api }
 }
 
 /** Not async: @fastify/static waits for the reply that its error leads to. */

@@ -8,6 +8,7 @@ import type { DeviceStore } from './deviceStore.ts'
 import type { KeyStore } from './keyStore.ts'
 import type { LedgerStore } from './ledgerStore.ts'
 import type { RecoveryStore } from './recoveryStore.ts'
+import type { SealedStore } from './sealedStore.ts'
 import type { TeamStore } from './teamStore.ts'
 
 export type ExportRecord = Record<string, unknown>
@@ -26,6 +27,7 @@ export interface ExportSources {
   readonly keys: Pick<KeyStore, 'list'>
   readonly teams: Pick<TeamStore, 'of'>
   readonly ledger: Pick<LedgerStore, 'events'>
+  readonly sealed: Pick<SealedStore, 'ofAccount'>
 }
 
 /** With all names at their longest 180 KB. */
@@ -43,7 +45,7 @@ export class AccountExport {
 
   /** One record: all but the keys and the ledger's lines. Rejects with AccountError `unknown`. */
   async facts(id: string): Promise<ExportPage> {
-    const { accounts, devices, recovery, teams } = this.#sources
+    const { accounts, devices, recovery, teams, sealed } = this.#sources
     const { createdAtMs, erasedAtMs: _, identities: __, teams: ___, ...known } = await accounts.details(id)
     const ties = (await accounts.ties([id])).get(id)
     const facts = {
@@ -56,6 +58,10 @@ export class AccountExport {
       family: ties?.family,
       recoveryCopies: (await recovery.list(id)).map(({ keptAtMs, ...copy }) => ({ ...copy, kept: isoTime(keptAtMs) })),
       teams: (await teams.of(id)).map(({ id, name, isOwner }) => ({ id, name, isOwner })),
+      // What they say only the API key opens, which their owner has.
+      sealed: (await sealed.ofAccount(id)).map(({ id, key, kind, bytes, createdAtMs, expiresAtMs }) => {
+        return { id, key, kind, bytes, created: isoTime(createdAtMs), gone: expiresAtMs === null ? null : isoTime(expiresAtMs) }
+      }),
     }
     return { records: [facts], next: null }
   }

@@ -132,6 +132,8 @@ export const apiKeys = pgTable(
     ...scopeColumns,
     budget: maybeMicroCredits(),
     requestsAMinute: integer('requests_a_minute'),
+    /** Its responses may be kept here, sealed, where a request says so. */
+    storesResponses: boolean('stores_responses').notNull().default(false),
     /** A projection of key_sessions. */
     spent: microCredits(),
     createdAtMs: whole('created_at_ms'),

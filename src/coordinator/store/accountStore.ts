@@ -23,6 +23,7 @@ import { accountIdentities, accounts, accountTies, apiKeys, invitations, pairing
 import type { Database, Queries } from './database.ts'
 import { familyOfInviter } from './families.ts'
 import { isAnyOf } from './rows.ts'
+import { removeSealedOf } from './sealedRows.ts'
 
 export interface AccountTools {
   /** Coordinator time: milliseconds since the epoch. */
@@ -143,7 +144,7 @@ export class AccountStore {
   }
 
   /**
-   * Erases what tells who the account is: names of it and its keys, identities, address blocks, memberships. Its API keys end. The ledger's lines
+   * Erases what tells who the account is: names of it and its keys, identities, address blocks, memberships. Its API keys end, and what they had sealed here. The ledger's lines
    * stay under its id, which was chosen by chance; so do its credits, which nobody can reach any more. Once and for all.
    */
   erase(id: string): Promise<void> {
@@ -151,6 +152,11 @@ export class AccountStore {
       await findAccount(tx, id)
       const nowMs = this.#nowMs()
       await tx.update(accounts).set({ name: '', roles: [], family: id, successor: null, erasedAtMs: nowMs }).where(eq(accounts.id, id))
+      const keys = await tx.select({ id: apiKeys.id }).from(apiKeys).where(eq(apiKeys.account, id))
+      await removeSealedOf(
+        tx,
+        keys.map((key) => key.id),
+      )
       await tx
         .update(apiKeys)
         .set({ revokedAtMs: nowMs })

@@ -2,6 +2,7 @@
 
 import { AccountExport } from './accountExport.ts'
 import { AccountStore, type AccountTools } from './accountStore.ts'
+import { BatchStore } from './batchStore.ts'
 import { openDatabase, type StorePlace } from './database.ts'
 import { DeviceStore } from './deviceStore.ts'
 import { InvitationStore } from './invitationStore.ts'
@@ -9,6 +10,7 @@ import { KeyStore } from './keyStore.ts'
 import { LedgerStore } from './ledgerStore.ts'
 import { PairingStore } from './pairingStore.ts'
 import { RecoveryStore } from './recoveryStore.ts'
+import { SealedStore } from './sealedStore.ts'
 import { StarterStore } from './starterStore.ts'
 import { TeamStore } from './teamStore.ts'
 import { TrustStore } from './trustStore.ts'
@@ -26,6 +28,9 @@ export interface CoordinatorStore {
   readonly starters: StarterStore
   readonly ledger: LedgerStore
   readonly exports: AccountExport
+  /** What clients of the API have left here for a while. */
+  readonly sealed: SealedStore
+  readonly batches: BatchStore
   readonly trust: TrustStore
   /** What a day brings: ended grants go back, accounts that were left are emptied, address blocks that no longer count are forgotten. */
   tidy(): Promise<void>
@@ -47,6 +52,7 @@ export async function openStore(place: StorePlace, tools: AccountTools): Promise
     keys: new KeyStore(database, tools),
     teams: new TeamStore(database, accounts, tools),
     ledger,
+    sealed: new SealedStore(database, tools),
   }
   let closed: Promise<void> | null = null
   return {
@@ -55,6 +61,7 @@ export async function openStore(place: StorePlace, tools: AccountTools): Promise
     pairing,
     invitations: new InvitationStore(database, tools),
     starters,
+    batches: new BatchStore(database, own.sealed, tools),
     exports: new AccountExport(own),
     trust: new TrustStore(database),
     async tidy() {

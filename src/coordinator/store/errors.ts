@@ -11,6 +11,8 @@ export type StoreErrorReason =
   | 'busy'
   | 'closed'
   | 'bad-backup'
+  /** An API key has left as much here as it may. */
+  | 'full'
   /** Only an empty store takes a backup. */
   | 'not-empty'
 

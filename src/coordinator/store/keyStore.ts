@@ -1,6 +1,6 @@
 /** KeyStore: API keys on a database, and what sessions cost their budgets. A session counts once, whoever repeats it. */
 
-import { and, asc, count, eq, isNull, sql } from 'drizzle-orm'
+import { and, asc, count, eq, gte, isNull, sql } from 'drizzle-orm'
 import { API_KEYS_MAX, formatCredits, required, type Sha256 } from '../../shared/index.ts'
 import {
   AccountError,
@@ -20,6 +20,7 @@ import { findAccount } from './accountRows.ts'
 import { apiKeys, keySessions, teams } from './accountSchema.ts'
 import type { AccountTools } from './accountStore.ts'
 import type { Database, Queries } from './database.ts'
+import { removeSealedOf } from './sealedRows.ts'
 import { sha256 } from './sha256.ts'
 
 export interface CreatedKey {
@@ -42,8 +43,8 @@ export class KeyStore {
     this.#tools = { ...tools, sha256 }
   }
 
-  /** A key that draws on `account`. Rejects with AccountError `unknown` or `bad-value`. */
-  create(account: string, name: string, scope: KeyScope): Promise<CreatedKey> {
+  /** A key that draws on `account`. `storesResponses`: it may have its responses kept here. Rejects with AccountError `unknown` or `bad-value`. */
+  create(account: string, name: string, scope: KeyScope, storesResponses = false): Promise<CreatedKey> {
     for (const checked of [checkName(name), checkScope(scope)]) if (!checked.ok) throw checked.error
     return this.#queries.transaction(async (tx) => {
       await findAccount(tx, account)
@@ -57,7 +58,7 @@ export class KeyStore {
       const { models, pools, budget, requestsAMinute } = scope
       const lists = { models: models && [...models], pools: pools && [...pools] }
       const fresh = { spent: 0n, createdAtMs: this.#nowMs(), usedAtMs: null, revokedAtMs: null }
-      const row = { id, account, name, hash, ...lists, budget, requestsAMinute, ...fresh }
+      const row = { id, account, name, hash, ...lists, budget, requestsAMinute, storesResponses, ...fresh }
       await tx.insert(apiKeys).values(row)
       return { key: keyOf(row), text }
     })
@@ -70,7 +71,7 @@ export class KeyStore {
   }
 
   /**
-   * From now on it opens nothing. Rejects with AccountError `unknown`, also where it is not `owner`'s; a key that was revoked before stays so.
+   * From now on it opens nothing, and what was sealed with it is gone. Rejects with AccountError `unknown`, also where it is not `owner`'s; a key that was revoked before stays so.
    * `owner`: null: whosever it is.
    */
   async revoke(id: string, owner: string | null): Promise<void> {
@@ -80,6 +81,7 @@ export class KeyStore {
       .where(and(eq(apiKeys.id, id), owner === null ? undefined : eq(apiKeys.account, owner)))
       .returning({ id: apiKeys.id })
     if (found.length === 0) throw noKey(id)
+    await removeSealedOf(this.#queries, [id])
   }
 
   /**
@@ -124,6 +126,19 @@ export class KeyStore {
         'over-budget',
         `the budget of key ${id} has ${formatCredits((key.budget ?? 0n) - key.spent)} credits left, and this answer may cost ${formatCredits(amount)}; ask for fewer tokens, wait for answers that are under way, whose rest comes back, or use a key with a larger budget`,
       )
+    })
+  }
+
+  /** Of what is reserved under the name `from`, so much is the session's. Rejects where it is not there. */
+  move(from: string, session: string, amount: bigint): Promise<void> {
+    return this.#queries.transaction(async (tx) => {
+      const [left] = await tx
+        .update(keySessions)
+        .set({ held: sql`${keySessions.held} - ${amount}` })
+        .where(and(eq(keySessions.session, from), isNull(keySessions.charged), gte(keySessions.held, amount)))
+        .returning({ key: keySessions.key })
+      const { key } = required(left, `${amount} micro-credits of a budget under the name ${from}`)
+      await tx.insert(keySessions).values({ session, key, held: amount, charged: null })
     })
   }
 

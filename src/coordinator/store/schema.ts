@@ -7,6 +7,7 @@ import { sql } from 'drizzle-orm'
 import { check, index, integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
 import { accountTables } from './accountSchema.ts'
 import { microCredits, whole } from './columns.ts'
+import { sealedTables } from './sealedSchema.ts'
 import { trust } from './trustSchema.ts'
 
 /** The parts of an account's id, as the ledger has them. */
@@ -90,5 +91,6 @@ export const tables = [
   ledgerHeads,
   ledgerState,
   ...accountTables,
+  ...sealedTables,
   trust,
 ]

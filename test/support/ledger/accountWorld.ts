@@ -6,12 +6,14 @@ import { DEFAULT_PRICES, EARNED } from '../../../src/coordinator/ledger/index.ts
 import {
   AccountExport,
   AccountStore,
+  BatchStore,
   DeviceStore,
   InvitationStore,
   KeyStore,
   LedgerStore,
   PairingStore,
   RecoveryStore,
+  SealedStore,
   StarterStore,
   TeamStore,
   writeBackup,
@@ -60,6 +62,7 @@ async function openWorld(shared: SharedDatabase) {
     teams: new TeamStore(database, accounts, tools),
     recovery: new RecoveryStore(database, tools),
     ledger,
+    sealed: new SealedStore(database, tools),
   }
 
   return {
@@ -67,6 +70,7 @@ async function openWorld(shared: SharedDatabase) {
     clock,
     tools,
     ...own,
+    batches: new BatchStore(database, own.sealed, tools),
     exports: new AccountExport(own),
     invitations: new InvitationStore(database, tools),
     starters: new StarterStore(database, ledger, tools),

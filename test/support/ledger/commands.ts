@@ -23,6 +23,14 @@ const someWork = fc.record({ decode: fc.bigInt({ min: 1n, max: 2_000_000_000_000
 const stages = fc.array(fc.record({ account, work: someWork, newcomer: fc.boolean() }), { minLength: 1, maxLength: 3 })
 const purse = fc.oneof(fc.constant('earned' as const), fc.constant(GRANTED_FOR_GOOD), day.map(grantedUntil))
 
+const hold = {
+  kind: fc.constant('hold' as const),
+  account,
+  amount,
+  priceVersion: fc.integer({ min: 0, max: 2 }),
+  tier: fc.constantFrom(...TIERS),
+}
+
 /** A command that may or may not be possible, over so many sessions; business ids repeat. */
 export function commandsAmong(sessions: number): fc.Arbitrary<Command> {
   const session = fc.integer({ min: 0, max: sessions }).map((index) => `s${index}`)
@@ -42,15 +50,9 @@ export function commandsAmong(sessions: number): fc.Arbitrary<Command> {
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('expire' as const), account, day }) },
     {
       weight: 6,
-      arbitrary: fc.record({
-        kind: fc.constant('hold' as const),
-        session,
-        account,
-        amount,
-        priceVersion: fc.integer({ min: 0, max: 2 }),
-        tier: fc.constantFrom(...TIERS),
-      }),
+      arbitrary: fc.record({ ...hold, session }),
     },
+    { weight: 1, arbitrary: fc.record({ ...hold, session, from: session }) },
     {
       weight: 8,
       arbitrary: fc.record({

@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { DEFAULT_STARTER_POLICY } from '../../../src/coordinator/accounts/index.ts'
 import type { EconomyStore } from '../../../src/coordinator/economy/index.ts'
+import type { GatewayStorage } from '../../../src/coordinator/gateway/index.ts'
 import { deferred } from '../../../src/shared/index.ts'
 import { startTestServer, type TestServer } from './serverWorld.ts'
 
@@ -25,7 +26,7 @@ describe('/readyz', () => {
   })
 
   it('is not ready before its store is open', async () => {
-    const opening = deferred<EconomyStore>()
+    const opening = deferred<EconomyStore & GatewayStorage>()
     opening.promise.catch(() => undefined)
     server = await startTestServer({
       economy: { store: opening.promise, starters: DEFAULT_STARTER_POLICY, reserveADay: 0n, verification: {} },

@@ -99,3 +99,49 @@ describe('a voucher', () => {
     expect(await spent()).toBe(0n)
   })
 })
+
+describe('what is set aside for many sessions', () => {
+  const FUND = 'batch_1'
+
+  it('[E15] is held from by each, charged for its work, and the rest is the key’s again', async () => {
+    const { made, payer, spent } = await keyedWorld({ budget: 2n * PRICE })
+    expect(await made.economy.setAside(payer, FUND, 2n * PRICE, 'standard')).toBeNull()
+    expect(await made.sums('owner')).toMatchObject({ user: CREDIT - 2n * PRICE, hold: 2n * PRICE })
+    const { voucher } = made.economy.pay({ ...payer, fund: FUND })
+    await made.session('gateway', STAGES, { voucher })
+    expect(await made.sums('owner')).toMatchObject({ user: CREDIT - PRICE - CHARGE, hold: PRICE })
+    expect(await spent()).toBe(PRICE + CHARGE)
+    made.economy.giveBack(FUND)
+    await made.settle()
+    expect(await made.sums('owner')).toMatchObject({ user: CREDIT - CHARGE, hold: 0n })
+    expect(await spent()).toBe(CHARGE)
+    expect(made.store.reserved.size).toBe(0)
+  })
+
+  it('[E15] goes on from the account’s own where it has no more', async () => {
+    const { made, payer, spent } = await keyedWorld()
+    await made.economy.setAside(payer, FUND, PRICE, 'standard')
+    const { voucher } = made.economy.pay({ ...payer, fund: FUND })
+    const open = async () => (await made.economy.hold(peerOf('gateway'), { ...admit, voucher })).ok
+    expect([await open(), await open()]).toEqual([true, true])
+    expect(await made.sums('owner')).toMatchObject({ user: CREDIT - 2n * PRICE, hold: 2n * PRICE })
+    expect(await spent()).toBe(2n * PRICE)
+    expect(made.store.reserved.get(FUND)?.amount).toBe(0n)
+  })
+
+  it('[E15] is refused in words where the account or the budget has too little, and takes nothing then', async () => {
+    const { made, payer, spent } = await keyedWorld({ budget: 2n * CREDIT })
+    expect(await made.economy.setAside(payer, FUND, CREDIT + 1n, 'standard')).toMatchObject({ reason: 'insufficient-credits' })
+    await expect(made.economy.setAside(payer, 'batch_2', 2n * CREDIT + 1n, 'standard')).rejects.toMatchObject({ reason: 'over-budget' })
+    await made.settle()
+    expect([(await made.sums()).hold, await spent(), made.store.reserved.size]).toEqual([0n, 0n, 0])
+  })
+
+  it('[E8][E15] of a coordinator that is gone goes back', async () => {
+    const { made, payer, spent } = await keyedWorld()
+    await made.economy.setAside(payer, FUND, PRICE, 'standard')
+    const next = new EconomyWorld({ store: made.store })
+    await next.join(['a'])
+    expect([(await next.sums()).hold, await spent()]).toEqual([0n, 0n])
+  })
+})

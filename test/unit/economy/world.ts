@@ -164,7 +164,7 @@ export class MemoryStore implements EconomyStore {
         { models, pools, budget, requestsAMinute },
         { createdAtMs: this.clock.nowMs(), usedAtMs: null, revokedAtMs: null },
       ]
-      const key: ApiKey = { id, account, name, ...scope, ...times, spent: 0n }
+      const key: ApiKey = { id, account, name, ...scope, ...times, storesResponses: false, spent: 0n }
       this.#keys.push(key)
       return { key, text: `tabswarm_${id}` }
     },
@@ -182,6 +182,13 @@ export class MemoryStore implements EconomyStore {
       if (key.spent + amount > (key.budget ?? key.spent + amount)) throw new AccountError('over-budget', `${amount} are needed`)
       this.#spend(key, amount)
       this.reserved.set(session, { id, amount })
+    },
+    move: async (from, session, amount) => {
+      this.#check()
+      const left = this.reserved.get(from)
+      if (left === undefined || left.amount < amount) throw new Error(`${from} has no ${amount}`)
+      this.reserved.set(from, { ...left, amount: left.amount - amount })
+      this.reserved.set(session, { ...left, amount })
     },
     giveBack: async (session, returned) => {
       this.#check()

@@ -248,10 +248,82 @@ const responseEvent = v.variant('type', [
   event('error', { ...errorSchema.entries.error.entries, ...errorSchema.entries }),
 ])
 
+const fileSchema = v.strictObject({
+  id: v.pipe(v.string(), v.regex(/^file-[0-9a-f]{24}$/)),
+  object: v.literal('file'),
+  bytes: whole,
+  created_at: whole,
+  expires_at: whole,
+  filename: v.string(),
+  purpose: v.picklist(['batch', 'batch_output']),
+  status: v.literal('processed'),
+  status_details: v.null(),
+})
+const deletedSchema = v.strictObject({ id: v.string(), object: v.string(), deleted: v.literal(true) })
+const listOf = (item: v.GenericSchema) =>
+  v.strictObject({
+    object: v.literal('list'),
+    data: v.array(item),
+    first_id: v.nullable(v.string()),
+    last_id: v.nullable(v.string()),
+    has_more: v.boolean(),
+  })
+const fileId = v.nullable(v.pipe(v.string(), v.regex(/^file-/)))
+const faultSchema = v.strictObject({ code: v.string(), message: v.string(), param: v.nullable(v.string()), line: v.nullable(whole) })
+const batchSchema = v.pipe(
+  v.strictObject({
+    id: v.pipe(v.string(), v.regex(/^batch_[0-9a-f]{24}$/)),
+    object: v.literal('batch'),
+    endpoint: v.pipe(v.string(), v.regex(/^\/v1\//)),
+    errors: v.nullable(v.strictObject({ object: v.literal('list'), data: v.pipe(v.array(faultSchema), v.minLength(1)) })),
+    input_file_id: fileId,
+    completion_window: v.literal('24h'),
+    status: v.picklist(['validating', 'in_progress', 'finalizing', 'completed', 'failed', 'expired', 'cancelling', 'cancelled']),
+    output_file_id: fileId,
+    error_file_id: fileId,
+    created_at: whole,
+    in_progress_at: v.nullable(whole),
+    expires_at: whole,
+    finalizing_at: v.nullable(whole),
+    completed_at: v.nullable(whole),
+    failed_at: v.nullable(whole),
+    expired_at: v.nullable(whole),
+    cancelling_at: v.nullable(whole),
+    cancelled_at: v.nullable(whole),
+    request_counts: v.strictObject({ total: whole, completed: whole, failed: whole }),
+    metadata: v.nullable(v.record(v.string(), v.string())),
+  }),
+  v.check(({ request_counts: { total, completed, failed } }) => completed + failed <= total, 'no more answers than lines'),
+)
+const answered = { id: v.pipe(v.string(), v.regex(/^batch_req_[0-9a-f]{24}$/)), custom_id: v.string() }
+
+/** A line of a batch's output file, and of its error file. */
+export const outputLine = v.strictObject({
+  ...answered,
+  response: v.strictObject({
+    status_code: v.literal(200),
+    request_id: requestId,
+    body: v.union([chatSchema, oldSchema, completedResponse]),
+  }),
+  error: v.null(),
+})
+export const errorLine = v.union([
+  v.strictObject({
+    ...answered,
+    response: v.strictObject({ status_code: v.pipe(whole, v.minValue(400)), request_id: requestId, body: errorSchema }),
+    error: v.null(),
+  }),
+  v.strictObject({ ...answered, response: v.null(), error: v.strictObject({ code: v.string(), message: v.string() }) }),
+])
+
 const SCHEMAS: readonly { readonly path: RegExp; readonly body: v.GenericSchema; readonly chunk?: v.GenericSchema }[] = [
   { path: /^\/v1\/models$/, body: v.strictObject({ object: v.literal('list'), data: v.array(modelSchema) }) },
   { path: /^\/v1\/models\/[^/]+$/, body: modelSchema },
   { path: /^\/v1\/estimate$/, body: estimateSchema },
+  { path: /^\/v1\/files$/, body: v.union([fileSchema, listOf(fileSchema)]) },
+  { path: /^\/v1\/files\/[^/]+$/, body: v.union([fileSchema, deletedSchema]) },
+  { path: /^\/v1\/batches$/, body: v.union([batchSchema, listOf(batchSchema)]) },
+  { path: /^\/v1\/batches\/[^/]+(\/cancel)?$/, body: batchSchema },
   { path: /^\/v1\/usage$/, body: recordsSchema },
   { path: /^\/v1\/usage\/[^/]+$/, body: recordSchema },
   { path: /^\/v1\/chat\/completions$/, body: chatSchema, chunk: v.union([chatChunkSchema, errorSchema]) },
@@ -288,6 +360,8 @@ export function checkedFetch(): CheckedFetch {
   const seen: CheckedFetch['seen'] = { faults: [], bodies: 0, chunks: 0, headers: [] }
   const checked = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     const response = await fetch(input, init)
+    // No answer of ours: the `openai` package asks what its platform makes of forms.
+    if (String(input).startsWith('data:')) return response
     const path = new URL(response.url).pathname
     const { status, headers } = response
     seen.headers.push(headers)
@@ -317,6 +391,8 @@ export function checkedFetch(): CheckedFetch {
       },
       flush() {
         if (isStream) return check(() => v.parse(v.literal('', 'an event was cut off'), text))
+        // The bytes of a file.
+        if (headers.get('content-type') === 'application/octet-stream') return
         seen.bodies++
         check(() => checkBody(path, status, JSON.parse(text)))
       },

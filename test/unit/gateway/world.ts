@@ -15,6 +15,7 @@ import {
   type Gateway,
   type GatewayAccounts,
   type GatewayDriver,
+  type GatewayStorage,
   type OfferedModel,
   type Prompt,
   registerGateway,
@@ -137,9 +138,9 @@ export function answerWith(ask: ScriptedAsk, texts: readonly string[], finishRea
 }
 
 /** Polls: what is waited for comes over a socket. */
-export async function until<Value>(probe: () => Value | null | false): Promise<Value> {
+export async function until<Value>(probe: () => Value | null | false | Promise<Value | null | false>): Promise<Value> {
   for (let turn = 0; turn < 2_000; turn++) {
-    const value = probe()
+    const value = await probe()
     if (value !== null && value !== false) return value
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
@@ -175,6 +176,21 @@ export class ScriptedAccounts implements GatewayAccounts {
         payment.isOver = true
       },
     }
+  }
+
+  readonly funds = new Map<string, { readonly payer: Payer; readonly amount: bigint; isOver: boolean }>()
+  /** Why nothing can be set aside; null: it can. */
+  refusal: { readonly reason: string; readonly message: string } | null = null
+
+  async setAside(...[payer, fund, amount]: Parameters<GatewayAccounts['setAside']>): ReturnType<GatewayAccounts['setAside']> {
+    if (this.refusal === null) this.funds.set(fund, { payer, amount, isOver: false })
+    return this.refusal
+  }
+
+  giveBack(fund: string): void {
+    const known = this.funds.get(fund)
+    if (known === undefined) throw new Error(`nothing was set aside as ${fund}`)
+    known.isOver = true
   }
 
   /** Micro-credits: one of the prompt, ten of the answer. */
@@ -224,11 +240,21 @@ export interface GatewayWorld {
   close(): Promise<void>
 }
 
-export async function startGatewayWorld({ hasAccounts = true } = {}): Promise<GatewayWorld> {
+export interface GatewayWorldOptions {
+  readonly hasAccounts?: boolean
+  readonly accounts?: ScriptedAccounts
+  readonly storage?: Promise<GatewayStorage> | null
+  /** Left out: one that stands at NOW_SECONDS. */
+  readonly clock?: ManualClock
+}
+
+export async function startGatewayWorld({
+  hasAccounts = true,
+  accounts = new ScriptedAccounts(),
+  storage = null,
+  clock = clockOfNow(),
+}: GatewayWorldOptions = {}): Promise<GatewayWorld> {
   const driver = new ScriptedDriver()
-  const accounts = new ScriptedAccounts()
-  const clock = new ManualClock()
-  clock.advance(NOW_SECONDS * 1_000)
   const log: string[] = []
   const requests: ApiRequestEntry[] = []
   const swarm = { layersCovered: 4, hasRoom: true }
@@ -239,6 +265,7 @@ export async function startGatewayWorld({ hasAccounts = true } = {}): Promise<Ga
   app.addHook('onRequest', async (_request, reply) => void reply.header('x-content-type-options', 'nosniff'))
   const gateway = await registerGateway(app, {
     driver,
+    storage,
     models: {
       list: () => [OFFERED],
       hasRoom: () => swarm.hasRoom,
@@ -264,6 +291,15 @@ export async function startGatewayWorld({ hasAccounts = true } = {}): Promise<Ga
     gateway,
     swarm,
     fetch: checkedFetch(),
-    close: () => app.close(),
+    async close() {
+      await gateway.close()
+      await app.close()
+    },
   }
+}
+
+function clockOfNow(): ManualClock {
+  const clock = new ManualClock()
+  clock.advance(NOW_SECONDS * 1_000)
+  return clock
 }

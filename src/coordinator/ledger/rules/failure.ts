@@ -75,10 +75,12 @@ export function grantedShare(session: string, amount: bigint, view: LedgerView):
   return divideUp(amount * granted, sumOf(held.map((part) => part.amount)))
 }
 
-/** What was held of each of the requester's purses. */
+/** What was held of each of the requester's purses, also where it had been set aside for many sessions before. */
 function heldFrom(session: string, view: LedgerView): { readonly purse: Account['purse']; readonly amount: bigint }[] {
   const postings = view.event(holdId(session))?.postings ?? []
-  return postings.flatMap(({ account, amount }) => (account.kind === 'hold' ? [{ purse: account.purse, amount }] : []))
+  return postings.flatMap(({ account, amount }) =>
+    account.kind === 'hold' && account.session === session ? [{ purse: account.purse, amount }] : [],
+  )
 }
 
 function least(a: bigint, b: bigint): bigint {

@@ -53,7 +53,11 @@ export function accountsTouched(command: Command, view: Pick<LedgerView, 'event'
     case 'expire':
       return [issuance, user(command.account)]
     case 'hold':
-      return [user(command.account), { kind: 'hold', owner: command.account, session: command.session }]
+      return [
+        user(command.account),
+        held(command.account, command.session),
+        ...(command.from === undefined ? [] : [held(command.account, command.from)]),
+      ]
     case 'settle':
       return [
         ...holdOf(command.session, view),
@@ -85,6 +89,10 @@ function holdOf(session: string, view: Pick<LedgerView, 'event'>): readonly Acco
 
 function user(owner: string): AccountGroup {
   return userAccount(owner, EARNED)
+}
+
+function held(owner: string, session: string): AccountGroup {
+  return { kind: 'hold', owner, session }
 }
 
 function escrow(owner: string, session: string): AccountGroup {

@@ -12,10 +12,14 @@ import { type PriceTable, priceOf, splitCharge, weightedWork } from '../prices.t
 import { type Draw, draw, Postings, sumOf } from './postings.ts'
 import type { LedgerView, Rule } from './view.ts'
 
-export const hold: Rule<'hold'> = ({ session, account, amount, priceVersion }, view, atMs) => {
+export const hold: Rule<'hold'> = ({ session, account, amount, priceVersion, from }, view, atMs) => {
   const table = findTable(priceVersion, view)
   if (!table.ok) return table
-  const purses = new Map([...view.purses('user', account, '')].filter(([purse]) => !isExpired(purse, atMs)))
+  // What was held before its last day ended stays held.
+  const purses =
+    from === undefined
+      ? new Map([...view.purses('user', account, '')].filter(([purse]) => !isExpired(purse, atMs)))
+      : view.purses('hold', account, from)
   const available = sumOf(purses.values())
   if (available < amount)
     return err(
@@ -26,7 +30,11 @@ export const hold: Rule<'hold'> = ({ session, account, amount, priceVersion }, v
     )
   const postings = new Postings()
   for (const { purse, amount: part } of draw(purses, amount))
-    postings.move(userAccount(account, purse), { kind: 'hold', owner: account, session, purse }, part)
+    postings.move(
+      from === undefined ? userAccount(account, purse) : { kind: 'hold', owner: account, session: from, purse },
+      { kind: 'hold', owner: account, session, purse },
+      part,
+    )
   return ok(postings.list())
 }
 
