@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Clock, deferred, formatCredits, type ModelId, toHex } from '../../shared/index.ts'
-import type { Payer } from '../economy/index.ts'
+import type { KeyHolder, Payer } from '../economy/index.ts'
 import { Answering } from './answering.ts'
 import type { AnswerKind, ReadRequest } from './answerKinds.ts'
 import { ApiError, apiErrorOf, badParameter, faultOf, internalError } from './apiError.ts'
@@ -32,7 +32,7 @@ export interface GatewayOptions {
 
 interface Accepted<Read> {
   readonly read: Read
-  readonly payer: Payer | null
+  readonly payer: KeyHolder | null
   readonly model: OfferedModel
 }
 
@@ -60,7 +60,9 @@ export class AnswerRoute {
 
   async handle(request: FastifyRequest, reply: FastifyReply, kind: AnswerKind): Promise<unknown> {
     const { clock } = this.#options
-    const { read, payer, model } = await this.#accept(request, kind)
+    const accepted = await this.#accept(request, kind)
+    const { payer, model } = accepted
+    const read = await preparedOf(accepted.read, payer, request)
     const { stream } = read.asked
     // It went while its key was looked up: nobody would hear the answer, nor stop it.
     if (reply.raw.destroyed) throw cutOff()
@@ -75,7 +77,7 @@ export class AnswerRoute {
     const attempt = this.#attempt(String(reply.getHeader(REQUEST_ID)), read)
     this.#attempts.add(question, attempt)
     const sent = sendAttempt(reply, attempt, stream, clock)
-    void this.#answer(attempt, read.asked, model.id, payer).finally(leave)
+    void this.#answer(attempt, read, model.id, payer).finally(leave)
     return sent
   }
 
@@ -95,7 +97,7 @@ export class AnswerRoute {
     }
     signal.addEventListener('abort', stop)
     try {
-      void this.#answer(attempt, read.asked, modelId, payer)
+      void this.#answer(attempt, read, modelId, payer)
       if (signal.aborted) stop()
       return { requestId: attempt.requestId, json: await promise }
     } finally {
@@ -144,7 +146,7 @@ export class AnswerRoute {
   }
 
   /** Null: no key is needed. Rejects with an ApiError or an AccountError. */
-  async authorize(request: FastifyRequest, scope: { readonly model: string; readonly pool: string } | null): Promise<Payer | null> {
+  async authorize(request: FastifyRequest, scope: { readonly model: string; readonly pool: string } | null): Promise<KeyHolder | null> {
     const { accounts } = this.#options
     if (accounts === null) return null
     const key = apiKeyOf(request)
@@ -179,7 +181,7 @@ export class AnswerRoute {
   }
 
   /** Never rejects. */
-  async #answer(attempt: Attempt, asked: AnswerRequest, modelId: ModelId, payer: Payer | null): Promise<void> {
+  async #answer(attempt: Attempt, { asked, keep }: ReadRequest, modelId: ModelId, payer: Payer | null): Promise<void> {
     const { driver, accounts, log } = this.#options
     const { requestId } = attempt
     this.usage.begin({ requestId, account: payer?.account ?? null, modelId, serviceTier: asked.serviceTier })
@@ -195,6 +197,7 @@ export class AnswerRoute {
       const outcome = await answering.outcome
       if (outcome.finishReasons.includes('cancelled')) throw cutOff()
       this.usage.ended(requestId, outcome)
+      await keep?.(attempt.whole(outcome))
       attempt.finish(outcome)
     } catch (error) {
       this.usage.ended(requestId, null)
@@ -205,6 +208,10 @@ export class AnswerRoute {
       payment?.end()
     }
   }
+}
+
+async function preparedOf(read: ReadRequest, holder: KeyHolder | null, request: FastifyRequest): Promise<ReadRequest> {
+  return read.prepare === undefined || holder === null ? read : read.prepare({ holder, apiKey: apiKeyOf(request) })
 }
 
 /** What a client has shown as its API key. Throws an ApiError. */
