@@ -37,7 +37,7 @@ import { Budgets } from './budgets.ts'
 import { Chores } from './chores.ts'
 import { EscrowBook } from './escrow.ts'
 import { OperatorDesk } from './operatorDesk.ts'
-import { type Payer, type Payment, Payments } from './payments.ts'
+import { type KeyHolder, type Payer, type Payment, Payments } from './payments.ts'
 import { type IdentifiedPeer, PeerAccounts } from './peerAccounts.ts'
 import type { EconomyStore, PeerPorts } from './ports.ts'
 import { Postings } from './postings.ts'
@@ -160,9 +160,9 @@ export class Economy {
    * Whose API key a client has shown, if it may do what it asks; null: it asks for nothing that a scope names. Rejects with AccountError `bad-key`,
    * `not-allowed` or `too-many-requests`.
    */
-  async authorize(key: string, request: { readonly model: string; readonly pool: string } | null): Promise<Payer> {
-    const { id, account } = await (await this.#options.store).keys.authorize(key, request)
-    return { keyId: id, account }
+  async authorize(key: string, request: { readonly model: string; readonly pool: string } | null): Promise<KeyHolder> {
+    const { id, account, storesResponses } = await (await this.#options.store).keys.authorize(key, request)
+    return { keyId: id, account, storesResponses }
   }
 
   /** What is held for a session of that size, micro-credits. */

@@ -3,6 +3,6 @@
 export type { AuditDesk, AuditEffect, AuditEvent, PossibleAuditor } from './auditDesk.ts'
 export { Economy, type EconomyOptions } from './economy.ts'
 export { RESERVE_A_DAY } from './limits.ts'
-export type { Payer, Payment } from './payments.ts'
+export type { KeyHolder, Payer, Payment } from './payments.ts'
 export type { IdentifiedPeer } from './peerAccounts.ts'
 export type { EconomyStore, PeerPorts } from './ports.ts'

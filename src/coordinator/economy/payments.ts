@@ -13,6 +13,12 @@ export interface Payer {
   readonly fund?: string
 }
 
+/** Whose API key a client has shown, and what it may. */
+export interface KeyHolder extends Payer {
+  /** Have responses kept here. */
+  readonly storesResponses: boolean
+}
+
 /** Lets a driver's sessions be held for and paid by somebody else. */
 export interface Payment {
   /** What the driver says when it asks for admission. */

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Clock, deferred, formatCredits, toHex } from '../../shared/index.ts'
-import type { Payer } from '../economy/index.ts'
+import type { KeyHolder, Payer } from '../economy/index.ts'
 import { Answering } from './answering.ts'
 import type { AnswerKind, ReadRequest } from './answerKinds.ts'
 import { answerLength } from './answerLength.ts'
@@ -38,7 +38,7 @@ export interface GatewayOptions {
 
 interface AcceptedRead<Read> {
   readonly read: Read
-  readonly payer: Payer | null
+  readonly payer: KeyHolder | null
   readonly model: OfferedModel
 }
 
@@ -73,7 +73,9 @@ export class AnswerRoute {
 
   async handle(request: FastifyRequest, reply: FastifyReply, kind: AnswerKind): Promise<unknown> {
     const { clock } = this.#options
-    const { read, payer, model } = await this.#accept(request, kind)
+    const accepted = await this.#accept(request, kind)
+    const { payer, model } = accepted
+    const read = await preparedOf(accepted.read, payer, request)
     const { stream } = read.asked
     // It went while its key was looked up: nobody would hear the answer, nor stop it.
     if (reply.raw.destroyed) throw this.#cutOff()
@@ -92,7 +94,7 @@ export class AnswerRoute {
     const attempt = this.#attempt(String(reply.getHeader(REQUEST_ID)), read)
     this.#attempts.add(question, attempt)
     const sent = sendAttempt(reply, attempt, stream, clock)
-    void this.#answer(attempt, { asked: read.asked, payer, model }, this.requests.notesOf(request)).finally(() => {
+    void this.#answer(attempt, read, { payer, model }, this.requests.notesOf(request)).finally(() => {
       leave()
       this.#attempts.tidy()
     })
@@ -126,7 +128,7 @@ export class AnswerRoute {
     }
     signal.addEventListener('abort', stop)
     try {
-      void this.#answer(attempt, { asked: read.asked, payer, model }, newNotes())
+      void this.#answer(attempt, read, { payer, model }, newNotes())
       if (signal.aborted) stop()
       return { requestId: attempt.requestId, json: await promise }
     } finally {
@@ -183,7 +185,7 @@ export class AnswerRoute {
   }
 
   /** Null: no key is needed. Rejects with an ApiError or an AccountError. */
-  async authorize(request: FastifyRequest, scope: { readonly model: string; readonly pool: string } | null): Promise<Payer | null> {
+  async authorize(request: FastifyRequest, scope: { readonly model: string; readonly pool: string } | null): Promise<KeyHolder | null> {
     const { accounts } = this.#options
     if (accounts === null) return null
     const key = apiKeyOf(request)
@@ -225,9 +227,13 @@ export class AnswerRoute {
   }
 
   /** Never rejects. */
-  async #answer(attempt: Attempt, accepted: Accepted, notes: RequestNotes): Promise<void> {
+  async #answer(
+    attempt: Attempt,
+    { asked, keep }: ReadRequest,
+    { payer, model }: Pick<Accepted, 'payer' | 'model'>,
+    notes: RequestNotes,
+  ): Promise<void> {
     const { driver, accounts, clock, log } = this.#options
-    const { asked, payer, model } = accepted
     const { requestId } = attempt
     const modelId = model.id
     const startMs = clock.nowMs()
@@ -242,7 +248,7 @@ export class AnswerRoute {
       isGone = true
     })
     try {
-      const maxTokens = await answerLength(accepted, accounts, () => driver.count(modelId, asked.prompt))
+      const maxTokens = await answerLength({ asked, payer, model }, accounts, () => driver.count(modelId, asked.prompt))
       if (isGone) throw this.#cutOff()
       const terms = { modelId, voucher: payment?.voucher ?? null, waitMs: QUEUE_WAIT_MS }
       const begun = new Answering(driver, { ...asked, maxTokens }, terms, {
@@ -262,6 +268,7 @@ export class AnswerRoute {
       if (isCutOff) throw this.#cutOff()
       if (firstMs !== null) this.#expectations.came(modelId, outcome.completionTokens / asked.choices, clock.nowMs() - firstMs)
       Object.assign(notes, begun.progress)
+      await keep?.(attempt.whole(outcome))
       attempt.finish(outcome)
     } catch (error) {
       this.usage.ended(requestId, 'failed', answering?.progress ?? {})
@@ -275,6 +282,10 @@ export class AnswerRoute {
       leave()
     }
   }
+}
+
+async function preparedOf(read: ReadRequest, holder: KeyHolder | null, request: FastifyRequest): Promise<ReadRequest> {
+  return read.prepare === undefined || holder === null ? read : read.prepare({ holder, apiKey: apiKeyOf(request) })
 }
 
 /** What a client has shown as its API key. Throws an ApiError. */

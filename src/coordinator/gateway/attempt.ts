@@ -104,9 +104,14 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
     choice.text += text
   }
 
+  /** All of it, as who does not stream is told. */
+  whole(outcome: Outcome): object {
+    return this.#writer.whole(this.#choices, outcome)
+  }
+
   finish(outcome: Outcome): void {
     if (this.#isStream) this.#say(this.#writer.ended(this.#choices, outcome))
-    else this.#say([{ name: null, data: this.#writer.whole(this.#choices, outcome) }])
+    else this.#say([{ name: null, data: this.whole(outcome) }])
     this.#ending = { kind: 'whole' }
     for (const listener of this.#listeners) listener.onEnd()
   }

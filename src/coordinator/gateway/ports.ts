@@ -3,7 +3,7 @@
 import type { LinkKind } from '../../protocol/index.ts'
 import type { ModelId, PeerId, SessionId, Tier } from '../../shared/index.ts'
 import type { KeyRequest } from '../accounts/index.ts'
-import type { Payer, Payment } from '../economy/index.ts'
+import type { KeyHolder, Payer, Payment } from '../economy/index.ts'
 
 export interface PromptMessage {
   readonly role: 'system' | 'user' | 'assistant'
@@ -106,7 +106,7 @@ export interface GatewayAccounts {
    * Whose key a client has shown, if it may do what it asks; null: it asks for nothing that a scope names. Rejects with AccountError `bad-key`,
    * `not-allowed` or `too-many-requests`.
    */
-  authorize(key: string, request: KeyRequest | null): Promise<Payer>
+  authorize(key: string, request: KeyRequest | null): Promise<KeyHolder>
   pay(payer: Payer): Payment
   /**
    * Sets credits aside under a name, for many sessions of one key whose payer names it as its fund. Null: they are; else why not. Rejects as

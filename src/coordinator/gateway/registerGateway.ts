@@ -85,7 +85,8 @@ function registerRoutes(v1: FastifyInstance, options: GatewayOptions, { answers,
     if (found !== null) return found
     throw new ApiError(404, `there is no request ${request.params.id} of this account in the last day; GET /v1/usage lists those there are`)
   })
-  for (const [path, kind] of Object.entries(ANSWER_KINDS))
+  const kinds = storage === null ? ANSWER_KINDS : { ...ANSWER_KINDS, '/responses': storage.responses }
+  for (const [path, kind] of Object.entries(kinds))
     v1.post(path, { bodyLimit: BODY_BYTES_MAX }, (request: FastifyRequest, reply: FastifyReply) => answers.handle(request, reply, kind))
   v1.post('/embeddings', { bodyLimit: BODY_BYTES_MAX }, async (request) => {
     await answers.authorize(request, null)

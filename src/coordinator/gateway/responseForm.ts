@@ -74,7 +74,7 @@ function endedResponse(head: Head, choice: WholeChoice, outcome: Outcome) {
 
 /** All that is so from the beginning. */
 function responseOf({ id, created, request }: Head) {
-  const { model, instructions, metadata, maxTokens, sampling, serviceTier, topLogprobs } = request
+  const { model, instructions, metadata, maxTokens, sampling, serviceTier, topLogprobs, isStored, previousId } = request
   return {
     id: `resp_${id}`,
     object: 'response',
@@ -88,8 +88,8 @@ function responseOf({ id, created, request }: Head) {
     top_logprobs: topLogprobs ?? 0,
     service_tier: serviceTier,
     error: null,
-    previous_response_id: null,
-    store: false,
+    previous_response_id: previousId,
+    store: isStored,
     background: false,
     parallel_tool_calls: true,
     max_tool_calls: null,

@@ -3,7 +3,7 @@
 import * as v from 'valibot'
 import { badParameter } from './apiError.ts'
 import { is, isEmpty, isTextFormat, never, type Parameters } from './parameters.ts'
-import type { PromptMessage } from './ports.ts'
+import type { Prompt, PromptMessage } from './ports.ts'
 import {
   type AnswerRequest,
   MESSAGES_MAX,
@@ -33,6 +33,8 @@ const RESPONSE_PARAMETERS: Parameters = {
     'include',
     'metadata',
     'service_tier',
+    'store',
+    'previous_response_id',
   ],
   inert: [
     'user',
@@ -44,8 +46,6 @@ const RESPONSE_PARAMETERS: Parameters = {
     'stream_options',
   ],
   refused: {
-    store: is(false),
-    previous_response_id: never,
     background: is(false),
     conversation: never,
     prompt: never,
@@ -86,11 +86,19 @@ const responseSchema = v.strictObject({
   top_logprobs: v.optional(whole(0, TOP_LOGPROBS_MAX)),
   include: v.optional(v.pipe(v.array(v.literal(LOGPROBS)), v.maxLength(1)), []),
   metadata: v.optional(metadataSchema, {}),
+  store: v.optional(v.boolean(), false),
+  previous_response_id: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(100))),
 })
 
 export interface ResponseRequest extends AnswerRequest {
   readonly instructions: string | null
   readonly metadata: Readonly<Record<string, string>>
+  /** Of the input. */
+  readonly messages: readonly PromptMessage[]
+  /** It is to be kept here. */
+  readonly isStored: boolean
+  /** A response that was kept, which it goes on from. */
+  readonly previousId: string | null
 }
 
 /** `drawSeed`: as the API has none. Throws an ApiError. */
@@ -102,7 +110,7 @@ export function readResponseRequest(body: unknown, drawSeed: () => number): Resp
   const messages = messagesOf(request.input)
   return {
     model: request.model,
-    prompt: { kind: 'messages', messages: instructions === null ? messages : [{ role: 'system', content: instructions }, ...messages] },
+    prompt: conversation(instructions, messages),
     maxTokens,
     sampling: { temperature: request.temperature, topP: request.top_p, topK: 0, minP: 0, seed: drawSeed() },
     stop: [],
@@ -114,12 +122,27 @@ export function readResponseRequest(body: unknown, drawSeed: () => number): Resp
     includeUsage: true,
     instructions,
     metadata: request.metadata,
+    messages,
+    isStored: request.store,
+    previousId: request.previous_response_id ?? null,
   }
+}
+
+/** Where nothing is kept: see `readResponseRequest`. */
+export function readUnstoredResponse(body: unknown, drawSeed: () => number): ResponseRequest {
+  const request = readResponseRequest(body, drawSeed)
+  if (request.isStored) throw unsupported('store', 'to keep a response')
+  if (request.previousId !== null) throw unsupported('previous_response_id', 'to go on from a response')
+  return request
+}
+
+export function conversation(instructions: string | null, messages: readonly PromptMessage[]): Prompt {
+  return { kind: 'messages', messages: instructions === null ? messages : [{ role: 'system', content: instructions }, ...messages] }
 }
 
 /** A completion's where it has a `prompt`, a response's where it has an `input`, else a chat's. See `readChatRequest`. */
 export function readAnyRequest(body: unknown, drawSeed: () => number): AnswerRequest {
-  if (isRecord(body) && 'input' in body) return readResponseRequest(body, drawSeed)
+  if (isRecord(body) && 'input' in body) return readUnstoredResponse(body, drawSeed)
   return isRecord(body) && 'prompt' in body ? readCompletionRequest(body, drawSeed) : readChatRequest(body, drawSeed)
 }
 

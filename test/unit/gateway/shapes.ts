@@ -180,8 +180,8 @@ const responseHead = {
   top_logprobs: whole,
   service_tier: v.picklist(['default', 'flex', 'priority']),
   error: v.null(),
-  previous_response_id: v.null(),
-  store: v.literal(false),
+  previous_response_id: v.nullable(v.pipe(v.string(), v.regex(/^resp_/))),
+  store: v.boolean(),
   background: v.literal(false),
   parallel_tool_calls: v.literal(true),
   max_tool_calls: v.null(),
@@ -328,6 +328,7 @@ const SCHEMAS: readonly { readonly path: RegExp; readonly body: v.GenericSchema;
   { path: /^\/v1\/usage\/[^/]+$/, body: recordSchema },
   { path: /^\/v1\/chat\/completions$/, body: chatSchema, chunk: v.union([chatChunkSchema, errorSchema]) },
   { path: /^\/v1\/responses$/, body: v.union([completedResponse, incompleteResponse]), chunk: responseEvent },
+  { path: /^\/v1\/responses\/[^/]+$/, body: v.union([completedResponse, incompleteResponse, deletedSchema]) },
   { path: /^\/v1\/completions$/, body: oldSchema, chunk: v.union([oldChunkSchema, errorSchema]) },
 ]
 

@@ -22,8 +22,8 @@ class StoredAccounts extends ScriptedAccounts {
 
   override async authorize(...asked: Parameters<GatewayAccounts['authorize']>) {
     this.asked.push(asked)
-    const { id, account } = await this.#store.keys.authorize(...asked)
-    return { keyId: id, account }
+    const { id, account, storesResponses } = await this.#store.keys.authorize(...asked)
+    return { keyId: id, account, storesResponses }
   }
 }
 

@@ -156,7 +156,7 @@ export class ScriptedAccounts implements GatewayAccounts {
   /** How long keys take to be looked up. */
   lookUp: Promise<void> = Promise.resolve()
 
-  async authorize(...asked: Parameters<GatewayAccounts['authorize']>): Promise<Payer> {
+  async authorize(...asked: Parameters<GatewayAccounts['authorize']>): ReturnType<GatewayAccounts['authorize']> {
     this.asked.push(asked)
     await this.lookUp
     const [key, request] = asked
@@ -164,7 +164,7 @@ export class ScriptedAccounts implements GatewayAccounts {
     if (key === 'key-in-haste') throw new AccountError('too-many-requests', '5 requests a minute are allowed; ask again in 12 s', 12_000)
     if (key === 'key-of-others' && request !== null)
       throw new AccountError('not-allowed', `this key may not use the model ${request.model}`)
-    return { keyId: key, account: `account of ${key}` }
+    return { keyId: key, account: `account of ${key}`, storesResponses: false }
   }
 
   pay(payer: Payer): ReturnType<GatewayAccounts['pay']> {

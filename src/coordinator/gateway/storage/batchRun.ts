@@ -99,10 +99,8 @@ export class BatchRun {
       objects.find(this.#key, ['output'], errorFile),
     ])
     this.#seals = { output: objects.seal(this.#key, output), error: objects.seal(this.#key, error) }
-    const chunks: Uint8Array[] = []
-    for await (const chunk of objects.content(this.#key, input)) chunks.push(chunk)
     const answered = await sealed.indexes([outputFile, errorFile])
-    return readBatchInput(Buffer.concat(chunks), endpoint).lines.filter(({ index }) => !answered.has(index))
+    return readBatchInput(await objects.whole(this.#key, input), endpoint).lines.filter(({ index }) => !answered.has(index))
   }
 
   async #answerAll(lines: readonly BatchLine[], { batches }: GatewayStorage): Promise<void> {

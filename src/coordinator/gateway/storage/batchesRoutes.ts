@@ -2,7 +2,7 @@
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import * as v from 'valibot'
-import type { BatchRecord, NewBatch, SealedObject } from '../../store/index.ts'
+import type { BatchRecord, NewBatch } from '../../store/index.ts'
 import { answerKindAt } from '../answerKinds.ts'
 import { type AnswerRoute, POOL } from '../answerRoute.ts'
 import { ApiError, badParameter } from '../apiError.ts'
@@ -71,7 +71,7 @@ async function create({ answers, objects, runner }: BatchesOptions, caller: Call
   if (answerKindAt(endpoint) === null) throw badParameter('endpoint', 'endpoint is /v1/chat/completions, /v1/completions or /v1/responses')
   const input = await objects.find(key, ['file'], fileId, 'input_file_id')
   const { name } = objects.header<FileHeader>(key, input)
-  const { lines, faults } = readBatchInput(await whole(objects, caller, input), endpoint)
+  const { lines, faults } = readBatchInput(await objects.whole(key, input), endpoint)
   const models = new Set(lines.map(({ body: { model } }) => model))
   if (models.size > MODELS_MAX) throw badParameter('input_file_id', `a batch asks at most ${MODELS_MAX} models, and this ${models.size}`)
   for (const model of models) await answers.authorize(request, { model: String(model), pool: POOL })
@@ -96,12 +96,6 @@ async function create({ answers, objects, runner }: BatchesOptions, caller: Call
   await sealed.expire([fileId], endsAtMs + KEPT_MS)
   runner.added(key)
   return show(objects, caller, id)
-}
-
-async function whole(objects: ClientObjects, { key }: Caller, file: SealedObject): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of objects.content(key, file)) chunks.push(chunk)
-  return Buffer.concat(chunks)
 }
 
 async function show(objects: ClientObjects, caller: Caller, id: string): Promise<object> {

@@ -105,6 +105,12 @@ export class ClientObjects {
     }
   }
 
+  async whole(key: SealingKey, object: SealedObject): Promise<Uint8Array> {
+    const chunks: Uint8Array[] = []
+    for await (const chunk of this.content(key, object)) chunks.push(chunk)
+    return Buffer.concat(chunks)
+  }
+
   #sealOf(key: SealingKey, object: { readonly id: string; readonly salt: string }): Seal {
     return key.seal(object, this.#options.randomBytes)
   }

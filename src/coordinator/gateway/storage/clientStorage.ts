@@ -1,11 +1,13 @@
-/** ClientStorage: what clients have kept here for a day: files and batches, by their routes, and whoever works on the batches. */
+/** ClientStorage: what clients have kept here for a day: files, batches and responses, by their routes, and whoever works on the batches. */
 
 import type { FastifyInstance } from 'fastify'
+import type { AnswerKind } from '../answerKinds.ts'
 import type { AnswerRoute, GatewayOptions } from '../answerRoute.ts'
 import { registerBatches } from './batchesRoutes.ts'
 import { BatchRunner } from './batchRunner.ts'
 import { ClientObjects } from './clientObjects.ts'
 import { registerFiles } from './filesRoutes.ts'
+import { registerStoredResponses, storedResponseKind } from './storedResponses.ts'
 
 export class ClientStorage {
   readonly #answers: AnswerRoute
@@ -27,12 +29,18 @@ export class ClientStorage {
     return new ClientStorage(answers, objects, new BatchRunner({ ...options, accounts, objects, answers }))
   }
 
+  /** Responses that may be kept. */
+  get responses(): AnswerKind {
+    return storedResponseKind(this.#objects)
+  }
+
   /** In a scope of its own: uploads are read there alone. */
   register(v1: FastifyInstance): void {
     const parts = { answers: this.#answers, objects: this.#objects, runner: this.#runner }
     void v1.register(async (scope) => {
       registerFiles(scope, parts)
       registerBatches(scope, parts)
+      registerStoredResponses(scope, this.#answers, this.#objects)
     })
   }
 
