@@ -98,7 +98,7 @@ export class AskingDriver {
     const paid = voucher === null ? {} : { voucher }
     const ask = startAsk(
       role,
-      { modelId, prompt, maxTokens, sampling: { ...sampling, stop }, tier, waitMs, ...paid },
+      { modelId, prompt, maxTokens, sampling: { ...sampling, stop }, tier, waitMs, wantsLogits: topLogprobs !== null, ...paid },
       ({ sessionId, promptTokens, ...progress }) => {
         if (progress.ahead !== null && progress.ahead !== ahead)
           this.#say({ kind: 'event', id, event: { kind: 'queued', ahead: progress.ahead } })

@@ -56,7 +56,7 @@ describe('candidates', () => {
   })
 
   it('gives the logits of up to eight named tokens, also twice', async () => {
-    const logits = seededValues(1_003, 5)
+    const logits = seededValues(5, 1_003)
     for (const ids of [[1_002], [0, 4, 5, 3, 999, 1_002, 7, 7]]) {
       const { found, named } = await run(logits, 16, 3, ids)
       expect(named).toEqual(ids.map((id) => logits[id]))

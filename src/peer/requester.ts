@@ -265,6 +265,7 @@ class Asking {
         onEvent: (event) => this.#onEvent(event),
         stripLeadingSpace: text.stripLeadingSpace,
         keepSteps: this.#request.keepMargins === true,
+        wantsLogits: this.#request.wantsLogits === true,
         ...(drafts === null ? {} : { drafter: drafts.drafter }),
       })
       await Promise.all([this.#lastLaps(result), this.#readFirstLink()])

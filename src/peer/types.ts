@@ -161,6 +161,11 @@ export interface SamplingOptions {
   readonly minP: number
   readonly seed: number
   readonly stop: readonly string[]
+  /** As session's Sampling has them. */
+  readonly presencePenalty?: number
+  readonly frequencyPenalty?: number
+  readonly repetitionPenalty?: number
+  readonly logitBias?: readonly { readonly id: number; readonly bias: number }[]
 }
 
 export interface AskRequest {
@@ -182,6 +187,8 @@ export interface AskRequest {
   readonly voucher?: string
   /** How long it may wait for a place, milliseconds; half a minute where it is left out. */
   readonly waitMs?: number
+  /** Asks that each token's candidates have its logit. */
+  readonly wantsLogits?: boolean
   /** Asks for the answer's `margins`. */
   readonly keepMargins?: boolean
 }

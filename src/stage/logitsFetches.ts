@@ -9,6 +9,9 @@ import { required } from '../shared/index.ts'
 import type { Segment } from '../worker/engine.ts'
 import type { TakenRows } from './rowQueue.ts'
 
+/** Answers that a repair may lose, and a driver ask for again. */
+const FETCHES_SPARE = 16
+
 /** A row to be computed again. */
 export interface FetchedRow {
   readonly position: number
@@ -21,8 +24,8 @@ const FRAME_LOGITS_MAX = (FRAME_BYTES_MAX - HEADER_BYTES) / 4 - 1
 
 export class LogitsFetches {
   readonly #rows: FetchedRow[] = []
-  /** Rows that were computed and not fetched: what a driver may still ask for. */
-  #unfetched = 0
+  /** How many are answered still: one for each row that was computed, and some. */
+  #left = FETCHES_SPARE
   #wanted: FetchFrame | null = null
 
   /** Rows that go into a pass: their inputs are kept, in bytes of their own. */
@@ -34,14 +37,12 @@ export class LogitsFetches {
   }
 
   computed(rowCount: number): void {
-    this.#unfetched += rowCount
+    this.#left += rowCount
   }
 
-  /** The driver asks; returns the rule that it breaks, or null. */
-  ask(frame: FetchFrame): string | null {
-    if (this.#unfetched === 0) return 'it fetches logits more often than it had rows computed'
+  /** The driver asks, perhaps before the rows or a truncation have come. */
+  ask(frame: FetchFrame): void {
     this.#wanted = frame
-    return null
   }
 
   /** The driver asks anew over a repaired chain. */
@@ -52,7 +53,7 @@ export class LogitsFetches {
   /** The row that is to be computed again: it was asked for, and is the last of that epoch. Null: none. */
   due(epoch: number, computed: number): FetchedRow | null {
     const wanted = this.#wanted
-    if (wanted === null || wanted.epoch !== epoch || wanted.position !== computed - 1) return null
+    if (wanted === null || this.#left === 0 || wanted.epoch !== epoch || wanted.position !== computed - 1) return null
     return this.#rows.find(({ position }) => position === wanted.position) ?? null
   }
 
@@ -61,7 +62,7 @@ export class LogitsFetches {
     const wanted = this.#wanted
     if (this.due(epoch, computed) === null || wanted === null) return []
     this.#wanted = null
-    this.#unfetched--
+    this.#left--
     const { sessionId, position } = wanted
     const frames: LogitsFrame[] = []
     for (let first = 0; first < values.length; first += FRAME_LOGITS_MAX) {

@@ -322,8 +322,8 @@ export class StageSession {
 
   #onFetch(link: PeerLink, frame: FetchFrame): void {
     const { maxPositions } = this.grant
-    const fault = frame.position < maxPositions ? this.#fetches.ask(frame) : `fetches position ${frame.position} of ${maxPositions}`
-    if (fault !== null) return this.#break(link, fault)
+    if (frame.position >= maxPositions) return this.#break(link, `fetches position ${frame.position} of ${maxPositions}`)
+    this.#fetches.ask(frame)
     this.#setup.onReady()
   }
 

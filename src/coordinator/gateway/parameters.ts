@@ -42,15 +42,13 @@ const COMMON = {
     'seed',
     'n',
     'service_tier',
+    'presence_penalty',
+    'frequency_penalty',
+    'repetition_penalty',
+    'logit_bias',
   ],
   inert: ['user', 'metadata', 'safety_identifier', 'prompt_cache_key', 'prompt_cache_retention'],
-  refused: {
-    presence_penalty: is(0),
-    frequency_penalty: is(0),
-    repetition_penalty: is(1),
-    logit_bias: isEmpty,
-    store: is(false),
-  },
+  refused: { store: is(false) },
 } as const
 
 export const CHAT_PARAMETERS: Parameters = {

@@ -22,6 +22,10 @@ export interface AnswerSampling {
   readonly topK: number
   readonly minP: number
   readonly seed: number
+  readonly presencePenalty: number
+  readonly frequencyPenalty: number
+  readonly repetitionPenalty: number
+  readonly logitBias: readonly { readonly id: number; readonly bias: number }[]
 }
 
 /** Of an answer whose client names no number. */

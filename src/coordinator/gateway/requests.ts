@@ -16,7 +16,10 @@ const COMPLETION_LOGPROBS_MAX = 5
 const MESSAGES_MAX = 2_048
 /** Token ids of a prompt; the model's own context is shorter. */
 const PROMPT_IDS_MAX = 1_048_576
-const SEED_MAX = Number.MAX_SAFE_INTEGER
+/** Half of the whole numbers that there are: negative seeds are others. */
+const SEED_SPAN = 2 ** 52
+/** Each costs some steps a token. */
+const BIASES_MAX = 1_024
 
 const whole = (least: number, most: number) => v.pipe(v.number(), v.integer(), v.minValue(least), v.maxValue(most))
 const real = (least: number, most: number) => v.pipe(v.number(), v.minValue(least), v.maxValue(most))
@@ -32,8 +35,15 @@ const sharedEntries = {
   top_p: v.optional(v.pipe(real(0, 1), v.gtValue(0)), 1),
   top_k: v.optional(whole(-1, PROMPT_IDS_MAX), 0),
   min_p: v.optional(real(0, 1), 0),
-  seed: v.optional(whole(-SEED_MAX, SEED_MAX)),
+  seed: v.optional(whole(-SEED_SPAN, SEED_SPAN - 1)),
   n: v.optional(whole(1, CHOICES_MAX), 1),
+  presence_penalty: v.optional(real(-2, 2), 0),
+  frequency_penalty: v.optional(real(-2, 2), 0),
+  repetition_penalty: v.optional(real(0.01, 100), 1),
+  logit_bias: v.optional(
+    v.pipe(v.record(v.pipe(v.string(), v.regex(/^\d{1,7}$/, 'a token id is a whole number')), real(-100, 100)), v.maxEntries(BIASES_MAX)),
+    {},
+  ),
   service_tier: v.optional(v.picklist(['auto', 'default', 'flex', 'priority']), 'auto'),
 }
 
@@ -129,17 +139,29 @@ function promptOf(prompt: v.InferOutput<typeof completionSchema>['prompt']): Pro
 function sharedOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt' | 'logprobs'>, drawSeed: () => number) {
   const { model, stream, stream_options: options, stop, temperature, top_p: topP, top_k: topK, min_p: minP, n: choices } = request
   if (options !== undefined && !stream) throw badParameter('stream_options', 'stream_options needs stream: true')
-  const seed = request.seed === undefined ? drawSeed() : Math.abs(request.seed)
+  const { seed = drawSeed() } = request
   const { tier, serviceTier } = TIERS_OF[request.service_tier]
   return {
     model,
     stream,
     includeUsage: options?.include_usage === true,
     stop: typeof stop === 'string' ? [stop] : stop,
-    sampling: { temperature, topP, topK: Math.max(0, topK), minP, seed },
+    sampling: {
+      ...{ temperature, topP, topK: Math.max(0, topK), minP, seed: seed < 0 ? seed + 2 * SEED_SPAN : seed },
+      ...penaltiesOf(request),
+    },
     choices,
     tier,
     serviceTier,
+  }
+}
+
+function penaltiesOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt' | 'logprobs'>) {
+  return {
+    presencePenalty: request.presence_penalty,
+    frequencyPenalty: request.frequency_penalty,
+    repetitionPenalty: request.repetition_penalty,
+    logitBias: Object.entries(request.logit_bias).map(([id, bias]) => ({ id: Number(id), bias })),
   }
 }
 

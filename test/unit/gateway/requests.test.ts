@@ -28,10 +28,6 @@ const message = (content: unknown) => ({ messages: [{ role: 'user', content }] }
 
 describe('a parameter that would change the answer', () => {
   it.each<[string, object]>([
-    ['presence_penalty', { presence_penalty: 0.5 }],
-    ['frequency_penalty', { frequency_penalty: -1 }],
-    ['repetition_penalty', { repetition_penalty: 1.1 }],
-    ['logit_bias', { logit_bias: { 50: 10 } }],
     ['tools', { tools: [{ type: 'function', function: { name: 'f' } }] }],
     ['functions', { functions: [{ name: 'f' }] }],
     ['tool_choice', { tool_choice: 'required' }],
@@ -62,7 +58,6 @@ describe('a parameter that would change the answer', () => {
     ['echo', { echo: true }],
     ['suffix', { suffix: 'the end' }],
     ['best_of', { best_of: 2 }],
-    ['logit_bias', { logit_bias: { 50: 10 } }],
   ])('is refused by its name in completions: %s', async (param, more) => {
     expect(await postCompletion(more)).toMatchObject({ status: 400, body: { error: { param, code: 'unsupported_parameter' } } })
   })
@@ -110,6 +105,12 @@ describe('a value out of its bounds', () => {
     ['stop', { stop: '' }, { stop: 'a' }],
     ['top_logprobs', { logprobs: true, top_logprobs: 21 }, { logprobs: true, top_logprobs: 20 }],
     ['top_logprobs', { top_logprobs: 2 }, null],
+    ['presence_penalty', { presence_penalty: 2.5 }, { presence_penalty: -2 }],
+    ['frequency_penalty', { frequency_penalty: -2.5 }, { frequency_penalty: 2 }],
+    ['repetition_penalty', { repetition_penalty: 0 }, { repetition_penalty: 0.5 }],
+    ['logit_bias', { logit_bias: { 50: 101 } }, { logit_bias: { 50: 100 } }],
+    ['logit_bias', { logit_bias: { hello: 1 } }, null],
+    ['seed', { seed: 2 ** 52 }, { seed: 2 ** 52 - 1 }],
     ['service_tier', { service_tier: 'scale' }, { service_tier: 'auto' }],
     ['messages', { messages: [] }, null],
     ['model', { model: 7 }, null],
@@ -124,6 +125,32 @@ describe('a value out of its bounds', () => {
   it.each([[['one', 'two']], [[]], [[[1], [2]]], [[1.5]], [[-1]], [7]])('is refused as a prompt: %j', async (prompt) => {
     const { status, body } = await postCompletion({ prompt })
     expect([status, body.error.param]).toEqual([400, expect.stringMatching(/^prompt/)])
+  })
+})
+
+describe('sampling', () => {
+  it('reaches the driver as it was asked for, in chat and in completions', async () => {
+    const asked = { presence_penalty: 0.5, frequency_penalty: -1, repetition_penalty: 1.1, logit_bias: { 50: 10, '7': -100 } }
+    const told = { presencePenalty: 0.5, frequencyPenalty: -1, repetitionPenalty: 1.1 }
+    expect([(await postChat(asked)).status, (await postCompletion(asked)).status]).toEqual([200, 200])
+    for (const { request } of world.driver.asks) {
+      expect(request.sampling).toMatchObject(told)
+      expect(new Set(request.sampling.logitBias)).toEqual(
+        new Set([
+          { id: 50, bias: 10 },
+          { id: 7, bias: -100 },
+        ]),
+      )
+    }
+  })
+
+  it('takes a negative seed for another than the positive one', async () => {
+    const seeds = [5, -5, 2 ** 52 - 1, -(2 ** 52), -1]
+    for (const seed of seeds) await postChat({ seed })
+    const told = world.driver.asks.map(({ request }) => request.sampling.seed)
+    expect(new Set(told).size).toBe(seeds.length)
+    for (const seed of told) expect(Number.isSafeInteger(seed) && seed >= 0, String(seed)).toBe(true)
+    expect(told[0]).toBe(5)
   })
 })
 
