@@ -3,14 +3,16 @@
 import type { ChosenToken, TokenLogprob } from '../coordinator/gateway/index.ts'
 import type { Tokenizer } from '../model/index.ts'
 import type { Candidates } from '../session/index.ts'
-import { required, utf8Decode } from '../shared/index.ts'
+import { required } from '../shared/index.ts'
+
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** Token `id` where `candidates` were the best; `count` of those are told beside it. */
 export function chosenToken(id: number, candidates: Candidates, tokenizer: Tokenizer, count: number): ChosenToken {
   const { ids, logits, logSumExp, named } = candidates
   const described = (token: number, logit: number): TokenLogprob => {
     const bytes = tokenizer.tokenBytes(token, { special: true })
-    return { id: token, text: utf8Decode(bytes), bytes: [...bytes], logprob: logit - logSumExp }
+    return { id: token, text: decoder.decode(bytes), bytes: [...bytes], logprob: logit - logSumExp }
   }
   // One that is not among the best is named.
   const logit = logits[ids.indexOf(id)] ?? named?.logits[named.ids.indexOf(id)]

@@ -15,7 +15,7 @@ import { LapWaiter } from './lapWaiter.ts'
 import { checkSampling, type Sampling } from './sampler.ts'
 import { Speculation } from './speculation.ts'
 import { TokenChoice } from './tokenChoice.ts'
-import type { TokenConstraint } from './tokenConstraint.ts'
+import type { TokenConstraint, TokenSet } from './tokenConstraint.ts'
 
 /** Rows of a prompt chunk: enough for a matrix product to reuse each weight, few enough that stages overlap. */
 const CHUNK_ROWS_DEFAULT = 128
@@ -60,7 +60,7 @@ export interface GenerateRequest {
   readonly maxTokens: number
   readonly sampling: Sampling
   readonly stop?: readonly string[]
-  /** What the answer has to be; closed by the caller. */
+  /** What the answer has to be. */
   readonly constraint?: TokenConstraint
   /** Whether each token's candidates have its logit, also where it has no alternative. */
   readonly wantsLogits?: boolean
@@ -157,9 +157,8 @@ class Generation {
   #lastTokenMs = 0
 
   constructor(request: GenerateRequest) {
-    const { tokenizer, stop = [], stripLeadingSpace = false, drafter, clock, sampling, promptTokenIds, constraint } = request
+    const { tokenizer, stop = [], stripLeadingSpace = false, drafter, clock, sampling, promptTokenIds, wantsLogits = false } = request
     const { vocabularySize } = tokenizer
-    const { wantsLogits = false } = request
     // A request that cannot be cancelled has a signal of its own too: listeners of many on one would be looked through by each.
     const { signal = new AbortController().signal } = request
     this.#request = request
@@ -167,13 +166,7 @@ class Generation {
     this.#waiter = new LapWaiter(clock, signal)
     this.#text = new AnswerText(tokenizer, { stop, stripLeadingSpace })
     this.#speculation = drafter === undefined ? null : new Speculation(drafter, clock)
-    this.#choice = new TokenChoice({
-      sampling,
-      promptTokenIds,
-      vocabularySize,
-      wantsLogits,
-      ...(constraint !== undefined && { constraint }),
-    })
+    this.#choice = new TokenChoice({ sampling, promptTokenIds, vocabularySize, wantsLogits })
     this.#startedMs = clock.nowMs()
   }
 
@@ -256,10 +249,12 @@ class Generation {
   async #verify(results: readonly Candidates[], draft: readonly number[]): Promise<FinishReason | null> {
     for (const [index, candidates] of results.entries()) {
       const isDrafted = index < draft.length
-      const chosen = this.#choice.choose(candidates, candidates.position + 1)
+      const allowed = await this.#allowed()
+      if (allowed === 'ended') return 'cancelled'
+      const chosen = this.#choice.choose(candidates, candidates.position + 1, allowed)
       // All logits are there of the last position alone.
       if (chosen === null && isDrafted) this.#request.chain.truncate(candidates.position + 1)
-      const finishReason = chosen === null ? await this.#fetch(candidates) : this.#step(chosen, candidates)
+      const finishReason = chosen === null ? await this.#fetch(candidates, allowed) : this.#step(chosen, candidates)
       const goesOn = finishReason === null && isDrafted && chosen !== null && chosen === draft[index]
       if (goesOn) continue
       if (isDrafted && chosen !== null) this.#request.chain.truncate(candidates.position + 1)
@@ -269,12 +264,18 @@ class Generation {
   }
 
   /** The token that all logits give where the candidates leave it open. */
-  async #fetch(candidates: Candidates): Promise<FinishReason | null> {
+  async #fetch(candidates: Candidates, allowed: TokenSet | null): Promise<FinishReason | null> {
     const logits = await this.#waiter.unlessEnded(this.#request.chain.logits(candidates))
     if (logits === null) return 'cancelled'
-    const id = this.#choice.chooseOfAll(logits, candidates.position + 1)
+    const id = this.#choice.chooseOfAll(logits, candidates.position + 1, allowed)
     const named = { ids: Uint32Array.of(id), logits: Float32Array.of(logits[id] ?? 0) }
     return this.#step(id, { ...candidates, named })
+  }
+
+  /** What may come next, null: anything; `ended` where the signal has fired meanwhile. */
+  async #allowed(): Promise<TokenSet | null | 'ended'> {
+    const { constraint } = this.#request
+    return constraint === undefined ? null : ((await this.#waiter.unlessEnded(constraint.allowed())) ?? 'ended')
   }
 
   /** The lap, whose rows name what the choice may want to know. */
@@ -292,6 +293,7 @@ class Generation {
     if (keepSteps === true) this.#steps.push({ id, candidates })
     if (tokenizer.isEnd(id)) return 'stop'
     this.#choice.take(id)
+    this.#request.constraint?.take(id)
     this.#take(id, candidates)
     if (this.#text.stopped) return 'stop'
     if (this.#completion.length === maxTokens || position === chain.maxPositions) return 'length'

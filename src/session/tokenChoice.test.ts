@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { Candidates } from './chain.ts'
 import { GREEDY, type Sampling } from './sampler.ts'
 import { TokenChoice } from './tokenChoice.ts'
-import type { TokenConstraint } from './tokenConstraint.ts'
+import type { TokenSet } from './tokenConstraint.ts'
 
 interface Case {
   readonly logits: Float32Array
@@ -33,12 +33,15 @@ function candidatesOf({ logits, k }: Case, named: readonly number[]): Candidates
   return named.length === 0 ? found : { ...found, named: { ids: Uint32Array.from(named), logits: logitsOf(named) } }
 }
 
-function choiceOf({ logits, sampling, prompt, answer, allowed }: Case): TokenChoice {
+function setOf({ logits, allowed }: Case): TokenSet | null {
+  if (allowed === null) return null
   const words = new Uint32Array(Math.ceil(logits.length / 32))
-  for (const id of allowed ?? []) words[id >> 5] = ((words[id >> 5] ?? 0) | (1 << (id & 31))) >>> 0
-  const constraint: TokenConstraint = { allowed: () => words, take: () => undefined, close: () => undefined }
-  const options = { sampling, promptTokenIds: prompt, vocabularySize: logits.length, ...(allowed !== null && { constraint }) }
-  const choice = new TokenChoice(options)
+  for (const id of allowed) words[id >> 5] = ((words[id >> 5] ?? 0) | (1 << (id & 31))) >>> 0
+  return words
+}
+
+function choiceOf({ logits, sampling, prompt, answer }: Case): TokenChoice {
+  const choice = new TokenChoice({ sampling, promptTokenIds: prompt, vocabularySize: logits.length })
   for (const id of answer) choice.take(id)
   return choice
 }
@@ -122,9 +125,9 @@ describe('a choice by the k best logits', () => {
     fc.assert(
       fc.property(anyCase, fc.nat(10_000), (some, position) => {
         const choice = choiceOf(some)
-        const chosen = choice.choose(candidatesOf(some, choice.named), position)
+        const chosen = choice.choose(candidatesOf(some, choice.named), position, setOf(some))
         counts[chosen === null ? 'open' : 'decided']++
-        if (chosen !== null) expect(chosen).toBe(choice.chooseOfAll(some.logits, position))
+        if (chosen !== null) expect(chosen).toBe(choice.chooseOfAll(some.logits, position, setOf(some)))
       }),
       { numRuns: 6_000 },
     )
@@ -142,7 +145,7 @@ describe('a choice by the k best logits', () => {
         const draws = 60
         let surprise = 0
         for (let position = 0; position < draws; position++) {
-          const id = choice.chooseOfAll(some.logits, position)
+          const id = choice.chooseOfAll(some.logits, position, setOf(some))
           expect(weights.has(id), `token ${id} of ${[...weights.keys()].slice(0, 9).join()}`).toBe(true)
           surprise += Math.log(total / (weights.get(id) ?? 0))
         }
@@ -169,7 +172,10 @@ describe('a choice by the k best logits', () => {
   const openShare = (some: Case) => {
     const choice = choiceOf(some)
     const candidates = candidatesOf(some, choice.named)
-    return Array.from({ length: 400 }, (_, position) => choice.choose(candidates, position)).filter((id) => id === null).length / 400
+    return (
+      Array.from({ length: 400 }, (_, position) => choice.choose(candidates, position, setOf(some))).filter((id) => id === null).length /
+      400
+    )
   }
 
   it('is open where the draw falls behind the k best, as often as they lack of the sum', () => {
@@ -183,7 +189,8 @@ describe('a choice by the k best logits', () => {
 
   it('is open where every one of the k best is forbidden, unless one token alone is allowed', () => {
     expect(openShare(plain({}, { allowed: new Set([700, 800]) }))).toBe(1)
-    expect(choiceOf(plain({}, { allowed: new Set([700]) })).choose(candidatesOf(plain({}), []), 3)).toBe(700)
+    const one = plain({}, { allowed: new Set([700]) })
+    expect(choiceOf(one).choose(candidatesOf(one, []), 3, setOf(one))).toBe(700)
     expect(openShare(plain({}, { allowed: new Set([3, 800]) }))).toBe(0)
   })
 

@@ -8,7 +8,7 @@ import { NAMED_TOKENS_MAX } from '../protocol/index.ts'
 import { assert } from '../shared/index.ts'
 import type { Candidates } from './chain.ts'
 import { drawOf, keptOf, type Sampling } from './sampler.ts'
-import { allowedCount, isAllowed, type TokenConstraint } from './tokenConstraint.ts'
+import { allowedCount, isAllowed, type TokenSet } from './tokenConstraint.ts'
 import { TokenScores } from './tokenScores.ts'
 
 /** How far the logsumexp, a sum of 10⁵ weights in f32, may be off, of the sum. Wider only fetches more often. */
@@ -18,7 +18,6 @@ export interface TokenChoiceOptions {
   readonly sampling: Sampling
   readonly promptTokenIds: readonly number[]
   readonly vocabularySize: number
-  readonly constraint?: TokenConstraint
   /** Whether the logit of each token is wanted, of one too that has no alternative. */
   readonly wantsLogits?: boolean
 }
@@ -57,13 +56,11 @@ export class TokenChoice {
   /** The answer's next token has become this one. */
   take(id: number): void {
     this.#scores.append(id)
-    this.#options.constraint?.take(id)
   }
 
-  /** The token for `position`, the place of the new one; null: all logits are needed. */
-  choose(candidates: Candidates, position: number): number | null {
-    const { sampling, constraint, wantsLogits = false } = this.#options
-    const allowed = constraint?.allowed() ?? null
+  /** The token for `position`, the place of the new one, of those that are `allowed`, null: all; null: all logits are needed. */
+  choose(candidates: Candidates, position: number, allowed: TokenSet | null = null): number | null {
+    const { sampling, wantsLogits = false } = this.#options
     if (allowed !== null && allowedCount(allowed) === 1 && !wantsLogits) return onlyOne(allowed)
     const bounds = this.#bounds(candidates, allowed)
     if (bounds === null) return null
@@ -74,9 +71,9 @@ export class TokenChoice {
   }
 
   /** The same by all `logits`, [vocabulary]. */
-  chooseOfAll(logits: Float32Array, position: number): number {
-    const { sampling, constraint } = this.#options
-    const head = rankAll(logits, (id, logit) => this.#scores.of(id, logit), constraint?.allowed() ?? null)
+  chooseOfAll(logits: Float32Array, position: number, allowed: TokenSet | null = null): number {
+    const { sampling } = this.#options
+    const head = rankAll(logits, (id, logit) => this.#scores.of(id, logit), allowed)
     assert(head.ids.length > 0, 'no token may come next')
     if (sampling.temperature === 0) return head.ids[0] ?? 0
     const bounds = { head, scoreMax: Number.NEGATIVE_INFINITY, others: 0, least: 0, most: 0 }
@@ -84,7 +81,7 @@ export class TokenChoice {
   }
 
   /** Null: nothing is known to come before all others. */
-  #bounds(candidates: Candidates, allowed: Uint32Array | null): Bounds | null {
+  #bounds(candidates: Candidates, allowed: TokenSet | null): Bounds | null {
     const { vocabularySize } = this.#options
     const known = knownLogits(candidates)
     const [reference, last, lastId] = [candidates.logits[0] ?? 0, candidates.logits.at(-1) ?? 0, candidates.ids.at(-1) ?? 0]
@@ -119,7 +116,7 @@ export class TokenChoice {
   }
 
   /** What penalties and biases can do to tokens that are not known, whose logits are `last` at most. Weights are relative to `reference`. */
-  #tail(known: ReadonlyMap<number, number>, last: number, reference: number, allowed: Uint32Array | null): Tail {
+  #tail(known: ReadonlyMap<number, number>, last: number, reference: number, allowed: TokenSet | null): Tail {
     const tail = { scoreMax: last, isRaised: false, raised: 0, lowered: 0 }
     for (const id of this.#scores.concerned()) {
       if (known.has(id) || (allowed !== null && !isAllowed(allowed, id))) continue
@@ -187,7 +184,7 @@ function heated(
   return end === 'most' ? Math.max(few, alike) : Math.min(few, alike)
 }
 
-function onlyOne(allowed: Uint32Array): number {
+function onlyOne(allowed: TokenSet): number {
   const word = allowed.findIndex((bits) => bits !== 0)
   return 32 * word + 31 - Math.clz32(allowed[word] ?? 0)
 }
@@ -196,7 +193,7 @@ function onlyOne(allowed: Uint32Array): number {
 const ID_SPAN = 2 ** 20
 
 /** All allowed tokens. */
-function rankAll(logits: Float32Array, scoreOf: (id: number, logit: number) => number, allowed: Uint32Array | null): Ranked {
+function rankAll(logits: Float32Array, scoreOf: (id: number, logit: number) => number, allowed: TokenSet | null): Ranked {
   assert(logits.length <= ID_SPAN, `a vocabulary of ${logits.length}`)
   const scores = new Float32Array(logits.length)
   const bits = new Uint32Array(scores.buffer)

@@ -1,20 +1,21 @@
-/** TokenConstraint: what may come next in an answer of which more is asked than that it is likely: a grammar's state. */
+/** TokenConstraint: what may come next in an answer of which more is asked than that it is likely: a grammar's state, wherever that is kept. */
+
+/** Tokens: bit id % 32 of word id >> 5. */
+export type TokenSet = Uint32Array
 
 export interface TokenConstraint {
-  /** The tokens that may come next, end tokens among them where the answer may end: bit id % 32 of word id >> 5. At least one. Valid until `take`. */
-  allowed(): Uint32Array
-  /** One of those has come. */
+  /** The tokens that may come next, end tokens among them where the answer may end; at least one. Rejects with a TabswarmError. */
+  allowed(): Promise<TokenSet>
+  /** One of those has come; an end token is not told. */
   take(id: number): void
-  /** The answer has ended. */
-  close(): void
 }
 
-export function isAllowed(allowed: Uint32Array, id: number): boolean {
+export function isAllowed(allowed: TokenSet, id: number): boolean {
   return (((allowed[id >>> 5] ?? 0) >>> (id & 31)) & 1) === 1
 }
 
 /** How many there are. */
-export function allowedCount(allowed: Uint32Array): number {
+export function allowedCount(allowed: TokenSet): number {
   let count = 0
   for (const word of allowed) {
     let bits = word - ((word >>> 1) & 0x55555555)

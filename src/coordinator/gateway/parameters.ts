@@ -24,8 +24,6 @@ const is =
   (value) =>
     neutral.includes(value)
 const never: IsNeutral = () => false
-const isTextFormat: IsNeutral = (value) =>
-  typeof value === 'object' && value !== null && 'type' in value && value.type === 'text' && Object.keys(value).length === 1
 const isTextAlone: IsNeutral = (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text'
 
 const COMMON = {
@@ -52,7 +50,7 @@ const COMMON = {
 } as const
 
 export const CHAT_PARAMETERS: Parameters = {
-  honoured: [...COMMON.honoured, 'messages', 'max_completion_tokens', 'logprobs', 'top_logprobs'],
+  honoured: [...COMMON.honoured, 'messages', 'max_completion_tokens', 'logprobs', 'top_logprobs', 'response_format'],
   inert: [...COMMON.inert, 'parallel_tool_calls'],
   refused: {
     ...COMMON.refused,
@@ -60,7 +58,6 @@ export const CHAT_PARAMETERS: Parameters = {
     tool_choice: is('none', 'auto'),
     functions: isEmpty,
     function_call: is('none', 'auto'),
-    response_format: isTextFormat,
     modalities: isTextAlone,
     audio: never,
     prediction: never,

@@ -5,6 +5,7 @@ import type { Tier } from '../../shared/index.ts'
 import { badParameter } from './apiError.ts'
 import { CHAT_PARAMETERS, COMPLETION_PARAMETERS, honouredOf, type Parameters } from './parameters.ts'
 import type { AnswerSampling, Prompt } from './ports.ts'
+import { grammarOf, responseFormatSchema } from './responseFormat.ts'
 
 /** Answers to one prompt at once. */
 const CHOICES_MAX = 8
@@ -63,6 +64,7 @@ const chatSchema = v.strictObject({
   max_completion_tokens: v.optional(whole(1, PROMPT_IDS_MAX)),
   logprobs: v.optional(v.boolean(), false),
   top_logprobs: v.optional(whole(0, TOP_LOGPROBS_MAX)),
+  response_format: v.optional(responseFormatSchema, { type: 'text' }),
 })
 
 const tokenIds = v.pipe(v.array(whole(0, 2 ** 31)), v.minLength(1), v.maxLength(PROMPT_IDS_MAX))
@@ -88,6 +90,8 @@ export interface AnswerRequest {
   /** The same in OpenAI's words. */
   readonly serviceTier: ServiceTier
   readonly topLogprobs: number | null
+  /** Of all choices; null: they may be anything. */
+  readonly grammar: string | null
   readonly stream: boolean
   /** Whether a stream ends with a chunk of its usage. */
   readonly includeUsage: boolean
@@ -110,6 +114,7 @@ export function readChatRequest(body: unknown, drawSeed: () => number): AnswerRe
     prompt: { kind: 'messages', messages },
     maxTokens: maxTokens ?? null,
     topLogprobs: logprobs ? (top ?? 0) : null,
+    grammar: grammarOf(request.response_format),
   }
 }
 
@@ -120,7 +125,7 @@ const COMPLETION_TOKENS_DEFAULT = 16
 export function readCompletionRequest(body: unknown, drawSeed: () => number): AnswerRequest {
   const request = read(body, COMPLETION_PARAMETERS, completionSchema)
   const { max_tokens: maxTokens = COMPLETION_TOKENS_DEFAULT, logprobs = null } = request
-  return { ...sharedOf(request, drawSeed), prompt: promptOf(request.prompt), maxTokens, topLogprobs: logprobs }
+  return { ...sharedOf(request, drawSeed), prompt: promptOf(request.prompt), maxTokens, topLogprobs: logprobs, grammar: null }
 }
 
 /** A completion's where it has a `prompt`, else a chat's. See `readChatRequest`. */

@@ -105,6 +105,7 @@ describe('chat.completions', () => {
         tier: 'spot',
         voucher: 'voucher 0',
         waitMs: 30_000,
+        grammar: null,
         topLogprobs: null,
       },
     ])

@@ -31,7 +31,6 @@ describe('a parameter that would change the answer', () => {
     ['tools', { tools: [{ type: 'function', function: { name: 'f' } }] }],
     ['functions', { functions: [{ name: 'f' }] }],
     ['tool_choice', { tool_choice: 'required' }],
-    ['response_format', { response_format: { type: 'json_object' } }],
     ['modalities', { modalities: ['text', 'audio'] }],
     ['audio', { audio: { voice: 'alloy', format: 'wav' } }],
     ['prediction', { prediction: { type: 'content', content: 'x' } }],
@@ -151,6 +150,44 @@ describe('sampling', () => {
     expect(new Set(told).size).toBe(seeds.length)
     for (const seed of told) expect(Number.isSafeInteger(seed) && seed >= 0, String(seed)).toBe(true)
     expect(told[0]).toBe(5)
+  })
+})
+
+describe('a response format', () => {
+  const format = (schema: unknown) => ({ response_format: { type: 'json_schema', json_schema: { name: 'answer', strict: true, schema } } })
+
+  it('is asked of the driver as a grammar', async () => {
+    await postChat({})
+    await postChat({ response_format: { type: 'text' } })
+    await postChat({ response_format: { type: 'json_object' } })
+    await postChat(
+      format({ type: 'object', properties: { 'the size': { type: 'integer' } }, required: ['the size'], additionalProperties: false }),
+    )
+    const grammars = world.driver.asks.map(({ request }) => request.grammar)
+    expect(grammars.slice(0, 2)).toEqual([null, null])
+    expect(grammars[2]).toMatch(/^root ::= /)
+    expect(grammars[3]).toContain('the size')
+  })
+
+  it.each<[string, string, object]>([
+    ['response_format.json_schema.schema.properties.size.type', 'invalid_schema', format({ properties: { size: { type: 'big' } } })],
+    ['response_format.json_schema.schema.not', 'invalid_schema', format({ not: {} })],
+    ['response_format.json_schema.schema', 'invalid_value', format('object')],
+    ['response_format.json_schema.name', 'invalid_value', { response_format: { type: 'json_schema', json_schema: { schema: {} } } }],
+    ['response_format.type', 'invalid_value', { response_format: { type: 'xml' } }],
+  ])('is refused at %s as %s', async (param, code, more) => {
+    expect(await postChat(more)).toMatchObject({ status: 400, body: { error: { param, code } } })
+    expect(world.driver.asks).toEqual([])
+  })
+
+  it('that the driver cannot match is a 400, and one that it has lost a 503', async () => {
+    world.driver.play = (ask) => ask.fail('bad-schema')
+    expect(await postChat({ response_format: { type: 'json_object' } })).toMatchObject({
+      status: 400,
+      body: { error: { code: 'invalid_schema' } },
+    })
+    world.driver.play = (ask) => ask.fail('grammar-lost')
+    expect((await postChat({ response_format: { type: 'json_object' } })).status).toBe(503)
   })
 })
 
