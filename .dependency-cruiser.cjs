@@ -45,6 +45,7 @@ module.exports = {
     only('shared', []),
     only('model', ['shared']),
     only('onnx', ['shared']),
+    only('grammar', ['shared']),
     only('kernels', ['model', 'onnx', 'shared']),
     only('protocol', ['shared']),
     only('worker', ['kernels', 'model', 'protocol', 'shared']),
@@ -86,7 +87,7 @@ module.exports = {
       'protocol',
       'shared',
     ]),
-    only('coordinator/gateway', ['coordinator/accounts', 'coordinator/economy', 'coordinator/store', 'model', 'protocol', 'shared']),
+    only('coordinator/gateway', ['coordinator/accounts', 'coordinator/economy', 'coordinator/store', 'grammar', 'model', 'protocol', 'shared']),
     only('coordinator/audits', ['coordinator/economy', 'coordinator/verification', 'model', 'protocol', 'shared']),
     only('coordinator/server', [
       'coordinator/accounts',

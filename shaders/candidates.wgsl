@@ -1,5 +1,5 @@
 // candidates: of one row of logits the work.top_k best (any order; the CPU sorts them) and the logsumexp over the vocabulary.
-// Output    at work.io_word: logsumexp, then top_k ids, then top_k logits. Anything that is not finite raises flags[0].
+// Output    at work.io_word: logsumexp, then top_k ids, then top_k logits, then the logits of the work's named tokens. Anything that is not finite raises flags[0].
 // Grid      one workgroup of 64 lanes a row; the row is work.row_first.
 // Method    radix select: four passes over the bits of an order-keeping key find the k-th best key; then every lane, owner of
 //           a contiguous range of ids, writes its own winners in order, so that of equal logits the lowest ids win.
@@ -135,5 +135,8 @@ fn main(@builtin(local_invocation_index) lane: u32) {
       packed[ids_at + place] = id;
       packed[ids_at + work.top_k + place] = bits;
     }
+  }
+  if (lane < work.named) {
+    packed[ids_at + 2u * work.top_k + lane] = logits[begin + work.selected[lane / 4u][lane % 4u]];
   }
 }

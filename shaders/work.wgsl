@@ -5,10 +5,10 @@ struct Work {
   row_count: u32,     // rows of this piece
   io_word: u32,       // where this piece's bytes begin in the input or output buffer, in words
   top_k: u32,
+  named: u32,         // how many of `selected` are tokens whose logits are wanted beside the best
   unused_0: u32,
   unused_1: u32,
-  unused_2: u32,
-  selected: array<vec4u, 2>, // up to 8 rows of the run whose logits are wanted
+  selected: array<vec4u, 2>, // up to 8: rows of the run whose logits are wanted, or tokens
 }
 struct Row {
   position: u32,

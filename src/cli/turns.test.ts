@@ -37,6 +37,7 @@ describe('a chain in turns', () => {
       maxPositions: 10,
       listen: (listener) => void listeners.push(listener),
       submit: async (lap) => void laps.push(lap),
+      logits: async () => new Float32Array(0),
       truncate: () => undefined,
       close: () => undefined,
     }

@@ -82,6 +82,7 @@ export function inTurns(chain: Chain, turns: Turns, delayMs: number, clock: Cloc
           events.onResults(results)
         },
       }),
+    logits: (candidates) => chain.logits(candidates),
     async submit(lap) {
       if (lap.kind === 'decode' || lap.firstPosition === 0) {
         watch.stop()

@@ -8,6 +8,7 @@ import { CoordinatorRefused, createIdentity, peerIdOf, sha256Of } from '../netwo
 import { type AskingRole, type ModelText, openAskingRole, promptIds, readModelText, startAsk } from '../peer/index.ts'
 import { type Clock, type ModelId, required, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { chosenToken } from './chosenTokens.ts'
+import { type GrammarSession, Grammars } from './grammars.ts'
 import type { DriverFailure, DriverModel, FromDriver, ToDriver } from './messages.ts'
 import { openLocalSocket } from './rtcGlobals.ts'
 
@@ -18,12 +19,14 @@ export class AskingDriver {
   readonly #asks = new Map<number, { readonly answer: Promise<unknown>; stop(): void }>()
   #models: ReadonlyMap<ModelId, DriverModel> = new Map()
   readonly #texts = new Map<ModelId, Promise<ModelText>>()
+  readonly #grammars: Grammars
   #role: AskingRole | null = null
 
   private constructor(say: (message: FromDriver) => void, clock: Clock, identity: Awaited<ReturnType<typeof createIdentity>>) {
     this.#say = say
     this.#clock = clock
     this.#identity = identity
+    this.#grammars = new Grammars(clock)
   }
 
   static async open(say: (message: FromDriver) => void, clock: Clock): Promise<AskingDriver> {
@@ -88,6 +91,18 @@ export class AskingDriver {
   }
 
   async #ask(id: number, request: DriverRequest): Promise<DriverAnswer> {
+    const { modelId, grammar } = request
+    if (grammar === null) return this.#answer(id, request, null)
+    const { tokenizer } = await this.#text(modelId)
+    const session = await this.#grammars.open(modelId, tokenizer, grammar)
+    try {
+      return await this.#answer(id, request, session)
+    } finally {
+      session.close()
+    }
+  }
+
+  async #answer(id: number, request: DriverRequest, constraint: GrammarSession | null): Promise<DriverAnswer> {
     const { modelId, prompt, sampling, stop, tier, voucher, waitMs, topLogprobs } = request
     const role = required(this.#role, 'a connected driver')
     // Until the ask itself is there: a `stop` may come right behind it.
@@ -103,10 +118,10 @@ export class AskingDriver {
     let ahead: number | null = null
     let isAdmitted = false
     let completionTokens = 0
-    const paid = voucher === null ? {} : { voucher }
+    const given = { ...(voucher !== null && { voucher }), ...(constraint !== null && { constraint }) }
     const ask = startAsk(
       role,
-      { modelId, prompt, maxTokens, sampling: { ...sampling, stop }, tier, waitMs, ...paid },
+      { modelId, prompt, maxTokens, sampling: { ...sampling, stop }, tier, waitMs, wantsLogits: topLogprobs !== null, ...given },
       ({ sessionId, promptTokens, ...progress }) => {
         if (progress.ahead !== null && progress.ahead !== ahead)
           this.#say({ kind: 'event', id, event: { kind: 'queued', ahead: progress.ahead } })
@@ -143,7 +158,7 @@ export class AskingDriver {
     const asks = [...this.#asks.values()]
     for (const ask of asks) ask.stop()
     await Promise.allSettled(asks.map(({ answer }) => answer))
-    await this.#role?.close()
+    await Promise.all([this.#role?.close(), this.#grammars.end()])
   }
 
   #model(modelId: ModelId): DriverModel {

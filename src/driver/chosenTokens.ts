@@ -3,14 +3,17 @@
 import type { ChosenToken, TokenLogprob } from '../coordinator/gateway/index.ts'
 import type { Tokenizer } from '../model/index.ts'
 import type { Candidates } from '../session/index.ts'
-import { utf8DecodeLossy } from '../shared/index.ts'
+import { required, utf8DecodeLossy } from '../shared/index.ts'
 
 /** Token `id` where `candidates` were the best; `count` of those are told beside it. */
-export function chosenToken(id: number, { ids, logits, logSumExp }: Candidates, tokenizer: Tokenizer, count: number): ChosenToken {
-  const described = (rank: number): TokenLogprob => {
-    const bytes = tokenizer.tokenBytes(ids[rank] ?? 0, { special: true })
-    return { id: ids[rank] ?? 0, text: utf8DecodeLossy(bytes), bytes: [...bytes], logprob: (logits[rank] ?? 0) - logSumExp }
+export function chosenToken(id: number, candidates: Candidates, tokenizer: Tokenizer, count: number): ChosenToken {
+  const { ids, logits, logSumExp, named } = candidates
+  const described = (token: number, logit: number): TokenLogprob => {
+    const bytes = tokenizer.tokenBytes(token, { special: true })
+    return { id: token, text: utf8DecodeLossy(bytes), bytes: [...bytes], logprob: logit - logSumExp }
   }
-  const chosen = described(ids.indexOf(id))
-  return { ...chosen, top: Array.from({ length: Math.min(count, ids.length) }, (_, rank) => described(rank)) }
+  // One that is not among the best is named.
+  const logit = logits[ids.indexOf(id)] ?? named?.logits[named.ids.indexOf(id)]
+  const top = Array.from(ids.subarray(0, count), (token, rank) => described(token, logits[rank] ?? 0))
+  return { ...described(id, required(logit, `the logit of token ${id}`)), top }
 }

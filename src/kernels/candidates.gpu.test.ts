@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { KernelHarness, seededValues } from '../../test/support/kernelHarness.ts'
 import { candidatesReference } from './candidates.reference.ts'
-import { candidates, candidatesWords, readCandidates } from './candidates.ts'
+import { candidates, candidatesWords, readCandidates, readNamed } from './candidates.ts'
 
 let harness: KernelHarness
 beforeAll(async () => {
@@ -11,17 +11,22 @@ beforeAll(async () => {
 })
 afterAll(() => harness.close())
 
-async function run(logits: Float32Array, topK: number, ioWord = 0) {
+async function run(logits: Float32Array, topK: number, ioWord = 0, ids: readonly number[] = []) {
   const vocabulary = logits.length
   const stride = 4 * Math.ceil(vocabulary / 4)
   // Row 1 of 2; row 0 would win everywhere.
   const rows = new Float32Array(2 * stride).fill(1e9, 0, stride)
   rows.set(logits, stride)
-  const output = new Uint32Array(ioWord + candidatesWords(topK))
-  const work = { rowFirst: 1, ioWord, topK }
+  const output = new Uint32Array(ioWord + candidatesWords(topK, ids.length))
+  const work = { rowFirst: 1, ioWord, topK, selected: ids, named: ids.length }
   const written = await harness.run(candidates, undefined, { vocabulary, stride }, undefined, [rows, output, new Uint32Array(4)], { work })
   const words = (written[0] ?? new Uint32Array()).subarray(ioWord)
-  return { found: readCandidates(words, topK), before: (written[0] ?? new Uint32Array()).subarray(0, ioWord), flag: written[1]?.[0] }
+  return {
+    found: readCandidates(words, topK),
+    named: [...readNamed(words, topK)],
+    before: (written[0] ?? new Uint32Array()).subarray(0, ioWord),
+    flag: written[1]?.[0],
+  }
 }
 
 describe('candidates', () => {
@@ -48,6 +53,16 @@ describe('candidates', () => {
     const { found } = await run(logits, 120)
     expect(Array.from(found.ids)).toEqual(candidatesReference(logits, 120).ids)
     expect(Array.from((await run(new Float32Array(200).fill(-3), 7)).found.ids)).toEqual([0, 1, 2, 3, 4, 5, 6])
+  })
+
+  it('gives the logits of up to eight named tokens, also twice', async () => {
+    const logits = seededValues(5, 1_003)
+    for (const ids of [[1_002], [0, 4, 5, 3, 999, 1_002, 7, 7]]) {
+      const { found, named } = await run(logits, 16, 3, ids)
+      expect(named).toEqual(ids.map((id) => logits[id]))
+      expect(Array.from(found.ids)).toEqual(candidatesReference(logits, 16).ids)
+    }
+    expect((await run(logits, 16)).named).toEqual([])
   })
 
   it('writes behind the given word only', async () => {

@@ -24,9 +24,14 @@ export const candidates = defineKernel<void, CandidatesShape, void>({
   grid: () => [1, 1, 1],
 })
 
-/** Words that one row's candidates take in the output. */
-export function candidatesWords(topK: number): number {
-  return 1 + 2 * topK
+/** Words that one row's candidates take in the output, and its `named` tokens' logits. */
+export function candidatesWords(topK: number, named = 0): number {
+  return 1 + 2 * topK + named
+}
+
+/** Logits of the named tokens, in their order, in one row's output. */
+export function readNamed(words: Uint32Array, topK: number): Float32Array {
+  return new Float32Array(words.buffer, words.byteOffset, words.length).slice(candidatesWords(topK))
 }
 
 /** One row's output of `candidates`, sorted: best first, equal logits by id. */

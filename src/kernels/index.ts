@@ -10,7 +10,7 @@ export {
   partialsBytes,
   splitCount,
 } from './attention.ts'
-export { candidates, candidatesWords, readCandidates, TOP_K_LIMIT } from './candidates.ts'
+export { candidates, candidatesWords, readCandidates, readNamed, TOP_K_LIMIT } from './candidates.ts'
 export { embedding } from './embedding.ts'
 export { expertCombine, expertMatvec, ROUTE_WORDS, routeExperts } from './experts.ts'
 export { gatedActivation } from './gatedActivation.ts'

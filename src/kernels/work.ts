@@ -24,13 +24,15 @@ export interface Work {
   /** Where the piece's bytes begin in the input or output buffer, in words. */
   readonly ioWord: number
   readonly topK: number
-  /** Rows of the run whose logits are wanted, at most GROUP_ROWS_MAX. */
+  /** Rows of the run whose logits are wanted, at most GROUP_ROWS_MAX; of `candidates` the named tokens. */
   readonly selected: readonly number[]
+  /** How many of `selected` are named tokens; 0 where it is left out. */
+  readonly named?: number
 }
 
 /** Writes `work` as entry `index` of the words of a work buffer. */
 export function writeWork(words: Uint32Array, index: number, work: Work): void {
   const at = (index * WORK_STRIDE_BYTES) / 4
-  words.set([work.rowBase, work.rowFirst, work.rowCount, work.ioWord, work.topK], at)
+  words.set([work.rowBase, work.rowFirst, work.rowCount, work.ioWord, work.topK, work.named ?? 0], at)
   for (let i = 0; i < GROUP_ROWS_MAX; i++) words[at + 8 + i] = work.selected[i] ?? 0
 }

@@ -236,6 +236,7 @@ class Asking {
     const { clock, coordinatorNowMs, router, receipts } = this.#ports
     let chain: Chain | null = null
     const drafts = this.#drafts(text, grant)
+    const { constraint } = this.#request
     try {
       chain = await openLinkChain({
         router: await router(),
@@ -265,6 +266,8 @@ class Asking {
         onEvent: (event) => this.#onEvent(event),
         stripLeadingSpace: text.stripLeadingSpace,
         keepSteps: this.#request.keepMargins === true,
+        wantsLogits: this.#request.wantsLogits === true,
+        ...(constraint !== undefined && { constraint }),
         ...(drafts === null ? {} : { drafter: drafts.drafter }),
       })
       await Promise.all([this.#lastLaps(result), this.#readFirstLink()])

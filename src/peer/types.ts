@@ -6,7 +6,7 @@
 import type { StoreApi } from 'zustand/vanilla'
 import type { Span } from '../model/index.ts'
 import type { ChainStage, LinkKind, NetworkSummary, VerdictMessage } from '../protocol/index.ts'
-import type { DraftCounts } from '../session/index.ts'
+import type { DraftCounts, TokenConstraint } from '../session/index.ts'
 import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId, Tier } from '../shared/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
 import type { AccountCalls, AccountKeeping, AccountState, Bill, ModelPrice, OperatorCalls, StatementPage } from './accountTypes.ts'
@@ -161,6 +161,11 @@ export interface SamplingOptions {
   readonly minP: number
   readonly seed: number
   readonly stop: readonly string[]
+  /** As session's Sampling has them. */
+  readonly presencePenalty?: number
+  readonly frequencyPenalty?: number
+  readonly repetitionPenalty?: number
+  readonly logitBias?: readonly { readonly id: number; readonly bias: number }[]
 }
 
 export interface AskRequest {
@@ -182,6 +187,10 @@ export interface AskRequest {
   readonly voucher?: string
   /** How long it may wait for a place, milliseconds; half a minute where it is left out. */
   readonly waitMs?: number
+  /** What the answer has to be. */
+  readonly constraint?: TokenConstraint
+  /** Asks that each token's candidates have its logit. */
+  readonly wantsLogits?: boolean
   /** Asks for the answer's `margins`. */
   readonly keepMargins?: boolean
 }

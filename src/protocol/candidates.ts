@@ -9,6 +9,13 @@ export interface PositionCandidates {
   readonly logSumExp: number
   readonly ids: Uint32Array
   readonly logits: Float32Array
+  /** Of the tokens that the position's row named; left out where it named none. */
+  readonly named?: NamedLogits
+}
+
+export interface NamedLogits {
+  readonly ids: Uint32Array
+  readonly logits: Float32Array
 }
 
 /** Bytes of one row: f32 logSumExp, then topK × (u32 id, f32 logit). */
@@ -37,9 +44,25 @@ export function encodeCandidates(rows: readonly Omit<PositionCandidates, 'positi
   return bytes
 }
 
-/** Candidates of the frame's last `resultCount` positions; an error names what no honest stage sends (rule F15). */
+/** The named tokens of the rows, (u32 id, f32 logit) each; undefined where none were named. All rows name as many. */
+export function encodeNamed(rows: readonly Pick<PositionCandidates, 'named'>[]): Uint8Array<ArrayBuffer> | undefined {
+  const each = rows[0]?.named?.ids.length ?? 0
+  if (each === 0) return undefined
+  const bytes = new Uint8Array(8 * each * rows.length)
+  const view = new DataView(bytes.buffer)
+  rows.forEach(({ named }, row) => {
+    assert(named?.ids.length === each && named.logits.length === each, `${named?.ids.length} named tokens beside a row of ${each}`)
+    for (let index = 0; index < each; index++) {
+      view.setUint32(8 * (row * each + index), named.ids[index] ?? 0, true)
+      view.setFloat32(8 * (row * each + index) + 4, named.logits[index] ?? 0, true)
+    }
+  })
+  return bytes
+}
+
+/** Candidates of the frame's last `resultCount` positions; an error names what no honest stage sends (rules F15 and F22). */
 export function decodeCandidates(
-  frame: Pick<ResultsFrame, 'firstPosition' | 'rowCount' | 'resultCount' | 'topK' | 'payload'>,
+  frame: Pick<ResultsFrame, 'firstPosition' | 'rowCount' | 'resultCount' | 'topK' | 'payload' | 'named'>,
   vocabularySize: number,
 ): Result<PositionCandidates[], string> {
   const { topK, payload } = frame
@@ -56,12 +79,39 @@ export function decodeCandidates(
       ids[rank] = view.getUint32(at + 4 + 8 * rank, true)
       logits[rank] = view.getFloat32(at + 8 + 8 * rank, true)
     }
-    const candidates = { position: firstPosition + row, logSumExp: view.getFloat32(at, true), ids, logits }
-    const fault = findFault(candidates, vocabularySize)
+    const found = { position: firstPosition + row, logSumExp: view.getFloat32(at, true), ids, logits }
+    const named = namedOf(frame, row)
+    const candidates = named === null ? found : { ...found, named }
+    const fault = findFault(candidates, vocabularySize) ?? findNamedFault(candidates, vocabularySize)
     if (fault !== null) return err(`results of position ${candidates.position}: ${fault}`)
     rows.push(candidates)
   }
   return ok(rows)
+}
+
+function namedOf({ named, resultCount }: Pick<ResultsFrame, 'named' | 'resultCount'>, row: number): NamedLogits | null {
+  if (named === undefined) return null
+  const view = new DataView(named.buffer, named.byteOffset, named.byteLength)
+  const each = named.byteLength / 8 / resultCount
+  const at = (index: number) => 8 * (row * each + index)
+  return {
+    ids: Uint32Array.from({ length: each }, (_, index) => view.getUint32(at(index), true)),
+    logits: Float32Array.from({ length: each }, (_, index) => view.getFloat32(at(index) + 4, true)),
+  }
+}
+
+/** A named token is one of the best with the same logit, or has none that is better than theirs. */
+function findNamedFault({ ids, logits, named }: PositionCandidates, vocabularySize: number): string | null {
+  const [last, lastId] = [logits.at(-1) ?? 0, ids.at(-1) ?? 0]
+  for (const [index, id] of named?.ids.entries() ?? []) {
+    const logit = named?.logits[index] ?? 0
+    if (id >= vocabularySize) return `named token ${id} is not in the vocabulary of ${vocabularySize}`
+    if (!Number.isFinite(logit)) return `the logit of named token ${id} is ${logit}`
+    const rank = ids.indexOf(id)
+    if (rank >= 0 ? logits[rank] !== logit : logit > last || (logit === last && id < lastId))
+      return `the logit of named token ${id} contradicts the candidates`
+  }
+  return null
 }
 
 function findFault({ logSumExp, ids, logits }: PositionCandidates, vocabularySize: number): string | null {

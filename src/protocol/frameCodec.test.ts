@@ -15,6 +15,17 @@ const base64Url = fc.stringMatching(/^[A-Za-z0-9_-]{1,40}$/)
 const windowRows = fc.integer({ min: 0, max: WINDOW_TOTAL_MAX })
 const payloadOf = (bytes: number) => fc.uint8Array({ minLength: bytes, maxLength: bytes })
 
+/** The same frame, of which each wanted row names some tokens, `bytesEach`, or none. */
+function withNamed<F extends { readonly resultCount: number }>(
+  frame: F,
+  bytesEach: number,
+): fc.Arbitrary<F & { readonly named?: Uint8Array }> {
+  const count = fc.integer({ min: 0, max: frame.resultCount === 0 ? 0 : 8 })
+  return count.chain((each) =>
+    each === 0 ? fc.constant(frame) : payloadOf(each * frame.resultCount * bytesEach).map((named) => ({ ...frame, named })),
+  )
+}
+
 const rowsFrame: fc.Arbitrary<Frame> = fc
   .tuple(rowCount, fc.constantFrom('tokens' as const, ...ROW_ENCODINGS), fc.integer({ min: 1, max: 16 }))
   .chain(([count, encoding, halfWidth]) =>
@@ -30,6 +41,7 @@ const rowsFrame: fc.Arbitrary<Frame> = fc
       payload: payloadOf(count * (encoding === 'tokens' ? 4 : rowBytes(encoding, 2 * halfWidth))),
     }),
   )
+  .chain(({ ...frame }) => withNamed(frame, 4))
 const resultsFrame: fc.Arbitrary<Frame> = fc
   .tuple(rowCount, fc.integer({ min: 1, max: 256 }))
   .chain(([count, topK]) => fc.tuple(fc.constant(count), fc.constant(topK), fc.integer({ min: 0, max: count })))
@@ -45,6 +57,7 @@ const resultsFrame: fc.Arbitrary<Frame> = fc
       payload: payloadOf(resultCount * (4 + 8 * topK)),
     }),
   )
+  .chain(({ ...frame }) => withNamed(frame, 8))
 const reasons: FailureReason[] = [
   'bad-grant',
   'no-room',
@@ -69,6 +82,10 @@ const anyFrame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ type: type('window'), sessionId, windowRows }),
   fc.record({ type: type('truncate'), sessionId, epoch, length }),
   fc.record({ type: type('close'), sessionId }),
+  fc.record({ type: type('fetch'), sessionId, epoch, position: firstPosition }),
+  fc
+    .nat(40)
+    .chain((count) => fc.record({ type: type('logits'), sessionId, epoch, position: firstPosition, payload: payloadOf(8 + 4 * count) })),
   fc.record({
     type: type('severed'),
     sessionId,
@@ -115,8 +132,10 @@ const windowFrame: Frame = { type: 'window', sessionId: session, windowRows: 7 }
 const lap = { epoch: 1, firstPosition: 2, rowCount: 3, kind: 'decode', computeMs: 1.5, bytesSent: 9, linkKind: 'turn' } as const
 const lapFrame: Frame = { type: 'lap', sessionId: session, ...lap }
 
-/** Its last byte is missing. */
-const shortened = (bytes: Uint8Array) => bytes.slice(0, -1)
+const logitsFrame: Frame = { type: 'logits', sessionId: session, epoch: 0, position: 3, payload: new Uint8Array(8) }
+
+/** Its last bytes are missing. */
+const shortened = (bytes: Uint8Array, by = 1) => bytes.slice(0, -by)
 
 function f64(value: number): number[] {
   const bytes = new Uint8Array(8)
@@ -195,8 +214,8 @@ describe('frames', () => {
 
   it.each([
     ['[F3] another magic', tampered(tokens, 0, 0), /^magic/],
-    ['[F3] another version', tampered(tokens, 2, 4), /^version: 4; this is 6/],
-    ['[F3] an unknown type', tampered(tokens, 3, 14), /^type/],
+    ['[F3] another version', tampered(tokens, 2, 4), /^version: 4; this is 7/],
+    ['[F3] an unknown type', tampered(tokens, 3, 16), /^type/],
     ['[F3] type 0', tampered(tokens, 3, 0), /^type/],
     ['[F3] an unknown kind', tampered(tokens, 34, 3), /^kind/],
     ['[F3] a missing kind', tampered(tokens, 34, 0), /^kind/],
@@ -208,6 +227,11 @@ describe('frames', () => {
     ['[F7] more results than rows', tampered(tokens, 30, 4), /^resultCount/],
     ['[F7] positions beyond the bound', tampered(tokens, 24, 0xff, 0xff, 0xff, 0xff), /^firstPosition/],
     ['[F10] a stray field', tampered(tokens, 32, 1), /^topK/],
+    ['[F22] named tokens beyond the bound', tampered(tokens, 39, 9), /^named/],
+    ['[F22] named tokens of no result', tampered({ ...tokens, resultCount: 0 }, 39, 1), /^named/],
+    ['[F22] named tokens that are not there', tampered(tokens, 39, 4), /^payload/],
+    ['[F23] logits of no token', shortened(tampered(logitsFrame, 36, 4), 4), /^payload: 4 bytes/],
+    ['[F23] logits and a half', shortened(tampered({ ...logitsFrame, payload: new Uint8Array(12) }, 36, 10), 2), /^payload: 10 bytes/],
     ['[F21] a window of other than 8 bytes', shortened(tampered(windowFrame, 36, 7)), /^payload: 7 bytes/],
     ['[F21] a window that is no number', tampered(windowFrame, 40, ...f64(Number.NaN)), /^payload: NaN/],
     ['[F21] a window of half a row', tampered(windowFrame, 40, ...f64(0.5)), /^payload: 0.5/],
@@ -252,7 +276,7 @@ describe('frames', () => {
 
   it('lay the header out as SPEC.md says', () => {
     const bytes = encodeFrame({ ...tokens, epoch: 0x01020304, firstPosition: 0x0a0b })
-    expect([...bytes.subarray(0, 4)]).toEqual([0x54, 0x53, 6, 1])
+    expect([...bytes.subarray(0, 4)]).toEqual([0x54, 0x53, 7, 1])
     expect(bytes.slice(4, 20)).toEqual(fromHex(session))
     expect([...bytes.subarray(20, 40)]).toEqual([4, 3, 2, 1, 0x0b, 0x0a, 0, 0, 3, 0, 1, 0, 0, 0, 1, 1, 12, 0, 0, 0])
   })

@@ -1,14 +1,15 @@
 /** Frames to bytes and back: one codec for all links. Everything a stranger sends is bounded here, before anybody reads it. */
 
 import * as v from 'valibot'
-import { assert, err, ok, type Result, utf8Decode, utf8Encode } from '../shared/index.ts'
+import { assert, concatBytes, err, ok, type Result, utf8Decode, utf8Encode } from '../shared/index.ts'
 import { candidateBytes } from './candidates.ts'
 import { type FrameHeader, HEADER_BYTES, headerOf, readHeader, writeHeader } from './frameHeader.ts'
-import type { Frame, LapFrame, ResultsFrame, RowsFrame, WindowFrame } from './frames.ts'
+import type { Frame, LapFrame, LogitsFrame, ResultsFrame, RowsFrame, WindowFrame } from './frames.ts'
 import {
   CONTROL_PAYLOAD_BYTES_MAX,
   FAILURE_MESSAGE_CHARACTERS_MAX,
   FRAME_BYTES_MAX,
+  NAMED_TOKENS_MAX,
   POSITIONS_MAX,
   REVISIONS_MAX,
   ROWS_MAX,
@@ -84,6 +85,13 @@ export function decodeFrame(bytes: Uint8Array): Result<Frame, string> {
       return decodeWindowFrame(header.value, payload)
     case 'lap':
       return decodeLapFrame(header.value, payload)
+    case 'logits':
+      return decodeLogitsFrame(header.value, payload)
+    case 'fetch': {
+      const { epoch, firstPosition: position } = header.value
+      const fetch = { type, sessionId, epoch, position }
+      return payload.byteLength === 0 ? ok(fetch) : err('payload: a fetch frame has none')
+    }
     case 'close':
       return payload.byteLength === 0 ? ok({ type, sessionId }) : err('payload: a close frame has none')
     default:
@@ -104,6 +112,9 @@ function findFault(frame: Frame, header: FrameHeader, fields: object | null, pay
       return faultOf(decodeWindowFrame(header, payload))
     case 'lap':
       return faultOf(decodeLapFrame(header, payload))
+    case 'logits':
+      return faultOf(decodeLogitsFrame(header, payload))
+    case 'fetch':
     case 'close':
       return null
     default: {
@@ -124,6 +135,8 @@ function bytesOf(frame: Frame): Uint8Array {
   switch (frame.type) {
     case 'rows':
     case 'results':
+      return frame.named === undefined ? frame.payload : concatBytes([frame.payload, frame.named])
+    case 'logits':
       return frame.payload
     case 'window': {
       const bytes = new Uint8Array(WINDOW_BYTES)
@@ -151,6 +164,8 @@ function fieldsOf(frame: Frame): object | null {
     case 'window':
     case 'lap':
     case 'close':
+    case 'fetch':
+    case 'logits':
       return null
     case 'open':
       return { length: frame.length, grant: frame.grant }
@@ -178,10 +193,12 @@ function decodeRowsFrame(header: FrameHeader, payload: Uint8Array): Result<RowsF
   const { sessionId, epoch, firstPosition, rowCount, resultCount, kind, encoding } = header
   if (kind === null) return err('kind: missing')
   if (encoding === null) return err('encoding: missing')
-  const bytesPerRow = payload.byteLength / rowCount
+  const split = withNamed(header, payload, 4)
+  if (!split.ok) return split
+  const bytesPerRow = split.value.payload.byteLength / rowCount
   if (encoding === 'tokens' ? bytesPerRow !== 4 : rowWidth(encoding, bytesPerRow) === null)
     return err(`payload: ${payload.byteLength} bytes are no ${rowCount} rows of ${encoding}`)
-  return ok({ type: 'rows', sessionId, epoch, firstPosition, rowCount, kind, resultCount, encoding, payload })
+  return ok({ type: 'rows', sessionId, epoch, firstPosition, rowCount, kind, resultCount, encoding, ...split.value })
 }
 
 function decodeResultsFrame(header: FrameHeader, payload: Uint8Array): Result<ResultsFrame, string> {
@@ -189,9 +206,29 @@ function decodeResultsFrame(header: FrameHeader, payload: Uint8Array): Result<Re
   if (fault !== null) return err(fault)
   const { sessionId, epoch, firstPosition, rowCount, resultCount, topK } = header
   if (topK > TOP_K_MAX || (topK === 0 && resultCount > 0)) return err(`topK: ${topK} is not in 1 … ${TOP_K_MAX}`)
-  if (payload.byteLength !== resultCount * candidateBytes(topK))
+  const split = withNamed(header, payload, 8)
+  if (!split.ok) return split
+  if (split.value.payload.byteLength !== resultCount * candidateBytes(topK))
     return err(`payload: ${payload.byteLength} bytes are no ${resultCount} results of ${topK} candidates`)
-  return ok({ type: 'results', sessionId, epoch, firstPosition, rowCount, resultCount, topK, payload })
+  return ok({ type: 'results', sessionId, epoch, firstPosition, rowCount, resultCount, topK, ...split.value })
+}
+
+/** A payload, and what it says of named tokens behind it, `bytesEach`. */
+function withNamed(
+  { named: count, resultCount }: FrameHeader,
+  bytes: Uint8Array,
+  bytesEach: number,
+): Result<Pick<RowsFrame, 'payload' | 'named'>, string> {
+  if (count === 0) return ok({ payload: bytes })
+  if (count > NAMED_TOKENS_MAX || resultCount === 0) return err(`named: ${count} tokens of each of ${resultCount} results`)
+  const at = bytes.byteLength - count * resultCount * bytesEach
+  if (at < 0) return err(`payload: ${bytes.byteLength} bytes for ${count} named tokens of each of ${resultCount} results`)
+  return ok({ payload: bytes.subarray(0, at), named: bytes.subarray(at) })
+}
+
+function decodeLogitsFrame({ sessionId, epoch, firstPosition: position }: FrameHeader, payload: Uint8Array): Result<LogitsFrame, string> {
+  if (payload.byteLength < 8 || payload.byteLength % 4 !== 0) return err(`payload: ${payload.byteLength} bytes are no logits`)
+  return ok({ type: 'logits', sessionId, epoch, position, payload })
 }
 
 function decodeWindowFrame({ sessionId }: FrameHeader, payload: Uint8Array): Result<WindowFrame, string> {

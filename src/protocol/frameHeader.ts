@@ -23,6 +23,8 @@ const TYPES = [
   'ping',
   'pong',
   'receipt',
+  'fetch',
+  'logits',
 ] as const
 const KINDS = [null, 'prompt', 'decode'] as const
 const ENCODINGS = [null, 'tokens', 'f32', 'f16e', 'i8b'] as const
@@ -38,11 +40,13 @@ export interface FrameHeader {
   readonly topK: number
   readonly kind: RowKind | null
   readonly encoding: RowsFrame['encoding'] | null
+  /** Named tokens of each wanted row. */
+  readonly named: number
 }
 
 type Field = Exclude<keyof FrameHeader, 'type' | 'sessionId'>
 
-const NO_FIELDS = { epoch: 0, firstPosition: 0, rowCount: 0, resultCount: 0, topK: 0, kind: null, encoding: null }
+const NO_FIELDS = { epoch: 0, firstPosition: 0, rowCount: 0, resultCount: 0, topK: 0, kind: null, encoding: null, named: 0 }
 const ALL_FIELDS = Object.keys(NO_FIELDS) as Field[]
 
 /** Which fields a type does not have: they must be 0 (rule F10). */
@@ -55,11 +59,13 @@ const UNUSED: Readonly<Record<Frame['type'], readonly Field[]>> = {
   truncate: ALL_FIELDS.filter((field) => field !== 'epoch'),
   close: ALL_FIELDS,
   failed: ALL_FIELDS,
-  lap: ['resultCount', 'topK', 'encoding'],
+  lap: ['resultCount', 'topK', 'encoding', 'named'],
   severed: ALL_FIELDS,
   ping: ALL_FIELDS,
   pong: ALL_FIELDS,
   receipt: ALL_FIELDS,
+  fetch: ALL_FIELDS.filter((field) => field !== 'epoch' && field !== 'firstPosition'),
+  logits: ALL_FIELDS.filter((field) => field !== 'epoch' && field !== 'firstPosition'),
 }
 
 /** Where a field begins and ends. */
@@ -71,6 +77,7 @@ const PLACES: Readonly<Record<Field, readonly [first: number, end: number]>> = {
   topK: [32, 34],
   kind: [34, 35],
   encoding: [35, 36],
+  named: [39, 40],
 }
 
 /** The same as UNUSED, byte by byte: every frame that comes is looked at there. */
@@ -89,11 +96,11 @@ export function headerOf(frame: Frame): FrameHeader {
   switch (type) {
     case 'rows': {
       const { epoch, firstPosition, rowCount, resultCount, kind, encoding } = frame
-      return { type, sessionId, epoch, firstPosition, rowCount, resultCount, topK: 0, kind, encoding }
+      return { type, sessionId, epoch, firstPosition, rowCount, resultCount, topK: 0, kind, encoding, named: namedOf(frame, 4) }
     }
     case 'results': {
       const { epoch, firstPosition, rowCount, resultCount, topK } = frame
-      return { type, sessionId, epoch, firstPosition, rowCount, resultCount, topK, kind: null, encoding: null }
+      return { type, sessionId, epoch, firstPosition, rowCount, resultCount, topK, kind: null, encoding: null, named: namedOf(frame, 8) }
     }
     case 'lap': {
       const { epoch, firstPosition, rowCount, kind } = frame
@@ -102,9 +109,17 @@ export function headerOf(frame: Frame): FrameHeader {
     case 'open':
     case 'truncate':
       return { type, sessionId, ...NO_FIELDS, epoch: frame.epoch }
+    case 'fetch':
+    case 'logits':
+      return { type, sessionId, ...NO_FIELDS, epoch: frame.epoch, firstPosition: frame.position }
     default:
       return { type, sessionId, ...NO_FIELDS }
   }
+}
+
+/** Named tokens of each wanted row, of so many bytes each. */
+function namedOf({ named, resultCount }: Pick<RowsFrame, 'named' | 'resultCount'>, bytesEach: number): number {
+  return named === undefined ? 0 : named.byteLength / bytesEach / resultCount
 }
 
 /** Writes the header at the start of `bytes`, whose rest is the payload. */
@@ -122,7 +137,9 @@ export function writeHeader(bytes: Uint8Array<ArrayBuffer>, header: FrameHeader)
   view.setUint16(32, header.topK, true)
   bytes[34] = KINDS.indexOf(header.kind)
   bytes[35] = ENCODINGS.indexOf(header.encoding)
+  // A payload's length takes three bytes.
   view.setUint32(36, bytes.byteLength - HEADER_BYTES, true)
+  bytes[39] = header.named
 }
 
 /**
@@ -155,7 +172,7 @@ export function readHeader(bytes: Uint8Array): Result<FrameHeader, string> {
   const encoding = ENCODINGS[bytes[35] ?? 0]
   if (encoding === undefined) return err(`encoding: unknown number ${bytes[35]}`)
   const sessionId = sessionIdOf(view)
-  const payloadBytes = view.getUint32(36, true)
+  const payloadBytes = view.getUint32(36, true) % 2 ** 24
   if (payloadBytes !== bytes.byteLength - HEADER_BYTES)
     return err(`payload length: ${payloadBytes} said, ${bytes.byteLength - HEADER_BYTES} came`)
   const header: FrameHeader = {
@@ -168,6 +185,7 @@ export function readHeader(bytes: Uint8Array): Result<FrameHeader, string> {
     topK: view.getUint16(32, true),
     kind,
     encoding,
+    named: bytes[39] ?? 0,
   }
   for (const at of UNUSED_BYTES[type])
     if (bytes[at] !== 0) return err(`${UNUSED[type].find((field) => bytesOfField(field).includes(at))}: a ${type} frame has none`)

@@ -22,6 +22,8 @@ export interface RowsFrame {
   readonly encoding: 'tokens' | RowEncoding
   /** tokens: u32 little-endian [rowCount]; else [rowCount, rowBytes]. */
   readonly payload: Uint8Array
+  /** Tokens whose logits are wanted beside the candidates, as many of each wanted row: u32 little-endian [resultCount, n]. Left out: none. */
+  readonly named?: Uint8Array
 }
 
 /** Last stage → driver: candidates of the rows asked for; also sent (with none) for a lap that asked for none. */
@@ -35,6 +37,26 @@ export interface ResultsFrame {
   readonly resultCount: number
   readonly topK: number
   /** For each wanted row: f32 logSumExp, then topK × (u32 id, f32 logit), best first, ties to the lowest id. */
+  readonly payload: Uint8Array
+  /** Of the tokens that the rows named, in their order: (u32 id, f32 logit) [resultCount, n]. Left out: none were. */
+  readonly named?: Uint8Array
+}
+
+/** Driver → last stage: all logits of the last position of that epoch. */
+export interface FetchFrame {
+  readonly type: 'fetch'
+  readonly sessionId: SessionId
+  readonly epoch: number
+  readonly position: number
+}
+
+/** Last stage → driver: some of the logits that it fetches; those of a position come in order of ids. */
+export interface LogitsFrame {
+  readonly type: 'logits'
+  readonly sessionId: SessionId
+  readonly epoch: number
+  readonly position: number
+  /** u32 first id, then f32 logits of that and the following ids, little-endian. */
   readonly payload: Uint8Array
 }
 
@@ -172,3 +194,5 @@ export type Frame =
   | PingFrame
   | PongFrame
   | ReceiptFrame
+  | FetchFrame
+  | LogitsFrame

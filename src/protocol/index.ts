@@ -25,7 +25,15 @@ export {
   NO_ROWS_SHAPE,
 } from './auditRows.ts'
 export { BUNDLE_MAGIC, bundledCount, framesOf, messageOf } from './bundle.ts'
-export { candidateBytes, decodeCandidates, encodeCandidates, type PositionCandidates, topKOf } from './candidates.ts'
+export {
+  candidateBytes,
+  decodeCandidates,
+  encodeCandidates,
+  encodeNamed,
+  type NamedLogits,
+  type PositionCandidates,
+  topKOf,
+} from './candidates.ts'
 export { lastCheckpoint, servedEnd } from './checkpoints.ts'
 export {
   type Assignment,
@@ -49,8 +57,10 @@ export type {
   CloseFrame,
   FailedFrame,
   FailureReason,
+  FetchFrame,
   Frame,
   LapFrame,
+  LogitsFrame,
   OpenedFrame,
   OpenFrame,
   PingFrame,
@@ -72,9 +82,11 @@ export {
   CONTROL_MESSAGE_BYTES_MAX,
   DRAIN_IDLE_MS,
   FAILURE_MESSAGE_CHARACTERS_MAX,
+  FETCHABLE_ROWS,
   FRAME_BYTES_MAX,
   LINK_QUEUE_BYTES_MAX,
   LOG_KEPT_MS,
+  NAMED_TOKENS_MAX,
   PROTOCOL_VERSION,
   PROVEN_LINES_MAX,
   QUEUE_WAIT_MS_MAX,

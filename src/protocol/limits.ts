@@ -1,7 +1,7 @@
 /** Bounds of the protocol, each with its reason. A value beyond its bound is refused by name, never clamped. */
 
 /** Both sides must speak the same; a change of any frame, message or rule raises it. */
-export const PROTOCOL_VERSION = 6
+export const PROTOCOL_VERSION = 7
 
 /** Chromium and libdatachannel both carry messages of 256 KiB; a frame is one message. */
 export const FRAME_BYTES_MAX = 256 * 1024
@@ -20,6 +20,12 @@ export const WIDTH_MAX = 16_384
 
 /** Candidates of one position. */
 export const TOP_K_MAX = 256
+
+/** Tokens whose logits a row asks for beside its candidates: those that a client favours, or the next one of a prompt. What a dispatch of the head has room for. */
+export const NAMED_TOKENS_MAX = 8
+
+/** Rows that a last stage can compute once more for all their logits: a draft of 31, and the row before it. */
+export const FETCHABLE_ROWS = 32
 
 /** What the coordinator grants by default. */
 export const TOP_K_DEFAULT = 128

@@ -17,6 +17,8 @@ export interface Lap {
   readonly kind: RowKind
   /** How many of the last rows want candidates, 0 … ids.length. */
   readonly resultCount: number
+  /** Tokens whose logits they want beside those, as many of each: [resultCount, n], n at most NAMED_TOKENS_MAX. */
+  readonly named?: Uint32Array
 }
 
 /** Rows that came through the whole chain; a lap may come back in several parts, always in order. */
@@ -89,6 +91,11 @@ export interface Chain {
    * the chain's SessionError when it fails or closes meanwhile.
    */
   submit(lap: Lap): Promise<void>
+  /**
+   * All logits of the position of `candidates`, [vocabulary]: the last one that was submitted, and answered. Rejects with the chain's SessionError when it fails
+   * or closes meanwhile. One at a time, and as many as rows were submitted.
+   */
+  logits(candidates: Candidates): Promise<Float32Array>
   /** Forgets positions ≥ `length`, at most the number answered so far; rows under way are dropped. */
   truncate(length: number): void
   /** Frees the session everywhere, at once. Safe to call twice. */

@@ -4,7 +4,7 @@
  */
 
 import type { RowEncoding, RowKind } from '../protocol/index.ts'
-import { assert, type Result, TabswarmError, toErrorBody } from '../shared/index.ts'
+import { assert, deferred, type Result, TabswarmError, toErrorBody } from '../shared/index.ts'
 import type { Candidates, Chain, ChainEvents, Lap } from './chain.ts'
 import { SessionError } from './errors.ts'
 
@@ -28,7 +28,8 @@ export interface ChainSegment {
     | { readonly kind: 'rows'; readonly encoding: RowEncoding; readonly rowCount: number; readonly bytes: Uint8Array }
   readonly output:
     | { readonly kind: 'rows'; readonly encoding: RowEncoding }
-    | { readonly kind: 'candidates'; readonly resultCount: number; readonly topK: number }
+    | { readonly kind: 'candidates'; readonly resultCount: number; readonly topK: number; readonly named?: Uint32Array }
+    | { readonly kind: 'logits'; readonly resultCount: number }
 }
 
 export type ChainOutput =
@@ -57,7 +58,8 @@ class EngineChain implements Chain {
   readonly #options: EngineChainOptions
   readonly #slots: number[] = []
   #events: ChainEvents | null = null
-  #submitted = 0
+  /** Of each position that was submitted. */
+  readonly #rows: Pick<Lap, 'kind' | 'ids'>[] = []
   #epoch = 0
   #closed = false
   #working: Promise<void> = Promise.resolve()
@@ -81,16 +83,32 @@ class EngineChain implements Chain {
 
   submit(lap: Lap): Promise<void> {
     if (this.#closed) return Promise.reject(new SessionError('cancelled', 'the session was closed'))
-    assert(lap.firstPosition === this.#submitted, `lap at position ${lap.firstPosition}; ${this.#submitted} were submitted`)
-    this.#submitted += lap.ids.length
+    const { length } = this.#rows
+    assert(lap.firstPosition === length, `lap at position ${lap.firstPosition}; ${length} were submitted`)
+    for (const id of lap.ids) this.#rows.push({ kind: lap.kind, ids: Uint32Array.of(id) })
     const epoch = this.#epoch
     this.#working = this.#working.then(() => this.#run(lap, epoch))
     return Promise.resolve()
   }
 
+  async logits({ position }: Candidates): Promise<Float32Array> {
+    if (this.#closed) throw new SessionError('cancelled', 'the session was closed')
+    const row = this.#rows[position]
+    assert(row !== undefined && position === this.#rows.length - 1, `logits of position ${position}; ${this.#rows.length} were submitted`)
+    const again = deferred<Float32Array>()
+    this.#working = this.#working.then(async () => {
+      try {
+        again.resolve(await this.#again(position, row))
+      } catch (error) {
+        again.reject(toSessionError(error))
+      }
+    })
+    return again.promise
+  }
+
   truncate(length: number): void {
     this.#epoch++
-    this.#submitted = length
+    this.#rows.length = length
     this.#working = this.#working.then(() => {
       if (this.#closed) return
       for (const [index, { engine }] of this.#options.stages.entries()) engine.truncate(this.#slot(index), length)
@@ -119,15 +137,35 @@ class EngineChain implements Chain {
     }
   }
 
+  /** The last row once more through all spans. */
+  async #again(firstPosition: number, { kind, ids }: Pick<Lap, 'kind' | 'ids'>): Promise<Float32Array> {
+    const { stages, rowEncoding } = this.#options
+    let input: ChainSegment['input'] = { kind: 'tokens', ids }
+    for (const [index, { engine }] of stages.entries()) {
+      const slot = this.#slot(index)
+      engine.truncate(slot, firstPosition)
+      const isLast = index === stages.length - 1
+      const output: ChainSegment['output'] = isLast ? { kind: 'logits', resultCount: 1 } : { kind: 'rows', encoding: rowEncoding }
+      const { outputs } = await engine.forward([{ slot, kind, firstPosition, input, output }])
+      const result: ChainOutput | undefined = outputs[0]
+      if (result?.kind === 'logits') return result.values
+      assert(result?.kind === 'rows', `a pass gave ${result?.kind}`)
+      input = { kind: 'rows', encoding: rowEncoding, rowCount: 1, bytes: result.bytes }
+    }
+    throw new SessionError('internal', 'a chain without stages')
+  }
+
   /** One span of one lap; returns what the next span gets. */
   async #pass(index: number, lap: Lap, input: ChainSegment['input'], epoch: number): Promise<ChainSegment['input'] | null> {
     const { stages, topK, rowEncoding } = this.#options
     const engine = stages[index]?.engine
     assert(engine !== undefined, `no engine for span ${index}`)
-    const { firstPosition, kind, resultCount } = lap
+    const { firstPosition, kind, resultCount, named } = lap
     const rowCount = lap.ids.length
     const isLast = index === stages.length - 1
-    const output: ChainSegment['output'] = isLast ? { kind: 'candidates', resultCount, topK } : { kind: 'rows', encoding: rowEncoding }
+    const output: ChainSegment['output'] = isLast
+      ? { kind: 'candidates', resultCount, topK, ...(named !== undefined && { named }) }
+      : { kind: 'rows', encoding: rowEncoding }
     const { outputs, computeMs } = await engine.forward([{ slot: this.#slot(index), kind, firstPosition, input, output }])
     const result = outputs[0]
     const bytesSent = result?.kind === 'rows' ? result.bytes.byteLength : 0

@@ -42,6 +42,10 @@ class ScriptedChain implements Chain {
     this.#events?.onResults({ firstPosition: lap.firstPosition, rowCount: lap.ids.length, candidates: lap.resultCount > 0 ? [best] : [] })
   }
 
+  async logits(): Promise<Float32Array> {
+    throw new SessionError('internal', 'nobody asks for them here')
+  }
+
   truncate(): void {}
   close(): void {}
 }

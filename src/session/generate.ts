@@ -12,8 +12,10 @@ import type { TokenText } from './detokenizer.ts'
 import type { Drafter } from './drafter.ts'
 import { SessionError } from './errors.ts'
 import { LapWaiter } from './lapWaiter.ts'
-import { checkSampling, type Sampling, sample } from './sampler.ts'
+import { checkSampling, type Sampling } from './sampler.ts'
 import { Speculation } from './speculation.ts'
+import { TokenChoice } from './tokenChoice.ts'
+import type { TokenConstraint, TokenSet } from './tokenConstraint.ts'
 
 /** Rows of a prompt chunk: enough for a matrix product to reuse each weight, few enough that stages overlap. */
 const CHUNK_ROWS_DEFAULT = 128
@@ -58,6 +60,10 @@ export interface GenerateRequest {
   readonly maxTokens: number
   readonly sampling: Sampling
   readonly stop?: readonly string[]
+  /** What the answer has to be. */
+  readonly constraint?: TokenConstraint
+  /** Whether each token's candidates have its logit, also where it has no alternative. */
+  readonly wantsLogits?: boolean
   /** See `chunkRowsFor`. */
   readonly chunkRows: number
   readonly clock: Clock
@@ -113,6 +119,9 @@ export async function generate(request: GenerateRequest): Promise<GenerateResult
 
 function checkRequest({ chain, tokenizer, promptTokenIds, maxTokens, sampling, chunkRows }: GenerateRequest): void {
   checkSampling(sampling)
+  const unknown = sampling.logitBias?.find(({ id }) => !isToken(id, tokenizer))
+  if (unknown !== undefined)
+    throw new SessionError('bad-request', `a bias for token ${unknown.id}, which is not in a vocabulary of ${tokenizer.vocabularySize}`)
   assert(Number.isSafeInteger(chunkRows) && chunkRows > 0 && chunkRows <= ROWS_MAX, `chunks of ${chunkRows} rows`)
   if (!Number.isSafeInteger(maxTokens) || maxTokens < 0) {
     throw new SessionError('bad-request', `the answer's length is ${maxTokens} tokens; it must be a whole number, 0 or more`)
@@ -139,6 +148,7 @@ class Generation {
   readonly #waiter: LapWaiter
   readonly #text: AnswerText
   readonly #speculation: Speculation | null
+  readonly #choice: TokenChoice
   readonly #startedMs: number
   readonly #completion: number[] = []
   readonly #steps: GenerateStep[] = []
@@ -147,7 +157,8 @@ class Generation {
   #lastTokenMs = 0
 
   constructor(request: GenerateRequest) {
-    const { tokenizer, stop = [], stripLeadingSpace = false, drafter, clock } = request
+    const { tokenizer, stop = [], stripLeadingSpace = false, drafter, clock, sampling, promptTokenIds, wantsLogits = false } = request
+    const { vocabularySize } = tokenizer
     // A request that cannot be cancelled has a signal of its own too: listeners of many on one would be looked through by each.
     const { signal = new AbortController().signal } = request
     this.#request = request
@@ -155,6 +166,7 @@ class Generation {
     this.#waiter = new LapWaiter(clock, signal)
     this.#text = new AnswerText(tokenizer, { stop, stripLeadingSpace })
     this.#speculation = drafter === undefined ? null : new Speculation(drafter, clock)
+    this.#choice = new TokenChoice({ sampling, promptTokenIds, vocabularySize, wantsLogits })
     this.#startedMs = clock.nowMs()
   }
 
@@ -182,7 +194,7 @@ class Generation {
     this.#speculation?.append(this.#request.promptTokenIds)
     const results = await this.#waiter.lap(() => this.#submitPrompt(), 1)
     if (results === null) return 'cancelled'
-    const finishReason = this.#verify(results, [])
+    const finishReason = await this.#verify(results, [])
     this.#speculation?.append(this.#completion)
     return finishReason
   }
@@ -192,7 +204,7 @@ class Generation {
     for (let first = 0; first < promptTokenIds.length && !this.#signal.aborted; first += chunkRows) {
       const ids = Uint32Array.from(promptTokenIds.slice(first, first + chunkRows))
       const resultCount = first + ids.length === promptTokenIds.length ? 1 : 0
-      await chain.submit({ firstPosition: first, ids, kind: 'prompt', resultCount })
+      await chain.submit(this.#naming({ firstPosition: first, ids, kind: 'prompt', resultCount }))
     }
   }
 
@@ -203,11 +215,11 @@ class Generation {
     const draft = this.#speculation === null ? [] : await this.#draft(this.#speculation)
     if (draft === null) return 'cancelled'
     const ids = Uint32Array.of(...this.#completion.slice(-1), ...draft)
-    const lap: Lap = { firstPosition: promptTokenIds.length + known - 1, ids, kind: 'decode', resultCount: ids.length }
+    const lap = this.#naming({ firstPosition: promptTokenIds.length + known - 1, ids, kind: 'decode', resultCount: ids.length })
     const results = await this.#waiter.lap(() => chain.submit(lap), lap.resultCount)
     if (results === null) return 'cancelled'
     this.#request.onEvent?.({ kind: 'decoded', rowCount: ids.length, lapMs: this.#waiter.lastLapMs })
-    const finishReason = this.#verify(results, draft)
+    const finishReason = await this.#verify(results, draft)
     const taken = this.#completion.slice(known)
     this.#drafts.laps++
     this.#drafts.draftedTokens += draft.length
@@ -234,25 +246,54 @@ class Generation {
    * Samples from a lap's results, one after the other, as long as what is drawn is what was drafted: then the next row had the
    * right input. Positions of drafts that were wrong are forgotten.
    */
-  #verify(results: readonly Candidates[], draft: readonly number[]): FinishReason | null {
+  async #verify(results: readonly Candidates[], draft: readonly number[]): Promise<FinishReason | null> {
     for (const [index, candidates] of results.entries()) {
-      const finishReason = this.#step(candidates)
-      const goesOn = finishReason === null && index < draft.length && this.#completion.at(-1) === draft[index]
+      const isDrafted = index < draft.length
+      const allowed = await this.#allowed()
+      if (allowed === 'ended') return 'cancelled'
+      const chosen = this.#choice.choose(candidates, candidates.position + 1, allowed)
+      // All logits are there of the last position alone.
+      if (chosen === null && isDrafted) this.#request.chain.truncate(candidates.position + 1)
+      const finishReason = chosen === null ? await this.#fetch(candidates, allowed) : this.#step(chosen, candidates)
+      const goesOn = finishReason === null && isDrafted && chosen !== null && chosen === draft[index]
       if (goesOn) continue
-      if (index < draft.length) this.#request.chain.truncate(candidates.position + 1)
+      if (isDrafted && chosen !== null) this.#request.chain.truncate(candidates.position + 1)
       return finishReason
     }
     return null
   }
 
-  /** One token. */
-  #step(candidates: Candidates): FinishReason | null {
-    const { chain, tokenizer, promptTokenIds, maxTokens, sampling, keepSteps } = this.#request
+  /** The token that all logits give where the candidates leave it open. */
+  async #fetch(candidates: Candidates, allowed: TokenSet | null): Promise<FinishReason | null> {
+    const logits = await this.#waiter.unlessEnded(this.#request.chain.logits(candidates))
+    if (logits === null) return 'cancelled'
+    const id = this.#choice.chooseOfAll(logits, candidates.position + 1, allowed)
+    const named = { ids: Uint32Array.of(id), logits: Float32Array.of(logits[id] ?? 0) }
+    return this.#step(id, { ...candidates, named })
+  }
+
+  /** What may come next, null: anything; `ended` where the signal has fired meanwhile. */
+  async #allowed(): Promise<TokenSet | null | 'ended'> {
+    const { constraint } = this.#request
+    return constraint === undefined ? null : ((await this.#waiter.unlessEnded(constraint.allowed())) ?? 'ended')
+  }
+
+  /** The lap, whose rows name what the choice may want to know. */
+  #naming(lap: Lap): Lap {
+    const { named } = this.#choice
+    if (named.length === 0 || lap.resultCount === 0) return lap
+    return { ...lap, named: Uint32Array.from({ length: lap.resultCount * named.length }, (_, index) => named[index % named.length] ?? 0) }
+  }
+
+  /** One token, which `candidates` or `named` of them have. */
+  #step(id: number, candidates: Candidates): FinishReason | null {
+    const { chain, tokenizer, promptTokenIds, maxTokens, keepSteps } = this.#request
     const position = promptTokenIds.length + this.#completion.length
     assert(candidates.position === position - 1, `candidates of position ${candidates.position} where ${position - 1} was awaited`)
-    const id = sample(candidates, sampling, position)
     if (keepSteps === true) this.#steps.push({ id, candidates })
     if (tokenizer.isEnd(id)) return 'stop'
+    this.#choice.take(id)
+    this.#request.constraint?.take(id)
     this.#take(id, candidates)
     if (this.#text.stopped) return 'stop'
     if (this.#completion.length === maxTokens || position === chain.maxPositions) return 'length'

@@ -23,5 +23,6 @@ export { type DriverBook, type LinkChainOptions, OPEN_DEADLINE_MS, openLinkChain
 export { LinkRouter } from './linkRouter.ts'
 export { lookupFirst } from './lookupFirst.ts'
 export { type DraftSource, ModelDrafter } from './modelDrafter.ts'
-export { choiceMargin, GREEDY, type Sampling, sample } from './sampler.ts'
+export { choiceMargin, GREEDY, type LogitBias, type Sampling, sample } from './sampler.ts'
 export { createNgramDrafter } from './speculationNgrams.ts'
+export type { TokenConstraint, TokenSet } from './tokenConstraint.ts'

@@ -3,7 +3,14 @@
  * stranger: its positions, counts, ids and numbers are checked here before anyone samples from them.
  */
 
-import { decodeCandidates, type ResultsFrame, ROWS_MAX, type RowKind } from '../protocol/index.ts'
+import {
+  decodeCandidates,
+  NAMED_TOKENS_MAX,
+  type PositionCandidates,
+  type ResultsFrame,
+  ROWS_MAX,
+  type RowKind,
+} from '../protocol/index.ts'
 import { assert, err, ok, type Result, required } from '../shared/index.ts'
 import type { Lap, LapResults } from './chain.ts'
 
@@ -14,6 +21,8 @@ interface Row {
   readonly id: number
   readonly kind: RowKind
   readonly wanted: boolean
+  /** Tokens that it names. */
+  readonly named: readonly number[]
 }
 
 export class LapLedger {
@@ -71,7 +80,18 @@ export class LapLedger {
     assert(lap.firstPosition === this.#rows.length, `lap at position ${lap.firstPosition}; ${this.#rows.length} were submitted`)
     assert(lap.ids.length > 0 && lap.resultCount <= lap.ids.length, `${lap.resultCount} results of ${lap.ids.length} rows`)
     const firstWanted = lap.ids.length - lap.resultCount
-    for (const [index, id] of lap.ids.entries()) this.#rows.push({ id, kind: lap.kind, wanted: index >= firstWanted })
+    const { named = [] } = lap
+    const each = named.length / Math.max(1, lap.resultCount)
+    assert(Number.isInteger(each) && each <= NAMED_TOKENS_MAX, `${named.length} named tokens of ${lap.resultCount} results`)
+    for (const [index, id] of lap.ids.entries()) {
+      const result = index - firstWanted
+      this.#rows.push({
+        id,
+        kind: lap.kind,
+        wanted: result >= 0,
+        named: result < 0 ? [] : [...named.slice(result * each, (result + 1) * each)],
+      })
+    }
     this.#submittedMax = Math.max(this.#submittedMax, this.#rows.length)
   }
 
@@ -80,13 +100,16 @@ export class LapLedger {
     const first = this.#rows[firstPosition]
     assert(first !== undefined && rowsMax > 0, `rows from ${firstPosition} of ${this.#rows.length}`)
     const ids: number[] = []
-    let resultCount = 0
-    for (const { id, kind, wanted } of this.#rows.slice(firstPosition, firstPosition + Math.min(rowsMax, ROWS_MAX))) {
-      if (kind !== first.kind || (resultCount > 0 && !wanted)) break
+    const names: (readonly number[])[] = []
+    for (const { id, kind, wanted, named } of this.#rows.slice(firstPosition, firstPosition + Math.min(rowsMax, ROWS_MAX))) {
+      const before = names.at(-1)
+      if (kind !== first.kind || (before !== undefined && (!wanted || before.length !== named.length))) break
       ids.push(id)
-      if (wanted) resultCount++
+      if (wanted) names.push(named)
     }
-    return { firstPosition, ids: Uint32Array.from(ids), kind: first.kind, resultCount }
+    const named = names.flat()
+    const lap = { firstPosition, ids: Uint32Array.from(ids), kind: first.kind, resultCount: names.length }
+    return named.length === 0 ? lap : { ...lap, named: Uint32Array.from(named) }
   }
 
   /** Another chain of so many stages: what the stages have said of their laps says nothing of it. */
@@ -140,9 +163,12 @@ export class LapLedger {
     this.#had[stageIndex] = nextPosition
   }
 
-  /** The first stage that has not reported all rows under way; the last one if all have, the first if there are none: it has no room for more. */
-  slowestStage(): number {
-    if (this.outstanding === 0) return 0
+  /**
+   * The first stage that has not reported all rows under way; the last one if all have, the first if there are none: it has no room for more. `isFetching`: the last
+   * stage owes logits of a row that came back.
+   */
+  slowestStage(isFetching = false): number {
+    if (this.outstanding === 0 && !isFetching) return 0
     const index = this.#heard.findIndex((_, stage) => this.computed(stage) < this.#rows.length)
     return index < 0 ? this.#heard.length - 1 : index
   }
@@ -169,7 +195,9 @@ export class LapLedger {
       return err(`${frame.topK} candidates a position; the grant says ${expectedTopK}`)
     const decoded = decodeCandidates(frame, this.#vocabularySize)
     if (!decoded.ok) return decoded
-    for (const { position, logSumExp, logits } of decoded.value) {
+    for (const candidates of decoded.value) {
+      const { position, logSumExp, logits } = candidates
+      if (!this.#namesAsAsked(candidates)) return err(`position ${position}: other tokens' logits than were asked for`)
       const best = logits[0] ?? 0
       if (logSumExp < best - LOG_SUM_EXP_SLACK * (1 + Math.abs(best))) {
         return err(`position ${position}: logSumExp ${logSumExp} is below the best logit ${best}`)
@@ -180,11 +208,17 @@ export class LapLedger {
     this.heard(this.#heard.length - 1, frame.epoch, endPosition)
     return ok({ firstPosition: frame.firstPosition, rowCount: frame.rowCount, candidates: decoded.value })
   }
+
+  #namesAsAsked({ position, named }: PositionCandidates): boolean {
+    const asked = this.#rows[position]?.named ?? []
+    return asked.length === (named?.ids.length ?? 0) && asked.every((id, index) => id === named?.ids[index])
+  }
 }
 
 function withoutFirst(frame: ResultsFrame, rowCount: number): ResultsFrame {
   const resultCount = Math.min(frame.resultCount, frame.rowCount - rowCount)
   const dropped = frame.resultCount - resultCount
-  const payload = dropped === 0 ? frame.payload : frame.payload.subarray((dropped * frame.payload.byteLength) / frame.resultCount)
-  return { ...frame, firstPosition: frame.firstPosition + rowCount, rowCount: frame.rowCount - rowCount, resultCount, payload }
+  const behind = (bytes: Uint8Array) => (dropped === 0 ? bytes : bytes.subarray((dropped * bytes.byteLength) / frame.resultCount))
+  const left = { firstPosition: frame.firstPosition + rowCount, rowCount: frame.rowCount - rowCount, resultCount }
+  return { ...frame, ...left, payload: behind(frame.payload), ...(frame.named !== undefined && { named: behind(frame.named) }) }
 }

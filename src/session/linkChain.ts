@@ -10,6 +10,7 @@ import {
   type Frame,
   type Grant,
   type LapFrame,
+  type LogitsFrame,
   type OpenedFrame,
   type OpenFrame,
   type ResultsFrame,
@@ -18,8 +19,8 @@ import {
   stageName,
 } from '../protocol/index.ts'
 import type { ReceiptBook } from '../receipts/index.ts'
-import { type Clock, type Deferred, deferred, type PeerId, toBase64Url, unreachable } from '../shared/index.ts'
-import type { Chain, ChainEvents, Lap, RepairedGrant, RepairRequest } from './chain.ts'
+import { assert, type Clock, type Deferred, deferred, type PeerId, toBase64Url, unreachable } from '../shared/index.ts'
+import type { Candidates, Chain, ChainEvents, Lap, RepairedGrant, RepairRequest } from './chain.ts'
 import { ChainLinks } from './chainLinks.ts'
 import { ChainRepair } from './chainRepair.ts'
 import { DriverReceipts } from './driverReceipts.ts'
@@ -28,6 +29,7 @@ import { HandOver } from './handOver.ts'
 import { LapLedger } from './lapLedger.ts'
 import type { LinkRouter } from './linkRouter.ts'
 import { Liveness } from './liveness.ts'
+import { LogitsFetch } from './logitsFetch.ts'
 import { type ChainBefore, type ComputedSpan, replayedPositions } from './replayedPositions.ts'
 import { ResultsInbox } from './resultsInbox.ts'
 import { StageWatch } from './stageWatch.ts'
@@ -91,6 +93,7 @@ class LinkChain implements Chain {
   readonly #receipts: DriverReceipts
   readonly #outbox: TokenOutbox
   readonly #inbox: ResultsInbox
+  readonly #fetch: LogitsFetch
   readonly #liveness: Liveness
   readonly #repair: ChainRepair
   readonly #handOver: HandOver
@@ -107,6 +110,7 @@ class LinkChain implements Chain {
     this.maxPositions = grant.maxPositions
     this.opened = this.#opening.promise
     this.#ledger = new LapLedger({ vocabularySize, topK: grant.topK, stageCount })
+    this.#fetch = new LogitsFetch(vocabularySize)
     const { sessionId } = grant
     const publicKey = toBase64Url(options.receipts?.publicKey ?? new Uint8Array(0))
     this.#receipts = new DriverReceipts({
@@ -130,7 +134,7 @@ class LinkChain implements Chain {
       works: () => this.#works,
       onOwed: () => this.#liveness.expect(this.#owedRows),
     })
-    this.#liveness = new Liveness(clock, stageCount, new StageWatch(this.#links, this.#ledger, (error) => this.#lose(error)))
+    this.#liveness = new Liveness(clock, stageCount, new StageWatch(this.#links, this.#ledger, this.#fetch, (error) => this.#lose(error)))
     this.#repair = new ChainRepair({
       repair: options.repair,
       clock,
@@ -159,8 +163,21 @@ class LinkChain implements Chain {
     return this.#outbox.submit(lap)
   }
 
+  logits(candidates: Candidates): Promise<Float32Array> {
+    if (this.#ended !== null) return Promise.reject(this.#ended)
+    const { submitted, outstanding, epoch } = this.#ledger
+    assert(
+      outstanding === 0 && candidates.position === submitted - 1,
+      `logits of position ${candidates.position}; ${submitted} were submitted`,
+    )
+    const fetched = this.#fetch.begin(candidates, epoch)
+    if (this.#works) this.#askLogits()
+    return fetched
+  }
+
   truncate(length: number): void {
     if (this.#ended !== null) return
+    this.#fetch.giveUp()
     const epoch = this.#ledger.truncate(length)
     this.#inbox.truncate(length, this.#links.isOpen)
     this.#receipts.truncate(epoch, length)
@@ -182,9 +199,9 @@ class LinkChain implements Chain {
     return this.#links.isOpen && !this.#repair.isBroken
   }
 
-  /** A first stage that never has room owes as much as one that never computes. */
+  /** A first stage that never has room owes as much as one that never computes, and a last stage a row whose logits it is asked for. */
   get #owedRows(): number {
-    return this.#ledger.outstanding + this.#outbox.waitingRows
+    return this.#ledger.outstanding + this.#outbox.waitingRows + (this.#fetch.isUnderWay ? 1 : 0)
   }
 
   get #grant(): Grant {
@@ -208,6 +225,8 @@ class LinkChain implements Chain {
         return this.#onLap(index, frame)
       case 'results':
         return this.#onResults(index, frame)
+      case 'logits':
+        return this.#onLogits(index, frame)
       case 'pong':
         return this.#liveness.answered(index, frame.sequence, frame.through)
       case 'rows':
@@ -215,6 +234,7 @@ class LinkChain implements Chain {
       case 'close':
       case 'ping':
       case 'receipt':
+      case 'fetch':
         return this.#refuse(index, `a stage does not send ${frame.type} to its driver`)
       default:
         return unreachable(frame)
@@ -263,6 +283,24 @@ class LinkChain implements Chain {
     this.#events?.onResults(results)
   }
 
+  #onLogits(index: number, frame: LogitsFrame): void {
+    if (index !== this.#grant.stages.length - 1) return this.#refuseRole(index, 'only the last stage sends logits')
+    // Of a chain before: this one is asked once all its stages have answered.
+    if (!this.#works) return
+    const received = this.#fetch.receive(frame)
+    if (!received.ok) return this.#refuse(index, received.error)
+    this.#liveness.progress(this.#owedRows)
+  }
+
+  /** Of the last stage of a chain that works. */
+  #askLogits(): void {
+    const { sessionId, stages } = this.#grant
+    const frame = this.#fetch.frame(sessionId)
+    if (frame === null) return
+    this.#links.send(stages.length - 1, frame)
+    this.#liveness.expect(this.#owedRows)
+  }
+
   #onOpened(index: number, frame: OpenedFrame): void {
     const { revision, nextPosition } = frame
     if (revision === this.#grant.revision && !this.#links.hasAnswered(index)) {
@@ -289,6 +327,7 @@ class LinkChain implements Chain {
     this.#liveness.measure()
     if (this.#owedRows > 0) this.#liveness.expect(this.#owedRows)
     this.#outbox.pump()
+    this.#askLogits()
     this.#handOver.consider()
   }
 
@@ -346,6 +385,7 @@ class LinkChain implements Chain {
     this.#events?.onRepair({ phase: 'granted', grant })
     this.#receipts.begin(grant)
     this.#inbox.reopen()
+    this.#fetch.restart()
     // What has come back went through all of them, whether or not their word of it has come too.
     const { answered } = this.#ledger
     this.#before ??= { sent: this.#outbox.sent, stages: this.#spans((index) => Math.max(answered, this.#ledger.computed(index))) }
@@ -363,6 +403,7 @@ class LinkChain implements Chain {
     this.#links.close()
     this.#receipts.end()
     this.#outbox.end(error)
+    this.#fetch.end(error)
     this.#opening.reject(error)
     // Nobody may be waiting for it any more.
     this.opened.catch(() => undefined)

@@ -1,10 +1,9 @@
 /**
- * Sampler: one token id out of the k best logits of a position. The order of the filters is llama.cpp's: top-k, top-p,
- * min-p, then temperature; https://github.com/ggml-org/llama.cpp/blob/master/tools/main/README.md. Penalties come later.
+ * Sampler: what filters keep of scores, best first, and which of those is drawn. The order of the filters is llama.cpp's: top-k, top-p,
+ * min-p, then temperature; https://github.com/ggml-org/llama.cpp/blob/master/tools/main/README.md.
  *
- * The candidates come with the logsumexp over the whole vocabulary, so a candidate's probability is exact, exp(logit −
- * logSumExp), although most of the vocabulary never travelled. What lies beyond the k candidates is never drawn: with
- * top-p above their common mass, or no filter at all, all k are kept and renormalized.
+ * `sample` draws from the k best logits of a position alone: for drafts, which may be anything. An answer's tokens are drawn from the whole
+ * vocabulary, see tokenChoice.ts.
  */
 
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
@@ -22,8 +21,21 @@ export interface Sampling {
   readonly topK: number
   /** Keeps candidates at least this fraction as probable as the best; 0 keeps all. */
   readonly minP: number
+  /** Subtracted from the logits of tokens that the answer has, −2 … 2; left out: 0. */
+  readonly presencePenalty?: number
+  /** The same for each time that it has them. */
+  readonly frequencyPenalty?: number
+  /** Logits of tokens that prompt or answer have are divided by it where they are positive, else multiplied; left out: 1. */
+  readonly repetitionPenalty?: number
+  /** Added to logits, −100 … 100, after the penalties. */
+  readonly logitBias?: readonly LogitBias[]
   /** Integer ≥ 0. A draw depends on the seed and the position alone, so that a replay draws the same. */
   readonly seed: number
+}
+
+export interface LogitBias {
+  readonly id: number
+  readonly bias: number
 }
 
 export const GREEDY: Sampling = { temperature: 0, topP: 1, topK: 0, minP: 0, seed: 0 }
@@ -39,6 +51,12 @@ export function checkSampling(sampling: Sampling): void {
   if (!(Number.isSafeInteger(topK) && topK >= 0)) refuse('top-k', topK, 'a whole number, 0 for no limit')
   if (!(minP >= 0 && minP <= 1)) refuse('min-p', minP, 'between 0 and 1')
   if (!(Number.isSafeInteger(seed) && seed >= 0)) refuse('seed', seed, 'a whole number, 0 or more')
+  const { presencePenalty = 0, frequencyPenalty = 0, repetitionPenalty = 1, logitBias = [] } = sampling
+  if (!(Math.abs(presencePenalty) <= 2)) refuse('presence-penalty', presencePenalty, 'between -2 and 2')
+  if (!(Math.abs(frequencyPenalty) <= 2)) refuse('frequency-penalty', frequencyPenalty, 'between -2 and 2')
+  if (!(repetitionPenalty >= 0.01 && repetitionPenalty <= 100)) refuse('repetition-penalty', repetitionPenalty, 'between 0.01 and 100')
+  const wild = logitBias.find(({ bias }) => !(Math.abs(bias) <= 100))
+  if (wild !== undefined) refuse(`the bias of token ${wild.id}`, wild.bias, 'between -100 and 100')
 }
 
 /** The id drawn for `position`, the place of the new token. `candidates` are best first, at least one, all finite. */
@@ -55,11 +73,11 @@ export function choiceMargin(candidates: Candidates, sampling: Sampling, positio
   const { logits } = candidates
   const gap = (index: number) => (logits[index] ?? Number.POSITIVE_INFINITY) - (logits[index + 1] ?? Number.NEGATIVE_INFINITY)
   if (sampling.temperature === 0) return gap(0)
-  const kept = keptCount(candidates, sampling)
-  const { index, margin } = drawOf(kept, candidates, sampling, position)
+  const kept = keptOf(logits, massOf(candidates, sampling), sampling)
+  const { index, margin } = drawOf(kept, logits, sampling, position)
   const most = sampling.topK > 0 ? Math.min(sampling.topK, logits.length) : logits.length
   const cuts = [kept - 1, kept + 1]
-    .filter((count) => count >= 1 && count <= most && drawOf(count, candidates, sampling, position).index !== index)
+    .filter((count) => count >= 1 && count <= most && drawOf(count, logits, sampling, position).index !== index)
     .map((count) => cutMargin(candidates, sampling, Math.min(count, kept)))
   return Math.min(margin, index === 0 ? Number.POSITIVE_INFINITY : gap(index - 1), gap(index), ...cuts)
 }
@@ -67,21 +85,25 @@ export function choiceMargin(candidates: Candidates, sampling: Sampling, positio
 function draw(candidates: Candidates, sampling: Sampling, position: number): { readonly index: number } {
   assert(candidates.logits.length > 0, 'no candidates to sample from')
   if (sampling.temperature === 0) return { index: 0 }
-  return drawOf(keptCount(candidates, sampling), candidates, sampling, position)
+  return drawOf(keptOf(candidates.logits, massOf(candidates, sampling), sampling), candidates.logits, sampling, position)
 }
 
-/** The draw among the `kept` best. */
-function drawOf(
+/**
+ * The draw among the `kept` best of `scores`, and others of so much weight together, where the best has 1, behind them: of those the index is `kept`. `margin`: how far
+ * the draw in [0, 1) is from another.
+ */
+export function drawOf(
   kept: number,
-  candidates: Candidates,
+  scores: ArrayLike<number>,
   { temperature, seed }: Sampling,
   position: number,
+  behind = 0,
 ): { readonly index: number; readonly margin: number } {
-  const best = candidates.logits[0] ?? 0
+  const best = scores[0] ?? 0
   const weights = new Float64Array(kept)
-  let total = 0
+  let total = behind
   for (let index = 0; index < kept; index++) {
-    const weight = Math.exp(((candidates.logits[index] ?? 0) - best) / temperature)
+    const weight = Math.exp(((scores[index] ?? 0) - best) / temperature)
     weights[index] = weight
     total += weight
   }
@@ -89,44 +111,42 @@ function drawOf(
   for (let index = 0; index < kept; index++) {
     const below = index === 0 ? Number.POSITIVE_INFINITY : left
     left -= weights[index] ?? 0
-    const above = index === kept - 1 ? Number.POSITIVE_INFINITY : -left
+    const above = index === kept - 1 && behind === 0 ? Number.POSITIVE_INFINITY : -left
     if (left < 0) return { index, margin: Math.min(below, above) / total }
   }
-  return { index: kept - 1, margin: 0 }
+  return { index: behind > 0 ? kept : kept - 1, margin: 0 }
 }
 
 /** How far top-p or min-p, whichever is nearer, is from deciding otherwise on candidate `index`. */
 function cutMargin(candidates: Candidates, sampling: Sampling, index: number): number {
   const { logits, logSumExp } = candidates
-  const probability = (logit: number) => Math.exp(logit - logSumExp)
-  const before = logits.subarray(0, index).reduce((sum, logit) => sum + probability(logit), 0)
-  const byTopP = sampling.topP < 1 ? Math.abs(sampling.topP * massOf(candidates, sampling) - before) : Number.POSITIVE_INFINITY
+  const before = logits.subarray(0, index).reduce((sum, logit) => sum + Math.exp(logit - logSumExp), 0)
+  const mass = massOf(candidates, sampling) * Math.exp((logits[0] ?? 0) - logSumExp)
+  const byTopP = sampling.topP < 1 ? Math.abs(sampling.topP * mass - before) : Number.POSITIVE_INFINITY
   const share = Math.exp((logits[index] ?? 0) - (logits[0] ?? 0))
   return Math.min(byTopP, sampling.minP > 0 ? Math.abs(share - sampling.minP) : Number.POSITIVE_INFINITY)
 }
 
-/** llama.cpp renormalizes over what top-k kept; without top-k that is the whole vocabulary, which logSumExp stands for. */
+/** llama.cpp renormalizes over what top-k kept; without top-k that is the whole vocabulary, which logSumExp stands for. The best has 1. */
 function massOf({ logits, logSumExp }: Candidates, { topK }: Sampling): number {
-  return topK > 0 ? logits.subarray(0, topK).reduce((sum, logit) => sum + Math.exp(logit - logSumExp), 0) : 1
+  const best = logits[0] ?? 0
+  return topK > 0 ? logits.subarray(0, topK).reduce((sum, logit) => sum + Math.exp(logit - best), 0) : Math.exp(logSumExp - best)
 }
 
-/** How many of the best candidates pass top-k, top-p and min-p; at least one. */
-function keptCount(candidates: Candidates, sampling: Sampling): number {
-  const { topK, topP, minP } = sampling
-  const { logits, logSumExp } = candidates
-  const best = logits[0] ?? 0
-  let kept = topK > 0 ? Math.min(topK, logits.length) : logits.length
+/** How many of the best scores pass top-k, top-p of `mass`, where the best has 1, and min-p; at least one. */
+export function keptOf(scores: ArrayLike<number>, mass: number, { topK, topP, minP }: Sampling): number {
+  const best = scores[0] ?? 0
+  let kept = topK > 0 ? Math.min(topK, scores.length) : scores.length
   if (topP < 1) {
-    const mass = massOf(candidates, sampling)
     let sum = 0
     let count = 0
-    while (count < kept && sum < topP * mass) sum += Math.exp((logits[count++] ?? 0) - logSumExp)
+    while (count < kept && sum < topP * mass) sum += Math.exp((scores[count++] ?? 0) - best)
     kept = Math.max(1, count)
   }
   if (minP > 0) {
     const least = best + Math.log(minP)
     let count = 1
-    while (count < kept && (logits[count] ?? 0) >= least) count++
+    while (count < kept && (scores[count] ?? 0) >= least) count++
     kept = count
   }
   return kept

@@ -12,17 +12,20 @@ import type { ChainLinks } from './chainLinks.ts'
 import { SessionError } from './errors.ts'
 import type { LapLedger } from './lapLedger.ts'
 import type { LivenessEvents } from './liveness.ts'
+import type { LogitsFetch } from './logitsFetch.ts'
 
 export class StageWatch implements LivenessEvents {
   readonly #links: ChainLinks
   readonly #ledger: LapLedger
+  readonly #fetch: LogitsFetch
   readonly #onLost: (error: SessionError) => void
   /** Who stood where nothing was computed. At most three a repair. */
   readonly #suspects = new Set<PeerId>()
 
-  constructor(links: ChainLinks, ledger: LapLedger, onLost: (error: SessionError) => void) {
+  constructor(links: ChainLinks, ledger: LapLedger, fetch: LogitsFetch, onLost: (error: SessionError) => void) {
     this.#links = links
     this.#ledger = ledger
+    this.#fetch = fetch
     this.#onLost = onLost
   }
 
@@ -44,7 +47,7 @@ export class StageWatch implements LivenessEvents {
   }
 
   onStuck(silentMs: number): void {
-    const slowest = this.#ledger.slowestStage()
+    const slowest = this.#ledger.slowestStage(this.#fetch.isUnderWay)
     const there = [...this.#links.grant.stages.entries()].filter(([index]) => Math.abs(index - slowest) <= 1)
     const known = there.filter(([, { peerId }]) => this.#suspects.has(peerId))
     for (const [, { peerId }] of there) this.#suspects.add(peerId)

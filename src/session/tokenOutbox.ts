@@ -75,7 +75,7 @@ export class TokenOutbox {
     const { links, ledger, receipts, works } = this.#ports
     if (!works()) return
     while (this.#position < ledger.submitted && this.#sentRows < this.#sendableRows) {
-      const { firstPosition, ids, kind, resultCount } = ledger.lapFrom(this.#position, this.#sendableRows - this.#sentRows)
+      const { firstPosition, ids, kind, resultCount, named } = ledger.lapFrom(this.#position, this.#sendableRows - this.#sentRows)
       this.#sentRows += ids.length
       this.#position += ids.length
       const frame: RowsFrame = {
@@ -88,6 +88,7 @@ export class TokenOutbox {
         resultCount,
         encoding: 'tokens',
         payload: tokenBytes(ids),
+        ...(named !== undefined && { named: tokenBytes(named) }),
       }
       links.send(0, frame)
       receipts.sent(frame)

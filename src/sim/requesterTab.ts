@@ -385,6 +385,7 @@ function counted(chain: Chain, onSubmitted: (rowCount: number) => void): Chain {
       onSubmitted(lap.ids.length)
       return chain.submit(lap)
     },
+    logits: (candidates) => chain.logits(candidates),
     truncate: (length) => chain.truncate(length),
     close: () => chain.close(),
   }

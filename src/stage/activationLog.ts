@@ -15,6 +15,8 @@ export interface LoggedRow {
   /** Whether the driver asked for its candidates. */
   readonly wanted: boolean
   readonly bytes: Uint8Array
+  /** What its frame says of named tokens: their ids, of the last stage their logits too. No receipt or audit is about it. Left out: nothing. */
+  readonly named?: Uint8Array
 }
 
 export class ActivationLog {
@@ -39,8 +41,9 @@ export class ActivationLog {
   /** Adds the row of position `length`, and returns it with bytes of its own. */
   append(row: LoggedRow): LoggedRow {
     // From the first row that found no room on none is kept, so that what is kept has no holes.
-    this.#full ||= !this.#budget.take(row.bytes.byteLength)
-    const logged = { kind: row.kind, wanted: row.wanted, bytes: row.bytes.slice() }
+    this.#full ||= !this.#budget.take(bytesOf(row))
+    const { kind, wanted, bytes, named } = row
+    const logged = { kind, wanted, bytes: bytes.slice(), ...(named !== undefined && { named: named.slice() }) }
     this.#rows.push(this.#full ? null : logged)
     return logged
   }
@@ -48,7 +51,7 @@ export class ActivationLog {
   /** Forgets positions ≥ `length`. */
   truncate(length: number): void {
     assert(length >= 0 && length <= this.#rows.length, `truncate a log of ${this.#rows.length} positions to ${length}`)
-    for (const row of this.#rows.splice(length)) this.#budget.give(row?.bytes.byteLength ?? 0)
+    for (const row of this.#rows.splice(length)) this.#budget.give(row === null ? 0 : bytesOf(row))
     if (this.#full && !this.#rows.includes(null)) this.#full = false
   }
 
@@ -62,4 +65,8 @@ export class ActivationLog {
   drop(): void {
     this.truncate(0)
   }
+}
+
+function bytesOf({ bytes, named }: LoggedRow): number {
+  return bytes.byteLength + (named?.byteLength ?? 0)
 }

@@ -36,6 +36,8 @@ export class Inbox {
   /** Positions whose pass is done: the KV length, but for a truncation that waits for a pass. */
   #computed = 0
   #inPass: PassRows | null = null
+  /** The pass computes a row that has been computed before. */
+  #isAgain = false
   /** A truncation that came during the pass. */
   #truncateTo: number | null = null
 
@@ -114,6 +116,16 @@ export class Inbox {
     return taken
   }
 
+  /** The last row goes into a pass again: the KV cache is taken back to it. */
+  takeAgain(position: number, kind: PassRows['kind']): PassRows {
+    assert(this.#inPass === null && position === this.#computed - 1, `position ${position} again of ${this.#computed}`)
+    const rows = { epoch: this.epoch, kind, firstPosition: position, rowCount: 1, resultCount: 1 }
+    this.#options.truncateCache(position)
+    this.#inPass = rows
+    this.#isAgain = true
+    return rows
+  }
+
   /** The pass has ended, and computed its first `rowCount` rows; returns how many of them were not truncated meanwhile. */
   passEnded(rowCount: number): number {
     const inPass = this.#inPass
@@ -123,7 +135,8 @@ export class Inbox {
     this.#computed = Math.min(end, this.#truncateTo ?? end)
     this.#truncateTo = null
     if (this.#computed < end) this.#options.truncateCache(this.#computed)
-    this.#consume(rowCount)
+    if (!this.#isAgain) this.#consume(rowCount)
+    this.#isAgain = false
     return Math.max(0, this.#computed - inPass.firstPosition)
   }
 
@@ -165,6 +178,8 @@ export class Inbox {
 }
 
 function payloadFault(frame: RowsFrame, { encoding, width, vocabularySize }: RowLimits): string | null {
+  const unknown = frame.named === undefined ? undefined : tokenIds(frame.named).find((id) => id >= vocabularySize)
+  if (unknown !== undefined) return `token ${unknown} is named, of a vocabulary of ${vocabularySize}`
   if (frame.encoding !== encoding) return `rows as ${frame.encoding}; this stage takes ${encoding}`
   if (frame.encoding === 'tokens') {
     const foreign = tokenIds(frame.payload).find((id) => id >= vocabularySize)

@@ -7,7 +7,7 @@
 import type { Grant, OpenedFrame } from '../protocol/index.ts'
 import type { SegmentOutput } from '../worker/engine.ts'
 import type { ActivationLog, LoggedRow } from './activationLog.ts'
-import { outputRows, type PassRows, type Rows, resultsFrames, rowsFrames } from './outputFrames.ts'
+import { namedPart, outputRows, type PassRows, type Rows, resultsFrames, rowsFrames } from './outputFrames.ts'
 import type { PeerLink } from './peerLinks.ts'
 
 export interface OutboxOptions {
@@ -67,10 +67,11 @@ export class Outbox {
     return Math.max(0, this.#position - firstPosition) + this.#sendableRows - this.#sentRows
   }
 
-  /** Of the rows' results those that the driver has not got. */
-  resultCountOf(rows: PassRows): number {
-    if (!this.#isLast) return rows.resultCount
-    return Math.min(rows.resultCount, Math.max(0, rows.firstPosition + rows.rowCount - this.#position))
+  /** The rows, of whose results those alone are wanted that the driver has not got. */
+  wantedOf(rows: PassRows): PassRows {
+    const { firstPosition, rowCount, resultCount: all, named, ...others } = rows
+    const resultCount = this.#isLast ? Math.min(all, Math.max(0, firstPosition + rowCount - this.#position)) : all
+    return { ...others, firstPosition, rowCount, resultCount, ...namedPart(named, all, all - resultCount, all) }
   }
 
   /** Another chain: whoever is next has to say anew what it wants. */

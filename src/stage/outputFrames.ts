@@ -3,6 +3,7 @@
 import {
   candidateBytes,
   encodeCandidates,
+  encodeNamed,
   FRAME_BYTES_MAX,
   type Grant,
   HEADER_BYTES,
@@ -27,6 +28,8 @@ export interface PassRows {
   readonly rowCount: number
   /** Of the last rows. */
   readonly resultCount: number
+  /** What those name, as in their frame: token ids [resultCount, n]. */
+  readonly named?: Uint8Array
 }
 
 /**
@@ -36,12 +39,18 @@ export interface PassRows {
 export function outputRows(grant: Grant, width: number, part: PassRows, output: SegmentOutput): LoggedRow[] {
   const { kind, rowCount, resultCount } = part
   const firstWanted = rowCount - resultCount
+  const named = (bytes: Uint8Array | undefined, result: number) => (result < 0 ? {} : namedPart(bytes, resultCount, result, result + 1))
   if (output.kind === 'rows') {
     const stride = rowBytes(grant.rowEncoding, width)
     assert(output.bytes.byteLength === rowCount * stride, `a pass gave ${output.bytes.byteLength} bytes for ${rowCount} rows of ${stride}`)
     const rows: LoggedRow[] = []
     for (let row = 0; row < rowCount; row++)
-      rows.push({ kind, wanted: row >= firstWanted, bytes: output.bytes.subarray(row * stride, (row + 1) * stride) })
+      rows.push({
+        kind,
+        wanted: row >= firstWanted,
+        bytes: output.bytes.subarray(row * stride, (row + 1) * stride),
+        ...named(part.named, row - firstWanted),
+      })
     return rows
   }
   assert(output.kind === 'candidates', `a pass gave ${output.kind}`)
@@ -49,9 +58,15 @@ export function outputRows(grant: Grant, width: number, part: PassRows, output: 
   const topK = output.positions[0]?.ids.length ?? 0
   const stride = candidateBytes(topK)
   const payload = encodeCandidates(output.positions, topK)
+  const logits = encodeNamed(output.positions)
   const rows: LoggedRow[] = []
   for (let result = -firstWanted; result < resultCount; result++)
-    rows.push({ kind, wanted: result >= 0, bytes: payload.subarray(Math.max(0, result) * stride, Math.max(0, result + 1) * stride) })
+    rows.push({
+      kind,
+      wanted: result >= 0,
+      bytes: payload.subarray(Math.max(0, result) * stride, Math.max(0, result + 1) * stride),
+      ...named(logits, result),
+    })
   return rows
 }
 
@@ -73,6 +88,7 @@ export function rowsFrames(grant: Grant, { epoch, firstPosition, rows }: Rows): 
     resultCount,
     encoding: grant.rowEncoding,
     payload: joined(rows.slice(first, end)),
+    ...namedOf(rows.slice(first, end)),
   }))
 }
 
@@ -87,7 +103,21 @@ export function resultsFrames(grant: Grant, { epoch, firstPosition, rows }: Rows
     resultCount,
     topK: resultCount === 0 ? 0 : topKOf(rows[end - 1]?.bytes.byteLength ?? 0),
     payload: joined(rows.slice(first, end)),
+    ...namedOf(rows.slice(first, end)),
   }))
+}
+
+/** What the frame of these rows says of named tokens. */
+function namedOf(rows: readonly LoggedRow[]): Pick<RowsFrame, 'named'> {
+  const named = rows.flatMap((row) => row.named ?? [])
+  return named.length === 0 ? {} : { named: concatBytes(named) }
+}
+
+/** Of what `resultCount` results name, what [first, end) of them do. */
+export function namedPart(named: Uint8Array | undefined, resultCount: number, first: number, end: number): Pick<RowsFrame, 'named'> {
+  if (named === undefined || first >= end) return {}
+  const stride = named.byteLength / resultCount
+  return { named: named.subarray(first * stride, end * stride) }
 }
 
 interface Part {
@@ -102,18 +132,24 @@ function cut(rows: readonly LoggedRow[], alike: (a: LoggedRow, b: LoggedRow) => 
   let [first, bytes, resultCount] = [0, 0, 0]
   for (const [index, row] of rows.entries()) {
     const before = rows[index - 1]
-    const tooMuch = index - first === ROWS_MAX || bytes + row.bytes.byteLength > PAYLOAD_BYTES_MAX
-    if (before !== undefined && index > first && (tooMuch || !alike(before, row) || (before.wanted && !row.wanted))) {
+    const rowBytes = row.bytes.byteLength + (row.named?.byteLength ?? 0)
+    const tooMuch = index - first === ROWS_MAX || bytes + rowBytes > PAYLOAD_BYTES_MAX
+    if (before !== undefined && index > first && (tooMuch || !alike(before, row) || !mayFollow(before, row))) {
       parts.push({ first, end: index, resultCount })
       first = index
       bytes = 0
       resultCount = 0
     }
-    bytes += row.bytes.byteLength
+    bytes += rowBytes
     if (row.wanted) resultCount++
   }
   if (rows.length > 0) parts.push({ first, end: rows.length, resultCount })
   return parts
+}
+
+/** Those that are wanted come last, and name as many tokens each. */
+function mayFollow(before: LoggedRow, row: LoggedRow): boolean {
+  return !before.wanted || (row.wanted && before.named?.byteLength === row.named?.byteLength)
 }
 
 /** The rows' bytes one after the other: a view where they lie so already, as those of one pass do. */

@@ -11,6 +11,7 @@ import {
   type Frame,
   type Grant,
   type LapFrame,
+  type LogitsFrame,
   type OpenedFrame,
   type OpenFrame,
   REPAIR_WAIT_MS,
@@ -136,6 +137,8 @@ export class Participants {
         return link === this.#outbox.link ? null : `${type} comes from the downstream only`
       case 'receipt':
         return link === this.#driver ? null : 'a receipt comes from the driver only'
+      case 'fetch':
+        return link === this.#driver && this.place.isLast ? null : 'the driver alone fetches, from the last stage'
       case 'failed':
         return link === this.#outbox.link && link !== this.#driver ? null : 'failed comes from the downstream only'
       default:
@@ -180,6 +183,11 @@ export class Participants {
   /** If everybody is there. */
   stopWaiting(): void {
     if (this.#driver !== null && this.#upstream !== null && this.#outbox.isOpen) this.#timers.stopWaiting()
+  }
+
+  /** What the driver fetched. */
+  sendLogits(frames: readonly LogitsFrame[]): void {
+    for (const frame of frames) this.#driver?.send(frame)
   }
 
   pinged(link: PeerLink, { sequence, through }: Extract<Frame, { type: 'ping' }>): void {

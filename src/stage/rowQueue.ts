@@ -4,7 +4,7 @@ import type { RowsFrame } from '../protocol/index.ts'
 import { assert } from '../shared/index.ts'
 import type { Segment } from '../worker/engine.ts'
 import type { LoggedRow } from './activationLog.ts'
-import { type PassRows, wantedOf } from './outputFrames.ts'
+import { namedPart, type PassRows, wantedOf } from './outputFrames.ts'
 
 export interface TakenRows extends PassRows {
   readonly input: Segment['input']
@@ -51,12 +51,15 @@ export class RowQueue {
       this.#frames.shift()
       this.#taken = 0
     }
+    const resultCount = wantedOf(frame, first, end)
+    const resultEnd = end - (frame.rowCount - frame.resultCount)
     return {
       epoch: frame.epoch,
       kind: frame.kind,
       firstPosition: frame.firstPosition + first,
       rowCount: end - first,
-      resultCount: wantedOf(frame, first, end),
+      resultCount,
+      ...namedPart(frame.named, frame.resultCount, resultEnd - resultCount, resultEnd),
       input: inputOf(frame, first, end),
     }
   }

@@ -7,6 +7,7 @@
 import {
   auditRowBytes,
   type FailureReason,
+  type FetchFrame,
   type Frame,
   type Grant,
   type LinkClosed,
@@ -24,13 +25,14 @@ import type { Engine, Segment, SegmentOutput, Slot } from '../worker/engine.ts'
 import { ActivationLog } from './activationLog.ts'
 import { Inbox, type RowLimits } from './inbox.ts'
 import type { KeptLogs } from './keptLogs.ts'
+import { type FetchedRow, LogitsFetches } from './logitsFetches.ts'
 import type { Opening } from './opening.ts'
 import { Outbox } from './outbox.ts'
 import type { PassRows } from './outputFrames.ts'
 import { Participants } from './participants.ts'
 import type { PeerLink } from './peerLinks.ts'
 import type { Place, ServedSpan } from './place.ts'
-import { frameRows } from './rowQueue.ts'
+import { frameRows, tokenIds } from './rowQueue.ts'
 import { SessionReceipts } from './sessionReceipts.ts'
 
 export interface SessionSetup {
@@ -68,6 +70,7 @@ export class StageSession {
   readonly #inbox: Inbox
   readonly #participants: Participants
   readonly #receipts: SessionReceipts
+  readonly #fetches = new LogitsFetches()
   #ended = false
   #workedMs: number
 
@@ -131,10 +134,14 @@ export class StageSession {
     return this.passing || this.nextKind !== null ? this.#setup.clock.nowMs() : this.#workedMs
   }
 
-  /** Kind of the row that could be computed now: it waits, and there is room for its output. */
+  /** Kind of the row that could be computed now: its logits are fetched, or it waits, and there is room for its output. */
   get nextKind(): RowsFrame['kind'] | null {
-    if (this.#ended || this.#inbox.passing || this.#rowsMax <= 0) return null
-    return this.#inbox.nextKind
+    if (this.#ended || this.#inbox.passing) return null
+    return this.#fetched?.kind ?? (this.#rowsMax > 0 ? this.#inbox.nextKind : null)
+  }
+
+  get #fetched(): FetchedRow | null {
+    return this.#fetches.due(this.#inbox.epoch, this.#inbox.computed)
   }
 
   /** Rows that a pass may take: there is room for their outputs, and the driver keeps up with its receipts. */
@@ -161,6 +168,7 @@ export class StageSession {
   /** A verified `open` with a grant of a higher revision, over the same span: everybody connects anew, what was computed stays. */
   reopen(opening: Opening): void {
     this.#workedMs = this.#setup.clock.nowMs()
+    this.#fetches.forget()
     this.#receipts.end()
     this.#participants.reopen(opening)
     this.#outbox.reset(opening.grant, opening.place.isLast)
@@ -199,6 +207,8 @@ export class StageSession {
         return this.#participants.pinged(link, frame)
       case 'receipt':
         return this.#onReceipt(link, frame)
+      case 'fetch':
+        return this.#onFetch(link, frame)
       default:
         return this.#break(link, `a stage takes no ${frame.type}`)
     }
@@ -219,11 +229,23 @@ export class StageSession {
   take(rowsMax: number): Work {
     const { slot, served } = this.#setup
     const { place, grant } = this
-    const { input, ...taken } = this.#inbox.take(Math.min(rowsMax, this.#rowsMax))
-    const rows = { ...taken, resultCount: this.#outbox.resultCountOf(taken) }
+    const fetched = this.#fetched
+    if (fetched !== null) {
+      const rows = this.#inbox.takeAgain(fetched.position, fetched.kind)
+      const { kind, firstPosition } = rows
+      return {
+        session: this,
+        rows,
+        segment: { slot, kind, firstPosition, input: fetched.input, output: { kind: 'logits', resultCount: 1 } },
+      }
+    }
+    const all = this.#inbox.take(Math.min(rowsMax, this.#rowsMax))
+    if (place.isLast) this.#fetches.took(all)
+    const { input, ...taken } = all
+    const rows = this.#outbox.wantedOf(taken)
     const topK = Math.min(grant.topK, served.config.vocabularySize)
     const output: Segment['output'] = place.isLast
-      ? { kind: 'candidates', resultCount: rows.resultCount, topK }
+      ? { kind: 'candidates', resultCount: rows.resultCount, topK, ...(rows.named !== undefined && { named: tokenIds(rows.named) }) }
       : { kind: 'rows', encoding: grant.rowEncoding }
     return { session: this, rows, segment: { slot, kind: rows.kind, firstPosition: rows.firstPosition, input, output } }
   }
@@ -233,12 +255,14 @@ export class StageSession {
     if (this.#freeAfterPass()) return
     this.#workedMs = this.#setup.clock.nowMs()
     const rowCount = this.#inbox.passEnded(rows.rowCount)
-    this.#receipts.computed(rows, rowCount)
-    if (rowCount > 0) {
-      const { epoch } = this.#inbox
+    const { epoch, computed } = this.#inbox
+    if (output.kind === 'logits') this.#participants.sendLogits(this.#fetches.answer(output.values, epoch, computed))
+    else {
+      this.#receipts.computed(rows, rowCount)
+      this.#fetches.computed(rowCount)
       const { firstPosition, kind } = rows
-      this.#outbox.add({ ...rows, epoch }, output, rowCount)
-      void this.#participants.tellLap({ epoch, firstPosition, rowCount, kind, computeMs })
+      if (rowCount > 0) this.#outbox.add({ ...rows, epoch }, output, rowCount)
+      if (rowCount > 0) void this.#participants.tellLap({ epoch, firstPosition, rowCount, kind, computeMs })
     }
     this.#forgetWhatIsLost()
     this.#answerUpstream()
@@ -296,6 +320,13 @@ export class StageSession {
     this.#setup.onReady()
   }
 
+  #onFetch(link: PeerLink, frame: FetchFrame): void {
+    const { maxPositions } = this.grant
+    if (frame.position >= maxPositions) return this.#break(link, `fetches position ${frame.position} of ${maxPositions}`)
+    this.#fetches.ask(frame)
+    this.#setup.onReady()
+  }
+
   /** To who answers challenges. */
   #leaveLogs(): void {
     const { keptLogs, served } = this.#setup
@@ -328,7 +359,8 @@ export class StageSession {
   #truncate(epoch: number, length: number): void {
     if (!this.#inbox.enter(epoch, length)) return
     this.#forget(length)
-    if (this.place.isLast) return
+    // A fetch may have waited for it.
+    if (this.place.isLast) return this.#setup.onReady()
     const { sessionId } = this.grant
     // Before the downstream has answered, it must not overtake the `open` that is on its way.
     this.#outbox.link?.send({ type: 'truncate', sessionId, epoch, length }, this.#outbox.isOpen ? 'urgent' : 'data')

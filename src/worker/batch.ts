@@ -4,7 +4,7 @@
  */
 
 import { isFirstSpan, isLastSpan, type ModelConfig } from '../model/index.ts'
-import { ROW_ENCODINGS, rowBytes, TOP_K_MAX } from '../protocol/index.ts'
+import { NAMED_TOKENS_MAX, ROW_ENCODINGS, rowBytes, TOP_K_MAX } from '../protocol/index.ts'
 import type { Segment } from './engine.ts'
 import { EngineError } from './errors.ts'
 import type { KvBlocks, KvSlot } from './kvBlocks.ts'
@@ -71,6 +71,22 @@ function checkOutput(index: number, segment: Segment, { span }: KvSlot, config: 
   if (!Number.isSafeInteger(output.topK) || output.topK < 1 || output.topK > topKMax) {
     refuse(index, `the ${output.topK} best logits; 1 … ${topKMax} can be asked for`)
   }
+  if (output.named !== undefined) checkNamed(index, output.named, resultCount, config)
+}
+
+function checkNamed(index: number, named: Uint32Array, resultCount: number, config: ModelConfig): void {
+  const each = named.length / resultCount
+  if (!Number.isInteger(each) || each < 1 || each > NAMED_TOKENS_MAX)
+    refuse(index, `${named.length} named tokens of ${resultCount} results; 1 … ${NAMED_TOKENS_MAX} each can be named`)
+  const unknown = named.find((id) => id >= config.vocabularySize)
+  if (unknown !== undefined) refuse(index, `token id ${unknown} is named; the vocabulary has ${config.vocabularySize}`)
+}
+
+/** The tokens that a result of the segment names; null where it names none. */
+export function namedTokens({ output }: Segment, resultIndex: number): Uint32Array | null {
+  if (output.kind !== 'candidates' || output.named === undefined) return null
+  const each = output.named.length / output.resultCount
+  return output.named.subarray(resultIndex * each, (resultIndex + 1) * each)
 }
 
 function refuse(index: number, rule: string): never {

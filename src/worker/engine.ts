@@ -4,7 +4,7 @@
  */
 
 import type { LoadTensor, Manifest, Span } from '../model/index.ts'
-import type { RowEncoding, RowKind } from '../protocol/index.ts'
+import type { PositionCandidates, RowEncoding, RowKind } from '../protocol/index.ts'
 import type { Result } from '../shared/index.ts'
 
 /** Where one session's KV blocks are; valid from `open` to `close`. */
@@ -42,19 +42,17 @@ export interface Segment {
     | { readonly kind: 'rows'; readonly encoding: RowEncoding; readonly rowCount: number; readonly bytes: Uint8Array }
   readonly output: /** The residual after the slot's last layer, packed for the wire. */
     | { readonly kind: 'rows'; readonly encoding: RowEncoding }
-    /** For the last `resultCount` rows (0 … rowCount) the `topK` best logits and the logsumexp over the vocabulary. */
-    | { readonly kind: 'candidates'; readonly resultCount: number; readonly topK: number }
+    /**
+     * For the last `resultCount` rows (0 … rowCount) the `topK` best logits and the logsumexp over the vocabulary; and the logits of the tokens
+     * that each names, as many of each: `named` [resultCount, n], n at most NAMED_TOKENS_MAX.
+     */
+    | { readonly kind: 'candidates'; readonly resultCount: number; readonly topK: number; readonly named?: Uint32Array }
     /** For the last `resultCount` rows all logits. Large: vocabulary × 4 bytes a row. */
     | { readonly kind: 'logits'; readonly resultCount: number }
 }
 
-/** The k best logits of one position, best first, ties to the lowest id. */
-export interface Candidates {
-  readonly position: number
-  readonly logSumExp: number
-  readonly ids: Uint32Array
-  readonly logits: Float32Array
-}
+/** The k best logits of one position, best first, ties to the lowest id; and those of the tokens that its row named. */
+export type Candidates = PositionCandidates
 
 export type SegmentOutput =
   | { readonly kind: 'rows'; readonly bytes: Uint8Array }

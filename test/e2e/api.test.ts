@@ -187,6 +187,42 @@ describe('the API over real tabs', () => {
     expect(await used.json()).toMatchObject({ service_tier: 'flex', completion_tokens: 60 })
   })
 
+  it('an answer that is held to a schema satisfies it, whatever is drawn', async () => {
+    const schema = {
+      type: 'object',
+      properties: {
+        name: { type: 'string', minLength: 2, maxLength: 12 },
+        age: { type: 'integer', minimum: 0, maximum: 120 },
+        moods: { type: 'array', items: { enum: ['calm', 'wild'] }, minItems: 1, maxItems: 3 },
+      },
+      required: ['name', 'age', 'moods'],
+      additionalProperties: false,
+    }
+    for (const seed of [1, 2, 3]) {
+      const { choices } = await client.chat.completions.create({
+        ...{ model, messages: [{ role: 'user', content: 'Describe a sailor.' }], max_tokens: 120, temperature: 1.5, seed },
+        response_format: { type: 'json_schema', json_schema: { name: 'sailor', strict: true, schema } },
+      })
+      expect(choices[0]?.finish_reason).toBe('stop')
+      const sailor = JSON.parse(choices[0]?.message.content ?? '')
+      expect(Object.keys(sailor)).toEqual(['name', 'age', 'moods'])
+      expect([...sailor.name].length).toBeGreaterThanOrEqual(2)
+      expect(sailor.age >= 0 && sailor.age <= 120).toBe(true)
+      expect(sailor.moods.every((mood: string) => ['calm', 'wild'].includes(mood))).toBe(true)
+    }
+  })
+
+  it('tokens that are favoured come, wherever they stand among all others, and penalties change the answer', async () => {
+    const asked = { ...ask(6), logprobs: true } as const
+    const favoured = await client.chat.completions.create({ ...asked, logit_bias: { 4999: 100 } })
+    const tokens = favoured.choices[0]?.logprobs?.content ?? []
+    expect(new Set(tokens.map(({ token }) => token)).size).toBe(1)
+    // Its own probability, before the bias.
+    expect(tokens[0]?.logprob).toBeLessThan(-5)
+    const repeated = await client.chat.completions.create({ ...ask(24), presence_penalty: 2, frequency_penalty: 2 })
+    expect(repeated.choices[0]?.message.content).not.toBe((await client.chat.completions.create(ask(24))).choices[0]?.message.content)
+  })
+
   it('what requests cost is what the key has spent and the ledger has taken', async () => {
     const get = async () => (await fetch(new URL('/v1/usage', server.url), { headers: { authorization: `Bearer ${key}` } })).json()
     await expect.poll(async () => (await get()).data.every(({ settled }: { settled: boolean }) => settled), { timeout: 60_000 }).toBe(true)

@@ -79,6 +79,7 @@ const REASONS: Readonly<Record<string, Told>> = {
   'not-allowed': [403, 'not_allowed'],
   'unknown-model': [404, 'model_not_found'],
   'bad-request': [400, 'invalid_value'],
+  'bad-schema': [400, 'invalid_schema'],
   'bad-messages': [400, 'invalid_value'],
   'no-chat-template': [400, 'no_chat_template'],
   'prompt-too-long': [400, 'context_length_exceeded'],
@@ -91,6 +92,7 @@ const REASONS: Readonly<Record<string, Told>> = {
 const PASSING: ReadonlySet<string> = new Set([
   'busy',
   'driver-lost',
+  'grammar-lost',
   'incomplete',
   'no-accounts',
   'no-volunteers',

@@ -42,19 +42,17 @@ const COMMON = {
     'seed',
     'n',
     'service_tier',
+    'presence_penalty',
+    'frequency_penalty',
+    'repetition_penalty',
+    'logit_bias',
   ],
   inert: ['user', 'metadata', 'safety_identifier', 'prompt_cache_key', 'prompt_cache_retention'],
-  refused: {
-    presence_penalty: is(0),
-    frequency_penalty: is(0),
-    repetition_penalty: is(1),
-    logit_bias: isEmpty,
-    store: is(false),
-  },
+  refused: { store: is(false) },
 } as const
 
 export const CHAT_PARAMETERS: Parameters = {
-  honoured: [...COMMON.honoured, 'messages', 'max_completion_tokens', 'logprobs', 'top_logprobs'],
+  honoured: [...COMMON.honoured, 'messages', 'max_completion_tokens', 'logprobs', 'top_logprobs', 'response_format'],
   inert: [...COMMON.inert, 'parallel_tool_calls'],
   refused: {
     ...COMMON.refused,
@@ -62,7 +60,6 @@ export const CHAT_PARAMETERS: Parameters = {
     tool_choice: is('none', 'auto'),
     functions: isEmpty,
     function_call: is('none', 'auto'),
-    response_format: isTextFormat,
     modalities: isTextAlone,
     audio: never,
     prediction: never,

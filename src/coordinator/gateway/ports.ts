@@ -22,6 +22,10 @@ export interface AnswerSampling {
   readonly topK: number
   readonly minP: number
   readonly seed: number
+  readonly presencePenalty: number
+  readonly frequencyPenalty: number
+  readonly repetitionPenalty: number
+  readonly logitBias: readonly { readonly id: number; readonly bias: number }[]
 }
 
 /** Of an answer whose client names no number. */
@@ -41,6 +45,8 @@ export interface DriverRequest {
   readonly waitMs: number
   /** So many of the best tokens are told beside each that is chosen, 0 … 20; null: none, and no log-probability either. */
   readonly topLogprobs: number | null
+  /** What the answer has to be, unless its length cuts it: EBNF, see grammar. Null: anything. */
+  readonly grammar: string | null
 }
 
 /** A token, and how likely it was before any sampling option. */

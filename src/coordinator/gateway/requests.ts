@@ -6,6 +6,7 @@ import type { Payer } from '../economy/index.ts'
 import { badParameter } from './apiError.ts'
 import { CHAT_PARAMETERS, COMPLETION_PARAMETERS, honouredOf, type Parameters } from './parameters.ts'
 import type { AnswerSampling, OfferedModel, Prompt } from './ports.ts'
+import { grammarOf, responseFormatSchema } from './responseFormat.ts'
 
 /** Answers to one prompt at once. */
 const CHOICES_MAX = 8
@@ -17,7 +18,10 @@ const COMPLETION_LOGPROBS_MAX = 5
 export const MESSAGES_MAX = 2_048
 /** Token ids of a prompt; the model's own context is shorter. */
 export const PROMPT_IDS_MAX = 1_048_576
-const SEED_MAX = Number.MAX_SAFE_INTEGER
+/** Half of the whole numbers that there are: negative seeds are others. */
+const SEED_SPAN = 2 ** 52
+/** Each costs some steps a token. */
+const BIASES_MAX = 1_024
 
 /** As OpenAI's, like the two that follow. */
 const METADATA_PAIRS_MAX = 16
@@ -42,8 +46,15 @@ export const sharedEntries = {
   top_p: v.optional(v.pipe(real(0, 1), v.gtValue(0)), 1),
   top_k: v.optional(whole(-1, PROMPT_IDS_MAX), 0),
   min_p: v.optional(real(0, 1), 0),
-  seed: v.optional(whole(-SEED_MAX, SEED_MAX)),
+  seed: v.optional(whole(-SEED_SPAN, SEED_SPAN - 1)),
   n: v.optional(whole(1, CHOICES_MAX), 1),
+  presence_penalty: v.optional(real(-2, 2), 0),
+  frequency_penalty: v.optional(real(-2, 2), 0),
+  repetition_penalty: v.optional(real(0.01, 100), 1),
+  logit_bias: v.optional(
+    v.pipe(v.record(v.pipe(v.string(), v.regex(/^\d{1,7}$/, 'a token id is a whole number')), real(-100, 100)), v.maxEntries(BIASES_MAX)),
+    {},
+  ),
   service_tier: v.optional(v.picklist(['auto', 'default', 'flex', 'priority']), 'auto'),
 }
 
@@ -63,6 +74,7 @@ const chatSchema = v.strictObject({
   max_completion_tokens: v.optional(whole(1, PROMPT_IDS_MAX)),
   logprobs: v.optional(v.boolean(), false),
   top_logprobs: v.optional(whole(0, TOP_LOGPROBS_MAX)),
+  response_format: v.optional(responseFormatSchema, { type: 'text' }),
 })
 
 const tokenIds = v.pipe(v.array(whole(0, 2 ** 31)), v.minLength(1), v.maxLength(PROMPT_IDS_MAX))
@@ -88,6 +100,8 @@ export interface AnswerRequest {
   /** The same in OpenAI's words. */
   readonly serviceTier: ServiceTier
   readonly topLogprobs: number | null
+  /** Of all choices; null: they may be anything. */
+  readonly grammar: string | null
   readonly stream: boolean
   /** Whether a stream ends with a chunk of its usage. */
   readonly includeUsage: boolean
@@ -118,6 +132,7 @@ export function readChatRequest(body: unknown, drawSeed: () => number): AnswerRe
     prompt: { kind: 'messages', messages },
     maxTokens: maxTokens ?? null,
     topLogprobs: logprobs ? (top ?? 0) : null,
+    grammar: grammarOf(request.response_format),
   }
 }
 
@@ -128,7 +143,7 @@ const COMPLETION_TOKENS_DEFAULT = 16
 export function readCompletionRequest(body: unknown, drawSeed: () => number): AnswerRequest {
   const request = read(body, COMPLETION_PARAMETERS, completionSchema)
   const { max_tokens: maxTokens = COMPLETION_TOKENS_DEFAULT, logprobs = null } = request
-  return { ...sharedOf(request, drawSeed), prompt: promptOf(request.prompt), maxTokens, topLogprobs: logprobs }
+  return { ...sharedOf(request, drawSeed), prompt: promptOf(request.prompt), maxTokens, topLogprobs: logprobs, grammar: null }
 }
 
 function promptOf(prompt: v.InferOutput<typeof completionSchema>['prompt']): Prompt {
@@ -141,17 +156,29 @@ function promptOf(prompt: v.InferOutput<typeof completionSchema>['prompt']): Pro
 function sharedOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt' | 'logprobs'>, drawSeed: () => number) {
   const { model, stream, stream_options: options, stop, temperature, top_p: topP, top_k: topK, min_p: minP, n: choices } = request
   if (options !== undefined && !stream) throw badParameter('stream_options', 'stream_options needs stream: true')
-  const seed = request.seed === undefined ? drawSeed() : Math.abs(request.seed)
+  const { seed = drawSeed() } = request
   const { tier, serviceTier } = TIERS_OF[request.service_tier]
   return {
     model,
     stream,
     includeUsage: options?.include_usage === true,
     stop: typeof stop === 'string' ? [stop] : stop,
-    sampling: { temperature, topP, topK: Math.max(0, topK), minP, seed },
+    sampling: {
+      ...{ temperature, topP, topK: Math.max(0, topK), minP, seed: seed < 0 ? seed + 2 * SEED_SPAN : seed },
+      ...penaltiesOf(request),
+    },
     choices,
     tier,
     serviceTier,
+  }
+}
+
+function penaltiesOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt' | 'logprobs'>) {
+  return {
+    presencePenalty: request.presence_penalty,
+    frequencyPenalty: request.frequency_penalty,
+    repetitionPenalty: request.repetition_penalty,
+    logitBias: Object.entries(request.logit_bias).map(([id, bias]) => ({ id: Number(id), bias })),
   }
 }
 

@@ -112,11 +112,12 @@ export function readResponseRequest(body: unknown, drawSeed: () => number): Resp
     model: request.model,
     prompt: conversation(instructions, messages),
     maxTokens,
-    sampling: { temperature: request.temperature, topP: request.top_p, topK: 0, minP: 0, seed: drawSeed() },
+    sampling: { ...NO_PENALTIES, temperature: request.temperature, topP: request.top_p, topK: 0, minP: 0, seed: drawSeed() },
     stop: [],
     choices: 1,
     tier,
     serviceTier,
+    grammar: null,
     topLogprobs: include.length > 0 ? (top ?? 0) : top !== undefined && top > 0 ? top : null,
     stream: request.stream,
     includeUsage: true,
@@ -127,6 +128,8 @@ export function readResponseRequest(body: unknown, drawSeed: () => number): Resp
     previousId: request.previous_response_id ?? null,
   }
 }
+
+const NO_PENALTIES = { presencePenalty: 0, frequencyPenalty: 0, repetitionPenalty: 1, logitBias: [] } as const
 
 /** Where nothing is kept: see `readResponseRequest`. */
 export function readUnstoredResponse(body: unknown, drawSeed: () => number): ResponseRequest {

@@ -7,7 +7,7 @@
 import { architectureTraits } from '../../model/index.ts'
 import { decodeRows, encodeRows } from '../../protocol/index.ts'
 import { required, TabswarmError } from '../../shared/index.ts'
-import { segmentRows } from '../batch.ts'
+import { namedTokens, segmentRows } from '../batch.ts'
 import type { Candidates, Segment, SegmentOutput } from '../engine.ts'
 import { EngineError } from '../errors.ts'
 import { bestCandidates } from './candidates.ts'
@@ -122,7 +122,9 @@ function finishWork(model: CpuModel, { segment, rows, x }: Work): SegmentOutput 
     else
       for (let row = 0; row < count; row++) {
         const own = logits.subarray(row * vocabularySize, (row + 1) * vocabularySize)
-        positions.push(bestCandidates(segment.firstPosition + from + row, own, output.topK, powers))
+        const ids = namedTokens(segment, done + row)
+        const named = ids === null ? {} : { named: { ids, logits: Float32Array.from(ids, (id) => own[id] ?? 0) } }
+        positions.push({ ...bestCandidates(segment.firstPosition + from + row, own, output.topK, powers), ...named })
       }
   }
   return output.kind === 'logits' ? { kind: 'logits', values } : { kind: 'candidates', positions }

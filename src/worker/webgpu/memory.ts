@@ -93,7 +93,7 @@ export function scratchSizes(config: ModelConfig, span: Span, kvPositions: numbe
   const head = isLastSpan(config, span)
   const logits = head ? 4 * GROUP_ROWS_MAX * wholeVec4s(config.vocabularySize) : 16
   const io = 4 * IO_ROWS * config.width
-  const output = Math.max(io, head ? 4 * GROUP_ROWS_MAX * Math.max(config.vocabularySize, candidatesWords(TOP_K_LIMIT)) : 0)
+  const output = Math.max(io, head ? 4 * GROUP_ROWS_MAX * Math.max(config.vocabularySize, candidatesWords(TOP_K_LIMIT, GROUP_ROWS_MAX)) : 0)
   const flags = 16
   return {
     residual: rows(config.width),

@@ -7,6 +7,7 @@ import {
   candidatesWords,
   ROW_WORDS,
   readCandidates,
+  readNamed,
   WORK_STRIDE_BYTES,
   type Work,
   type WorkBinding,
@@ -16,6 +17,7 @@ import {
 import type { ModelConfig } from '../../model/index.ts'
 import { rowBytes } from '../../protocol/index.ts'
 import { assert } from '../../shared/index.ts'
+import { namedTokens } from '../batch.ts'
 import type { Segment, SegmentOutput } from '../engine.ts'
 import { EngineError } from '../errors.ts'
 import type { KvSlot } from '../kvBlocks.ts'
@@ -123,7 +125,7 @@ export class Submission {
 
   /** Head and results of up to 8 rows of the run that is still in the residual, or false when there is no room. */
   addHeadGroup(group: readonly ResultRow[]): boolean {
-    const words = group.map(({ segmentIndex }) => this.#resultWords(segmentIndex))
+    const words = group.map((row) => this.#resultWords(row))
     if (!this.#hasWorks(1 + group.length) || !this.#hasOutput(words.reduce((sum, count) => sum + count, 0))) return false
     const selected = group.map((row) => row.runRow)
     const work = this.#addWork({ rowBase: 0, rowFirst: 0, rowCount: group.length, ioWord: 0, topK: 0, selected })
@@ -219,9 +221,14 @@ export class Submission {
     program.unpack(this.#pass, input.encoding, piece.rowCount, work)
   }
 
-  #resultWords(segmentIndex: number): number {
-    const output = this.#batch.segments[segmentIndex]?.output
-    return output?.kind === 'candidates' ? candidatesWords(output.topK) : this.#target.config.vocabularySize
+  #resultWords(row: ResultRow): number {
+    const output = this.#batch.segments[row.segmentIndex]?.output
+    return output?.kind === 'candidates' ? candidatesWords(output.topK, this.#named(row).length) : this.#target.config.vocabularySize
+  }
+
+  #named({ segmentIndex, resultIndex }: ResultRow): Uint32Array {
+    const segment = this.#batch.segments[segmentIndex]
+    return (segment === undefined ? null : namedTokens(segment, resultIndex)) ?? NO_TOKENS
   }
 
   #addResult(logitsRow: number, row: ResultRow, wordCount: number): void {
@@ -229,13 +236,15 @@ export class Submission {
     const output = this.#batch.outputs[row.segmentIndex]
     const ioWord = this.#takeOutput(wordCount)
     const topK = wanted?.kind === 'candidates' ? wanted.topK : 0
-    const work = this.#addWork({ rowBase: 0, rowFirst: logitsRow, rowCount: 1, ioWord, topK, selected: [] })
+    const ids = this.#named(row)
+    const work = this.#addWork({ rowBase: 0, rowFirst: logitsRow, rowCount: 1, ioWord, topK, selected: [...ids], named: ids.length })
     if (output?.kind === 'candidates') {
       this.#target.program.candidates(this.#pass, work)
       const slot = output.positions[row.resultIndex]
       this.#readers.push((words) => {
-        const found = readCandidates(words.subarray(ioWord, ioWord + wordCount), topK)
-        if (slot !== undefined) Object.assign(slot, found)
+        const own = words.subarray(ioWord, ioWord + wordCount)
+        const named = ids.length === 0 ? {} : { named: { ids, logits: readNamed(own, topK) } }
+        if (slot !== undefined) Object.assign(slot, readCandidates(own, topK), named)
       })
     } else if (output?.kind === 'logits') {
       this.#target.program.packLogits(this.#pass, work)
@@ -270,6 +279,8 @@ export class Submission {
     return { group: this.#target.workGroup, index: this.#workCount++ }
   }
 }
+
+const NO_TOKENS = new Uint32Array(0)
 
 const notFiniteMessage =
   'the outputs hold NaN or infinity: the input rows, the weights or this device are broken; nothing of this pass was kept'

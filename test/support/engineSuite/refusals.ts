@@ -33,6 +33,11 @@ export function refusals(engine: () => Engine): void {
       'more results than rows': [{ ...good, output: { kind: 'candidates', resultCount: 3, topK: 8 } }],
       'no candidates': [{ ...good, output: { kind: 'candidates', resultCount: 1, topK: 0 } }],
       'too many candidates': [{ ...good, output: { kind: 'candidates', resultCount: 1, topK: 257 } }],
+      'too many named tokens': [{ ...good, output: { kind: 'candidates', resultCount: 1, topK: 8, named: new Uint32Array(9) } }],
+      'named tokens of half a result': [{ ...good, output: { kind: 'candidates', resultCount: 2, topK: 8, named: new Uint32Array(3) } }],
+      'a foreign named token': [
+        { ...good, output: { kind: 'candidates', resultCount: 1, topK: 8, named: Uint32Array.of(config.vocabularySize) } },
+      ],
       'tokens for a middle layer': [{ ...good, slot: middle, firstPosition: 0, output: { kind: 'rows', encoding: 'f32' } }],
       'rows for layer 0': [{ ...rows(slot, 3, f32Rows(1), 1), output: good.output }],
       'logits of a middle layer': [{ ...rows(middle, 0, f32Rows(1), 1), output: { kind: 'logits', resultCount: 1 } }],

@@ -19,7 +19,7 @@ import { FakeEngine, fakeConfig } from './fakeEngine.ts'
 
 const { layerCount, vocabularySize } = fakeConfig
 const prompt = Array.from({ length: 37 }, (_, index) => (index * 7 + 3) % 49)
-const DRAWN: Sampling = { temperature: 1.5, topP: 1, topK: 0, minP: 0, seed: 7 }
+const DRAWN: Sampling = { temperature: 1.5, topP: 1, topK: 8, minP: 0, seed: 7 }
 const tokenizer = { vocabularySize, tokenBytes: () => new Uint8Array(0), isEnd: () => false }
 
 interface DraftModel {

@@ -43,6 +43,7 @@ export function timedChain(chain: Chain): { readonly chain: Chain; readonly cloc
       clock.advance(10)
       return chain.submit(lap)
     },
+    logits: (candidates) => chain.logits(candidates),
     truncate: (length) => chain.truncate(length),
     close: () => chain.close(),
   }

@@ -39,7 +39,7 @@ export class FakeEngine implements Engine {
   #nextSlot = 0
   #isDisposed = false
   #lose: (loss: { readonly message: string }) => void = () => undefined
-  /** Rows of each pass so far. */
+  /** Rows of each pass so far, but for those that were computed again for all their logits. */
   readonly passes: number[][] = []
   /** Set by tests: what the next passes throw, or wait for. */
   failNext: TabswarmError | null = null
@@ -111,7 +111,8 @@ export class FakeEngine implements Engine {
     }
     for (const segment of segments) this.#check(segment)
     const outputs = segments.map((segment) => this.#run(segment))
-    this.passes.push(segments.map(({ input }) => (input.kind === 'tokens' ? input.ids.length : input.rowCount)))
+    const first = segments.filter(({ output }) => output.kind !== 'logits')
+    if (first.length > 0) this.passes.push(first.map(({ input }) => (input.kind === 'tokens' ? input.ids.length : input.rowCount)))
     return { outputs, computeMs: 1 }
   }
 
@@ -130,11 +131,25 @@ export class FakeEngine implements Engine {
     if (output.kind === 'rows') {
       return { kind: 'rows', bytes: encodeRows(output.encoding, Float32Array.from(results.flat()), WIDTH) }
     }
-    if (output.kind === 'logits') throw new Error('not needed here')
+    const { vocabularySize } = fakeConfig
     const first = results.length - output.resultCount
-    const positions = results
-      .slice(first)
-      .map((row, at) => candidatesOf(row, state.length - output.resultCount + at, fakeConfig.vocabularySize, output.topK))
+    const best = (topK: number) =>
+      results.slice(first).map((row, at) => candidatesOf(row, state.length - output.resultCount + at, vocabularySize, topK))
+    const all = best(vocabularySize).map(({ ids, logits }) => {
+      const values = new Float32Array(vocabularySize)
+      for (const [rank, id] of ids.entries()) values[id] = logits[rank] ?? 0
+      return values
+    })
+    if (output.kind === 'logits') return { kind: 'logits', values: Float32Array.from(all.flatMap((values) => [...values])) }
+    const positions = best(output.topK).map((candidates, result): typeof candidates => {
+      const ids = output.named?.slice(
+        (result * output.named.length) / output.resultCount,
+        ((result + 1) * output.named.length) / output.resultCount,
+      )
+      return ids === undefined
+        ? candidates
+        : { ...candidates, named: { ids, logits: Float32Array.from(ids, (id) => all[result]?.[id] ?? 0) } }
+    })
     return { kind: 'candidates', positions }
   }
 

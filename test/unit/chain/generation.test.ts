@@ -16,7 +16,7 @@ const tokenizer = {
 const prompt = Array.from({ length: 37 }, (_, index) => (index * 7 + 3) % 49)
 
 function request(world: World, chain: Chain, change: Partial<GenerateRequest> = {}): GenerateRequest {
-  const sampling = { temperature: 1.5, topP: 1, topK: 0, minP: 0, seed: 7 }
+  const sampling = { temperature: 1.5, topP: 1, topK: 8, minP: 0, seed: 7 }
   return { chain, tokenizer, promptTokenIds: prompt, maxTokens: 12, sampling, chunkRows: 10, clock: world.clock, ...change }
 }
 

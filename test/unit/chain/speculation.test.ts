@@ -69,7 +69,7 @@ const plainQuestion: Question = {
   maxTokens: 40,
   maxPositions: 1_000,
   cancelAt: 0,
-  sampling: { temperature: 1.5, topP: 1, topK: 0, minP: 0, seed: 7 },
+  sampling: { temperature: 1.5, topP: 1, topK: 8, minP: 0, seed: 7 },
   keepSteps: true,
 }
 

@@ -151,7 +151,7 @@ describe('the tiny llama over links', () => {
   })
 
   it('[S14] [V7] gives the same tokens and signs the same rows when most of them come out of drafts, of which some are wrong', async () => {
-    for (const sampling of [GREEDY, { temperature: 1, topP: 0.9, topK: 0, minP: 0, seed: 5 }]) {
+    for (const sampling of [GREEDY, { temperature: 1, topP: 0.9, topK: 8, minP: 0, seed: 5 }]) {
       const plain = await answer([0, 1], 'f16e', 32, { sampling })
       const drafter = knowingDrafter([...reference.tokenIds, ...plain.ids], (place) => place % 6 === 0)
       const { drafts, ...drafted } = await answer([0, 1], 'f16e', 32, { sampling, drafter })

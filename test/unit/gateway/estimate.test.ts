@@ -71,7 +71,7 @@ describe('an estimate', () => {
   })
 
   it('is refused as the request itself would be', async () => {
-    expect(await estimate({ ...chat, logit_bias: { 1: 1 } })).toMatchObject({ status: 400, body: { error: { param: 'logit_bias' } } })
+    expect(await estimate({ ...chat, audio: {} })).toMatchObject({ status: 400, body: { error: { param: 'audio' } } })
     expect(await send('/estimate', { model: 'gpt-4', ...chat })).toMatchObject({ status: 404 })
     headers.authorization = 'Bearer key-of-others'
     expect(await estimate(chat)).toMatchObject({ status: 403 })

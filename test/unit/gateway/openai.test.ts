@@ -97,11 +97,15 @@ describe('chat.completions', () => {
           ],
         },
         maxTokens: 20,
-        sampling: { temperature: 0.5, topP: 0.9, topK: 0, minP: 0, seed: 11 },
+        sampling: {
+          ...{ temperature: 0.5, topP: 0.9, topK: 0, minP: 0, seed: 11 },
+          ...{ presencePenalty: 0, frequencyPenalty: 0, repetitionPenalty: 1, logitBias: [] },
+        },
         stop: ['\n', 'END'],
         tier: 'spot',
         voucher: 'voucher 0',
         waitMs: 30_000,
+        grammar: null,
         topLogprobs: null,
       },
     ])

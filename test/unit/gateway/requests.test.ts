@@ -28,14 +28,9 @@ const message = (content: unknown) => ({ messages: [{ role: 'user', content }] }
 
 describe('a parameter that would change the answer', () => {
   it.each<[string, object]>([
-    ['presence_penalty', { presence_penalty: 0.5 }],
-    ['frequency_penalty', { frequency_penalty: -1 }],
-    ['repetition_penalty', { repetition_penalty: 1.1 }],
-    ['logit_bias', { logit_bias: { 50: 10 } }],
     ['tools', { tools: [{ type: 'function', function: { name: 'f' } }] }],
     ['functions', { functions: [{ name: 'f' }] }],
     ['tool_choice', { tool_choice: 'required' }],
-    ['response_format', { response_format: { type: 'json_object' } }],
     ['modalities', { modalities: ['text', 'audio'] }],
     ['audio', { audio: { voice: 'alloy', format: 'wav' } }],
     ['prediction', { prediction: { type: 'content', content: 'x' } }],
@@ -62,7 +57,6 @@ describe('a parameter that would change the answer', () => {
     ['echo', { echo: true }],
     ['suffix', { suffix: 'the end' }],
     ['best_of', { best_of: 2 }],
-    ['logit_bias', { logit_bias: { 50: 10 } }],
   ])('is refused by its name in completions: %s', async (param, more) => {
     expect(await postCompletion(more)).toMatchObject({ status: 400, body: { error: { param, code: 'unsupported_parameter' } } })
   })
@@ -110,6 +104,12 @@ describe('a value out of its bounds', () => {
     ['stop', { stop: '' }, { stop: 'a' }],
     ['top_logprobs', { logprobs: true, top_logprobs: 21 }, { logprobs: true, top_logprobs: 20 }],
     ['top_logprobs', { top_logprobs: 2 }, null],
+    ['presence_penalty', { presence_penalty: 2.5 }, { presence_penalty: -2 }],
+    ['frequency_penalty', { frequency_penalty: -2.5 }, { frequency_penalty: 2 }],
+    ['repetition_penalty', { repetition_penalty: 0 }, { repetition_penalty: 0.5 }],
+    ['logit_bias', { logit_bias: { 50: 101 } }, { logit_bias: { 50: 100 } }],
+    ['logit_bias', { logit_bias: { hello: 1 } }, null],
+    ['seed', { seed: 2 ** 52 }, { seed: 2 ** 52 - 1 }],
     ['service_tier', { service_tier: 'scale' }, { service_tier: 'auto' }],
     ['messages', { messages: [] }, null],
     ['model', { model: 7 }, null],
@@ -124,6 +124,70 @@ describe('a value out of its bounds', () => {
   it.each([[['one', 'two']], [[]], [[[1], [2]]], [[1.5]], [[-1]], [7]])('is refused as a prompt: %j', async (prompt) => {
     const { status, body } = await postCompletion({ prompt })
     expect([status, body.error.param]).toEqual([400, expect.stringMatching(/^prompt/)])
+  })
+})
+
+describe('sampling', () => {
+  it('reaches the driver as it was asked for, in chat and in completions', async () => {
+    const asked = { presence_penalty: 0.5, frequency_penalty: -1, repetition_penalty: 1.1, logit_bias: { 50: 10, '7': -100 } }
+    const told = { presencePenalty: 0.5, frequencyPenalty: -1, repetitionPenalty: 1.1 }
+    expect([(await postChat(asked)).status, (await postCompletion(asked)).status]).toEqual([200, 200])
+    for (const { request } of world.driver.asks) {
+      expect(request.sampling).toMatchObject(told)
+      expect(new Set(request.sampling.logitBias)).toEqual(
+        new Set([
+          { id: 50, bias: 10 },
+          { id: 7, bias: -100 },
+        ]),
+      )
+    }
+  })
+
+  it('takes a negative seed for another than the positive one', async () => {
+    const seeds = [5, -5, 2 ** 52 - 1, -(2 ** 52), -1]
+    for (const seed of seeds) await postChat({ seed })
+    const told = world.driver.asks.map(({ request }) => request.sampling.seed)
+    expect(new Set(told).size).toBe(seeds.length)
+    for (const seed of told) expect(Number.isSafeInteger(seed) && seed >= 0, String(seed)).toBe(true)
+    expect(told[0]).toBe(5)
+  })
+})
+
+describe('a response format', () => {
+  const format = (schema: unknown) => ({ response_format: { type: 'json_schema', json_schema: { name: 'answer', strict: true, schema } } })
+
+  it('is asked of the driver as a grammar', async () => {
+    await postChat({})
+    await postChat({ response_format: { type: 'text' } })
+    await postChat({ response_format: { type: 'json_object' } })
+    await postChat(
+      format({ type: 'object', properties: { 'the size': { type: 'integer' } }, required: ['the size'], additionalProperties: false }),
+    )
+    const grammars = world.driver.asks.map(({ request }) => request.grammar)
+    expect(grammars.slice(0, 2)).toEqual([null, null])
+    expect(grammars[2]).toMatch(/^root ::= /)
+    expect(grammars[3]).toContain('the size')
+  })
+
+  it.each<[string, string, object]>([
+    ['response_format.json_schema.schema.properties.size.type', 'invalid_schema', format({ properties: { size: { type: 'big' } } })],
+    ['response_format.json_schema.schema.not', 'invalid_schema', format({ not: {} })],
+    ['response_format.json_schema.schema', 'invalid_value', format('object')],
+    ['response_format.json_schema.name', 'invalid_value', { response_format: { type: 'json_schema', json_schema: { schema: {} } } }],
+    ['response_format.type', 'invalid_value', { response_format: { type: 'xml' } }],
+  ])('is refused at %s as %s', async (param, code, more) => {
+    expect(await postChat(more)).toMatchObject({ status: 400, body: { error: { param, code } } })
+    expect(world.driver.asks).toEqual([])
+  })
+
+  it('that the driver cannot match is a 400, and one that it has lost a 503', async () => {
+    world.driver.play = (ask) => ask.fail('bad-schema')
+    expect(await postChat({ response_format: { type: 'json_object' } })).toMatchObject({
+      status: 400,
+      body: { error: { code: 'invalid_schema' } },
+    })
+    world.driver.play = (ask) => ask.fail('grammar-lost')
+    expect((await postChat({ response_format: { type: 'json_object' } })).status).toBe(503)
   })
 })
 

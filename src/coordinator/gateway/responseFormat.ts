@@ -1,0 +1,42 @@
+/** responseFormat: what a client says that an answer has to be: a text, a JSON object, or JSON of a schema. */
+
+import * as v from 'valibot'
+import { jsonGrammar, SchemaError } from '../../grammar/index.ts'
+import { badParameter } from './apiError.ts'
+
+const NAME_CHARACTERS_MAX = 64
+
+export const responseFormatSchema = v.variant('type', [
+  v.strictObject({ type: v.literal('text') }),
+  v.strictObject({ type: v.literal('json_object') }),
+  v.strictObject({
+    type: v.literal('json_schema'),
+    json_schema: v.strictObject({
+      name: v.pipe(v.string(), v.minLength(1), v.maxLength(NAME_CHARACTERS_MAX)),
+      description: v.nullish(v.string()),
+      schema: v.record(v.string(), v.unknown()),
+      // Answers satisfy their schema in either case.
+      strict: v.nullish(v.boolean()),
+    }),
+  }),
+])
+
+/** Null: anything. Throws an ApiError that names the part of the schema that is wrong. */
+export function grammarOf(format: v.InferOutput<typeof responseFormatSchema>): string | null {
+  if (format.type === 'text') return null
+  if (format.type === 'json_object') return jsonGrammar()
+  return orRefused('response_format.json_schema.schema', () => jsonGrammar(format.json_schema.schema))
+}
+
+/** What `make` gives, or an ApiError where a schema at `param` is wrong. */
+export function orRefused<Value>(param: string, make: () => Value): Value {
+  try {
+    return make()
+  } catch (error) {
+    if (!(error instanceof SchemaError)) throw error
+    throw badParameter(`${param}${error.path}`.slice(0, PARAM_CHARACTERS_MAX), error.message, 'invalid_schema')
+  }
+}
+
+/** Of names that a client made up. */
+const PARAM_CHARACTERS_MAX = 200
