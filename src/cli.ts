@@ -16,6 +16,7 @@ import { runProgram } from './cli/output.ts'
 import { registerServeCommand } from './cli/serve.ts'
 import { registerSimCommand } from './cli/sim.ts'
 import { registerTeamCommands } from './cli/team.ts'
+import { registerUsageCommand } from './cli/usage.ts'
 
 const program = new Command('tabswarm')
   .description('An LLM cloud made of idle GPUs in browser tabs.')
@@ -33,6 +34,7 @@ registerAccountCommands(program)
 registerKeyCommands(program)
 registerTeamCommands(program)
 registerLedgerCommands(program)
+registerUsageCommand(program)
 registerBackupCommands(program)
 registerBenchCommands(program)
 

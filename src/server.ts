@@ -5,6 +5,7 @@
 
 import { DEFAULT_STARTER_POLICY, DEMO_STARTER_POLICY } from './coordinator/accounts/index.ts'
 import { RESERVE_A_DAY } from './coordinator/economy/index.ts'
+import { type UsageEvent, UsageWebhook } from './coordinator/gateway/index.ts'
 import {
   type Coordinator,
   type CoordinatorEconomy,
@@ -39,6 +40,8 @@ export interface ServerOptions {
   /** What is left out is as in PATHS_DEFAULT. */
   readonly paths?: Partial<PathOptions>
   readonly log?: (line: string) => void
+  /** Each request to the API that is over, once its cost is known or will not be. */
+  readonly onUsage?: (event: UsageEvent) => void
   /**
    * Accounts, credits and trust, closed with the server. Left out: in memory, gone with the process, and whoever asks is given credits, as in `demo`.
    * It may still be opening: nobody is admitted before it is there, and nothing else waits for it.
@@ -51,6 +54,7 @@ export interface ServerOptions {
 }
 
 export type Server = Coordinator
+export type { UsageEvent } from './coordinator/gateway/index.ts'
 export type { PathOptions, TurnOptions } from './coordinator/server/index.ts'
 export type { CoordinatorStore, StorePlace } from './coordinator/store/index.ts'
 
@@ -73,6 +77,15 @@ export async function openServerStore(place: StorePlace): Promise<CoordinatorSto
   // It brings a whole database: loaded only here.
   const { openStore } = await import('./coordinator/store/index.ts')
   return openStore(place, { clock, randomBytes })
+}
+
+/** Throws a TabswarmError `bad-webhook`. */
+export function openUsageWebhook(options: {
+  readonly url: string
+  readonly secret: string
+  readonly log: (line: string) => void
+}): UsageWebhook {
+  return new UsageWebhook({ ...options, send: fetch, clock, randomBytes })
 }
 
 /** Resolves once it listens. Rejects with a CoordinatorError, and has then closed the store. */

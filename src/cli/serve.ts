@@ -11,9 +11,10 @@ import { DRAFT_MODEL_OPTION, resolveDraftModel } from './draftModel.ts'
 import { printLine, printNote, progressPrinter, UsageError, wholeNumber } from './output.ts'
 import { addPathOptions, type PathFlags, pathOptions } from './paths.ts'
 import { addStoreOption, type StoreFlags, storePlace } from './storePlace.ts'
+import { addUsageOptions, openUsageSinks, type UsageFlags, type UsageSinks } from './usageSinks.ts'
 import { parseWire, rowEncodingOf, WIRE_DEFAULT, WIRE_HELP, type WireForm } from './wire.ts'
 
-interface ServeOptions extends PathFlags, StoreFlags {
+interface ServeOptions extends PathFlags, StoreFlags, UsageFlags {
   readonly port: number
   readonly host: string
   readonly https: boolean
@@ -46,7 +47,7 @@ export function registerServeCommand(program: Command): void {
     .option('--volunteers <n>', 'headless volunteer tabs to open beside it', wholeNumber('--volunteers', 0, 16), 0)
     .option('--engine <engine>', 'engine of those tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
     .option('--wire <form>', WIRE_HELP, parseWire, WIRE_DEFAULT)
-  addPathOptions(addStoreOption(command)).action(serve)
+  addUsageOptions(addPathOptions(addStoreOption(command))).action(serve)
 }
 
 /** As the peer's, which this command does not load before it is needed. */
@@ -61,19 +62,21 @@ export function parseEngine(text: string): EngineChoice {
 async function serve(options: ServeOptions): Promise<void> {
   if ((options.cert === undefined) !== (options.key === undefined)) throw new UsageError('--cert and --key belong together: give both')
   const place = storePlace(options, process.env)
+  const usage = await openUsageSinks(options, process.env)
   const { openServerStore } = await import('../server.ts')
   // Opens while model and web app are made ready.
   const store = openServerStore(place)
   store.catch(() => undefined)
   try {
-    await serveWith(options, store)
+    await serveWith(options, store, usage)
   } finally {
+    await usage.close()
     await store.then((opened) => opened.close()).catch(() => undefined)
   }
 }
 
 /** What is wrong with the store ends it, before anybody is told an address. */
-async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>): Promise<void> {
+async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>, { onUsage }: UsageSinks): Promise<void> {
   const paths = pathOptions(options, process.env)
   const { createServer } = await import('../server.ts')
   const { ensureWebApp, ownCertificate, readCertificate, resolveModel } = await import('../node/index.ts')
@@ -99,6 +102,7 @@ async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>
     rowEncoding: rowEncodingOf(options.wire),
     paths,
     log: printNote,
+    onUsage,
     ...(tls === undefined ? {} : { tls }),
   })
   const closing = new AbortController()

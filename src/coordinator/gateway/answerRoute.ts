@@ -15,7 +15,7 @@ import { ANSWER_TOKENS_DEFAULT, type GatewayAccounts, type GatewayDriver, type G
 import { Quotas } from './quotas.ts'
 import type { Accepted, AnswerRequest } from './requests.ts'
 import { sendAttempt } from './sendAttempt.ts'
-import { UsageRecords } from './usageRecords.ts'
+import { type UsageEvent, UsageRecords } from './usageRecords.ts'
 
 export interface GatewayOptions {
   readonly driver: GatewayDriver
@@ -27,6 +27,8 @@ export interface GatewayOptions {
   readonly randomBytes: (count: number) => Uint8Array
   /** What an operator should know; never prompts. */
   readonly log: (line: string) => void
+  /** Each request that is over, once its cost is known or will not be. */
+  readonly onUsage?: (event: UsageEvent) => void
 }
 
 /** How a kind of request is read, and what its answers look like. */
@@ -51,7 +53,7 @@ export class AnswerRoute {
   constructor(options: GatewayOptions) {
     this.#options = options
     this.#attempts = new Attempts(options.clock)
-    this.usage = new UsageRecords(options.clock)
+    this.usage = new UsageRecords(options.clock, options.onUsage)
     this.#expectations = new Expectations(this.usage)
     options.accounts?.onSettled((sessionId, charged) => this.usage.settled(sessionId, charged))
   }
@@ -82,9 +84,10 @@ export class AnswerRoute {
     return sent
   }
 
-  /** Nothing of what was answered is kept. */
+  /** Nothing of what was answered is kept; usage that nobody has been told of is told. */
   close(): void {
     this.#attempts.close()
+    this.usage.close()
   }
 
   /** What a request of that kind may cost and have to wait for; nothing is computed but its tokens. */
@@ -159,7 +162,7 @@ export class AnswerRoute {
     const { asked, payer, model } = accepted
     const { requestId } = attempt
     const modelId = model.id
-    this.usage.begin({ requestId, account: payer?.account ?? null, modelId, serviceTier: asked.serviceTier })
+    this.usage.begin({ requestId, account: payer?.account ?? null, keyId: payer?.keyId ?? null, modelId, serviceTier: asked.serviceTier })
     const payment = payer === null ? null : (accounts?.pay(payer) ?? null)
     let answering: Answering | null = null
     let isGone = false

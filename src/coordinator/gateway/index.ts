@@ -19,3 +19,5 @@ export type {
 } from './ports.ts'
 export { ANSWER_TOKENS_DEFAULT } from './ports.ts'
 export { refuseBrokenPath, registerGateway } from './registerGateway.ts'
+export type { UsageEvent } from './usageRecords.ts'
+export { UsageWebhook } from './usageWebhook.ts'

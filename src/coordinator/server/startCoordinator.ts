@@ -23,7 +23,7 @@ import type { StarterPolicy } from '../accounts/index.ts'
 import { AuditExchange, PeerAudits } from '../audits/index.ts'
 import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../core/index.ts'
 import { type AuditDesk, Economy, type EconomyStore, type PeerPorts } from '../economy/index.ts'
-import { type GatewayAccounts, refuseBrokenPath, registerGateway } from '../gateway/index.ts'
+import { type GatewayAccounts, refuseBrokenPath, registerGateway, type UsageEvent } from '../gateway/index.ts'
 import type { AuditorRequest, VerificationEffect, VerificationLimits } from '../verification/index.ts'
 import { registerAuditRoutes } from './auditRoutes.ts'
 import { CONTROL_PATH, ControlServer } from './controlServer.ts'
@@ -62,6 +62,8 @@ export interface CoordinatorOptions {
   readonly verify: VerifySignature
   /** What an operator should know; never prompts, never addresses. */
   readonly log: (line: string) => void
+  /** Each request to the API that is over, once its cost is known or will not be. */
+  readonly onUsage?: (event: UsageEvent) => void
   /** Null: no accounts, nobody pays and nobody is paid, for tests of other things. */
   readonly economy: CoordinatorEconomy | null
 }

@@ -16,6 +16,7 @@ import {
   type OfferedModel,
   type Prompt,
   registerGateway,
+  type UsageEvent,
 } from '../../../src/coordinator/gateway/index.ts'
 import {
   type Deferred,
@@ -212,6 +213,8 @@ export interface GatewayWorld {
   readonly accounts: ScriptedAccounts
   readonly clock: ManualClock
   readonly log: readonly string[]
+  /** What was told of requests that are over. */
+  readonly usage: readonly UsageEvent[]
   /** What the swarm can do, as the gateway is told. */
   readonly swarm: { layersCovered: number; hasRoom: boolean }
   /** Checks every answer against its schema. */
@@ -225,6 +228,7 @@ export async function startGatewayWorld({ hasAccounts = true } = {}): Promise<Ga
   const clock = new ManualClock()
   clock.advance(NOW_SECONDS * 1_000)
   const log: string[] = []
+  const usage: UsageEvent[] = []
   const swarm = { layersCovered: 4, hasRoom: true }
   const app = fastify({ bodyLimit: 1_024, forceCloseConnections: true })
   app.setErrorHandler(
@@ -242,6 +246,7 @@ export async function startGatewayWorld({ hasAccounts = true } = {}): Promise<Ga
     clock,
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
     log: (line) => log.push(line),
+    onUsage: (event) => usage.push(event),
   })
   app.setNotFoundHandler((_request, reply) => void reply.code(404).send({ error: { reason: 'of the app', message: 'not of the API' } }))
   await app.listen({ host: '127.0.0.1', port: 0 })
@@ -253,6 +258,7 @@ export async function startGatewayWorld({ hasAccounts = true } = {}): Promise<Ga
     accounts,
     clock,
     log,
+    usage,
     swarm,
     fetch: checkedFetch(),
     close: () => app.close(),
