@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import packageJson from '../package.json' with { type: 'json' }
 import { registerAccountCommands } from './cli/account.ts'
 import { registerAuditCommand } from './cli/audit.ts'
+import { registerAuditLogCommand } from './cli/auditLog.ts'
 import { registerBackupCommands } from './cli/backup.ts'
 import { registerBenchCommands } from './cli/bench.ts'
 import { registerChaosCommand } from './cli/chaos.ts'
@@ -35,6 +36,7 @@ registerKeyCommands(program)
 registerTeamCommands(program)
 registerLedgerCommands(program)
 registerUsageCommand(program)
+registerAuditLogCommand(program)
 registerBackupCommands(program)
 registerBenchCommands(program)
 

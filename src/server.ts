@@ -49,6 +49,8 @@ export interface ServerOptions {
   readonly store?: Promise<CoordinatorStore>
   /** Bounds of audits and escrow; what is left out is as in VERIFICATION_DEFAULTS. */
   readonly verification?: Partial<VerificationLimits>
+  /** What accounts have done to accounts, keys, teams and credits, for who records it. */
+  readonly onAction?: CoordinatorEconomy['onAction']
   /** Everything that verification decides, for who wants to count. */
   readonly onVerification?: CoordinatorEconomy['onVerification']
 }
@@ -109,10 +111,11 @@ async function listen(options: ServerOptions, store: Promise<CoordinatorStore>):
     store: kept,
     verification = {},
     onVerification,
+    onAction,
     ...rest
   } = options
   const starters = kept === undefined ? DEMO_STARTER_POLICY : DEFAULT_STARTER_POLICY
-  const watched = onVerification === undefined ? {} : { onVerification }
+  const watched = { ...(onVerification !== undefined && { onVerification }), ...(onAction !== undefined && { onAction }) }
   return startCoordinator({
     ...rest,
     economy: { store, starters, reserveADay: RESERVE_A_DAY, verification, ...watched },

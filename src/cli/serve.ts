@@ -5,13 +5,14 @@
 
 import type { Command } from 'commander'
 import type { EngineChoice } from '../peer/index.ts'
-import type { CoordinatorStore } from '../server.ts'
+import type { CoordinatorStore, ServerOptions } from '../server.ts'
 import { TabswarmError } from '../shared/index.ts'
+import { ActionFile } from './actionFile.ts'
 import { DRAFT_MODEL_OPTION, resolveDraftModel } from './draftModel.ts'
 import { printLine, printNote, progressPrinter, UsageError, wholeNumber } from './output.ts'
 import { addPathOptions, type PathFlags, pathOptions } from './paths.ts'
 import { addStoreOption, type StoreFlags, storePlace } from './storePlace.ts'
-import { addUsageOptions, openUsageSinks, type UsageFlags, type UsageSinks } from './usageSinks.ts'
+import { addUsageOptions, openUsageSinks, type UsageFlags } from './usageSinks.ts'
 import { parseWire, rowEncodingOf, WIRE_DEFAULT, WIRE_HELP, type WireForm } from './wire.ts'
 
 interface ServeOptions extends PathFlags, StoreFlags, UsageFlags {
@@ -27,6 +28,9 @@ interface ServeOptions extends PathFlags, StoreFlags, UsageFlags {
   readonly engine: EngineChoice
   readonly wire: WireForm
 }
+
+/** What a server tells beside its log. */
+type Told = Required<Pick<ServerOptions, 'onUsage' | 'onAction'>>
 
 const DEFAULT_PORT = 8787
 /** A headless volunteer has pulled, checked and loaded its span by then, on a slow machine too. */
@@ -63,20 +67,21 @@ async function serve(options: ServeOptions): Promise<void> {
   if ((options.cert === undefined) !== (options.key === undefined)) throw new UsageError('--cert and --key belong together: give both')
   const place = storePlace(options, process.env)
   const usage = await openUsageSinks(options, process.env)
+  const actions = new ActionFile(options.data, printNote)
   const { openServerStore } = await import('../server.ts')
   // Opens while model and web app are made ready.
   const store = openServerStore(place)
   store.catch(() => undefined)
   try {
-    await serveWith(options, store, usage)
+    await serveWith(options, store, { ...usage, onAction: (action) => actions.push(action) })
   } finally {
-    await usage.close()
+    await Promise.all([usage.close(), actions.close()])
     await store.then((opened) => opened.close()).catch(() => undefined)
   }
 }
 
 /** What is wrong with the store ends it, before anybody is told an address. */
-async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>, { onUsage }: UsageSinks): Promise<void> {
+async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>, { onUsage, onAction }: Told): Promise<void> {
   const paths = pathOptions(options, process.env)
   const { createServer } = await import('../server.ts')
   const { ensureWebApp, ownCertificate, readCertificate, resolveModel } = await import('../node/index.ts')
@@ -103,6 +108,7 @@ async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>
     paths,
     log: printNote,
     onUsage,
+    onAction,
     ...(tls === undefined ? {} : { tls }),
   })
   const closing = new AbortController()

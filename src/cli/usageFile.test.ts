@@ -24,8 +24,7 @@ const open = (bytesMax?: number) =>
 
 async function read(flags: { readonly since?: number; readonly account?: string } = {}) {
   const ids: string[] = []
-  let broken = 0
-  await readUsage({ file, ...flags }, { onLine: (line) => ids.push(JSON.parse(line).request_id), onBroken: () => broken++ })
+  const broken = await readUsage({ file, ...flags }, (line) => ids.push(JSON.parse(line).request_id))
   return { ids, broken }
 }
 
@@ -63,8 +62,8 @@ it('is two files at most, the older one read first', async () => {
 
 it('is read from a day on, and of one account', async () => {
   await write([event(1), event(2), event(3, 'bob'), event(4)])
-  expect((await read({ since: 2 * DAY })).ids).toEqual(['req_2', 'req_3', 'req_4'])
-  expect((await read({ since: 2 * DAY, account: 'bob' })).ids).toEqual(['req_3'])
+  expect((await read({ since: 2 * DAY * 1_000 })).ids).toEqual(['req_2', 'req_3', 'req_4'])
+  expect((await read({ since: 2 * DAY * 1_000, account: 'bob' })).ids).toEqual(['req_3'])
 })
 
 it('says once that it cannot be written, and goes on', async () => {

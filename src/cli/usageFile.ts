@@ -3,8 +3,9 @@
  * What a line says: UsageEvent. Lines are on the disk within a second, or when it is closed.
  */
 
-import { appendFile, open, rename, stat } from 'node:fs/promises'
+import { appendFile, rename, stat } from 'node:fs/promises'
 import type { UsageEvent } from '../server.ts'
+import { endLine } from './jsonLines.ts'
 
 export interface UsageFileOptions {
   readonly file: string
@@ -81,17 +82,4 @@ export class UsageFile {
 
 export function olderFile(file: string): string {
   return `${file}.1`
-}
-
-/** A process that was killed may have left half a line, which the next one must not go on. */
-async function endLine(file: string): Promise<void> {
-  const handle = await open(file, 'a+', 0o600)
-  try {
-    const { size } = await handle.stat()
-    if (size === 0) return
-    const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, size - 1)
-    if (buffer.toString() !== '\n') await handle.appendFile('\n')
-  } finally {
-    await handle.close()
-  }
 }

@@ -22,7 +22,7 @@ import {
 import type { StarterPolicy } from '../accounts/index.ts'
 import { AuditExchange, PeerAudits } from '../audits/index.ts'
 import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../core/index.ts'
-import { type AuditDesk, Economy, type EconomyStore, type PeerPorts } from '../economy/index.ts'
+import { type Action, type AuditDesk, Economy, type EconomyStore, type PeerPorts } from '../economy/index.ts'
 import { type GatewayAccounts, refuseBrokenPath, registerGateway, type UsageEvent } from '../gateway/index.ts'
 import type { AuditorRequest, VerificationEffect, VerificationLimits } from '../verification/index.ts'
 import { registerAuditRoutes } from './auditRoutes.ts'
@@ -77,6 +77,8 @@ export interface CoordinatorEconomy {
   readonly verification: Partial<VerificationLimits>
   /** Left out: peers that serve the same layers audit. */
   readonly audits?: AuditDesk
+  /** What accounts have done, for who records it. */
+  readonly onAction?: (action: Action) => void
   /** Everything that verification decides, for who wants to count. */
   readonly onVerification?: (effect: VerificationEffect, accountOf: (peerId: PeerId) => string | null) => void
 }
