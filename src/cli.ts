@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import packageJson from '../package.json' with { type: 'json' }
 import { registerAccountCommands } from './cli/account.ts'
 import { registerAuditCommand } from './cli/audit.ts'
+import { registerAuditLogCommand } from './cli/auditLog.ts'
 import { registerBackupCommands } from './cli/backup.ts'
 import { registerBenchCommands } from './cli/bench.ts'
 import { registerChaosCommand } from './cli/chaos.ts'
@@ -16,6 +17,7 @@ import { runProgram } from './cli/output.ts'
 import { registerServeCommand } from './cli/serve.ts'
 import { registerSimCommand } from './cli/sim.ts'
 import { registerTeamCommands } from './cli/team.ts'
+import { registerUsageCommand } from './cli/usage.ts'
 
 const program = new Command('tabswarm')
   .description('An LLM cloud made of idle GPUs in browser tabs.')
@@ -33,6 +35,8 @@ registerAccountCommands(program)
 registerKeyCommands(program)
 registerTeamCommands(program)
 registerLedgerCommands(program)
+registerUsageCommand(program)
+registerAuditLogCommand(program)
 registerBackupCommands(program)
 registerBenchCommands(program)
 

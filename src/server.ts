@@ -5,7 +5,7 @@
 
 import { DEFAULT_STARTER_POLICY, DEMO_STARTER_POLICY } from './coordinator/accounts/index.ts'
 import { RESERVE_A_DAY } from './coordinator/economy/index.ts'
-import type { ApiRequestEntry } from './coordinator/gateway/index.ts'
+import { type ApiRequestEntry, type UsageEvent, UsageWebhook } from './coordinator/gateway/index.ts'
 import {
   type Coordinator,
   type CoordinatorEconomy,
@@ -44,6 +44,8 @@ export interface ServerOptions {
   readonly onRequest?: (entry: ApiRequestEntry) => void
   /** Who says it may read /metrics from anywhere; left out: programs on this machine may. */
   readonly metricsToken?: string
+  /** Each request to the API that is over, once its cost is known or will not be. */
+  readonly onUsage?: (event: UsageEvent) => void
   /**
    * Accounts, credits and trust, closed with the server. Left out: in memory, gone with the process, and whoever asks is given credits, as in `demo`.
    * It may still be opening: nobody is admitted before it is there, and nothing else waits for it.
@@ -51,12 +53,14 @@ export interface ServerOptions {
   readonly store?: Promise<CoordinatorStore>
   /** Bounds of audits and escrow; what is left out is as in VERIFICATION_DEFAULTS. */
   readonly verification?: Partial<VerificationLimits>
+  /** What accounts have done to accounts, keys, teams and credits, for who records it. */
+  readonly onAction?: CoordinatorEconomy['onAction']
   /** Everything that verification decides, for who wants to count. */
   readonly onVerification?: CoordinatorEconomy['onVerification']
 }
 
 export type Server = Coordinator
-export type { ApiRequestEntry } from './coordinator/gateway/index.ts'
+export type { ApiRequestEntry, UsageEvent } from './coordinator/gateway/index.ts'
 export type { PathOptions, TurnOptions } from './coordinator/server/index.ts'
 export type { CoordinatorStore, StorePlace } from './coordinator/store/index.ts'
 
@@ -81,6 +85,15 @@ export async function openServerStore(place: StorePlace): Promise<CoordinatorSto
   return openStore(place, { clock, randomBytes })
 }
 
+/** Throws a TabswarmError `bad-webhook`. */
+export function openUsageWebhook(options: {
+  readonly url: string
+  readonly secret: string
+  readonly log: (line: string) => void
+}): UsageWebhook {
+  return new UsageWebhook({ ...options, send: fetch, clock, randomBytes })
+}
+
 /** Resolves once it listens. Rejects with a CoordinatorError, and has then closed the store. */
 export async function createServer(options: ServerOptions): Promise<Server> {
   const store = options.store ?? openServerStore({ kind: 'memory' })
@@ -103,10 +116,11 @@ async function listen(options: ServerOptions, store: Promise<CoordinatorStore>):
     verification = {},
     onVerification,
     metricsToken = null,
+    onAction,
     ...rest
   } = options
   const starters = kept === undefined ? DEMO_STARTER_POLICY : DEFAULT_STARTER_POLICY
-  const watched = onVerification === undefined ? {} : { onVerification }
+  const watched = { ...(onVerification !== undefined && { onVerification }), ...(onAction !== undefined && { onAction }) }
   return startCoordinator({
     ...rest,
     economy: { store, starters, reserveADay: RESERVE_A_DAY, verification, ...watched },

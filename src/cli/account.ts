@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import type { ExportPage, ExportRecord } from '../coordinator/store/index.ts'
 import { type AccountRole, accountRoles, formatCredits, isoTime } from '../shared/index.ts'
+import { recordCommand } from './actionFile.ts'
 import { listOf } from './listOptions.ts'
 import { printJson, printLine, UsageError } from './output.ts'
 import { addStoreOption, type StoreFlags, withAccounts } from './storePlace.ts'
@@ -98,6 +99,7 @@ async function change(id: string, { name, roles, json, ...flags }: ChangeFlags):
   if (name === undefined && roles === undefined) throw new UsageError('say what to change: --name, --roles, or both')
   const wanted = { ...(name === undefined ? {} : { name }), ...(roles === undefined ? {} : { roles }) }
   const record = await withAccounts(flags, false, ({ accounts }) => accounts.change(id, wanted))
+  await recordCommand(flags, { action: 'change-account', on: id, details: { isNamed: name !== undefined, roles: record.roles } })
   if (json) printJson({ id, name: record.name, roles: record.roles })
   else printLine(`${id}: ${record.name === '' ? 'no name' : record.name}; ${record.roles.join(', ') || 'no role'}`)
 }
@@ -126,6 +128,7 @@ async function allPages(read: (from: number) => Promise<ExportPage>): Promise<re
 
 async function removeDevice(id: string, key: string, { json, ...flags }: JsonFlags): Promise<void> {
   await withAccounts(flags, false, ({ devices }) => devices.remove(id, key))
+  await recordCommand(flags, { action: 'remove-device', on: id })
   if (json) printJson({ id, removed: key })
   else printLine(`that device speaks for ${id} no more; it has an account of its own, and is told so when it connects`)
 }
@@ -133,6 +136,7 @@ async function removeDevice(id: string, key: string, { json, ...flags }: JsonFla
 async function erase(id: string, { yes, json, ...flags }: JsonFlags & { readonly yes: boolean }): Promise<void> {
   if (!yes) throw new UsageError(`this cannot be undone; tabswarm account export ${id} first, then erase with --yes`)
   await withAccounts(flags, false, ({ accounts }) => accounts.erase(id))
+  await recordCommand(flags, { action: 'erase', on: id })
   if (json) printJson({ id, erased: true })
   else printLine(`${id} is erased; its lines in the ledger stay under this id, and nothing says whose they were`)
 }

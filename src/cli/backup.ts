@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import type { Command } from 'commander'
 import { formatCredits } from '../shared/index.ts'
+import { recordCommand } from './actionFile.ts'
 import { printLine } from './output.ts'
 import { addStoreOption, type StoreFlags, withDatabase } from './storePlace.ts'
 import { textLines } from './textLines.ts'
@@ -35,6 +36,7 @@ async function backup(file: string, flags: StoreFlags): Promise<void> {
     await rm(partial, { force: true })
     throw error
   }
+  await recordCommand(flags, { action: 'backup', on: 'store' })
   printLine(`${file} holds the store; it also holds the key that signs the ledger, so keep it as safe as the store`)
 }
 
@@ -45,5 +47,6 @@ async function restore(file: string, flags: StoreFlags): Promise<void> {
   ])
   const tools = { sha256: sha256Of(crypto.subtle), verify: signatureVerifier(crypto.subtle) }
   const { events, outstanding } = await withDatabase(flags, true, (database) => restoreBackup(database, textLines(file, 'gzip'), tools))
+  await recordCommand(flags, { action: 'restore', on: 'store', details: { events } })
   printLine(`restored ${events} events; ${formatCredits(outstanding)} credits are outstanding`)
 }

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander'
 import { formatCredits, REQUESTS_A_MINUTE_MAX } from '../shared/index.ts'
+import { recordCommand } from './actionFile.ts'
 import { parseBudget } from './budget.ts'
 import { someNames } from './listOptions.ts'
 import { printJson, printLine, printNote, UsageError, wholeNumber } from './output.ts'
@@ -55,6 +56,15 @@ async function create(account: string | undefined, argument: string | undefined,
   const { key, text } = await withAccounts(place, account === undefined, async ({ accounts, keys }) =>
     keys.create(account ?? (await accounts.createNamed(name)).id, name, scope, storeResponses),
   )
+  const { id, account: payer, models: itsModels, pools: itsPools, budget: itsBudget, requestsAMinute } = key
+  const details = {
+    payer,
+    models: itsModels,
+    pools: itsPools,
+    budget: itsBudget === null ? null : formatCredits(itsBudget),
+    requestsAMinute,
+  }
+  await recordCommand(place, { action: 'create-key', on: id, details })
   if (json) return printJson({ ...exportedKey(key), key: text })
   printLine(text)
   printNote('keep it now: it is not shown again, and cannot be found out')
@@ -79,6 +89,7 @@ async function list(account: string, { json, ...flags }: JsonFlags): Promise<voi
 
 async function revoke(id: string, { json, ...flags }: JsonFlags): Promise<void> {
   await withAccounts(flags, false, ({ keys }) => keys.revoke(id, null))
+  await recordCommand(flags, { action: 'revoke-key', on: id })
   if (json) printJson({ id, revoked: true })
   else printLine(`${id} opens nothing any more; what it has open ends as usual`)
 }

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import type { Command } from 'commander'
 import type { AuditSummary, LedgerLine, Purse } from '../coordinator/ledger/index.ts'
 import { formatCredits, GRANT_DAYS_MAX, NOTE_CHARACTERS_MAX, parseCredits, TabswarmError } from '../shared/index.ts'
+import { recordCommand } from './actionFile.ts'
 import { oneOf } from './listOptions.ts'
 import { printJson, printLine, UsageError, wholeNumber } from './output.ts'
 import { registerStatementCommand } from './statement.ts'
@@ -108,11 +109,13 @@ async function grant(account: string, text: string, options: GrantFlags): Promis
     store.post({ kind: 'issue', reference, account, purse, amount, note }),
   )
   const credits = formatCredits(amount)
+  if (!repeated) await recordCommand(options, { action: 'grant', on: account, details: { credits, purse, reference } })
   if (json) printJson({ event: `issue/${reference}`, sequence: event.sequence, account, purse, credits, repeated })
   else printLine(`${repeated ? 'was granted before' : 'granted'}: ${credits} credits to ${account} (${purse}), event issue/${reference}`)
 }
 
 async function rebuild(flags: StoreFlags): Promise<void> {
   await withLedger(flags, false, (store) => store.rebuild())
+  await recordCommand(flags, { action: 'rebuild-balances', on: 'ledger' })
   printLine('all balances were made again from the postings; tabswarm ledger verify checks them')
 }

@@ -5,16 +5,18 @@
 
 import type { Command } from 'commander'
 import type { EngineChoice } from '../peer/index.ts'
-import type { CoordinatorStore } from '../server.ts'
+import type { CoordinatorStore, ServerOptions } from '../server.ts'
 import { TabswarmError } from '../shared/index.ts'
+import { ActionFile } from './actionFile.ts'
 import { DRAFT_MODEL_OPTION, resolveDraftModel } from './draftModel.ts'
 import { printLine, printNote, progressPrinter, UsageError, wholeNumber } from './output.ts'
 import { addPathOptions, type PathFlags, pathOptions } from './paths.ts'
 import { type LogForm, parseLogForm, serverLogs } from './serverLogs.ts'
 import { addStoreOption, type StoreFlags, storePlace } from './storePlace.ts'
+import { addUsageOptions, openUsageSinks, type UsageFlags } from './usageSinks.ts'
 import { parseWire, rowEncodingOf, WIRE_DEFAULT, WIRE_HELP, type WireForm } from './wire.ts'
 
-interface ServeOptions extends PathFlags, StoreFlags {
+interface ServeOptions extends PathFlags, StoreFlags, UsageFlags {
   readonly port: number
   readonly host: string
   readonly https: boolean
@@ -28,6 +30,9 @@ interface ServeOptions extends PathFlags, StoreFlags {
   readonly wire: WireForm
   readonly log: LogForm
 }
+
+/** What a server tells beside its log. */
+type Told = Required<Pick<ServerOptions, 'onUsage' | 'onAction'>>
 
 const DEFAULT_PORT = 8787
 const METRICS_TOKEN_VARIABLE = 'TABSWARM_METRICS_TOKEN'
@@ -55,7 +60,7 @@ export function registerServeCommand(program: Command): void {
       parseLogForm,
       'text',
     )
-  addPathOptions(addStoreOption(command)).action(serve)
+  addUsageOptions(addPathOptions(addStoreOption(command))).action(serve)
 }
 
 /** As the peer's, which this command does not load before it is needed. */
@@ -70,19 +75,22 @@ export function parseEngine(text: string): EngineChoice {
 async function serve(options: ServeOptions): Promise<void> {
   if ((options.cert === undefined) !== (options.key === undefined)) throw new UsageError('--cert and --key belong together: give both')
   const place = storePlace(options, process.env)
+  const usage = await openUsageSinks(options, process.env)
+  const actions = new ActionFile(options.data, printNote)
   const { openServerStore } = await import('../server.ts')
   // Opens while model and web app are made ready.
   const store = openServerStore(place)
   store.catch(() => undefined)
   try {
-    await serveWith(options, store)
+    await serveWith(options, store, { ...usage, onAction: (action) => actions.push(action) })
   } finally {
+    await Promise.all([usage.close(), actions.close()])
     await store.then((opened) => opened.close()).catch(() => undefined)
   }
 }
 
 /** What is wrong with the store ends it, before anybody is told an address. */
-async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>): Promise<void> {
+async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>, { onUsage, onAction }: Told): Promise<void> {
   const paths = pathOptions(options, process.env)
   const { createServer } = await import('../server.ts')
   const { ensureWebApp, ownCertificate, readCertificate, resolveModel } = await import('../node/index.ts')
@@ -110,6 +118,8 @@ async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>
     rowEncoding: rowEncodingOf(options.wire),
     paths,
     ...logs,
+    onUsage,
+    onAction,
     ...(metricsToken === '' ? {} : { metricsToken }),
     ...(tls === undefined ? {} : { tls }),
   })

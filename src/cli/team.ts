@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander'
 import { formatCredits, isoTime } from '../shared/index.ts'
+import { recordCommand } from './actionFile.ts'
 import { parseBudget } from './budget.ts'
 import { namesOrAll, someNames } from './listOptions.ts'
 import { printJson, printLine, printNote, UsageError } from './output.ts'
@@ -66,6 +67,7 @@ export function registerTeamCommands(program: Command): void {
 
 async function create(name: string, { models, pools, json, ...flags }: CreateFlags): Promise<void> {
   const team = await withAccounts(flags, true, ({ teams }) => teams.create(name, { models: models ?? null, pools: pools ?? null }, null))
+  await recordCommand(flags, { action: 'create-team', on: team.id, details: { models: models ?? null, pools: pools ?? null } })
   if (json) printJson(team)
   else printLine(`${team.id}  ${name}; make its keys with: tabswarm key create ${team.id} NAME --budget CREDITS`)
 }
@@ -83,6 +85,7 @@ async function change(id: string, { name, models, pools, json, ...flags }: Chang
     await teams.change(id, next)
     return next
   })
+  await recordCommand(flags, { action: 'change-team', on: id, details: { models: changed.models, pools: changed.pools } })
   if (json) printJson({ id, ...changed })
   else printLine(`${id}  ${changed.name}: ${changed.models?.join(', ') ?? 'all models'}; ${changed.pools?.join(', ') ?? 'all pools'}`)
 }
@@ -90,18 +93,21 @@ async function change(id: string, { name, models, pools, json, ...flags }: Chang
 async function add(team: string, account: string, { owner, json, ...flags }: JsonFlags & { readonly owner: boolean }): Promise<void> {
   const role = owner ? 'owner' : 'member'
   await withAccounts(flags, false, ({ teams }) => teams.add(team, account, role))
+  await recordCommand(flags, { action: 'change-member', on: team, details: { account, isOwner: owner } })
   if (json) printJson({ team, account, role })
   else printLine(owner ? `${account} owns team ${team}` : `${account} is a member of team ${team}`)
 }
 
 async function remove(team: string, account: string, { json, ...flags }: JsonFlags): Promise<void> {
   await withAccounts(flags, false, ({ teams }) => teams.remove(team, account))
+  await recordCommand(flags, { action: 'remove-member', on: team, details: { account } })
   if (json) printJson({ team, account, removed: true })
   else printLine(`${account} is no member of team ${team} any more`)
 }
 
 async function invite(team: string, { json, ...flags }: JsonFlags): Promise<void> {
   const { text, expiresAtMs } = await withAccounts(flags, false, ({ invitations }) => invitations.create(team, null))
+  await recordCommand(flags, { action: 'invite', on: team })
   if (json) return printJson({ team, code: text, expires: isoTime(expiresAtMs) })
   printLine(text)
   printNote(`works once, until ${isoTime(expiresAtMs)}, on the Account page`)
@@ -110,6 +116,7 @@ async function invite(team: string, { json, ...flags }: JsonFlags): Promise<void
 async function budget(team: string, key: string, amount: bigint | null, { json, ...flags }: JsonFlags): Promise<void> {
   await withAccounts(flags, false, ({ teams }) => teams.setBudget(team, key, amount))
   const credits = amount === null ? null : formatCredits(amount)
+  await recordCommand(flags, { action: 'key-budget', on: key, details: { payer: team, budget: credits } })
   if (json) printJson({ team, key, budgetCredits: credits })
   else printLine(`key ${key} of team ${team} may spend ${credits === null ? 'what the team has' : `${credits} credits in all`}`)
 }

@@ -13,6 +13,7 @@ import {
 } from '../../protocol/index.ts'
 import { type Clock, type PeerId, toBase64Url, unreachable } from '../../shared/index.ts'
 import { AccountError, type ApiKey } from '../accounts/index.ts'
+import { type Action, actionOf } from './actions.ts'
 import { ACCOUNT_RATE, ACCOUNTS_AT_ONCE } from './limits.ts'
 import { isOperatorAsk, type OperatorDesk } from './operatorDesk.ts'
 import { type IdentifiedPeer, identityOf, type PeerAccounts } from './peerAccounts.ts'
@@ -28,6 +29,8 @@ export interface AccountDeskOptions {
   readonly operators: Pick<OperatorDesk, 'answer'>
   readonly teams: Pick<TeamDesk, 'answer' | 'mustOwn'>
   readonly peers: Pick<PeerAccounts, 'get' | 'accountOf' | 'moved' | 'connectedSubjects'>
+  /** What was done, once it is. */
+  readonly onAction: (action: Action) => void
   readonly clock: Clock
   readonly log: (line: string) => void
 }
@@ -61,7 +64,10 @@ export class AccountDesk {
       const peer = this.#options.peers.get(peerId)
       if (peer === null) throw new AccountError('unknown', 'this tab has left')
       const account = await this.#options.peers.accountOf(peerId)
-      return { type: 'account-answer', requestId, answer: await this.#answer({ peer, account }, ask) }
+      const answer = await this.#answer({ peer, account }, ask)
+      const action = actionOf(account, ask, answer)
+      if (action !== null) this.#options.onAction(action)
+      return { type: 'account-answer', requestId, answer }
     })
   }
 

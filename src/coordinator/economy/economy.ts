@@ -29,6 +29,7 @@ import {
   type VerificationLimits,
 } from '../verification/index.ts'
 import { AccountDesk } from './accountDesk.ts'
+import type { Action } from './actions.ts'
 import { Admissions, type Refusal } from './admissions.ts'
 import type { AuditDesk } from './auditDesk.ts'
 import { Balances, spendableOf } from './balances.ts'
@@ -59,6 +60,8 @@ export interface EconomyOptions {
   readonly audits: AuditDesk
   /** Everything that verification decides, for who wants to count. */
   readonly onVerification?: (effect: VerificationEffect, accountOf: (peerId: PeerId) => string | null) => void
+  /** What accounts have done, for who records it: see actions.ts. */
+  readonly onAction?: (action: Action) => void
   readonly newSessionId: () => SessionId
   /** Cryptographically strong. */
   readonly randomBytes: (count: number) => Uint8Array
@@ -102,7 +105,7 @@ export class Economy {
   constructor(options: EconomyOptions, ports: PeerPorts) {
     this.#options = options
     this.#ports = ports
-    const { clock, verify, log, store } = options
+    const { clock, verify, log, store, onAction = () => undefined } = options
     const accounts = async () => (await store).accounts
     this.#peers = new PeerAccounts({ accounts, clock, onFound: (peerId, account) => this.#found(peerId, account), log })
     const keyOf = (peerId: PeerId) => this.#peers.get(peerId)?.publicKey ?? null
@@ -120,7 +123,7 @@ export class Economy {
     const shared = { store: () => store, clock }
     const operators = new OperatorDesk({ ...shared, starters: options.starters, onPosted: (event) => this.#posted(event) })
     const teams = new TeamDesk({ ...shared, peers: this.#peers, onPosted: (event) => this.#posted(event) })
-    this.#desk = new AccountDesk({ ...shared, operators, teams, peers: this.#peers, log })
+    this.#desk = new AccountDesk({ ...shared, operators, teams, peers: this.#peers, onAction, log })
     this.#opening = this.#open()
     this.#payments = new Payments(options.randomBytes)
     this.#budgets = new Budgets({ keys: async () => (await store).keys, clock, log })

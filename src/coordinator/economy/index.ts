@@ -1,5 +1,6 @@
 /** coordinator/economy: who pays for answers and who is paid for them. Joins verification, ledger and accounts with the running coordinator. */
 
+export type { Action, ActionDetail } from './actions.ts'
 export type { AuditDesk, AuditEffect, AuditEvent, PossibleAuditor } from './auditDesk.ts'
 export { Economy, type EconomyOptions } from './economy.ts'
 export { RESERVE_A_DAY } from './limits.ts'

@@ -18,7 +18,7 @@ import type { Accepted, AnswerRequest } from './requests.ts'
 import { RunningAnswers, shuttingDown } from './runningAnswers.ts'
 import { sendAttempt } from './sendAttempt.ts'
 import type { GatewayStorage } from './storage/ports.ts'
-import { UsageRecords } from './usageRecords.ts'
+import { type UsageEvent, UsageRecords } from './usageRecords.ts'
 
 export interface GatewayOptions {
   readonly driver: GatewayDriver
@@ -34,6 +34,8 @@ export interface GatewayOptions {
   readonly log: (line: string) => void
   /** Each request, once it is over. */
   readonly onRequest?: (entry: ApiRequestEntry) => void
+  /** Each request that is over, once its cost is known or will not be. */
+  readonly onUsage?: (event: UsageEvent) => void
 }
 
 interface AcceptedRead<Read> {
@@ -66,7 +68,7 @@ export class AnswerRoute {
     this.#options = options
     this.#attempts = new Attempts(options.clock)
     this.running = new RunningAnswers(options.clock)
-    this.usage = new UsageRecords(options.clock)
+    this.usage = new UsageRecords(options.clock, options.onUsage)
     this.#expectations = new Expectations(this.usage)
     options.accounts?.onSettled((sessionId, charged) => this.usage.settled(sessionId, charged))
   }
@@ -107,9 +109,10 @@ export class AnswerRoute {
     if (this.#options.accounts !== null) await this.usage.whenSettled(SETTLE_MS)
   }
 
-  /** Nothing of what was answered is kept. */
+  /** Nothing of what was answered is kept; usage that nobody has been told of is told. */
   close(): void {
     this.#attempts.close()
+    this.usage.close()
   }
 
   /** The JSON of an answer for who has no line open here. Rejects with an ApiError. */
@@ -239,7 +242,7 @@ export class AnswerRoute {
     const startMs = clock.nowMs()
     notes.model = modelId
     const leave = this.running.enter(attempt)
-    this.usage.begin({ requestId, account: payer?.account ?? null, modelId, serviceTier: asked.serviceTier })
+    this.usage.begin({ requestId, account: payer?.account ?? null, keyId: payer?.keyId ?? null, modelId, serviceTier: asked.serviceTier })
     const payment = payer === null ? null : (accounts?.pay(payer) ?? null)
     let answering: Answering | null = null
     let isGone = false

@@ -21,3 +21,5 @@ export type {
 export { ANSWER_TOKENS_DEFAULT } from './ports.ts'
 export { type Gateway, refuseBrokenPath, registerGateway } from './registerGateway.ts'
 export type { GatewayStorage } from './storage/ports.ts'
+export type { UsageEvent } from './usageRecords.ts'
+export { UsageWebhook } from './usageWebhook.ts'

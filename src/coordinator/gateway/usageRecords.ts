@@ -11,6 +11,8 @@ export interface UsageStart {
   readonly requestId: string
   /** Whose it is: its API key's account; null: nobody's. */
   readonly account: string | null
+  /** The API key's id, no secret; null: none was asked for. */
+  readonly keyId: string | null
   readonly modelId: ModelId
   readonly serviceTier: ServiceTier
 }
@@ -24,9 +26,13 @@ interface UsageRecord extends UsageStart {
   promptTokens: number
   completionTokens: number
   routes: readonly Route[]
+  isTold: boolean
   /** Micro-credits of each of its sessions; null: not settled yet. */
   readonly sessions: Map<SessionId, bigint | null>
 }
+
+/** A request that is over, with what it has cost where `settled` says so. */
+export type UsageEvent = ReturnType<typeof eventOf>
 
 const KEPT_MS = 24 * 3_600_000
 /** A few hundred bytes each. */
@@ -36,19 +42,22 @@ const LISTED_MAX = 100
 
 export class UsageRecords {
   readonly #clock: Clock
+  readonly #onEvent: (event: UsageEvent) => void
   /** Oldest first. */
   readonly #records = new Map<string, UsageRecord>()
   /** Sessions whose cost is not known yet. */
   readonly #ofSession = new Map<SessionId, UsageRecord>()
   #onSettled: () => void = () => undefined
 
-  constructor(clock: Clock) {
+  /** `onEvent` hears of each request once: when it is settled, or will not be any more. */
+  constructor(clock: Clock, onEvent: (event: UsageEvent) => void = () => undefined) {
     this.#clock = clock
+    this.#onEvent = onEvent
   }
 
   begin(start: UsageStart): void {
     this.#forget()
-    const fresh = { promptTokens: 0, completionTokens: 0, routes: [], sessions: new Map() }
+    const fresh = { promptTokens: 0, completionTokens: 0, routes: [], sessions: new Map(), isTold: false }
     this.#records.set(start.requestId, { ...start, ...fresh, createdMs: this.#clock.nowMs(), status: 'running' })
   }
 
@@ -66,11 +75,15 @@ export class UsageRecords {
     if (record === undefined) return
     const { promptTokens = record.promptTokens, completionTokens = record.completionTokens, routes = record.routes } = computed
     Object.assign(record, { status, promptTokens, completionTokens, routes })
+    if (chargeOf(record).isSettled) this.#tell(record)
   }
 
   settled(sessionId: SessionId, charged: bigint): void {
-    this.#ofSession.get(sessionId)?.sessions.set(sessionId, charged)
+    const record = this.#ofSession.get(sessionId)
+    if (record === undefined) return
+    record.sessions.set(sessionId, charged)
     this.#ofSession.delete(sessionId)
+    if (record.status !== 'running' && chargeOf(record).isSettled) this.#tell(record)
     if (this.#ofSession.size === 0) this.#onSettled()
   }
 
@@ -84,6 +97,11 @@ export class UsageRecords {
         resolve()
       }
     })
+  }
+
+  /** Nothing more becomes known of any. */
+  close(): void {
+    for (const record of this.#records.values()) this.#tell(record)
   }
 
   /** What answers of a model have had in the middle, those that are kept; null: there are none. */
@@ -118,10 +136,18 @@ export class UsageRecords {
     }
   }
 
+  #tell(record: UsageRecord): void {
+    if (record.isTold) return
+    record.isTold = true
+    this.#onEvent(eventOf(record))
+  }
+
   #forget(): void {
     const oldestMs = this.#clock.nowMs() - KEPT_MS
-    for (const [requestId, { createdMs, sessions }] of this.#records) {
+    for (const [requestId, record] of this.#records) {
+      const { createdMs, sessions } = record
       if (createdMs >= oldestMs && this.#records.size < RECORDS_MAX) return
+      this.#tell(record)
       this.#records.delete(requestId)
       for (const sessionId of sessions.keys()) this.#ofSession.delete(sessionId)
     }
@@ -133,7 +159,12 @@ function chargeOf({ sessions }: UsageRecord): { readonly charged: bigint; readon
   return { charged: charges.reduce<bigint>((sum, charge) => sum + (charge ?? 0n), 0n), isSettled: !charges.includes(null) }
 }
 
-function formOf(record: UsageRecord): object {
+function eventOf(record: UsageRecord) {
+  const { account, keyId } = record
+  return { ...formOf(record), account, key: keyId }
+}
+
+function formOf(record: UsageRecord) {
   const { requestId, createdMs, modelId, serviceTier, status, promptTokens, completionTokens, routes } = record
   const { charged, isSettled } = chargeOf(record)
   return {

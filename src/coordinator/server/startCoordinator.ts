@@ -22,7 +22,7 @@ import {
 import type { StarterPolicy } from '../accounts/index.ts'
 import { AuditExchange, PeerAudits } from '../audits/index.ts'
 import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../core/index.ts'
-import { type AuditDesk, Economy, type EconomyStore, type PeerPorts } from '../economy/index.ts'
+import { type Action, type AuditDesk, Economy, type EconomyStore, type PeerPorts } from '../economy/index.ts'
 import {
   type ApiRequestEntry,
   type Gateway,
@@ -30,6 +30,7 @@ import {
   type GatewayStorage,
   refuseBrokenPath,
   registerGateway,
+  type UsageEvent,
 } from '../gateway/index.ts'
 import type { AuditorRequest, VerificationEffect, VerificationLimits } from '../verification/index.ts'
 import { registerAuditRoutes } from './auditRoutes.ts'
@@ -75,6 +76,8 @@ export interface CoordinatorOptions {
   readonly onRequest?: (entry: ApiRequestEntry) => void
   /** See OperationsOptions. */
   readonly metricsToken: string | null
+  /** Each request to the API that is over, once its cost is known or will not be. */
+  readonly onUsage?: (event: UsageEvent) => void
   /** Null: no accounts, nobody pays and nobody is paid, for tests of other things. */
   readonly economy: CoordinatorEconomy | null
 }
@@ -88,6 +91,8 @@ export interface CoordinatorEconomy {
   readonly verification: Partial<VerificationLimits>
   /** Left out: peers that serve the same layers audit. */
   readonly audits?: AuditDesk
+  /** What accounts have done, for who records it. */
+  readonly onAction?: (action: Action) => void
   /** Everything that verification decides, for who wants to count. */
   readonly onVerification?: (effect: VerificationEffect, accountOf: (peerId: PeerId) => string | null) => void
 }

@@ -235,6 +235,23 @@ describe('usage', () => {
     expect((await get(`/usage/${refused.requestId}`)).body).toMatchObject({ status: 'failed', total_tokens: 0 })
   })
 
+  it('is told to who listens, once: when its cost is known, or will not be any more', async () => {
+    const first = await send({ body: { ...question, n: 2 } })
+    expect(world.usage).toEqual([])
+    for (const { sessionId } of world.driver.asks) world.accounts.settle(sessionId, 5n)
+    const whose = { key: KEY, account: `account of ${KEY}` }
+    expect(world.usage).toMatchObject([{ request_id: first.requestId, ...whose, credits: '0.00001', settled: true, total_tokens: 13 }])
+    world.driver.play = (ask) => ask.fail('busy')
+    const refused = await send()
+    expect(world.usage[1]).toMatchObject({ request_id: refused.requestId, status: 'failed', credits: '0', settled: true })
+    world.driver.play = (ask) => answerWith(ask, ['x'])
+    const unsettled = await send()
+    expect(world.usage).toHaveLength(2)
+    await world.close()
+    expect(world.usage[2]).toMatchObject({ request_id: unsettled.requestId, status: 'completed', settled: false })
+    expect(world.usage).toHaveLength(3)
+  })
+
   it('has no word of a prompt or an answer', async () => {
     world.driver.play = (ask) => answerWith(ask, ['a marked answer'])
     await send({ body: { ...question, messages: [{ role: 'user', content: 'a marked prompt' }] } })

@@ -19,6 +19,7 @@ import {
   type OfferedModel,
   type Prompt,
   registerGateway,
+  type UsageEvent,
 } from '../../../src/coordinator/gateway/index.ts'
 import {
   type Deferred,
@@ -233,6 +234,8 @@ export interface GatewayWorld {
   /** Those that are over. */
   readonly requests: readonly ApiRequestEntry[]
   readonly gateway: Gateway
+  /** What was told of requests that are over. */
+  readonly usage: readonly UsageEvent[]
   /** What the swarm can do, as the gateway is told. */
   readonly swarm: { layersCovered: number; hasRoom: boolean }
   /** Checks every answer against its schema. */
@@ -257,6 +260,7 @@ export async function startGatewayWorld({
   const driver = new ScriptedDriver()
   const log: string[] = []
   const requests: ApiRequestEntry[] = []
+  const usage: UsageEvent[] = []
   const swarm = { layersCovered: 4, hasRoom: true }
   const app = fastify({ bodyLimit: 1_024, forceCloseConnections: true })
   app.setErrorHandler(
@@ -276,6 +280,7 @@ export async function startGatewayWorld({
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
     log: (line) => log.push(line),
     onRequest: (entry) => requests.push(entry),
+    onUsage: (event) => usage.push(event),
   })
   app.setNotFoundHandler((_request, reply) => void reply.code(404).send({ error: { reason: 'of the app', message: 'not of the API' } }))
   await app.listen({ host: '127.0.0.1', port: 0 })
@@ -289,6 +294,7 @@ export async function startGatewayWorld({
     log,
     requests,
     gateway,
+    usage,
     swarm,
     fetch: checkedFetch(),
     async close() {
