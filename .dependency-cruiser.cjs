@@ -87,7 +87,15 @@ module.exports = {
       'protocol',
       'shared',
     ]),
-    only('coordinator/gateway', ['coordinator/accounts', 'coordinator/economy', 'coordinator/store', 'grammar', 'model', 'protocol', 'shared']),
+    only('coordinator/gateway', [
+      'coordinator/accounts',
+      'coordinator/economy',
+      'coordinator/store',
+      'grammar',
+      'model',
+      'protocol',
+      'shared',
+    ]),
     only('coordinator/audits', ['coordinator/economy', 'coordinator/verification', 'model', 'protocol', 'shared']),
     only('coordinator/server', [
       'coordinator/accounts',
