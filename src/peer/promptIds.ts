@@ -10,7 +10,8 @@ export function promptIds(
   prompt: AskRequest['prompt'],
   { tokenizer, template }: Pick<ModelText, 'tokenizer' | 'template'>,
 ): readonly number[] {
-  if (prompt.kind !== 'ids') return encodePrompt(tokenizer, prompt.kind === 'raw' ? prompt.text : template().render(prompt.messages))
+  if (prompt.kind !== 'ids')
+    return encodePrompt(tokenizer, prompt.kind === 'raw' ? prompt.text : template().render(prompt.messages, prompt.tools))
   const foreign = prompt.ids.find((id) => !Number.isInteger(id) || id < 0 || id >= tokenizer.vocabularySize)
   if (foreign === undefined) return prompt.ids
   throw new TabswarmError('bad-request', `token ${foreign} is not in the model's vocabulary of ${tokenizer.vocabularySize}`)

@@ -156,6 +156,7 @@ export class AnswerRoute {
         onSession: (sessionId) => this.usage.opened(requestId, sessionId),
         onAdmitted: () => attempt.onAdmitted(),
         onPart: (part) => attempt.onPart(part),
+        onFinished: (index, reason) => attempt.onFinished(index, reason),
       })
       attempt.begin(() => answering.stop())
       const outcome = await answering.outcome

@@ -3,9 +3,11 @@
  * place of the one that has gone. What came before it joined is said to it again; when nobody is left the answer ends.
  */
 
-import type { AnswerForm, AnswerHead } from './answerForms.ts'
+import type { AnswerForm, AnswerHead, CallPart, FinishedChoice, WholeChoice } from './answerForms.ts'
 import type { AnsweringEvents, ChoicePart, Outcome } from './answering.ts'
 import type { ApiError } from './apiError.ts'
+import type { ChosenToken, DriverAnswer } from './ports.ts'
+import { type ReadPart, ToolCallReader } from './toolCallReader.ts'
 
 export interface AttemptListener {
   /** All its sessions are admitted: from here on there is no status code to refuse with. */
@@ -17,6 +19,13 @@ export interface AttemptListener {
   onFailed(error: ApiError): void
 }
 
+interface Choice extends FinishedChoice {
+  readonly said: { text: string; readonly tokens: ChosenToken[]; readonly calls: { -readonly [Key in keyof CallPart]: CallPart[Key] }[] }
+  /** Null: all of it is content. */
+  readonly reader: ToolCallReader | null
+  finishReason: FinishedChoice['finishReason']
+}
+
 type Ending = { readonly kind: 'whole' } | { readonly kind: 'failed'; readonly error: ApiError }
 
 /** Of a stream, to who joins it, at once: half of what an EventStream lets a reader leave unread. */
@@ -26,7 +35,7 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
   readonly requestId: string
   readonly #head: AnswerHead
   readonly #form: AnswerForm
-  readonly #choices: { text: string; readonly tokens: ChoicePart['tokens'][number][] }[]
+  readonly #choices: readonly Choice[]
   readonly #said: string[] = []
   readonly #listeners = new Set<AttemptListener>()
   #bytes = 0
@@ -38,7 +47,12 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
     this.requestId = head.requestId
     this.#head = head
     this.#form = form
-    this.#choices = Array.from({ length: head.request.choices }, () => ({ text: '', tokens: [] }))
+    const { choices, tools } = head.request
+    this.#choices = Array.from({ length: choices }, () => ({
+      said: { text: '', tokens: [], calls: [] },
+      reader: tools === null ? null : new ToolCallReader(tools),
+      finishReason: 'stop',
+    }))
   }
 
   /** Of what it would say again. */
@@ -85,19 +99,22 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
   }
 
   onPart({ index, text, tokens }: ChoicePart): void {
+    const reader = this.#choices[index]?.reader ?? null
+    this.#add(index, saidBy(reader === null ? [{ kind: 'text', text }] : reader.push(text), tokens))
+  }
+
+  onFinished(index: number, reason: DriverAnswer['finishReason']): void {
     const choice = this.#choices[index]
-    if (choice === undefined || (text === '' && tokens.length === 0)) return
-    if (this.#head.request.stream) this.#say(this.#form.part(this.#head, index, { text, tokens }, choice.text.length))
-    else choice.tokens.push(...tokens)
-    choice.text += text
+    if (choice === undefined || reason === 'cancelled') return
+    if (choice.reader !== null) this.#add(index, saidBy(choice.reader.end(), []))
+    choice.finishReason = reason === 'stop' && choice.said.calls.length > 0 ? 'tool_calls' : reason
+    if (this.#head.request.stream) this.#say(this.#form.last(this.#head, index, choice.finishReason))
   }
 
   finish(outcome: Outcome): void {
     const { stream, includeUsage } = this.#head.request
-    if (stream) {
-      for (const [index, reason] of outcome.finishReasons.entries()) this.#say(this.#form.last(this.#head, index, reason))
-      if (includeUsage) this.#say(this.#form.usage(this.#head, outcome))
-    } else this.#say(this.#form.whole(this.#head, this.#choices, outcome))
+    if (!stream) this.#say(this.#form.whole(this.#head, this.#choices, outcome))
+    else if (includeUsage) this.#say(this.#form.usage(this.#head, outcome))
     this.#ending = { kind: 'whole' }
     for (const listener of this.#listeners) listener.onEnd()
   }
@@ -107,10 +124,41 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
     for (const listener of this.#listeners) listener.onFailed(error)
   }
 
+  /** More of a choice: said at once, and kept where it is said as a whole, or to be continued. */
+  #add(index: number, part: WholeChoice): void {
+    const { text, tokens, calls } = part
+    const choice = this.#choices[index]
+    if (choice === undefined || (text === '' && tokens.length === 0 && calls.length === 0)) return
+    const { said } = choice
+    if (this.#head.request.stream) this.#say(this.#form.part(this.#head, index, part, said.text.length))
+    else said.tokens.push(...tokens)
+    said.text += text
+    for (const call of calls) {
+      const known = said.calls.find((one) => one.index === call.index)
+      if (known === undefined) said.calls.push({ ...call })
+      else known.arguments += call.arguments
+    }
+  }
+
   #say(value: object): void {
     const json = JSON.stringify(value)
     this.#said.push(json)
     this.#bytes += json.length
     for (const listener of this.#listeners) listener.onData(json)
   }
+}
+
+/** What was read at once, as one part. */
+function saidBy(parts: readonly ReadPart[], tokens: readonly ChosenToken[]): WholeChoice {
+  let text = ''
+  const calls: { index: number; name: string | null; arguments: string }[] = []
+  for (const part of parts) {
+    if (part.kind === 'text') text += part.text
+    if (part.kind === 'call') calls.push({ index: part.index, name: part.name, arguments: '' })
+    if (part.kind !== 'arguments') continue
+    const last = calls.at(-1)
+    if (last?.index === part.index) last.arguments += part.text
+    else calls.push({ index: part.index, name: null, arguments: part.text })
+  }
+  return { text, tokens, calls }
 }

@@ -16,6 +16,7 @@ export type {
   Prompt,
   PromptMessage,
   TokenLogprob,
+  ToolDefinition,
 } from './ports.ts'
 export { ANSWER_TOKENS_DEFAULT } from './ports.ts'
 export { registerGateway } from './registerGateway.ts'
