@@ -3,7 +3,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
-import { callsGrammar, jsonGrammar } from '../grammar/index.ts'
+import { answerGrammar } from '../grammar/index.ts'
 import type { Tokenizer } from '../model/index.ts'
 import { ManualClock, utf8Encode } from '../shared/index.ts'
 import { Grammars } from './grammars.ts'
@@ -74,6 +74,7 @@ async function walk(grammar: string, random: () => number, length = 60): Promise
 }
 
 /** Bytes that are no character come as U+FFFD, as an answer's text has them. */
+const jsonGrammar = (schema: unknown = { type: 'object' }) => answerGrammar({ content: { schema, path: '' }, calls: [], isParallel: true })
 const lossy = new TextDecoder()
 
 function textOf(ids: readonly number[]): string {
@@ -186,7 +187,7 @@ describe('an answer that is held to a schema', () => {
     ]
     const counts = new Set<number>()
     for (let seed = 0; seed < 20; seed++) {
-      const text = await walk(callsGrammar(tools, true), randomOf(seed), 60)
+      const text = await walk(answerGrammar({ calls: tools, isParallel: true }), randomOf(seed), 60)
       const calls = text.split('</tool_call>\n').map((part) => JSON.parse(part.replace(/^<tool_call>|<\/tool_call>$/g, '')))
       for (const call of calls) {
         expect(['weather', 'now']).toContain(call.name)
@@ -194,7 +195,7 @@ describe('an answer that is held to a schema', () => {
         else expect(typeof call.arguments.city).toBe('string')
       }
       counts.add(calls.length)
-      expect(await walk(callsGrammar(tools, false), randomOf(seed), 20)).not.toContain('</tool_call>\n')
+      expect(await walk(answerGrammar({ calls: tools, isParallel: false }), randomOf(seed), 20)).not.toContain('</tool_call>\n')
     }
     expect(counts.size).toBeGreaterThan(1)
   })

@@ -2,8 +2,10 @@
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { callsGrammar, jsonGrammar } from './index.ts'
+import { answerGrammar } from './index.ts'
 import { INTEGER_MAX, integerRange } from './numberRange.ts'
+
+const jsonGrammar = (schema: unknown) => answerGrammar({ content: { schema, path: '' }, calls: [], isParallel: true })
 
 /** The same in a regular expression's words. */
 function matches(grammar: string, text: string): boolean {
@@ -74,7 +76,9 @@ describe('a schema', () => {
     const properties = Object.fromEntries(Array.from({ length: 2_001 }, (_, index) => [`p${index}`, { type: 'string' }]))
     expect(() => jsonGrammar({ properties })).toThrow(/more than 2000 parts/)
     const tools = [{ name: 'f', parameters: { not: {} }, path: 'tools.0.function.parameters' }]
-    expect(() => callsGrammar(tools, true)).toThrow(expect.objectContaining({ path: 'tools.0.function.parameters.not' }))
+    expect(() => answerGrammar({ calls: tools, isParallel: true })).toThrow(
+      expect.objectContaining({ path: 'tools.0.function.parameters.not' }),
+    )
   })
 
   it('may say oneOf where no value fits two of its parts', () => {

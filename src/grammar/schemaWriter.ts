@@ -1,4 +1,8 @@
-/** SchemaWriter: the rules of one JSON Schema in an Ebnf. What is allowed and what is refused: jsonGrammar.ts. */
+/**
+ * SchemaWriter: JSON that satisfies a schema, as rules of an Ebnf. Each keyword is enforced, says nothing of what is valid, or is refused by its name: none is ignored. Where a
+ * schema leaves more open than a grammar should, the grammar allows less: properties come in the schema's order, and none that it does not name beside those that
+ * it does.
+ */
 
 import { type Ebnf, literal } from './ebnf.ts'
 import { INTEGER_MAX, integerRange } from './numberRange.ts'

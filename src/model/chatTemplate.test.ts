@@ -27,6 +27,41 @@ describe('the default model', () => {
     expect(encodePrompt(tokenizer, text)).toEqual(promptTokenIds)
   })
 
+  it('tells tools, their calls and results in plain words, since its template knows none', async () => {
+    const { metadata, tokenizer } = await open(testData('tokenizer/smollm2.gguf.gz'))
+    const tool = { type: 'function', function: { name: 'weather', parameters: { type: 'object' } } } as const
+    const call = { id: 'c', name: 'weather', arguments: { city: 'Rome' } }
+    const messages = [
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'Rome?' },
+      { role: 'assistant', content: '', toolCalls: [call] },
+      { role: 'tool', content: 'sunny', toolCallId: 'c', name: 'weather' },
+    ]
+    const text = createChatTemplate(metadata, tokenizer).render(messages, [tool])
+    expect(text).toContain(`Be brief.\n\n# Tools\n`)
+    expect(text).toContain(JSON.stringify(tool))
+    expect(text).toContain('<|im_start|>assistant\n<tool_call>\n{"name":"weather","arguments":{"city":"Rome"}}\n</tool_call><|im_end|>')
+    expect(text).toContain('<|im_start|>user\n<tool_response>\nsunny\n</tool_response><|im_end|>')
+    expect(createChatTemplate(metadata, tokenizer).render(messages.slice(0, 2), [])).not.toContain('Tools')
+  })
+
+  it('gives tools to a template that knows them, as it names their parts', async () => {
+    const source =
+      '{% for m in messages %}{{ m.role }}:{{ m.content }}{% for c in m.tool_calls or [] %}[{{ c.function.name }} {{ c.function.arguments.city }} {{ c.id }}]{% endfor %}({{ m.tool_call_id }});{% endfor %}{{ tools[0].function.name }}'
+    const { metadata, tokenizer } = await open(testData('tokenizer/smollm2.gguf.gz'))
+    const withTools = {
+      ...metadata,
+      string: (name: string) => (name === 'tokenizer.chat_template' ? source : metadata.string(name)),
+    } as typeof metadata
+    const call = { id: 'c', name: 'weather', arguments: { city: 'Rome' } }
+    const messages = [
+      { role: 'assistant', content: '', toolCalls: [call] },
+      { role: 'tool', content: 'sunny', toolCallId: 'c' },
+    ]
+    const tool = { type: 'function', function: { name: 'weather', parameters: {} } } as const
+    expect(createChatTemplate(withTools, tokenizer).render(messages, [tool])).toBe('assistant:[weather Rome c]();tool:sunny(c);weather')
+  })
+
   it('refuses a conversation without messages', async () => {
     const { metadata, tokenizer } = await open(testData('tokenizer/smollm2.gguf.gz'))
     expect(() => createChatTemplate(metadata, tokenizer).render([])).toThrow(expect.objectContaining({ reason: 'bad-messages' }))

@@ -4,21 +4,18 @@
  */
 
 import { Template } from '@huggingface/jinja'
+import type { ChatMessage, ToolDefinition } from './chatMessage.ts'
 import { ModelError } from './errors.ts'
 import type { Metadata } from './gguf/metadata.ts'
 import type { Tokenizer } from './tokenizer/tokenizer.ts'
-
-export interface ChatMessage {
-  readonly role: string
-  readonly content: string
-}
+import { plainToolMessages } from './toolPrompt.ts'
 
 export interface ChatTemplate {
   /**
-   * The prompt's text, up to where the assistant begins to speak. Throws `bad-messages` where the template refuses them. Some templates
+   * The prompt's text, with the tools that the model may call, up to where the assistant begins to speak. Throws `bad-messages` where the template refuses them. Some templates
    * (Llama 3.2) write the day's date.
    */
-  render(messages: readonly ChatMessage[]): string
+  render(messages: readonly ChatMessage[], tools?: readonly ToolDefinition[]): string
 }
 
 /** Of 20 KB in the largest templates known. */
@@ -32,13 +29,15 @@ export function createChatTemplate(metadata: Metadata, tokenizer: Tokenizer): Ch
   if (source.length > TEMPLATE_CHARACTERS_MAX)
     throw new ModelError('too-large', `the chat template has ${source.length} characters; use plain text (--raw)`)
   const template = parse(source)
+  const hasTools = /\btools\b/.test(source)
   const textOf = (id: number | null) => (id === null ? '' : tokenizer.tokenText(id))
   return {
-    render(messages) {
+    render(messages, tools = []) {
       if (messages.length === 0) throw new ModelError('bad-messages', 'a conversation needs at least one message')
       try {
         return template.render({
-          messages: messages.map(({ role, content }) => ({ role, content })),
+          messages: (hasTools ? messages : plainToolMessages(messages, tools)).map(templateMessage),
+          ...(hasTools && tools.length > 0 && { tools }),
           add_generation_prompt: true,
           bos_token: textOf(tokenizer.bosId),
           eos_token: textOf(tokenizer.eosId),
@@ -47,6 +46,19 @@ export function createChatTemplate(metadata: Metadata, tokenizer: Tokenizer): Ch
         throw new ModelError('bad-messages', `the model's chat template refuses these messages: ${text(error)}`, { cause: error })
       }
     },
+  }
+}
+
+/** As templates name its parts. */
+function templateMessage({ role, content, toolCalls, toolCallId, name }: ChatMessage): object {
+  return {
+    role,
+    content,
+    ...(toolCalls !== undefined && {
+      tool_calls: toolCalls.map((call) => ({ id: call.id, type: 'function', function: { name: call.name, arguments: call.arguments } })),
+    }),
+    ...(toolCallId !== undefined && { tool_call_id: toolCallId }),
+    ...(name !== undefined && { name }),
   }
 }
 

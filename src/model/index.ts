@@ -8,7 +8,8 @@ export {
   type LayerTraits,
   layerTraits,
 } from './architecture.ts'
-export { type ChatMessage, type ChatTemplate, createChatTemplate, encodePrompt } from './chatTemplate.ts'
+export type { ChatMessage, ToolCall, ToolDefinition } from './chatMessage.ts'
+export { type ChatTemplate, createChatTemplate, encodePrompt } from './chatTemplate.ts'
 export { readModel } from './config.ts'
 export { ModelError, type ModelErrorReason } from './errors.ts'
 export { Metadata, type MetadataValue } from './gguf/metadata.ts'

@@ -15,7 +15,7 @@ export function promptIds(
 ): readonly number[] {
   if (prompt.kind !== 'ids') {
     const { contextLength } = manifest.config
-    const text = prompt.kind === 'raw' ? prompt.text : template().render(prompt.messages)
+    const text = prompt.kind === 'raw' ? prompt.text : template().render(prompt.messages, prompt.tools)
     const ids = text.length > contextLength * tokenizer.longestTokenBytes() ? null : encodePrompt(tokenizer, text, contextLength)
     if (ids !== null && ids.length <= contextLength) return ids
     const advice = 'shorten it, or begin a new conversation'

@@ -4,7 +4,7 @@
  */
 
 import type { StoreApi } from 'zustand/vanilla'
-import type { Span } from '../model/index.ts'
+import type { Span, ToolCall, ToolDefinition } from '../model/index.ts'
 import type { ChainStage, LinkKind, NetworkSummary, VerdictMessage } from '../protocol/index.ts'
 import type { DraftCounts, TokenConstraint } from '../session/index.ts'
 import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId, Tier } from '../shared/index.ts'
@@ -149,9 +149,13 @@ export interface PeerState {
   readonly draftModel: DraftModelState
 }
 
+/** As model's. */
 export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant'
+  readonly role: 'system' | 'user' | 'assistant' | 'tool'
   readonly content: string
+  readonly toolCalls?: readonly ToolCall[]
+  readonly toolCallId?: string
+  readonly name?: string
 }
 
 export interface SamplingOptions {
@@ -171,7 +175,7 @@ export interface SamplingOptions {
 export interface AskRequest {
   readonly modelId: ModelId
   readonly prompt:
-    | { readonly kind: 'messages'; readonly messages: readonly ChatMessage[] }
+    | { readonly kind: 'messages'; readonly messages: readonly ChatMessage[]; readonly tools?: readonly ToolDefinition[] }
     | { readonly kind: 'raw'; readonly text: string }
     | { readonly kind: 'ids'; readonly ids: readonly number[] }
   readonly maxTokens: number

@@ -18,9 +18,25 @@ export interface AnswerHead<Request extends AnswerRequest = AnswerRequest> {
   readonly request: Request
 }
 
+/** More of a call, or all of it. */
+export interface CallPart {
+  /** Among the choice's calls. */
+  readonly index: number
+  /** Null where it has been said. */
+  readonly name: string | null
+  /** JSON. */
+  readonly arguments: string
+}
+
 export interface WholeChoice {
   readonly text: string
   readonly tokens: readonly ChosenToken[]
+  readonly calls: readonly CallPart[]
+}
+
+export interface FinishedChoice {
+  readonly said: WholeChoice
+  readonly finishReason: 'stop' | 'length' | 'tool_calls'
 }
 
 /** One event of a stream. */
@@ -32,18 +48,20 @@ export interface AnswerEvent {
 
 /** Writes one answer. Either `whole`, or what is streamed in the order of its methods. */
 export interface AnswerWriter {
-  whole(choices: readonly WholeChoice[], outcome: Outcome): object
+  whole(choices: readonly FinishedChoice[], outcome: Outcome): object
   begun(): readonly AnswerEvent[]
   /** `textOffset`: characters of the choice before this part. */
   part(index: number, part: WholeChoice, textOffset: number): readonly AnswerEvent[]
-  ended(choices: readonly WholeChoice[], outcome: Outcome): readonly AnswerEvent[]
+  /** Of one choice: nothing more comes of it. */
+  finished(index: number, choice: FinishedChoice): readonly AnswerEvent[]
+  ended(choices: readonly FinishedChoice[], outcome: Outcome): readonly AnswerEvent[]
   /** Instead of `ended`. */
   failed(error: ApiError): AnswerEvent
 }
 
 /** A form whose streams are chunks. */
 export interface ChunkForm {
-  whole(head: AnswerHead, choices: readonly WholeChoice[], outcome: Outcome): object
+  whole(head: AnswerHead, choices: readonly FinishedChoice[], outcome: Outcome): object
   /** Said first of a choice; null: nothing. */
   first(head: AnswerHead, index: number): object | null
   /** `textOffset`: characters of the choice before this part. */
@@ -61,10 +79,8 @@ export function chunked(form: ChunkForm): (head: AnswerHead) => AnswerWriter {
       begun: () =>
         Array.from({ length: count }, (_, index) => form.first(head, index)).flatMap((first) => (first === null ? [] : chunk(first))),
       part: (index, part, textOffset) => [chunk(form.part(head, index, part, textOffset))],
-      ended: (_choices, outcome) => [
-        ...outcome.finishReasons.map((reason, index) => chunk(form.last(head, index, reason))),
-        ...(includeUsage ? [chunk(form.usage(head, outcome))] : []),
-      ],
+      finished: (index, { finishReason }) => [chunk(form.last(head, index, finishReason))],
+      ended: (_choices, outcome) => (includeUsage ? [chunk(form.usage(head, outcome))] : []),
       failed: ({ body }) => chunk(body),
     }
   }
@@ -96,18 +112,29 @@ export function usageOf({ requestId }: AnswerHead, { promptTokens, completionTok
 export const CHAT_FORM: ChunkForm = {
   whole: (head, choices, outcome) => ({
     ...headOf(head, 'chat.completion', 'chatcmpl'),
-    choices: choices.map(({ text, tokens }, index) => ({
+    choices: choices.map(({ said: { text, tokens, calls }, finishReason }, index) => ({
       index,
-      message: { role: 'assistant', content: text, refusal: null },
+      message: {
+        role: 'assistant',
+        content: text === '' && calls.length > 0 ? null : text,
+        refusal: null,
+        ...(calls.length > 0 && { tool_calls: calls.map((call) => callForm(head, index, call)) }),
+      },
       logprobs: chatLogprobs(head, tokens),
-      finish_reason: outcome.finishReasons[index] ?? 'stop',
+      finish_reason: finishReason,
     })),
     usage: usageOf(head, outcome),
   }),
   first: (head, index) =>
     chatChunk(head, { index, delta: { role: 'assistant', content: '', refusal: null }, logprobs: null, finish_reason: null }),
-  part: (head, index, { text, tokens }) =>
-    chatChunk(head, { index, delta: { content: text }, logprobs: chatLogprobs(head, tokens), finish_reason: null }),
+  part: (head, index, { text, tokens, calls }) => {
+    const toolCalls = calls.map((call) => ({
+      index: call.index,
+      ...(call.name === null ? { function: { arguments: call.arguments } } : callForm(head, index, call)),
+    }))
+    const delta = { ...((text !== '' || calls.length === 0) && { content: text }), ...(calls.length > 0 && { tool_calls: toolCalls }) }
+    return chatChunk(head, { index, delta, logprobs: chatLogprobs(head, tokens), finish_reason: null })
+  },
   last: (head, index, reason) => chatChunk(head, { index, delta: {}, logprobs: null, finish_reason: reason }),
   usage: (head, outcome) => ({ ...headOf(head, 'chat.completion.chunk', 'chatcmpl'), choices: [], usage: usageOf(head, outcome) }),
 }
@@ -115,11 +142,11 @@ export const CHAT_FORM: ChunkForm = {
 export const COMPLETION_FORM: ChunkForm = {
   whole: (head, choices, outcome) => ({
     ...headOf(head, 'text_completion', 'cmpl'),
-    choices: choices.map(({ text, tokens }, index) => ({
+    choices: choices.map(({ said: { text, tokens }, finishReason }, index) => ({
       text,
       index,
       logprobs: completionLogprobs(head, tokens, 0),
-      finish_reason: outcome.finishReasons[index] ?? 'stop',
+      finish_reason: finishReason,
     })),
     usage: usageOf(head, outcome),
   }),
@@ -128,6 +155,11 @@ export const COMPLETION_FORM: ChunkForm = {
     completionChunk(head, { text, index, logprobs: completionLogprobs(head, tokens, textOffset), finish_reason: null }),
   last: (head, index, reason) => completionChunk(head, { text: '', index, logprobs: null, finish_reason: reason }),
   usage: (head, outcome) => ({ ...headOf(head, 'text_completion', 'cmpl'), choices: [], usage: usageOf(head, outcome) }),
+}
+
+/** A call by an id that no other answer has. */
+function callForm({ id }: AnswerHead, choice: number, { index, name, arguments: json }: CallPart): object {
+  return { id: `call_${id}_${choice}_${index}`, type: 'function', function: { name, arguments: json } }
 }
 
 function headOf({ id, created, request }: AnswerHead, object: string, prefix: string) {

@@ -262,6 +262,7 @@ export class AnswerRoute {
           notes.firstTextMs ??= firstMs - startMs
           attempt.onPart(part)
         },
+        onFinished: (index, reason) => attempt.onFinished(index, reason),
       })
       answering = begun
       attempt.begin(() => begun.stop())

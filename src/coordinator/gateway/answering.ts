@@ -37,6 +37,8 @@ export interface AnsweringEvents {
   /** Once; the first part comes after it. */
   onAdmitted(): void
   onPart(part: ChoicePart): void
+  /** Nothing follows of that choice; the others may go on. */
+  onFinished(index: number, reason: DriverAnswer['finishReason']): void
 }
 
 export class Answering {
@@ -47,8 +49,8 @@ export class Answering {
   readonly #completionTokens: number[]
   #promptTokens = 0
   #waiting: number
-  /** Parts that came before the last choice was admitted. */
-  #early: ChoicePart[] = []
+  /** What came before the last choice was admitted. */
+  #early: (() => void)[] = []
 
   constructor(driver: GatewayDriver, request: AnswerRequest, terms: DriverTerms, events: AnsweringEvents) {
     const { prompt, maxTokens, sampling, stop, tier, topLogprobs, grammar, choices } = request
@@ -75,7 +77,13 @@ export class Answering {
 
   async #finish(): Promise<Outcome> {
     try {
-      const answers = await Promise.all(this.#choices.map(({ answer }) => answer))
+      const answers = await Promise.all(
+        this.#choices.map(async ({ answer }, index) => {
+          const ended = await answer
+          this.#tell(() => this.#events.onFinished(index, ended.finishReason))
+          return ended
+        }),
+      )
       return {
         promptTokens: answers[0]?.promptTokens ?? 0,
         completionTokens: answers.reduce((sum, { completionTokens }) => sum + completionTokens, 0),
@@ -96,12 +104,16 @@ export class Answering {
       this.#waiting--
       if (this.#waiting > 0) return
       this.#events.onAdmitted()
-      for (const part of this.#early.splice(0)) this.#events.onPart(part)
+      for (const tell of this.#early.splice(0)) tell()
     }
     if (event.kind !== 'text') return
     this.#completionTokens[index] = event.completionTokens
     const part = { index, text: event.text, tokens: event.tokens }
-    if (this.#waiting > 0) this.#early.push(part)
-    else this.#events.onPart(part)
+    this.#tell(() => this.#events.onPart(part))
+  }
+
+  #tell(tell: () => void): void {
+    if (this.#waiting > 0) this.#early.push(tell)
+    else tell()
   }
 }

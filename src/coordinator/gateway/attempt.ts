@@ -3,10 +3,12 @@
  * place of the one that has gone. What came before it joined is said to it again; when nobody is left the answer ends.
  */
 
-import type { AnswerEvent, AnswerWriter } from './answerForms.ts'
+import type { AnswerEvent, AnswerWriter, CallPart, FinishedChoice, WholeChoice } from './answerForms.ts'
 import type { AnsweringEvents, ChoicePart, Outcome } from './answering.ts'
 import type { ApiError } from './apiError.ts'
+import type { ChosenToken, DriverAnswer } from './ports.ts'
 import type { AnswerRequest } from './requests.ts'
+import { type ReadPart, ToolCallReader } from './toolCallReader.ts'
 
 export interface AttemptListener {
   /** All its sessions are admitted: from here on there is no status code to refuse with. */
@@ -23,6 +25,13 @@ interface Said {
   readonly name: string | null
 }
 
+interface Choice extends FinishedChoice {
+  readonly said: { text: string; readonly tokens: ChosenToken[]; readonly calls: { -readonly [Key in keyof CallPart]: CallPart[Key] }[] }
+  /** Null: all of it is content. */
+  readonly reader: ToolCallReader | null
+  finishReason: FinishedChoice['finishReason']
+}
+
 type Ending = { readonly kind: 'whole' } | { readonly kind: 'failed'; readonly error: ApiError; readonly told: AnswerEvent }
 
 /** Of a stream, to who joins it, at once: half of what an EventStream lets a reader leave unread. */
@@ -32,7 +41,7 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
   readonly requestId: string
   readonly #isStream: boolean
   readonly #writer: AnswerWriter
-  readonly #choices: { text: string; readonly tokens: ChoicePart['tokens'][number][] }[]
+  readonly #choices: readonly Choice[]
   readonly #said: Said[] = []
   readonly #listeners = new Set<AttemptListener>()
   #bytes = 0
@@ -40,11 +49,15 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
   #ending: Ending | null = null
   #stop: () => void = () => undefined
 
-  constructor(requestId: string, { stream, choices }: Pick<AnswerRequest, 'stream' | 'choices'>, writer: AnswerWriter) {
+  constructor(requestId: string, { stream, choices, tools }: Pick<AnswerRequest, 'stream' | 'choices' | 'tools'>, writer: AnswerWriter) {
     this.requestId = requestId
     this.#isStream = stream
     this.#writer = writer
-    this.#choices = Array.from({ length: choices }, () => ({ text: '', tokens: [] }))
+    this.#choices = Array.from({ length: choices }, () => ({
+      said: { text: '', tokens: [], calls: [] },
+      reader: tools === null ? null : new ToolCallReader(tools),
+      finishReason: 'stop',
+    }))
   }
 
   /** Of what it would say again. */
@@ -97,11 +110,16 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
   }
 
   onPart({ index, text, tokens }: ChoicePart): void {
+    const reader = this.#choices[index]?.reader ?? null
+    this.#add(index, saidBy(reader === null ? [{ kind: 'text', text }] : reader.push(text), tokens))
+  }
+
+  onFinished(index: number, reason: DriverAnswer['finishReason']): void {
     const choice = this.#choices[index]
-    if (choice === undefined || (text === '' && tokens.length === 0)) return
-    if (this.#isStream) this.#say(this.#writer.part(index, { text, tokens }, choice.text.length))
-    choice.tokens.push(...tokens)
-    choice.text += text
+    if (choice === undefined || reason === 'cancelled') return
+    if (choice.reader !== null) this.#add(index, saidBy(choice.reader.end(), []))
+    choice.finishReason = reason === 'stop' && choice.said.calls.length > 0 ? 'tool_calls' : reason
+    if (this.#isStream) this.#say(this.#writer.finished(index, choice))
   }
 
   /** All of it, as who does not stream is told. */
@@ -122,6 +140,22 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
     for (const listener of this.#listeners) listener.onFailed(error, told)
   }
 
+  /** More of a choice: said at once, and kept to be said as a whole, or continued. */
+  #add(index: number, part: WholeChoice): void {
+    const { text, tokens, calls } = part
+    const choice = this.#choices[index]
+    if (choice === undefined || (text === '' && tokens.length === 0 && calls.length === 0)) return
+    const { said } = choice
+    if (this.#isStream) this.#say(this.#writer.part(index, part, said.text.length))
+    said.tokens.push(...tokens)
+    said.text += text
+    for (const call of calls) {
+      const known = said.calls.find((one) => one.index === call.index)
+      if (known === undefined) said.calls.push({ ...call })
+      else known.arguments += call.arguments
+    }
+  }
+
   #say(events: readonly AnswerEvent[]): void {
     for (const { name, data } of events) {
       const json = JSON.stringify(data)
@@ -132,4 +166,19 @@ export class Attempt implements Omit<AnsweringEvents, 'onSession'> {
       for (const listener of this.#listeners) listener.onData(json, name)
     }
   }
+}
+
+/** What was read at once, as one part. */
+function saidBy(parts: readonly ReadPart[], tokens: readonly ChosenToken[]): WholeChoice {
+  let text = ''
+  const calls: { index: number; name: string | null; arguments: string }[] = []
+  for (const part of parts) {
+    if (part.kind === 'text') text += part.text
+    if (part.kind === 'call') calls.push({ index: part.index, name: part.name, arguments: '' })
+    if (part.kind !== 'arguments') continue
+    const last = calls.at(-1)
+    if (last?.index === part.index) last.arguments += part.text
+    else calls.push({ index: part.index, name: null, arguments: part.text })
+  }
+  return { text, tokens, calls }
 }

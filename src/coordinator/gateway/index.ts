@@ -17,6 +17,7 @@ export type {
   Prompt,
   PromptMessage,
   TokenLogprob,
+  ToolDefinition,
 } from './ports.ts'
 export { ANSWER_TOKENS_DEFAULT } from './ports.ts'
 export { type Gateway, refuseBrokenPath, registerGateway } from './registerGateway.ts'

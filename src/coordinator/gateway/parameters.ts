@@ -52,12 +52,20 @@ const COMMON = {
 } as const
 
 export const CHAT_PARAMETERS: Parameters = {
-  honoured: [...COMMON.honoured, 'messages', 'max_completion_tokens', 'logprobs', 'top_logprobs', 'response_format'],
-  inert: [...COMMON.inert, 'parallel_tool_calls'],
+  honoured: [
+    ...COMMON.honoured,
+    'messages',
+    'max_completion_tokens',
+    'logprobs',
+    'top_logprobs',
+    'response_format',
+    'tools',
+    'tool_choice',
+    'parallel_tool_calls',
+  ],
+  inert: COMMON.inert,
   refused: {
     ...COMMON.refused,
-    tools: isEmpty,
-    tool_choice: is('none', 'auto'),
     functions: isEmpty,
     function_call: is('none', 'auto'),
     modalities: isTextAlone,

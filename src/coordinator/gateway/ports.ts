@@ -5,13 +5,25 @@ import type { ModelId, PeerId, SessionId, Tier } from '../../shared/index.ts'
 import type { KeyRequest } from '../accounts/index.ts'
 import type { KeyHolder, Payer, Payment } from '../economy/index.ts'
 
+/** As model's ChatMessage. */
 export interface PromptMessage {
-  readonly role: 'system' | 'user' | 'assistant'
+  readonly role: 'system' | 'user' | 'assistant' | 'tool'
   readonly content: string
+  /** Of the assistant. */
+  readonly toolCalls?: readonly { readonly id: string; readonly name: string; readonly arguments: Readonly<Record<string, unknown>> }[]
+  /** Of a tool: the call that it answers, and what that called. */
+  readonly toolCallId?: string
+  readonly name?: string
+}
+
+/** A function that the model may call, as templates want it. */
+export interface ToolDefinition {
+  readonly type: 'function'
+  readonly function: { readonly name: string; readonly description?: string; readonly parameters: unknown }
 }
 
 export type Prompt =
-  | { readonly kind: 'messages'; readonly messages: readonly PromptMessage[] }
+  | { readonly kind: 'messages'; readonly messages: readonly PromptMessage[]; readonly tools?: readonly ToolDefinition[] }
   | { readonly kind: 'raw'; readonly text: string }
   | { readonly kind: 'ids'; readonly ids: readonly number[] }
 

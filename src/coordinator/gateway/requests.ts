@@ -4,9 +4,11 @@ import * as v from 'valibot'
 import type { Tier } from '../../shared/index.ts'
 import type { Payer } from '../economy/index.ts'
 import { badParameter } from './apiError.ts'
+import { checkRoles, messagesSchema, promptMessages } from './messages.ts'
 import { CHAT_PARAMETERS, COMPLETION_PARAMETERS, honouredOf, type Parameters } from './parameters.ts'
 import type { AnswerSampling, OfferedModel, Prompt } from './ports.ts'
-import { grammarOf, responseFormatSchema } from './responseFormat.ts'
+import { responseFormatSchema } from './responseFormat.ts'
+import { type CallableTools, readTools, toolChoiceSchema, toolsSchema } from './tools.ts'
 
 /** Answers to one prompt at once. */
 const CHOICES_MAX = 8
@@ -15,7 +17,6 @@ const STOPS_MAX = 4
 const STOP_CHARACTERS_MAX = 1_000
 export const TOP_LOGPROBS_MAX = 20
 const COMPLETION_LOGPROBS_MAX = 5
-export const MESSAGES_MAX = 2_048
 /** Token ids of a prompt; the model's own context is shorter. */
 export const PROMPT_IDS_MAX = 1_048_576
 /** Half of the whole numbers that there are: negative seeds are others. */
@@ -58,23 +59,16 @@ export const sharedEntries = {
   service_tier: v.optional(v.picklist(['auto', 'default', 'flex', 'priority']), 'auto'),
 }
 
-const textPart = v.strictObject({ type: v.literal('text'), text: v.string() })
-const messageSchema = v.strictObject({
-  role: v.picklist(['system', 'developer', 'user', 'assistant']),
-  // No union: its error would name the content, not what is wrong in it.
-  content: v.lazy((content) => (typeof content === 'string' ? v.string() : v.pipe(v.array(textPart), v.minLength(1)))),
-  refusal: v.optional(v.null()),
-  tool_calls: v.optional(v.nullable(v.pipe(v.array(v.unknown()), v.maxLength(0)))),
-  audio: v.optional(v.null()),
-  annotations: v.optional(v.array(v.unknown())),
-})
 const chatSchema = v.strictObject({
   ...sharedEntries,
-  messages: v.pipe(v.array(messageSchema), v.minLength(1), v.maxLength(MESSAGES_MAX)),
+  messages: messagesSchema,
   max_completion_tokens: v.optional(whole(1, PROMPT_IDS_MAX)),
   logprobs: v.optional(v.boolean(), false),
   top_logprobs: v.optional(whole(0, TOP_LOGPROBS_MAX)),
   response_format: v.optional(responseFormatSchema, { type: 'text' }),
+  tools: v.optional(toolsSchema, []),
+  tool_choice: v.optional(toolChoiceSchema),
+  parallel_tool_calls: v.optional(v.boolean(), true),
 })
 
 const tokenIds = v.pipe(v.array(whole(0, 2 ** 31)), v.minLength(1), v.maxLength(PROMPT_IDS_MAX))
@@ -102,6 +96,8 @@ export interface AnswerRequest {
   readonly topLogprobs: number | null
   /** Of all choices; null: they may be anything. */
   readonly grammar: string | null
+  /** What they may call; null: nothing. */
+  readonly tools: CallableTools | null
   readonly stream: boolean
   /** Whether a stream ends with a chunk of its usage. */
   readonly includeUsage: boolean
@@ -123,16 +119,15 @@ export function readChatRequest(body: unknown, drawSeed: () => number): AnswerRe
   if (old !== undefined && maxTokens !== old)
     throw badParameter('max_tokens', 'max_tokens and max_completion_tokens say the same thing: give one of them')
   if (top !== undefined && !logprobs) throw badParameter('top_logprobs', 'top_logprobs needs logprobs: true')
-  const messages = request.messages.map(({ role, content }) => ({
-    role: role === 'developer' ? 'system' : role,
-    content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
-  })) satisfies Extract<Prompt, { kind: 'messages' }>['messages']
+  const messages = promptMessages(request.messages)
+  const { definitions: tools, callable, grammar } = readTools(request)
   return {
     ...sharedOf(request, drawSeed),
-    prompt: { kind: 'messages', messages },
+    prompt: { kind: 'messages', messages, ...(tools.length > 0 && { tools }) },
     maxTokens: maxTokens ?? null,
     topLogprobs: logprobs ? (top ?? 0) : null,
-    grammar: grammarOf(request.response_format),
+    grammar,
+    tools: callable,
   }
 }
 
@@ -143,7 +138,7 @@ const COMPLETION_TOKENS_DEFAULT = 16
 export function readCompletionRequest(body: unknown, drawSeed: () => number): AnswerRequest {
   const request = read(body, COMPLETION_PARAMETERS, completionSchema)
   const { max_tokens: maxTokens = COMPLETION_TOKENS_DEFAULT, logprobs = null } = request
-  return { ...sharedOf(request, drawSeed), prompt: promptOf(request.prompt), maxTokens, topLogprobs: logprobs, grammar: null }
+  return { ...sharedOf(request, drawSeed), prompt: promptOf(request.prompt), maxTokens, topLogprobs: logprobs, grammar: null, tools: null }
 }
 
 function promptOf(prompt: v.InferOutput<typeof completionSchema>['prompt']): Prompt {
@@ -200,25 +195,4 @@ export function read<Schema extends v.GenericSchema>(body: unknown, parameters: 
   if (issue.type === 'strict_object' && issue.expected === 'never')
     throw badParameter(param, `there is no parameter ${param}; leave it out`, 'unknown_parameter')
   throw badParameter(param, `${param}: ${issue.message.slice(0, 300)}`)
-}
-
-/** Said by name, since a schema's words for it would not say what to do. */
-function checkRoles(body: unknown): void {
-  const messages = typeof body === 'object' && body !== null && 'messages' in body ? body.messages : null
-  if (!Array.isArray(messages)) return
-  for (const [index, message] of messages.entries()) {
-    const unsupported = unsupportedIn(message)
-    if (unsupported !== null)
-      throw badParameter(`messages.${index}${unsupported.at}`, `${unsupported.what} is not supported here`, 'unsupported_parameter')
-  }
-}
-
-function unsupportedIn(message: unknown): { readonly at: string; readonly what: string } | null {
-  if (typeof message !== 'object' || message === null) return null
-  const { role, content, name } = message as Readonly<Record<string, unknown>>
-  if (role === 'tool' || role === 'function') return { at: '.role', what: `a message of role ${role}` }
-  if (name !== undefined && name !== null) return { at: '.name', what: 'a name of a message, which no template of ours shows the model,' }
-  if (!Array.isArray(content)) return null
-  const part = content.findIndex((one) => typeof one === 'object' && one !== null && 'type' in one && one.type !== 'text')
-  return part < 0 ? null : { at: `.content.${part}`, what: `content of type ${String((content[part] as { type: unknown }).type)}` }
 }

@@ -18,7 +18,7 @@ export function responseWriter(head: Head): AnswerWriter {
   const ids = { item_id: messageId(head) }
   const logprobs = (tokens: readonly ChosenToken[]) => logprobsOf(head, tokens)
   return {
-    whole: ([choice], outcome) => endedResponse(head, choice ?? NO_TEXT, outcome),
+    whole: ([choice], outcome) => endedResponse(head, choice?.said ?? NO_TEXT, outcome),
     begun() {
       const response = { ...responseOf(head), ...OPEN }
       return [
@@ -29,7 +29,9 @@ export function responseWriter(head: Head): AnswerWriter {
       ]
     },
     part: (_index, { text, tokens }) => [event('response.output_text.delta', { ...TEXT, ...ids, delta: text, logprobs: logprobs(tokens) })],
-    ended([choice = NO_TEXT], outcome) {
+    finished: () => [],
+    ended([finished], outcome) {
+      const choice = finished?.said ?? NO_TEXT
       const response = endedResponse(head, choice, outcome)
       const [item] = response.output
       return [
@@ -47,7 +49,7 @@ export function responseWriter(head: Head): AnswerWriter {
   }
 }
 
-const NO_TEXT: WholeChoice = { text: '', tokens: [] }
+const NO_TEXT: WholeChoice = { text: '', tokens: [], calls: [] }
 const OPEN = { status: 'in_progress', completed_at: null, incomplete_details: null, output: [], usage: null } as const
 
 function endedResponse(head: Head, choice: WholeChoice, outcome: Outcome) {

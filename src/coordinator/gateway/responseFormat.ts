@@ -1,7 +1,7 @@
 /** responseFormat: what a client says that an answer has to be: a text, a JSON object, or JSON of a schema. */
 
 import * as v from 'valibot'
-import { jsonGrammar, SchemaError } from '../../grammar/index.ts'
+import { SchemaError } from '../../grammar/index.ts'
 import { badParameter } from './apiError.ts'
 
 const NAME_CHARACTERS_MAX = 64
@@ -21,20 +21,21 @@ export const responseFormatSchema = v.variant('type', [
   }),
 ])
 
-/** Null: anything. Throws an ApiError that names the part of the schema that is wrong. */
-export function grammarOf(format: v.InferOutput<typeof responseFormatSchema>): string | null {
+export type ResponseFormat = v.InferOutput<typeof responseFormatSchema>
+
+/** Of what an answer has to be; null: any text. */
+export function schemaOf(format: ResponseFormat): object | null {
   if (format.type === 'text') return null
-  if (format.type === 'json_object') return jsonGrammar()
-  return orRefused('response_format.json_schema.schema', () => jsonGrammar(format.json_schema.schema))
+  return format.type === 'json_object' ? { type: 'object' } : format.json_schema.schema
 }
 
-/** What `make` gives, or an ApiError where a schema at `param` is wrong. */
-export function orRefused<Value>(param: string, make: () => Value): Value {
+/** What `make` gives, or an ApiError where a schema is wrong, which names its place. */
+export function orRefused<Value>(make: () => Value): Value {
   try {
     return make()
   } catch (error) {
     if (!(error instanceof SchemaError)) throw error
-    throw badParameter(`${param}${error.path}`.slice(0, PARAM_CHARACTERS_MAX), error.message, 'invalid_schema')
+    throw badParameter(error.path.slice(0, PARAM_CHARACTERS_MAX), error.message, 'invalid_schema')
   }
 }
 

@@ -2,11 +2,11 @@
 
 import * as v from 'valibot'
 import { badParameter } from './apiError.ts'
+import { MESSAGES_MAX } from './messages.ts'
 import { is, isEmpty, isTextFormat, never, type Parameters } from './parameters.ts'
 import type { Prompt, PromptMessage } from './ports.ts'
 import {
   type AnswerRequest,
-  MESSAGES_MAX,
   metadataSchema,
   PROMPT_IDS_MAX,
   read,
@@ -118,6 +118,7 @@ export function readResponseRequest(body: unknown, drawSeed: () => number): Resp
     tier,
     serviceTier,
     grammar: null,
+    tools: null,
     topLogprobs: include.length > 0 ? (top ?? 0) : top !== undefined && top > 0 ? top : null,
     stream: request.stream,
     includeUsage: true,

@@ -28,9 +28,7 @@ const message = (content: unknown) => ({ messages: [{ role: 'user', content }] }
 
 describe('a parameter that would change the answer', () => {
   it.each<[string, object]>([
-    ['tools', { tools: [{ type: 'function', function: { name: 'f' } }] }],
     ['functions', { functions: [{ name: 'f' }] }],
-    ['tool_choice', { tool_choice: 'required' }],
     ['modalities', { modalities: ['text', 'audio'] }],
     ['audio', { audio: { voice: 'alloy', format: 'wav' } }],
     ['prediction', { prediction: { type: 'content', content: 'x' } }],
@@ -38,7 +36,8 @@ describe('a parameter that would change the answer', () => {
     ['verbosity', { verbosity: 'low' }],
     ['web_search_options', { web_search_options: {} }],
     ['store', { store: true }],
-    ['messages.0.role', { messages: [{ role: 'tool', content: 'x', tool_call_id: 'y' }] }],
+    ['messages.0.role', { messages: [{ role: 'function', content: 'x', name: 'y' }] }],
+    ['messages.0.function_call', { messages: [{ role: 'assistant', content: null, function_call: { name: 'f', arguments: '{}' } }] }],
     ['messages.0.name', { messages: [{ role: 'user', content: 'x', name: 'ada' }] }],
     ['messages.0.content.0', message([{ type: 'image_url', image_url: { url: 'data:' } }])],
     [
@@ -188,6 +187,76 @@ describe('a response format', () => {
     })
     world.driver.play = (ask) => ask.fail('grammar-lost')
     expect((await postChat({ response_format: { type: 'json_object' } })).status).toBe(503)
+  })
+})
+
+describe('tools', () => {
+  const tool = (name: string, parameters?: object) => ({ type: 'function', function: { name, ...(parameters && { parameters }) } })
+  const city = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] }
+  const tools = [tool('weather', city), tool('now')]
+  const asked = async (more: object) => {
+    expect((await postChat(more)).status).toBe(200)
+    return world.driver.asks.at(-1)?.request
+  }
+
+  it('reach the prompt, and the grammar where a call is required', async () => {
+    const auto = await asked({ tools })
+    expect(auto?.prompt).toMatchObject({
+      tools: [{ type: 'function', function: { name: 'weather', parameters: city } }, { function: { name: 'now' } }],
+    })
+    expect(auto?.grammar).toBeNull()
+    const required = (await asked({ tools, tool_choice: 'required' }))?.grammar
+    for (const name of ['weather', 'now']) expect(required).toContain(name)
+    const named = await asked({ tools, tool_choice: { type: 'function', function: { name: 'now' } } })
+    expect(named?.grammar).toContain('now')
+    expect(named?.grammar).not.toContain('weather')
+    const none = await asked({ tools, tool_choice: 'none' })
+    expect([none?.prompt, none?.grammar]).toEqual([expect.not.objectContaining({ tools: expect.anything() }), null])
+  })
+
+  it('leave a schema to answers that call nothing', async () => {
+    const response_format = { type: 'json_schema', json_schema: { name: 'x', schema: { properties: { size: { type: 'integer' } } } } }
+    const grammar = (await asked({ tools, response_format }))?.grammar
+    for (const name of ['size', 'weather', 'now']) expect(grammar).toContain(name)
+  })
+
+  it('stand in the history as what was called, and what came of it', async () => {
+    const call = { id: 'c1', type: 'function', function: { name: 'weather', arguments: '{"city": "Rome"}' } }
+    const messages = [
+      ...chat.messages,
+      { role: 'assistant', content: null, tool_calls: [call] },
+      { role: 'tool', tool_call_id: 'c1', content: 'sunny' },
+    ]
+    expect((await asked({ messages }))?.prompt).toEqual({
+      kind: 'messages',
+      messages: [
+        ...chat.messages,
+        { role: 'assistant', content: '', toolCalls: [{ id: 'c1', name: 'weather', arguments: { city: 'Rome' } }] },
+        { role: 'tool', content: 'sunny', toolCallId: 'c1', name: 'weather' },
+      ],
+    })
+  })
+
+  it.each<[string, object]>([
+    ['tools.0.function.name', { tools: [tool('no spaces')] }],
+    ['tools.1.function.name', { tools: [tool('f'), tool('f')] }],
+    ['tools.0.type', { tools: [{ type: 'web_search' }] }],
+    ['tool_choice', { tool_choice: 'required' }],
+    ['tool_choice', { tools, tool_choice: { type: 'function', function: { name: 'other' } } }],
+    ['tool_choice', { tools, tool_choice: 'sometimes' }],
+    ['tools.0.function.parameters.not', { tools: [tool('f', { not: {} })], tool_choice: 'required' }],
+    ['messages.0.content', { messages: [{ role: 'assistant' }] }],
+    [
+      'messages.0.tool_calls.0.function.arguments',
+      {
+        messages: [
+          { role: 'assistant', content: '', tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '[1' } }] },
+        ],
+      },
+    ],
+  ])('are refused at %s: %j', async (param, more) => {
+    const { status, body } = await postChat(more)
+    expect([status, body.error.param]).toEqual([400, param])
   })
 })
 

@@ -6,7 +6,7 @@
 import * as v from 'valibot'
 
 const whole = v.pipe(v.number(), v.integer(), v.minValue(0))
-const finishReason = v.picklist(['stop', 'length'])
+const finishReason = v.picklist(['stop', 'length', 'tool_calls'])
 
 export const errorSchema = v.strictObject({
   error: v.strictObject({
@@ -108,13 +108,32 @@ const head = { created: whole, model: v.string(), service_tier: v.picklist(['def
 const chatHead = { ...head, id: v.pipe(v.string(), v.regex(/^chatcmpl-[0-9a-f]{24}$/)) }
 const oldHead = { ...head, id: v.pipe(v.string(), v.regex(/^cmpl-[0-9a-f]{24}$/)), object: v.literal('text_completion') }
 
+const callId = v.pipe(v.string(), v.regex(/^call_[0-9a-f]{24}_\d_\d+$/))
+const toolCall = v.strictObject({
+  id: callId,
+  type: v.literal('function'),
+  function: v.strictObject({ name: v.string(), arguments: v.string() }),
+})
+const callDelta = v.union([
+  v.strictObject({ index: whole, ...toolCall.entries }),
+  v.strictObject({ index: whole, function: v.strictObject({ arguments: v.string() }) }),
+])
+
 const chatSchema = v.strictObject({
   ...chatHead,
   object: v.literal('chat.completion'),
   choices: v.array(
     v.strictObject({
       index: whole,
-      message: v.strictObject({ role: v.literal('assistant'), content: v.string(), refusal: v.null() }),
+      message: v.pipe(
+        v.strictObject({
+          role: v.literal('assistant'),
+          content: v.nullable(v.string()),
+          refusal: v.null(),
+          tool_calls: v.optional(v.pipe(v.array(toolCall), v.minLength(1))),
+        }),
+        v.check(({ content, tool_calls: calls }) => content !== null || calls !== undefined, 'content, or calls'),
+      ),
       logprobs: chatLogprobs,
       finish_reason: finishReason,
     }),
@@ -124,6 +143,7 @@ const chatSchema = v.strictObject({
 
 const chatDelta = v.union([
   v.strictObject({ role: v.literal('assistant'), content: v.literal(''), refusal: v.null() }),
+  v.strictObject({ content: v.optional(v.string()), tool_calls: v.pipe(v.array(callDelta), v.minLength(1)) }),
   v.strictObject({ content: v.string() }),
   v.strictObject({}),
 ])
