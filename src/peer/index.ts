@@ -51,6 +51,7 @@ export type {
   RouteStage,
   SamplingOptions,
   ServedWork,
+  StageAudit,
   StorageSummary,
   VolunteerState,
 } from './types.ts'

@@ -5,7 +5,7 @@ import type { Paths, VerdictMessage } from '../protocol/index.ts'
 import { type Clock, type ErrorBody, type ManifestHash, type ModelId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
 import { createAccountCalls } from './accountCalls.ts'
-import { accountStateOf, pricesOf, statementPageOf, withCharge, withHeld, withVerdict } from './accountView.ts'
+import { accountStateOf, pricesOf, statementPageOf, withAudit, withCharge, withHeld, withVerdict } from './accountView.ts'
 import { type AskingRole, openAskingRole } from './askingRole.ts'
 import type { ConnectionHost, HostAccount, PeerConnection } from './connection.ts'
 import { Contribution } from './contribution.ts'
@@ -242,6 +242,7 @@ function watch({ control, peerId }: PeerConnection, library: ModelLibrary, clock
   control.on('settled', ({ sessionId, charged }) =>
     store.setState(({ bills }) => ({ bills: withCharge(bills, sessionId, BigInt(charged)) })),
   )
+  control.on('audited', (message) => store.setState(({ audits }) => ({ audits: withAudit(audits, message) })))
   control.on('state', (state) => {
     switch (state.kind) {
       case 'connecting':

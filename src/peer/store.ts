@@ -12,6 +12,7 @@ export function createPeerStore(): StoreApi<PeerState> {
     removedAtMs: null,
     verdicts: [],
     bills: new Map(),
+    audits: new Map(),
     prices: new Map(),
     volunteer: { kind: 'off' },
     contributingAs: null,

@@ -5,7 +5,7 @@
 
 import type { StoreApi } from 'zustand/vanilla'
 import type { Span } from '../model/index.ts'
-import type { ChainStage, LinkKind, NetworkSummary, VerdictMessage } from '../protocol/index.ts'
+import type { AuditedMessage, ChainStage, LinkKind, NetworkSummary, VerdictMessage } from '../protocol/index.ts'
 import type { DraftCounts } from '../session/index.ts'
 import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId, Tier } from '../shared/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
@@ -123,6 +123,9 @@ export interface AuditVerdict extends Pick<VerdictMessage, 'sessionId' | 'role' 
   readonly atMs: number
 }
 
+/** A stage's part of one of this tab's answers that others computed again. */
+export type StageAudit = Omit<AuditedMessage, 'type' | 'sessionId'>
+
 export interface PeerState {
   readonly connection: ConnectionState
   /** Null before the coordinator has said it. */
@@ -137,6 +140,8 @@ export interface PeerState {
   readonly verdicts: readonly AuditVerdict[]
   /** Of this tab's last answers. */
   readonly bills: ReadonlyMap<SessionId, Bill>
+  /** Of the same: who computed a part of them again, and what was found. */
+  readonly audits: ReadonlyMap<SessionId, readonly StageAudit[]>
   /** Empty before the coordinator has said them. */
   readonly prices: ReadonlyMap<ModelId, ModelPrice>
   readonly volunteer: VolunteerState

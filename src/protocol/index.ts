@@ -11,6 +11,7 @@ export type {
   RecoveryCopy,
   WrappedKey,
 } from './accountRequests.ts'
+export type { AuditedMessage, AuditOrder, SendLog, Standing, VerdictMessage } from './auditMessages.ts'
 export {
   type AuditedSpan,
   type AuditRow,
@@ -29,7 +30,6 @@ export { candidateBytes, decodeCandidates, encodeCandidates, type PositionCandid
 export { lastCheckpoint, servedEnd } from './checkpoints.ts'
 export {
   type Assignment,
-  type AuditOrder,
   AWAY_RECOVERING,
   type ChainStage,
   type ClientMessage,
@@ -38,10 +38,7 @@ export {
   type Paths,
   parseClientMessage,
   parseServerMessage,
-  type SendLog,
   type ServerMessage,
-  type Standing,
-  type VerdictMessage,
 } from './control.ts'
 export { decodeFrame, encodeFrame } from './frameCodec.ts'
 export { HEADER_BYTES } from './frameHeader.ts'

@@ -5,7 +5,7 @@
  */
 
 import type { ModelConfig } from '../../model/index.ts'
-import type { ClientMessage, Receipt, SignedReceipt, VerdictMessage } from '../../protocol/index.ts'
+import type { ClientMessage, Receipt, SignedReceipt } from '../../protocol/index.ts'
 import {
   type Clock,
   type ModelId,
@@ -31,6 +31,7 @@ import {
 import { AccountDesk } from './accountDesk.ts'
 import { Admissions, type Refusal } from './admissions.ts'
 import type { AuditDesk } from './auditDesk.ts'
+import { type AuditListener, AuditNews } from './auditNews.ts'
 import { Balances } from './balances.ts'
 import { Bills, returnedBy, type Settled } from './bills.ts'
 import { Budgets } from './budgets.ts'
@@ -80,8 +81,6 @@ interface Opened {
   readonly chores: Chores
 }
 
-type ToldVerdict = Omit<VerdictMessage, 'type' | 'standing'> & { readonly peerId: PeerId }
-
 export class Economy {
   readonly #options: EconomyOptions
   readonly #ports: PeerPorts
@@ -95,6 +94,7 @@ export class Economy {
   readonly #desk: AccountDesk
   readonly #escrow = new EscrowBook()
   readonly #bills = new Bills()
+  readonly #news: AuditNews
   readonly #settledListeners = new Set<(sessionId: SessionId, charged: bigint) => void>()
   readonly #opening: Promise<Opened>
   #opened: Opened | null = null
@@ -105,6 +105,10 @@ export class Economy {
     const { clock, verify, log, store } = options
     const accounts = async () => (await store).accounts
     this.#peers = new PeerAccounts({ accounts, clock, onFound: (peerId, account) => this.#found(peerId, account), log })
+    this.#news = new AuditNews({
+      tell: (peerId, message) => ports.tell(peerId, message),
+      standingOf: (peerId) => required(this.#opened, 'what is open').verification.standingOf(this.#peers.holderOf(peerId)),
+    })
     const keyOf = (peerId: PeerId) => this.#peers.get(peerId)?.publicKey ?? null
     const shareOf = (peerId: PeerId) => this.#peers.get(peerId)?.share ?? 1
     this.#receipts = new ReceiptDesk({ clock, keyOf, shareOf, verify, take: (receipt) => this.#take(receipt) })
@@ -180,6 +184,11 @@ export class Economy {
   onSettled(listener: (sessionId: SessionId, charged: bigint) => void): () => void {
     this.#settledListeners.add(listener)
     return () => void this.#settledListeners.delete(listener)
+  }
+
+  /** Tells who computed a stage's part of a session again, and what was found. Rule V27. */
+  onAudited(listener: AuditListener): () => void {
+    return this.#news.listen(listener)
   }
 
   /** Micro-credits that are set aside for the session; null: nothing is. */
@@ -321,6 +330,7 @@ export class Economy {
   #carryOut(effect: VerificationEffect, { trust, verification, balances }: Opened): void {
     const { audits, log, onVerification } = this.#options
     onVerification?.(effect, (peerId) => this.#peers.knownAccount(peerId))
+    this.#news.take(effect)
     switch (effect.kind) {
       case 'ask-receipt': {
         const { peerId, sessionId, revision, endPosition } = effect
@@ -336,14 +346,10 @@ export class Economy {
         return this.#end(this.#escrow.refund(effect.claimId))
       case 'challenge':
       case 'audit':
-        return audits.handle(effect, (answer) => this.#feed(answer))
       case 'verdict':
-        audits.handle(effect, (answer) => this.#feed(answer))
-        return this.#tellVerdict({ ...effect, role: effect.span === null ? 'driver' : 'stage' }, verification)
-      case 'contradicted': {
-        const reason = 'two others agree with each other, and not with what it computed as an auditor'
-        return this.#tellVerdict({ ...effect, role: 'auditor', verdict: 'failed', reason }, verification)
-      }
+        return audits.handle(effect, (answer) => this.#feed(answer))
+      case 'contradicted':
+        return
       case 'trust':
         balances.changed(effect.holder)
         return trust.changed(effect.holder, effect.record)
@@ -358,12 +364,6 @@ export class Economy {
       default:
         unreachable(effect)
     }
-  }
-
-  /** With how its holder stands after it. Rule V24. */
-  #tellVerdict({ peerId, sessionId, role, span, verdict, reason }: ToldVerdict, verification: Verification): void {
-    const standing = verification.standingOf(this.#peers.holderOf(peerId))
-    this.#ports.tell(peerId, { type: 'verdict', sessionId, role, span, verdict, reason, standing })
   }
 
   #settle(effect: Extract<VerificationEffect, { kind: 'settle' }>, verification: Verification): void {

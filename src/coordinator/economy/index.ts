@@ -1,6 +1,7 @@
 /** coordinator/economy: who pays for answers and who is paid for them. Joins verification, ledger and accounts with the running coordinator. */
 
 export type { AuditDesk, AuditEffect, AuditEvent, PossibleAuditor } from './auditDesk.ts'
+export type { AuditListener, StageAudit } from './auditNews.ts'
 export { Economy, type EconomyOptions } from './economy.ts'
 export { RESERVE_A_DAY } from './limits.ts'
 export type { Payer, Payment } from './payments.ts'

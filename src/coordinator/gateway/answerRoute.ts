@@ -56,6 +56,7 @@ export class AnswerRoute {
     this.#attempts = new Attempts(options.clock)
     this.usage = new UsageRecords(options.clock)
     options.accounts?.onSettled((sessionId, charged) => this.usage.settled(sessionId, charged))
+    options.accounts?.onAudited((sessionId, audit) => this.usage.audited(sessionId, audit))
   }
 
   async handle(request: FastifyRequest, reply: FastifyReply, { read, form }: AnswerKind): Promise<unknown> {

@@ -3,7 +3,7 @@
 import type { LinkKind } from '../../protocol/index.ts'
 import type { ModelId, PeerId, SessionId, Tier } from '../../shared/index.ts'
 import type { KeyRequest } from '../accounts/index.ts'
-import type { Payer, Payment } from '../economy/index.ts'
+import type { AuditListener, Payer, Payment } from '../economy/index.ts'
 
 export interface PromptMessage {
   readonly role: 'system' | 'user' | 'assistant'
@@ -112,6 +112,8 @@ export interface GatewayAccounts {
   price(modelId: ModelId, size: { readonly promptTokens: number; readonly maxTokens: number }, tier: Tier): Promise<bigint>
   /** Tells what each session cost, micro-credits, once it is settled: seconds after its end, or never where the coordinator stops before. */
   onSettled(listener: (sessionId: SessionId, charged: bigint) => void): () => void
+  /** Tells who computed a stage's part of a session again: after its end, once there is a verdict. */
+  onAudited(listener: AuditListener): () => void
 }
 
 /** A model as the list names it. */

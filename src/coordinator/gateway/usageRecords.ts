@@ -4,6 +4,7 @@
  */
 
 import { type Clock, formatCredits, type ModelId, type SessionId } from '../../shared/index.ts'
+import type { StageAudit } from '../economy/index.ts'
 import type { Outcome, Route } from './answering.ts'
 import type { ServiceTier } from './requests.ts'
 
@@ -25,6 +26,7 @@ interface UsageRecord extends UsageStart {
   routes: readonly Route[]
   /** Micro-credits of each of its sessions; null: not settled yet. */
   readonly sessions: Map<SessionId, bigint | null>
+  readonly audits: (StageAudit & { readonly sessionId: SessionId })[]
 }
 
 const KEPT_MS = 24 * 3_600_000
@@ -32,6 +34,8 @@ const KEPT_MS = 24 * 3_600_000
 const RECORDS_MAX = 20_000
 /** Of one account, told at once. */
 const LISTED_MAX = 100
+/** Of one request: each of eight choices over eight stages. */
+const AUDITS_MAX = 64
 
 export class UsageRecords {
   readonly #clock: Clock
@@ -45,7 +49,7 @@ export class UsageRecords {
 
   begin(start: UsageStart): void {
     this.#forget()
-    const fresh = { promptTokens: 0, completionTokens: 0, routes: [], sessions: new Map() }
+    const fresh = { promptTokens: 0, completionTokens: 0, routes: [], sessions: new Map(), audits: [] }
     this.#records.set(start.requestId, { ...start, ...fresh, createdMs: this.#clock.nowMs(), status: 'running' })
   }
 
@@ -69,7 +73,12 @@ export class UsageRecords {
 
   settled(sessionId: SessionId, charged: bigint): void {
     this.#ofSession.get(sessionId)?.sessions.set(sessionId, charged)
-    this.#ofSession.delete(sessionId)
+  }
+
+  /** A stage's part was computed again, once the session had ended. */
+  audited(sessionId: SessionId, audit: StageAudit): void {
+    const audits = this.#ofSession.get(sessionId)?.audits
+    if (audits !== undefined && audits.length < AUDITS_MAX) audits.push({ ...audit, sessionId })
   }
 
   /** What answers of a model have had in the middle, those that are kept; null: there are none. */
@@ -120,7 +129,7 @@ function chargeOf({ sessions }: UsageRecord): { readonly charged: bigint; readon
 }
 
 function formOf(record: UsageRecord): object {
-  const { requestId, createdMs, modelId, serviceTier, status, promptTokens, completionTokens, routes } = record
+  const { requestId, createdMs, modelId, serviceTier, status, promptTokens, completionTokens, routes, audits } = record
   const { charged, isSettled } = chargeOf(record)
   return {
     object: 'usage',
@@ -135,6 +144,18 @@ function formOf(record: UsageRecord): object {
     credits: formatCredits(charged),
     settled: isSettled && status !== 'running',
     routes: routes.map(routeForm),
+    audits: audits.map(auditForm),
+  }
+}
+
+function auditForm({ sessionId, peerId, span, auditors, verdict }: UsageRecord['audits'][number]): object {
+  return {
+    session: sessionId,
+    peer: peerId,
+    first_layer: span.firstLayer,
+    end_layer: span.endLayer,
+    auditors: auditors.map(({ kind, peerId: peer }) => ({ kind, peer })),
+    verdict,
   }
 }
 

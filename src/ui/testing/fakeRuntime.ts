@@ -140,6 +140,7 @@ export class FakeRuntime implements PeerRuntime {
       removedAtMs: null,
       verdicts: [],
       bills: new Map(),
+      audits: new Map(),
       prices: new Map(),
       contributingAs: OWN_PEER_ID,
       volunteer: { kind: 'off' },
