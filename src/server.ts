@@ -46,6 +46,8 @@ export interface ServerOptions {
   readonly store?: Promise<CoordinatorStore>
   /** Bounds of audits and escrow; what is left out is as in VERIFICATION_DEFAULTS. */
   readonly verification?: Partial<VerificationLimits>
+  /** Of this machine's memory, for an engine that audits what no tab can; left out: none. */
+  readonly ownEngineBytes?: number
   /** Everything that verification decides, for who wants to count. */
   readonly onVerification?: CoordinatorEconomy['onVerification']
 }
@@ -96,13 +98,14 @@ async function listen(options: ServerOptions, store: Promise<CoordinatorStore>):
     store: kept,
     verification = {},
     onVerification,
+    ownEngineBytes = 0,
     ...rest
   } = options
   const starters = kept === undefined ? DEMO_STARTER_POLICY : DEFAULT_STARTER_POLICY
   const watched = onVerification === undefined ? {} : { onVerification }
   return startCoordinator({
     ...rest,
-    economy: { store, starters, reserveADay: RESERVE_A_DAY, verification, ...watched },
+    economy: { store, starters, reserveADay: RESERVE_A_DAY, verification, ownEngineBytes, ...watched },
     draftModels,
     rowEncoding,
     paths: { ...PATHS_DEFAULT, ...paths },

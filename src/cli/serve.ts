@@ -25,9 +25,12 @@ interface ServeOptions extends PathFlags, StoreFlags {
   readonly minStages: number
   readonly engine: EngineChoice
   readonly wire: WireForm
+  readonly auditMemory: number
 }
 
 const DEFAULT_PORT = 8787
+/** Taken only while the coordinator audits: enough for the whole default model in any form. */
+const AUDIT_MEMORY_MB = 2_048
 /** A headless volunteer has pulled, checked and loaded its span by then, on a slow machine too. */
 const VOLUNTEER_TIMEOUT_MS = 300_000
 
@@ -46,6 +49,12 @@ export function registerServeCommand(program: Command): void {
     .option('--volunteers <n>', 'headless volunteer tabs to open beside it', wholeNumber('--volunteers', 0, 16), 0)
     .option('--engine <engine>', 'engine of those tabs: webgpu, wasm (no GPU), or auto: the faster one', parseEngine, 'auto')
     .option('--wire <form>', WIRE_HELP, parseWire, WIRE_DEFAULT)
+    .option(
+      '--audit-memory <MB>',
+      'memory for audits that no tab can do, on this machine, one at a time; 0: none',
+      wholeNumber('--audit-memory', 0, 1_000_000),
+      AUDIT_MEMORY_MB,
+    )
   addPathOptions(addStoreOption(command)).action(serve)
 }
 
@@ -98,6 +107,7 @@ async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>
     webRoot,
     rowEncoding: rowEncodingOf(options.wire),
     paths,
+    ownEngineBytes: options.auditMemory * 1e6,
     log: printNote,
     ...(tls === undefined ? {} : { tls }),
   })

@@ -17,6 +17,7 @@ export type {
   StatementPage,
 } from './accountTypes.ts'
 export { type AskingRole, openAskingRole } from './askingRole.ts'
+export { AuditErrands } from './auditErrands.ts'
 export { DraftHost } from './draftHost.ts'
 export type { DraftWorkerApi } from './draftWorkerApi.ts'
 export { EngineHost, type EngineHostPorts } from './engineHost.ts'
@@ -27,6 +28,7 @@ export type { HostSignals, PressureReason } from './pressure.ts'
 export { promptIds } from './promptIds.ts'
 export { startAsk } from './requester.ts'
 export { createPeerRuntime, type RuntimeHost } from './runtime.ts'
+export { SpareLayers } from './spareLayers.ts'
 export type { TeamCalls, TeamDetails, TeamMemberState, TeamScope, TeamState } from './teamTypes.ts'
 export type {
   Answer,

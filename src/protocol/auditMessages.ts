@@ -76,7 +76,7 @@ export const auditedSchema = v.strictObject({
   span,
   /** In the order in which they were asked; no peer: the coordinator itself. */
   auditors: v.pipe(
-    v.array(v.strictObject({ kind: v.picklist(['loaded', 'spare', 'coordinator', 'canary']), peerId: v.nullable(peerId) })),
+    v.array(v.strictObject({ kind: v.picklist(['loaded', 'spare', 'coordinator']), peerId: v.nullable(peerId) })),
     v.maxLength(AUDITORS_MAX),
     v.readonly(),
   ),

@@ -132,7 +132,7 @@ class Detection {
     const decode = this.#chance.mostlyShort(ROWS.least, ROWS.most)
     const rows = { prompt: this.#chance.mostlyShort(ROWS.least, ROWS.most), decode, results: decode }
     this.#totals.sessionWork += rowTotal(rows) * LAYERS * grant.stages.length
-    this.#tell({ kind: 'opened', grant, requester: 'requester', ownGateway: false })
+    this.#tell({ kind: 'opened', grant, requester: 'requester', ownGateway: false, isCanary: false })
     for (const receipt of receiptsOf(grant, rows)) this.#tell({ kind: 'receipt', receipt: this.#signed(receipt) })
     this.#tell({ kind: 'closed', sessionId: grant.sessionId, failure: null })
   }

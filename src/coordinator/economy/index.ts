@@ -2,6 +2,7 @@
 
 export type { AuditDesk, AuditEffect, AuditEvent, PossibleAuditor } from './auditDesk.ts'
 export type { AuditListener, StageAudit } from './auditNews.ts'
+export type { CanaryDriver } from './canaries.ts'
 export { Economy, type EconomyOptions } from './economy.ts'
 export { RESERVE_A_DAY } from './limits.ts'
 export type { Payer, Payment } from './payments.ts'

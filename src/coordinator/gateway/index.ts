@@ -1,5 +1,6 @@
 /** coordinator/gateway: the API that existing clients of OpenAI’s speak. */
 
+export { canaryDriver } from './canaryDriver.ts'
 export { DriverError } from './errors.ts'
 export type {
   Answering,

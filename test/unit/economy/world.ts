@@ -333,6 +333,7 @@ export class EconomyWorld {
         reserveADay: 1_000_000_000n,
         verification: {},
         audits: NO_AUDITS,
+        canaries: null,
         newSessionId: () => (this.#sessions++).toString(16).padStart(32, '0') as SessionId,
         random: () => 0.5,
         randomBytes: (count) => new Uint8Array(count).fill(this.#sessions++),
