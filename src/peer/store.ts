@@ -13,6 +13,7 @@ export function createPeerStore(): StoreApi<PeerState> {
     verdicts: [],
     bills: new Map(),
     audits: new Map(),
+    ledgerAlarm: null,
     prices: new Map(),
     volunteer: { kind: 'off' },
     contributingAs: null,

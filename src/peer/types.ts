@@ -10,6 +10,7 @@ import type { DraftCounts } from '../session/index.ts'
 import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId, Tier } from '../shared/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
 import type { AccountCalls, AccountKeeping, AccountState, Bill, ModelPrice, OperatorCalls, StatementPage } from './accountTypes.ts'
+import type { HeadAlarm } from './headWatch.ts'
 import type { LedgerCalls } from './ledgerCheck.ts'
 import type { PressureReason } from './pressure.ts'
 import type { TeamCalls } from './teamTypes.ts'
@@ -142,6 +143,8 @@ export interface PeerState {
   readonly bills: ReadonlyMap<SessionId, Bill>
   /** Of the same: who computed a part of them again, and what was found. */
   readonly audits: ReadonlyMap<SessionId, readonly StageAudit[]>
+  /** Null: the coordinator tells all of one ledger, as far as this tab has heard. */
+  readonly ledgerAlarm: HeadAlarm | null
   /** Empty before the coordinator has said them. */
   readonly prices: ReadonlyMap<ModelId, ModelPrice>
   readonly volunteer: VolunteerState

@@ -10,6 +10,7 @@ import * as v from 'valibot'
 import { err, ok, type Result, TIERS } from '../shared/index.ts'
 import { accountAnswerSchema, accountAskSchema } from './accountRequests.ts'
 import { auditedSchema, auditSchema, sendLogSchema, standingSchema, verdictSchema } from './auditMessages.ts'
+import { headMessageSchema } from './ledgerRequests.ts'
 import { CONTROL_MESSAGE_BYTES_MAX, MACS_PER_SECOND_MAX, POSITIONS_MAX, QUEUE_WAIT_MS_MAX, REVISIONS_MAX, STAGES_MAX } from './limits.ts'
 import {
   amount,
@@ -170,6 +171,7 @@ export const serverMessageSchema = v.variant('type', [
   v.strictObject({ type: v.literal('settled'), sessionId, charged: credits }),
   statementSchema,
   v.strictObject({ type: v.literal('account-answer'), requestId: text(64), answer: accountAnswerSchema }),
+  headMessageSchema,
   verdictSchema,
   auditedSchema,
   sendLogSchema,

@@ -195,7 +195,7 @@ describe('frames', () => {
 
   it.each([
     ['[F3] another magic', tampered(tokens, 0, 0), /^magic/],
-    ['[F3] another version', tampered(tokens, 2, 4), /^version: 4; this is 6/],
+    ['[F3] another version', tampered(tokens, 2, 4), /^version: 4; this is 7/],
     ['[F3] an unknown type', tampered(tokens, 3, 14), /^type/],
     ['[F3] type 0', tampered(tokens, 3, 0), /^type/],
     ['[F3] an unknown kind', tampered(tokens, 34, 3), /^kind/],
@@ -252,7 +252,7 @@ describe('frames', () => {
 
   it('lay the header out as SPEC.md says', () => {
     const bytes = encodeFrame({ ...tokens, epoch: 0x01020304, firstPosition: 0x0a0b })
-    expect([...bytes.subarray(0, 4)]).toEqual([0x54, 0x53, 6, 1])
+    expect([...bytes.subarray(0, 4)]).toEqual([0x54, 0x53, 7, 1])
     expect(bytes.slice(4, 20)).toEqual(fromHex(session))
     expect([...bytes.subarray(20, 40)]).toEqual([4, 3, 2, 1, 0x0b, 0x0a, 0, 0, 3, 0, 1, 0, 0, 0, 1, 1, 12, 0, 0, 0])
   })

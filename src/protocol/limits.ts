@@ -1,7 +1,7 @@
 /** Bounds of the protocol, each with its reason. A value beyond its bound is refused by name, never clamped. */
 
 /** Both sides must speak the same; a change of any frame, message or rule raises it. */
-export const PROTOCOL_VERSION = 6
+export const PROTOCOL_VERSION = 7
 
 /** Chromium and libdatachannel both carry messages of 256 KiB; a frame is one message. */
 export const FRAME_BYTES_MAX = 256 * 1024

@@ -248,7 +248,7 @@ function grantOf(sessionId: SessionId, stages: readonly PeerId[]): Grant {
 /** What everybody signs at the end of a session without any incident. */
 function receiptsOf({ sessionId, driver, stages }: Grant, rows: RowCounts): Receipt[] {
   const link = (index: number): LinkTally => ({ ...rows, firstPosition: 0, endPosition: rowTotal(rows), hash: `${index + 1}`.repeat(64) })
-  const common = { version: 1, sessionId, revision: 0, epoch: 0, sequence: 1, timeMs: 0, final: true } as const
+  const common = { version: 1, sessionId, revision: 0, epoch: 0, sequence: 1, timeMs: 0, final: true, head: null } as const
   return [
     { ...common, peerId: driver, party: { kind: 'driver', resent: NOTHING }, received: link(stages.length), sent: link(0) },
     ...stages.map(({ peerId, firstLayer, endLayer }, index): Receipt => {

@@ -37,6 +37,7 @@ import { Budgets } from './budgets.ts'
 import { Canaries, type CanaryDriver } from './canaries.ts'
 import { Chores } from './chores.ts'
 import { BANNED, NO_VOLUNTEER } from './expulsions.ts'
+import { HeadNews } from './headNews.ts'
 import { OperatorDesk } from './operatorDesk.ts'
 import { type Payer, type Payment, Payments } from './payments.ts'
 import { type IdentifiedPeer, PeerAccounts } from './peerAccounts.ts'
@@ -82,6 +83,7 @@ interface Opened {
   readonly balances: Balances
   readonly chores: Chores
   readonly canaries: Canaries | null
+  readonly heads: HeadNews
 }
 
 export class Economy {
@@ -270,6 +272,7 @@ export class Economy {
     this.#opened.balances.tick(nowMs)
     this.#opened.chores.tick(nowMs)
     this.#opened.canaries?.tick(nowMs)
+    this.#opened.heads.tick(nowMs)
   }
 
   /** Sessions end with the coordinator: their holds go back. Resolves when everything is written and the store is closed. */
@@ -316,14 +319,21 @@ export class Economy {
     const onPosted = (event: LedgerEvent) => this.#posted(event)
     const asking = { ...this.#options, store, payments: this.#payments, prices: prices.table, onPosted }
     const canaries = driver === null ? null : new Canaries({ ...asking, driver })
-    this.#opened = { store, prices, verification, trust: new TrustKeeper(store.trust, log), balances, chores, canaries }
+    const heads = new HeadNews({
+      ledger,
+      connected: () => this.#peers.connected(),
+      tell: (peerId, message) => this.#ports.tell(peerId, message),
+      log,
+    })
+    this.#opened = { store, prices, verification, trust: new TrustKeeper(store.trust, log), balances, chores, canaries, heads }
     return this.#opened
   }
 
   #found(peerId: PeerId, account: string): void {
-    void this.#opening.then(({ verification, balances }) => {
-      if (isBanned(verification.trustOf(account))) this.#ports.fail(peerId, BANNED)
-      else balances.changed(account)
+    void this.#opening.then(({ verification, balances, heads }) => {
+      if (isBanned(verification.trustOf(account))) return this.#ports.fail(peerId, BANNED)
+      balances.changed(account)
+      heads.came(peerId)
     }, noAccounts)
   }
 

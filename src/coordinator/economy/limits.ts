@@ -28,6 +28,8 @@ export const RETRY_LAST_MS = 30_000
 export const TRUST_SAVE_MS = 1_000
 /** A peer is told of its balance at most that often. */
 export const BALANCE_MS = 1_000
+/** All peers are told of the ledger's head at most that often: a fork is noticed so much later. */
+export const HEAD_MS = 30_000
 /** Of accounts whose balances are read at once: pages wait for none of them. */
 export const BALANCES_AT_ONCE = 16
 

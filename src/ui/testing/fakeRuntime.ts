@@ -141,6 +141,7 @@ export class FakeRuntime implements PeerRuntime {
       verdicts: [],
       bills: new Map(),
       audits: new Map(),
+      ledgerAlarm: null,
       prices: new Map(),
       contributingAs: OWN_PEER_ID,
       volunteer: { kind: 'off' },
