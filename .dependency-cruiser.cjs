@@ -18,12 +18,14 @@ module.exports = {
       // worker/engine.ts is the half of worker's door that knows no GPU type: the pure rooms enter there.
       comment: 'a folder is entered through its index.ts',
       severity: 'error',
-      from: { path: '^src/([^/]+(?:/(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks))?)/' },
+      from: {
+        path: '^src/([^/]+(?:/(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks|wasm))?)/',
+      },
       to: {
         path: '^src/[^/]+/',
         pathNot: [
           '^src/$1/',
-          '^src/[^/]+/(?:(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks)/)?index\\.ts$',
+          '^src/[^/]+/(?:(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks|wasm)/)?index\\.ts$',
           '^src/worker/engine\\.ts$',
         ],
       },
@@ -36,7 +38,7 @@ module.exports = {
       to: {
         path: '^src/[^/]+/',
         pathNot: [
-          '^src/[^/]+/(?:(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks)/)?index\\.tsx?$',
+          '^src/[^/]+/(?:(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks|wasm)/)?index\\.tsx?$',
           '^src/ui/app\\.tsx$',
           '^src/cli/',
         ],
@@ -105,11 +107,24 @@ module.exports = {
       'coordinator/gateway',
       'coordinator/ledger',
       'coordinator/verification',
+      'auditor',
       'driver',
       'model',
       'network',
       'protocol',
       'shared',
+    ]),
+    only('auditor', [
+      'coordinator/audits',
+      'coordinator/verification',
+      'model',
+      'network',
+      'node/wasm',
+      'peer',
+      'protocol',
+      'shared',
+      'stage',
+      'worker',
     ]),
     only('driver', ['coordinator/gateway', 'model', 'network', 'peer', 'session', 'shared']),
     only('ui', ['peer', 'model', 'protocol', 'shared', 'kernels']),

@@ -1,6 +1,6 @@
 import react from '@vitejs/plugin-react'
 import { defineConfig, type Plugin } from 'vite'
-import { compileSimdKernels } from './src/node/simdKernels.ts'
+import { compileSimdKernels } from './src/node/wasm/index.ts'
 
 const SIMD_KERNELS = 'virtual:simd-kernels'
 

@@ -55,6 +55,8 @@ export interface ServerOptions {
   readonly verification?: Partial<VerificationLimits>
   /** What accounts have done to accounts, keys, teams and credits, for who records it. */
   readonly onAction?: CoordinatorEconomy['onAction']
+  /** Of this machine's memory, for an engine that audits what no tab can; left out: none. */
+  readonly ownEngineBytes?: number
   /** Everything that verification decides, for who wants to count. */
   readonly onVerification?: CoordinatorEconomy['onVerification']
 }
@@ -117,13 +119,14 @@ async function listen(options: ServerOptions, store: Promise<CoordinatorStore>):
     onVerification,
     metricsToken = null,
     onAction,
+    ownEngineBytes = 0,
     ...rest
   } = options
   const starters = kept === undefined ? DEMO_STARTER_POLICY : DEFAULT_STARTER_POLICY
   const watched = { ...(onVerification !== undefined && { onVerification }), ...(onAction !== undefined && { onAction }) }
   return startCoordinator({
     ...rest,
-    economy: { store, starters, reserveADay: RESERVE_A_DAY, verification, ...watched },
+    economy: { store, starters, reserveADay: RESERVE_A_DAY, verification, ownEngineBytes, ...watched },
     draftModels,
     metricsToken,
     rowEncoding,

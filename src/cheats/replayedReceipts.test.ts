@@ -25,6 +25,7 @@ function receiptOf(session: number, digit: string, end = 40): Receipt {
     sequence: 0,
     timeMs: 1_000,
     final: true,
+    head: null,
   }
 }
 

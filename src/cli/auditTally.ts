@@ -5,7 +5,8 @@ import { rowTotal } from '../protocol/index.ts'
 import type { PeerId } from '../shared/index.ts'
 
 type Challenge = Extract<VerificationEffect, { kind: 'challenge' }>
-type AuditorKind = Extract<VerificationEffect, { kind: 'audit' }>['auditor']['kind']
+/** canary: results that nobody could audit, whose peer was sent one instead. */
+type AuditorKind = Extract<VerificationEffect, { kind: 'audit' }>['auditor']['kind'] | 'canary'
 
 export class AuditTally {
   /** By claim: those that have no verdict yet. */
@@ -31,6 +32,9 @@ export class AuditTally {
         if (challenge !== undefined) this.#auditWork += challenge.endPosition * (challenge.endLayer - challenge.firstLayer)
         return
       }
+      case 'canary':
+        this.auditsByKind.canary++
+        return
       case 'settle':
         for (const { peerId, lines } of effect.claims) {
           const account = accountOf(peerId)
@@ -53,7 +57,8 @@ export class AuditTally {
   }
 
   get audits(): number {
-    return Object.values(this.auditsByKind).reduce((sum, count) => sum + count, 0)
+    const { loaded, spare, coordinator } = this.auditsByKind
+    return loaded + spare + coordinator
   }
 
   /** Results that are being audited. */

@@ -29,6 +29,7 @@ interface ServeOptions extends PathFlags, StoreFlags, UsageFlags {
   readonly engine: EngineChoice
   readonly wire: WireForm
   readonly log: LogForm
+  readonly auditMemory: number
 }
 
 /** What a server tells beside its log. */
@@ -36,6 +37,8 @@ type Told = Required<Pick<ServerOptions, 'onUsage' | 'onAction'>>
 
 const DEFAULT_PORT = 8787
 const METRICS_TOKEN_VARIABLE = 'TABSWARM_METRICS_TOKEN'
+/** Taken only while the coordinator audits: enough for the whole default model in any form. */
+const AUDIT_MEMORY_MB = 2_048
 /** A headless volunteer has pulled, checked and loaded its span by then, on a slow machine too. */
 const VOLUNTEER_TIMEOUT_MS = 300_000
 
@@ -59,6 +62,12 @@ export function registerServeCommand(program: Command): void {
       'text: notes for a person; json: a line of JSON for each of them and for each API request',
       parseLogForm,
       'text',
+    )
+    .option(
+      '--audit-memory <MB>',
+      'memory for audits that no tab can do, on this machine, one at a time; 0: none',
+      wholeNumber('--audit-memory', 0, 1_000_000),
+      AUDIT_MEMORY_MB,
     )
   addUsageOptions(addPathOptions(addStoreOption(command))).action(serve)
 }
@@ -117,6 +126,7 @@ async function serveWith(options: ServeOptions, store: Promise<CoordinatorStore>
     webRoot,
     rowEncoding: rowEncodingOf(options.wire),
     paths,
+    ownEngineBytes: options.auditMemory * 1e6,
     ...logs,
     onUsage,
     onAction,

@@ -78,6 +78,7 @@ export class AskingDriver {
       beginDrafting: () => null,
       onHeld: () => undefined,
     })
+    void this.#role.connection.then(({ heads }) => heads.onAlarm(({ what }) => this.#say({ kind: 'alarm', what })))
   }
 
   async #tell(id: number, work: () => Promise<FromDriver>): Promise<void> {

@@ -109,6 +109,7 @@ export class DriverProcess implements GatewayDriver {
     })
     const identified = deferred<void>()
     child.on('message', (message: FromDriver) => {
+      if (message.kind === 'alarm') return this.#options.log(`the gateway's driver says: ${message.what}`)
       if (message.kind !== 'identity') return this.#receive(message)
       onIdentity(message.peerId)
       identified.resolve()
@@ -124,7 +125,7 @@ export class DriverProcess implements GatewayDriver {
     return child
   }
 
-  #receive(message: Exclude<FromDriver, { kind: 'identity' }>): void {
+  #receive(message: Exclude<FromDriver, { kind: 'identity' | 'alarm' }>): void {
     const asked = this.#asked.get(message.id)
     if (asked === undefined) return
     if (message.kind === 'event') return asked.onEvent(message.event)

@@ -28,6 +28,8 @@ export type ToDriver =
   | { readonly kind: 'close' }
 
 export type FromDriver =
+  /** It was told of another ledger than before. */
+  | { readonly kind: 'alarm'; readonly what: string }
   /** First of all: as which peer it will connect. */
   | { readonly kind: 'identity'; readonly peerId: PeerId }
   | { readonly kind: 'event'; readonly id: number; readonly event: DriverEvent }

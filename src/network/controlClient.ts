@@ -305,6 +305,10 @@ export class ControlClient {
         return this.#events.emit('settled', message)
       case 'verdict':
         return this.#events.emit('verdict', message)
+      case 'head':
+        return this.#events.emit('head', message)
+      case 'audited':
+        return this.#events.emit('audited', message)
       case 'queued':
         return this.#events.emit('queued', message)
       case 'admitted':

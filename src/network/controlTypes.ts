@@ -25,6 +25,8 @@ export interface ControlEvents {
   settled: (message: Message<'settled'>) => void
   queued: (message: Message<'queued'>) => void
   verdict: (message: Message<'verdict'>) => void
+  head: (message: Message<'head'>) => void
+  audited: (message: Message<'audited'>) => void
   network: (message: Message<'network'>) => void
   paths: (message: Message<'paths'>) => void
   relay: (message: Message<'relay'> | Message<'relay-refused'>) => void

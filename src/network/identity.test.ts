@@ -35,6 +35,7 @@ beforeAll(async () => {
     sequence: 0,
     timeMs: nowMs,
     final: false,
+    head: null,
   }
   signed = await signReceipt(receipt, driver)
 })

@@ -18,7 +18,6 @@ export { type Neighbor, openNeighbor } from './neighbor.ts'
 export { openOnnxRuntime } from './onnxRuntime.ts'
 export { type OpenedModel, openModel, type ResolvedModel, resolveModel } from './resolveModel.ts'
 export { readShader } from './shaderFiles.ts'
-export { openSimdHost } from './simdHost.ts'
 export {
   latencyOf,
   openRequesterTab,
@@ -28,4 +27,5 @@ export {
   type TimedAnswer,
   type VolunteerTab,
 } from './tabs.ts'
+export { openSimdHost } from './wasm/index.ts'
 export { ensureWebApp } from './webApp.ts'

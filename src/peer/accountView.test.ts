@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import type { ListedModel } from '../protocol/index.ts'
-import type { ManifestHash, ModelId, SessionId } from '../shared/index.ts'
-import { accountStateOf, BILLS_MAX, pricesOf, statementPageOf, VERDICTS_MAX, withCharge, withHeld, withVerdict } from './accountView.ts'
+import type { ManifestHash, ModelId, PeerId, SessionId } from '../shared/index.ts'
+import {
+  accountStateOf,
+  BILLS_MAX,
+  pricesOf,
+  statementPageOf,
+  VERDICTS_MAX,
+  withAudit,
+  withCharge,
+  withHeld,
+  withVerdict,
+} from './accountView.ts'
 
 const standing = { validInARow: 3, trustedFrom: 10, failures: 0 }
 const TIERS = { spot: 0.5, standard: 1, priority: 2 }
@@ -55,6 +65,25 @@ describe('bills', () => {
     for (let index = 0; index < BILLS_MAX + 5; index++) bills = withHeld(bills, sessionId(index), 1n)
     expect(bills.size).toBe(BILLS_MAX)
     expect([bills.has(sessionId(4)), bills.has(sessionId(5))]).toEqual([false, true])
+  })
+})
+
+describe('[V27] audits of this tab’s answers', () => {
+  const told = {
+    type: 'audited',
+    peerId: 'ab' as PeerId,
+    span: { firstLayer: 0, endLayer: 15 },
+    auditors: [],
+    verdict: 'undecided',
+  } as const
+
+  it('are kept by session, in their order, and of the last sessions only', () => {
+    const one = withAudit(new Map(), { ...told, sessionId: sessionId(1) })
+    const both = withAudit(one, { ...told, sessionId: sessionId(1), verdict: 'valid' })
+    expect(both.get(sessionId(1))?.map(({ verdict }) => verdict)).toEqual(['undecided', 'valid'])
+    let audits = both
+    for (let index = 2; index < BILLS_MAX + 2; index++) audits = withAudit(audits, { ...told, sessionId: sessionId(index) })
+    expect([audits.size, audits.has(sessionId(1)), audits.has(sessionId(2))]).toEqual([BILLS_MAX, false, true])
   })
 })
 

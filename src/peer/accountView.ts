@@ -13,6 +13,8 @@ type Bills = ReadonlyMap<SessionId, Bill>
 
 /** Of the last answers: a conversation shows no more. */
 export const BILLS_MAX = 256
+/** Kept of one answer: a chain has no more stages. */
+export const AUDITS_MAX = 64
 /** Kept of what audits found: a page shows the last few. */
 export const VERDICTS_MAX = 32
 
@@ -76,6 +78,12 @@ export function withVerdict(
     account: account === null ? null : { ...account, standing },
     verdicts: [...verdicts.slice(1 - VERDICTS_MAX), { ...verdict, atMs }],
   }
+}
+
+/** Who computed a stage's part of an answer again; the oldest answer is forgotten for a new one. */
+export function withAudit(audits: PeerState['audits'], { type: _, sessionId, ...audit }: Message<'audited'>): PeerState['audits'] {
+  const kept = [...audits].filter(([known]) => known !== sessionId).slice(1 - BILLS_MAX)
+  return new Map([...kept, [sessionId, [...(audits.get(sessionId) ?? []).slice(1 - AUDITS_MAX), audit]]])
 }
 
 function amountsOf({ available, held, escrow, granted }: Record<keyof StatementAmounts, string>): StatementAmounts {

@@ -128,6 +128,7 @@ function openReceipts(connection: PeerConnection, { clock, subtle }: ConnectionH
     sha256: sha256Of(subtle),
     clock: { nowMs: coordinatorNowMs, after: (delayMs, callback) => clock.after(delayMs, callback) },
     budget: new RowBudget(),
+    head: () => connection.heads.head,
     onReceipt: (receipt) => void control.send({ type: 'receipt', receipt }),
   })
   control.on('ask-receipt', ({ type: _, ...wanted }) => book.ask(wanted))

@@ -17,6 +17,7 @@ import {
 } from '../network/index.ts'
 import type { Link, Paths, RecoveryCopy, SignedDocument, WrappedKey } from '../protocol/index.ts'
 import { type Clock, type PeerId, TabswarmError } from '../shared/index.ts'
+import { HeadWatch } from './headWatch.ts'
 
 /** Who the browser earns and pays as: see account's BrowserAccount. */
 export interface HostAccount extends Certifier {
@@ -72,6 +73,8 @@ type Identity = Awaited<ReturnType<typeof createIdentity>>
 export class PeerConnection {
   readonly peerId: PeerId
   readonly control: ControlClient
+  /** Heads of the ledger that this peer is told, and that others say they were. */
+  readonly heads: HeadWatch
   readonly #host: ConnectionHost
   readonly #options: ConnectionOptions
   readonly #signer: Identity
@@ -93,6 +96,12 @@ export class PeerConnection {
       void this.#network?.then((network) => network.setSignalToken(state.welcome.signalToken))
       this.#setPaths(state.welcome.paths)
     })
+    this.heads = new HeadWatch({
+      askPath: async (from, to) => (await this.control.account({ kind: 'ledger-path', from, to })).path,
+      sha256: sha256Of(host.subtle),
+      verify: signatureVerifier(host.subtle),
+    })
+    this.control.on('head', (told) => void this.heads.told(told))
     this.control.on('paths', ({ paths }) => this.#setPaths(paths))
     this.control.on('relay', (message) => void this.#network?.then((network) => network.handleRelay(message)))
   }

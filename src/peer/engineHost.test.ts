@@ -66,6 +66,7 @@ async function serving(open: (attempt: number) => Promise<Engine>, fetch: Fetch 
     dial: async () => ({ ok: true, value: null }),
     sign: async () => new Uint8Array(64),
     onReceipt: () => undefined,
+    onHead: () => undefined,
     onProgress: () => undefined,
     onWork: () => undefined,
     onDeviceLost: (message) => events.push(['lost', message]),

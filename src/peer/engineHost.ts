@@ -5,7 +5,7 @@
 
 import type { Span } from '../model/index.ts'
 import { type HandedLink, isReceiptOf, type Load, takeOver } from '../network/index.ts'
-import type { Link } from '../protocol/index.ts'
+import type { LedgerHead, Link } from '../protocol/index.ts'
 import type { ReceiptRequest } from '../receipts/index.ts'
 import {
   type Clock,
@@ -67,6 +67,7 @@ export class EngineHost implements EngineWorkerApi {
   #stage: StageHost | null = null
   #events: WorkerEvents | null = null
   #clockOffsetMs = 0
+  #head: LedgerHead | null = null
   #loaded: Loaded | null = null
   /** The newest link to each peer, for a dial that finds one open. */
   readonly #links = new Map<PeerId, Promise<Link>>()
@@ -122,7 +123,9 @@ export class EngineHost implements EngineWorkerApi {
       // Told when the page has them: it may end this worker as soon as `stop` is done.
       receipts: {
         signer: { sign: (message) => events.sign(message) },
+        head: () => this.#head,
         onReceipt: async (signed) => events.onReceipt(signed),
+        onHead: (head) => events.onHead(head),
         isSignedBy: (receipt, publicKey, peerId) =>
           isReceiptOf({ receipt, publicKey, peerId, nowMs: clock.nowMs() }, { sha256, verify }).catch(() => false),
       },
@@ -153,6 +156,10 @@ export class EngineHost implements EngineWorkerApi {
     const link = await this.#takeOver(handed).catch(() => null)
     if (this.#stage === null) link?.close({ reason: 'local', detail: 'this tab serves nothing' })
     else if (link !== null) this.#stage.addLink(link)
+  }
+
+  async setHead(head: LedgerHead): Promise<void> {
+    this.#head = head
   }
 
   async askReceipt(wanted: ReceiptRequest): Promise<void> {

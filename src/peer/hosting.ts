@@ -8,6 +8,7 @@ import { type HandedLink, handOver } from '../network/index.ts'
 import type { Assignment, Link, VerdictMessage } from '../protocol/index.ts'
 import { equalBytes, type PeerId, toErrorBody } from '../shared/index.ts'
 import { type ConnectionHost, PeerConnection } from './connection.ts'
+import type { HeadAlarm } from './headWatch.ts'
 import type { ModelLibrary } from './modelLibrary.ts'
 import type { Outcome } from './outcome.ts'
 import type { PressureReason } from './pressure.ts'
@@ -37,6 +38,8 @@ export interface HostingOptions {
   /** The peer that contributes, as soon as it has a key. */
   readonly onPeer: (peerId: PeerId) => void
   readonly onVerdict: (verdict: VerdictMessage) => void
+  /** The coordinator tells others of another ledger. */
+  readonly onAlarm: (alarm: HeadAlarm) => void
   /** Weights were kept, or might have been. */
   readonly onStored: () => void
 }
@@ -141,6 +144,8 @@ export class Hosting {
       connection.control.on('release-log', ({ sessionId }) => void this.#worker.api.releaseLog(sessionId))
       connection.control.on('audit', (errand) => void this.#audit(errand))
       connection.control.on('verdict', (verdict) => this.#options.onVerdict(verdict))
+      connection.heads.onHead((head) => void this.#worker.api.setHead(head))
+      connection.heads.onAlarm((alarm) => this.#options.onAlarm(alarm))
       connection.control.on('release', () => this.#volunteer.handleRelease())
       await this.#volunteer.start()
     } catch (error) {
@@ -200,6 +205,7 @@ export class Hosting {
         }
       },
       sign: (message) => connection.sign(message),
+      onHead: (head) => void connection.heads.heard(head),
       onReceipt: (receipt) => void connection.control.send({ type: 'receipt', receipt }),
       onProgress: (progress) => {
         if (this.#assignment !== null) this.#volunteer.handleProgress(progress, this.#assignment)

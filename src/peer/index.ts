@@ -17,9 +17,11 @@ export type {
   StatementPage,
 } from './accountTypes.ts'
 export { type AskingRole, openAskingRole } from './askingRole.ts'
+export { AuditErrands } from './auditErrands.ts'
 export { DraftHost } from './draftHost.ts'
 export type { DraftWorkerApi } from './draftWorkerApi.ts'
 export { EngineHost, type EngineHostPorts } from './engineHost.ts'
+export type { HeadAlarm } from './headWatch.ts'
 export type { EngineWorker } from './hosting.ts'
 export type { HeadVault, LedgerCheck } from './ledgerCheck.ts'
 export { type ModelText, readModelText } from './modelLibrary.ts'
@@ -27,6 +29,7 @@ export type { HostSignals, PressureReason } from './pressure.ts'
 export { promptIds } from './promptIds.ts'
 export { startAsk } from './requester.ts'
 export { createPeerRuntime, type RuntimeHost } from './runtime.ts'
+export { SpareLayers } from './spareLayers.ts'
 export type { TeamCalls, TeamDetails, TeamMemberState, TeamScope, TeamState } from './teamTypes.ts'
 export type {
   Answer,
@@ -51,6 +54,7 @@ export type {
   RouteStage,
   SamplingOptions,
   ServedWork,
+  StageAudit,
   StorageSummary,
   VolunteerState,
 } from './types.ts'

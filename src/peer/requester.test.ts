@@ -27,7 +27,15 @@ async function setUp(change: Partial<RequesterPorts> = {}) {
   const heldAt: string[] = []
   let sessions = 0
   const sha256 = sha256Of(crypto.subtle)
-  const book = new ReceiptBook({ peerId: driver, signer, sha256, clock, budget: new RowBudget(), onReceipt: () => undefined })
+  const book = new ReceiptBook({
+    peerId: driver,
+    signer,
+    sha256,
+    clock,
+    budget: new RowBudget(),
+    head: () => null,
+    onReceipt: () => undefined,
+  })
   const library = {
     text: async () => ({
       manifest: { config: { contextLength: 64, width: 32, vocabularySize: 512 } } as Manifest,

@@ -5,11 +5,12 @@ import type { Paths, VerdictMessage } from '../protocol/index.ts'
 import { type Clock, type ErrorBody, type ManifestHash, type ModelId, TabswarmError, toErrorBody } from '../shared/index.ts'
 import { deleteWeightCache, measureWeightCache, resetTuning } from '../worker/index.ts'
 import { createAccountCalls } from './accountCalls.ts'
-import { accountStateOf, pricesOf, statementPageOf, withCharge, withHeld, withVerdict } from './accountView.ts'
+import { accountStateOf, pricesOf, statementPageOf, withAudit, withCharge, withHeld, withVerdict } from './accountView.ts'
 import { type AskingRole, openAskingRole } from './askingRole.ts'
 import type { ConnectionHost, HostAccount, PeerConnection } from './connection.ts'
 import { Contribution } from './contribution.ts'
 import { DraftModel, type DraftWorker } from './draftModel.ts'
+import type { HeadAlarm } from './headWatch.ts'
 import { type EngineWorker, Hosting } from './hosting.ts'
 import { checkLedger, type HeadVault } from './ledgerCheck.ts'
 import { type HttpFetch, ModelLibrary, type ModelText } from './modelLibrary.ts'
@@ -68,10 +69,11 @@ export function createPeerRuntime(host: RuntimeHost): PeerRuntime {
       // Asked for where it helps; browsers that refuse may evict, which costs a download.
       void storage?.persist().catch(() => false)
       const onStored = () => void measureStorage()
+      const onAlarm = (alarm: HeadAlarm) => showAlarm(store, alarm)
       const onVerdict = (verdict: VerdictMessage) => showVerdict(store, verdict, clock)
       contribution = new Contribution({
         host: (events) =>
-          new Hosting({ host, library, startWorker: host.startWorker, contribution: options, onStored, onVerdict, ...events }),
+          new Hosting({ host, library, startWorker: host.startWorker, contribution: options, onStored, onVerdict, onAlarm, ...events }),
         watchHost: options.yieldsToOthers === false ? null : host.watchHost,
         clock,
         onState: (volunteer) => store.setState({ volunteer }),
@@ -185,6 +187,7 @@ function openRequester(
         if (kind === 'online') void keepCopy(connection.control, host, store)
       })
       connection.control.on('verdict', (verdict) => showVerdict(store, verdict, clock))
+      connection.heads.onAlarm((alarm) => showAlarm(store, alarm))
     },
     (error: unknown) => store.setState({ connection: { kind: 'offline', error: toErrorBody(error), retryInMs: Number.POSITIVE_INFINITY } }),
   )
@@ -242,6 +245,7 @@ function watch({ control, peerId }: PeerConnection, library: ModelLibrary, clock
   control.on('settled', ({ sessionId, charged }) =>
     store.setState(({ bills }) => ({ bills: withCharge(bills, sessionId, BigInt(charged)) })),
   )
+  control.on('audited', (message) => store.setState(({ audits }) => ({ audits: withAudit(audits, message) })))
   control.on('state', (state) => {
     switch (state.kind) {
       case 'connecting':
@@ -264,6 +268,11 @@ function watch({ control, peerId }: PeerConnection, library: ModelLibrary, clock
 
 function showVerdict(store: PeerRuntime['store'], verdict: VerdictMessage, clock: Clock): void {
   store.setState((state) => withVerdict(state, verdict, clock.nowMs()))
+}
+
+/** The first one: what this tab finds after it tells nothing new. */
+function showAlarm(store: PeerRuntime['store'], alarm: HeadAlarm): void {
+  store.setState(({ ledgerAlarm }) => ({ ledgerAlarm: ledgerAlarm ?? alarm }))
 }
 
 function announcedHash(store: PeerRuntime['store'], modelId: ModelId): ManifestHash {

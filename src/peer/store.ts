@@ -12,6 +12,8 @@ export function createPeerStore(): StoreApi<PeerState> {
     removedAtMs: null,
     verdicts: [],
     bills: new Map(),
+    audits: new Map(),
+    ledgerAlarm: null,
     prices: new Map(),
     volunteer: { kind: 'off' },
     contributingAs: null,

@@ -5,11 +5,12 @@
 
 import type { StoreApi } from 'zustand/vanilla'
 import type { Span, ToolCall, ToolDefinition } from '../model/index.ts'
-import type { ChainStage, LinkKind, NetworkSummary, VerdictMessage } from '../protocol/index.ts'
+import type { AuditedMessage, ChainStage, LinkKind, NetworkSummary, VerdictMessage } from '../protocol/index.ts'
 import type { DraftCounts, TokenConstraint } from '../session/index.ts'
 import type { ErrorBody, ManifestHash, ModelId, PeerId, SessionId, Tier } from '../shared/index.ts'
 import type { EngineChoice, EngineInfo, EngineSpeed, SpeedPlan, SpeedStep } from '../worker/index.ts'
 import type { AccountCalls, AccountKeeping, AccountState, Bill, ModelPrice, OperatorCalls, StatementPage } from './accountTypes.ts'
+import type { HeadAlarm } from './headWatch.ts'
 import type { LedgerCalls } from './ledgerCheck.ts'
 import type { PressureReason } from './pressure.ts'
 import type { TeamCalls } from './teamTypes.ts'
@@ -123,6 +124,9 @@ export interface AuditVerdict extends Pick<VerdictMessage, 'sessionId' | 'role' 
   readonly atMs: number
 }
 
+/** A stage's part of one of this tab's answers that others computed again. */
+export type StageAudit = Omit<AuditedMessage, 'type' | 'sessionId'>
+
 export interface PeerState {
   readonly connection: ConnectionState
   /** Null before the coordinator has said it. */
@@ -137,6 +141,10 @@ export interface PeerState {
   readonly verdicts: readonly AuditVerdict[]
   /** Of this tab's last answers. */
   readonly bills: ReadonlyMap<SessionId, Bill>
+  /** Of the same: who computed a part of them again, and what was found. */
+  readonly audits: ReadonlyMap<SessionId, readonly StageAudit[]>
+  /** Null: the coordinator tells all of one ledger, as far as this tab has heard. */
+  readonly ledgerAlarm: HeadAlarm | null
   /** Empty before the coordinator has said them. */
   readonly prices: ReadonlyMap<ModelId, ModelPrice>
   readonly volunteer: VolunteerState

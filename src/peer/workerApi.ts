@@ -6,7 +6,7 @@
 
 import type { Manifest, Span } from '../model/index.ts'
 import type { HandedLink, Load } from '../network/index.ts'
-import type { AuditOrder, SendLog, SignedReceipt } from '../protocol/index.ts'
+import type { AuditOrder, LedgerHead, SendLog, SignedReceipt } from '../protocol/index.ts'
 import type { ReceiptRequest } from '../receipts/index.ts'
 import type { ManifestHash, PeerId, SessionId } from '../shared/index.ts'
 import type { HostWork } from '../stage/index.ts'
@@ -66,6 +66,8 @@ export interface WorkerEvents {
   readonly sign: (message: Uint8Array) => Promise<Uint8Array>
   /** For the coordinator. */
   readonly onReceipt: (signed: SignedReceipt) => void
+  /** A driver says in a receipt what head of the ledger it was told. */
+  readonly onHead: (head: LedgerHead) => void
   readonly onProgress: (progress: LoadProgress) => void
   readonly onWork: (work: StageWork) => void
   /** The GPU went; the worker looks for it again and then says `onRecovered`. */
@@ -86,6 +88,8 @@ export interface EngineWorkerApi {
    * weights are loaded. A later call supersedes one that still loads (`superseded`).
    */
   serve(request: ServeRequest): Promise<Outcome<null>>
+  /** The ledger's last head that the page has checked, for receipts. */
+  setHead(head: LedgerHead): Promise<void>
   /** The coordinator wants a receipt at some position of a session. */
   askReceipt(wanted: ReceiptRequest): Promise<void>
   /** Nobody will ask for that session any more. */

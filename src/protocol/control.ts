@@ -9,19 +9,13 @@
 import * as v from 'valibot'
 import { err, ok, type Result, TIERS } from '../shared/index.ts'
 import { accountAnswerSchema, accountAskSchema } from './accountRequests.ts'
-import {
-  CONTROL_MESSAGE_BYTES_MAX,
-  MACS_PER_SECOND_MAX,
-  POSITIONS_MAX,
-  QUEUE_WAIT_MS_MAX,
-  REVISIONS_MAX,
-  STAGES_MAX,
-  TOP_K_MAX,
-} from './limits.ts'
-import { ROW_ENCODINGS } from './rows.ts'
+import { auditedSchema, auditSchema, sendLogSchema, standingSchema, verdictSchema } from './auditMessages.ts'
+import { headMessageSchema } from './ledgerRequests.ts'
+import { CONTROL_MESSAGE_BYTES_MAX, MACS_PER_SECOND_MAX, POSITIONS_MAX, QUEUE_WAIT_MS_MAX, REVISIONS_MAX, STAGES_MAX } from './limits.ts'
 import {
   amount,
   base64Url,
+  byteCount,
   count,
   credits,
   describeIssue,
@@ -33,6 +27,7 @@ import {
   signedCertificate,
   signedGrant,
   signedReceipt,
+  span,
   text,
 } from './schemas.ts'
 import { statementAskSchema, statementSchema } from './statement.ts'
@@ -40,8 +35,6 @@ import { statementAskSchema, statementSchema } from './statement.ts'
 /** Reason of an `away` that ends with `serving` of the same order. */
 export const AWAY_RECOVERING = 'recovering'
 
-const bytes = count(2 ** 50)
-const span = v.strictObject({ firstLayer: layer, endLayer: layer })
 const engineName = v.picklist(['webgpu', 'wasm', 'cpu'])
 
 const chainStageSchema = v.strictObject({ peerId, firstLayer: layer, endLayer: layer, engine: engineName, adapter: text(200) })
@@ -66,12 +59,12 @@ const swarmSummarySchema = v.strictObject({
   layerCount: layer,
   contextLength: count(POSITIONS_MAX),
   /** Weights of the whole model, bytes. */
-  weightBytes: bytes,
+  weightBytes: byteCount,
   minStages: count(64),
   /** ready: every layer is served. */
   state: v.picklist(['empty', 'incomplete', 'ready']),
   /** How many more bytes must be pledged before every layer has a home; 0 when ready. */
-  missingBytes: bytes,
+  missingBytes: byteCount,
   sessions: count(1_000_000),
   volunteers: v.pipe(v.array(volunteerSummarySchema), v.maxLength(1_000)),
 })
@@ -88,74 +81,13 @@ const assignmentSchema = v.strictObject({
   span,
   kvPositions: count(POSITIONS_MAX),
   /** Of the pledge: weights, KV and scratch of this span must stay below. */
-  memoryBytesMax: bytes,
+  memoryBytesMax: byteCount,
 })
 /**
  * The coordinator's order to host a span. A span inside the one already loaded takes effect at once; any other is loaded
  * after the open sessions have ended.
  */
 export type Assignment = v.InferOutput<typeof assignmentSchema>
-
-/** Where rows of an audit go over HTTP: a path of the coordinator's origin, good once with its token. */
-const ticket = { path: text(200), token: base64Url(128) }
-
-const sendLogSchema = v.strictObject({
-  type: v.literal('send-log'),
-  sessionId,
-  /** Of the part that is asked for. */
-  span,
-  /** Its input of the positions before it; rule V15. */
-  inputEnd: count(POSITIONS_MAX),
-  /** Its output of the positions from here to `outputEnd`. */
-  outputFirst: count(POSITIONS_MAX),
-  outputEnd: count(POSITIONS_MAX),
-  ...ticket,
-})
-/** To a stage whose part has ended: its rows are wanted, see AuditRows. */
-export type SendLog = v.InferOutput<typeof sendLogSchema>
-
-const auditSchema = v.strictObject({
-  type: v.literal('audit'),
-  modelId,
-  manifestHash,
-  span,
-  /** Positions of its input, from 0. */
-  inputEnd: count(POSITIONS_MAX),
-  /** From where on output is wanted, up to `inputEnd`. */
-  outputFirst: count(POSITIONS_MAX),
-  /** Null: it serves these layers. Else it may load them for this audit, beside what it serves, within so many bytes. */
-  memoryBytesMax: v.nullable(bytes),
-  rowEncoding: v.picklist(ROW_ENCODINGS),
-  topK: v.pipe(count(TOP_K_MAX), v.minValue(1)),
-  ...ticket,
-})
-/** To a peer that serves these layers, or has room for them: compute them once more over rows that it gets at the path. */
-export type AuditOrder = v.InferOutput<typeof auditSchema>
-
-const standingSchema = v.strictObject({
-  /** Audits passed since the beginning, or since trust was lost. */
-  validInARow: count(2 ** 31),
-  /** So many make it trusted. */
-  trustedFrom: count(1_000_000),
-  /** Results found wrong, ever. */
-  failures: count(1_000_000),
-})
-/** How an account stands with the coordinator's audits. */
-export type Standing = v.InferOutput<typeof standingSchema>
-
-const verdictSchema = v.strictObject({
-  type: v.literal('verdict'),
-  sessionId,
-  /** What it took part in that session as; an auditor came afterwards. */
-  role: v.picklist(['stage', 'auditor', 'driver']),
-  /** The layers in question; null: a driver has none. */
-  span: v.nullable(span),
-  verdict: v.picklist(['valid', 'failed', 'unanswered', 'undecided']),
-  reason: text(300),
-  standing: standingSchema,
-})
-/** What the coordinator found of this peer's part in a session. */
-export type VerdictMessage = v.InferOutput<typeof verdictSchema>
 
 const pathsSchema = v.strictObject({
   /** STUN and TURN; none: only peers of one network connect directly. */
@@ -239,7 +171,9 @@ export const serverMessageSchema = v.variant('type', [
   v.strictObject({ type: v.literal('settled'), sessionId, charged: credits }),
   statementSchema,
   v.strictObject({ type: v.literal('account-answer'), requestId: text(64), answer: accountAnswerSchema }),
+  headMessageSchema,
   verdictSchema,
+  auditedSchema,
   sendLogSchema,
   auditSchema,
   /** Micro-credits as decimal digits, of the account that this peer belongs to. */
@@ -276,7 +210,7 @@ export const clientMessageSchema = v.variant('type', [
   }),
   v.strictObject({
     type: v.literal('pledge'),
-    memoryBytes: bytes,
+    memoryBytes: byteCount,
     engine: engineName,
     adapter: text(200),
     numericClass: text(300),
@@ -284,7 +218,7 @@ export const clientMessageSchema = v.variant('type', [
     /** Measured by a short probe of the decode mat-vec, multiply-accumulates a second. */
     macsPerSecond: v.pipe(amount, v.maxValue(MACS_PER_SECOND_MAX)),
   }),
-  v.strictObject({ type: v.literal('progress'), assignmentId: count(2 ** 31), bytesLoaded: bytes, bytesTotal: bytes }),
+  v.strictObject({ type: v.literal('progress'), assignmentId: count(2 ** 31), bytesLoaded: byteCount, bytesTotal: byteCount }),
   v.strictObject({ type: v.literal('serving'), assignmentId: count(2 ** 31), span, kvPositions: count(POSITIONS_MAX) }),
   v.strictObject({ type: v.literal('assignment-failed'), assignmentId: count(2 ** 31), reason: text(64), message: text(1_000) }),
   /** Cannot serve for now (a lost device, a frozen page); `pledge` ends it. */

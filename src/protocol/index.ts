@@ -11,6 +11,7 @@ export type {
   RecoveryCopy,
   WrappedKey,
 } from './accountRequests.ts'
+export type { AuditedMessage, AuditOrder, SendLog, Standing, VerdictMessage } from './auditMessages.ts'
 export {
   type AuditedSpan,
   type AuditRow,
@@ -37,7 +38,6 @@ export {
 export { lastCheckpoint, servedEnd } from './checkpoints.ts'
 export {
   type Assignment,
-  type AuditOrder,
   AWAY_RECOVERING,
   type ChainStage,
   type ClientMessage,
@@ -46,10 +46,7 @@ export {
   type Paths,
   parseClientMessage,
   parseServerMessage,
-  type SendLog,
   type ServerMessage,
-  type Standing,
-  type VerdictMessage,
 } from './control.ts'
 export { decodeFrame, encodeFrame } from './frameCodec.ts'
 export { HEADER_BYTES } from './frameHeader.ts'

@@ -116,3 +116,6 @@ export const EXPORT_RECORDS_MAX = 1_000
 
 /** The longest that an `admit` may wait for room. */
 export const QUEUE_WAIT_MS_MAX = 60_000
+
+/** Who is asked to compute one result again: four peers at most, and the coordinator's own engine twice. */
+export const AUDITORS_MAX = 6

@@ -6,6 +6,7 @@
 
 import type { PeerId, SessionId } from '../shared/index.ts'
 import type { Grant } from './grant.ts'
+import type { LedgerHead } from './ledgerRequests.ts'
 import type { SignedDocument } from './signedDocument.ts'
 
 /** Rows by kind. A row counts each time it passes, also when a truncation dropped it later. */
@@ -60,6 +61,8 @@ export interface Receipt {
   readonly timeMs: number
   /** The peer takes no further part in this segment. */
   readonly final: boolean
+  /** The ledger's last head that the peer has checked; null: it has none yet. Who is told of another ledger notices. */
+  readonly head: LedgerHead | null
 }
 
 export type SignedReceipt = SignedDocument

@@ -26,6 +26,7 @@ const receipt: Receipt = {
   sequence: 1,
   timeMs: now,
   final: false,
+  head: null,
 }
 const grant = {
   sessionId: receipt.sessionId,

@@ -2,6 +2,7 @@
 
 import * as v from 'valibot'
 import { err, fromBase64Url, type Result, type Signer, type VerifySignature } from '../shared/index.ts'
+import { headSchema } from './ledgerRequests.ts'
 import {
   POSITIONS_MAX,
   RECEIPT_AHEAD_MS_MAX,
@@ -53,6 +54,7 @@ const receiptSchema = v.pipe(
     sequence: count(RECEIPTS_MAX),
     timeMs: amount,
     final: v.boolean(),
+    head: v.nullable(headSchema),
   }),
   v.check(
     ({ party, ...links }) => party.kind === 'driver' || within(party.computed, links.received, waitedRows(links)),

@@ -22,6 +22,8 @@ export const text = (charactersMax: number) => v.pipe(v.string(), v.maxLength(ch
 export const count = (max: number) => v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(max))
 export const amount = v.pipe(v.number(), v.finite(), v.minValue(0))
 export const layer = count(10_000)
+export const span = v.strictObject({ firstLayer: layer, endLayer: layer })
+export const byteCount = count(2 ** 50)
 /** Micro-credits: 10¹⁸ are the most that there can be; what was paid in all may be more. */
 export const credits = v.pipe(v.string(), v.regex(/^(0|[1-9]\d{0,29})$/))
 /** Of a limit or a grant: all that there can be is more. */

@@ -6,6 +6,7 @@
 import {
   CHECKPOINT_POSITIONS,
   type Grant,
+  type LedgerHead,
   lastCheckpoint,
   RECEIPTS_MAX,
   type ReceiptParty,
@@ -41,6 +42,8 @@ export interface PartTools {
   /** Coordinator time. */
   readonly clock: Clock
   readonly budget: RowBudget
+  /** The ledger's last head that this peer has checked. */
+  readonly head: () => LedgerHead | null
 }
 
 /** Positions that the coordinator asked for and that rows have not reached. */
@@ -165,7 +168,7 @@ export class Part {
   #sign(endPosition: number): void {
     if (this.#sequence > RECEIPTS_MAX) return
     const { grant, party, onSigned } = this.#setup
-    const { peerId, signer, clock } = this.#tools
+    const { peerId, signer, clock, head } = this.#tools
     const [received, sent] = [this.#links.received.cutAt(endPosition), this.#links.sent.cutAt(endPosition)]
     const work = this.#work?.countsAt(endPosition) ?? NO_ROWS
     const said = {
@@ -179,6 +182,7 @@ export class Part {
       // A session that ends with its grant signs a moment later.
       timeMs: Math.min(clock.nowMs(), grant.expiresAtMs - 1),
       final: this.#ended,
+      head: head(),
     }
     const signing = this.#signing.run(async () => {
       const [receivedHash, sentHash] = await Promise.all([received.hash, sent.hash])

@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { EMPTY_HASH, type Receipt, type ReceiptParty, type RowCounts, readReceipt, rowHashInput } from '../protocol/index.ts'
+import {
+  EMPTY_HASH,
+  type LedgerHead,
+  type Receipt,
+  type ReceiptParty,
+  type RowCounts,
+  readReceipt,
+  rowHashInput,
+} from '../protocol/index.ts'
 import { ManualClock, type PeerId, required, type SessionId, toHex } from '../shared/index.ts'
 import type { PassingRow } from './linkEnd.ts'
 import type { Part } from './part.ts'
@@ -18,18 +26,20 @@ let clock: ManualClock
 let budget: RowBudget
 let said: Receipt[]
 let book: ReceiptBook
+let head: LedgerHead | null
 
 beforeEach(() => {
   clock = new ManualClock()
   clock.advance(NOW_MS)
   budget = new RowBudget()
   said = []
+  head = null
   const onReceipt = (signed: Parameters<typeof readReceipt>[0]) => {
     const read = readReceipt(signed)
     if (!read.ok) throw new Error(read.error)
     said.push(read.value)
   }
-  book = new ReceiptBook({ peerId: 'a'.repeat(32) as PeerId, signer, sha256, clock, budget, onReceipt })
+  book = new ReceiptBook({ peerId: 'a'.repeat(32) as PeerId, signer, sha256, clock, budget, head: () => head, onReceipt })
 })
 
 const rows = (first: number, end: number, salt = 0): PassingRow[] =>
@@ -63,6 +73,16 @@ async function hashOf(passed: readonly PassingRow[]): Promise<string> {
 const ends = () => said.map(({ received, sent }) => [received.endPosition, sent.endPosition])
 
 describe('a part', () => {
+  it('[V31] is signed with the head of the ledger that its peer has checked last', async () => {
+    const part = begun()
+    flow(part, 0, 300)
+    const checked = { size: 7, root: 'a'.repeat(64), atMs: 5, publicKey: 'k', signature: 's' }
+    head = checked
+    book.end(part)
+    await book.settled()
+    expect(said.map((receipt) => receipt.head)).toEqual([null, checked])
+  })
+
   it('[V9] is signed at each multiple of 256 that rows have passed on both sides, with what had passed by then', async () => {
     const part = begun()
     part.pass('received', 0, rows(0, 600))

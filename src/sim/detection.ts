@@ -132,7 +132,7 @@ class Detection {
     const decode = this.#chance.mostlyShort(ROWS.least, ROWS.most)
     const rows = { prompt: this.#chance.mostlyShort(ROWS.least, ROWS.most), decode, results: decode }
     this.#totals.sessionWork += rowTotal(rows) * LAYERS * grant.stages.length
-    this.#tell({ kind: 'opened', grant, requester: 'requester', ownGateway: false })
+    this.#tell({ kind: 'opened', grant, requester: 'requester', ownGateway: false, isCanary: false })
     for (const receipt of receiptsOf(grant, rows)) this.#tell({ kind: 'receipt', receipt: this.#signed(receipt) })
     this.#tell({ kind: 'closed', sessionId: grant.sessionId, failure: null })
   }
@@ -248,7 +248,7 @@ function grantOf(sessionId: SessionId, stages: readonly PeerId[]): Grant {
 /** What everybody signs at the end of a session without any incident. */
 function receiptsOf({ sessionId, driver, stages }: Grant, rows: RowCounts): Receipt[] {
   const link = (index: number): LinkTally => ({ ...rows, firstPosition: 0, endPosition: rowTotal(rows), hash: `${index + 1}`.repeat(64) })
-  const common = { version: 1, sessionId, revision: 0, epoch: 0, sequence: 1, timeMs: 0, final: true } as const
+  const common = { version: 1, sessionId, revision: 0, epoch: 0, sequence: 1, timeMs: 0, final: true, head: null } as const
   return [
     { ...common, peerId: driver, party: { kind: 'driver', resent: NOTHING }, received: link(stages.length), sent: link(0) },
     ...stages.map(({ peerId, firstLayer, endLayer }, index): Receipt => {

@@ -57,7 +57,7 @@ export class ReceiptCheck {
     const peerIds = stages.map(({ peerId }) => peerId)
     const before = this.#stages.get(sessionId) ?? []
     this.#stages.set(sessionId, peerIds)
-    if (revision === 0) this.#book.open({ kind: 'opened', grant, requester: driver, ownGateway: false })
+    if (revision === 0) this.#book.open({ kind: 'opened', grant, requester: driver, ownGateway: false, isCanary: false })
     const left = before.filter((peerId) => !peerIds.includes(peerId)).map((peerId) => ({ peerId, announced: false }))
     if (revision > 0) this.#book.repaired(grant, left)
   }

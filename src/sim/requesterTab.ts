@@ -139,7 +139,7 @@ export class RequesterTab implements Client {
     const onReceipt = (signed: SignedReceipt) => {
       if (!this.isDead) coordinator.tell(this, signed)
     }
-    const tools = { peerId, sha256, clock: network.time.clockOf(this), budget: new RowBudget(), onReceipt }
+    const tools = { peerId, sha256, clock: network.time.clockOf(this), budget: new RowBudget(), head: () => null, onReceipt }
     this.#receipts = signer === null ? null : { book: new ReceiptBook({ ...tools, signer }), publicKey: signer.publicKey }
     network.add(this)
     coordinator.connect(this)

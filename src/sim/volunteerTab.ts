@@ -121,7 +121,7 @@ export class VolunteerTab implements Client {
       verify,
       sha256,
       logBytesMax,
-      ...(signer !== null && { receipts: { signer, onReceipt, isSignedBy: async () => true } }),
+      ...(signer !== null && { receipts: { signer, head: () => null, onHead: () => undefined, onReceipt, isSignedBy: async () => true } }),
       onWork: () => {
         this.#sessionsOpen = this.host.sessionsOpen
         options.events.onWork(this)

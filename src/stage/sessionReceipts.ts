@@ -4,7 +4,16 @@
  * of protocol/SPEC.md.
  */
 
-import { type ReceiptFrame, type RowCounts, readReceipt, rowTotal, type SignedReceipt, servedEnd, waitedRows } from '../protocol/index.ts'
+import {
+  type LedgerHead,
+  type ReceiptFrame,
+  type RowCounts,
+  readReceipt,
+  rowTotal,
+  type SignedReceipt,
+  servedEnd,
+  waitedRows,
+} from '../protocol/index.ts'
 import type { Part, PartLinks, ReceiptBook } from '../receipts/index.ts'
 import { fromBase64Url } from '../shared/index.ts'
 import type { LoggedRow } from './activationLog.ts'
@@ -15,6 +24,8 @@ export interface SessionReceiptsPorts {
   readonly book: ReceiptBook | null
   /** Whether the driver has that raw public key, and signed with it. */
   readonly isSigned: (signed: SignedReceipt, publicKey: Uint8Array) => Promise<boolean>
+  /** What its driver was told of the ledger, once the receipt that says it has been checked. */
+  readonly onHead: (head: LedgerHead) => void
   /** More may be computed. */
   readonly onAcknowledged: () => void
   /** What came over the driver's link is not the driver's word, as the coordinator would take it. */
@@ -28,6 +39,7 @@ interface Unchecked {
   /** Of the segment that it is about; null: of another than the present one. */
   readonly part: Part | null
   endPosition: number
+  readonly head: LedgerHead | null
 }
 
 export class SessionReceipts {
@@ -105,12 +117,12 @@ export class SessionReceipts {
   acknowledge({ sessionId, receipt, publicKey }: ReceiptFrame): string | null {
     const read = readReceipt(receipt)
     if (!read.ok) return read.error
-    const { party, received, revision } = read.value
+    const { party, received, revision, head } = read.value
     if (read.value.sessionId !== sessionId || party.kind !== 'driver') return 'the receipt is not of this session by its driver'
     const key = fromBase64Url(publicKey)
     if (key === null) return 'the key of its receipt is not base64url'
     const part = revision === this.#part?.revision ? this.#part : null
-    this.#unchecked.next = { receipt, publicKey: key, part, endPosition: received.endPosition }
+    this.#unchecked.next = { receipt, publicKey: key, part, endPosition: received.endPosition, head }
     if (this.#unchecked.now === null && this.#book !== null) void this.#check()
     return null
   }
@@ -126,7 +138,8 @@ export class SessionReceipts {
     this.#unchecked.now = null
   }
 
-  #count({ receipt, part, endPosition }: Unchecked): void {
+  #count({ receipt, part, endPosition, head }: Unchecked): void {
+    if (head !== null) this.#ports.onHead(head)
     this.#acknowledged = Math.max(this.#acknowledged, endPosition)
     if (part !== null && part === this.#part) this.#acknowledgement = receipt
     // Its segment has ended meanwhile.

@@ -13,6 +13,7 @@ import {
   decodeFrame,
   type FailureReason,
   type Frame,
+  type LedgerHead,
   type Link,
   type OpenFrame,
   openGrant,
@@ -51,9 +52,11 @@ import { UsedGrants } from './usedGrants.ts'
 const SESSIONS_MAX = 256
 
 /** Where receipts go, what they are signed with, and how a driver's are checked. */
-export interface StageReceipts extends Pick<ReceiptBookOptions, 'signer' | 'onReceipt'> {
+export interface StageReceipts extends Pick<ReceiptBookOptions, 'signer' | 'head' | 'onReceipt'> {
   /** Whether the peer with that raw public key is `driver`, and has signed it. Never rejects. */
   readonly isSignedBy: (signed: SignedReceipt, publicKey: Uint8Array, driver: PeerId) => Promise<boolean>
+  /** A driver's receipt says what head of the ledger that was told. */
+  readonly onHead: (head: LedgerHead) => void
 }
 
 export interface StageHostOptions {
@@ -282,6 +285,7 @@ export class StageHost {
       clock,
       budget: this.#budget,
       receipts: this.receipts,
+      onHead: (head) => this.#options.receipts?.onHead(head),
       isSigned: async (signed, publicKey) => (await this.#options.receipts?.isSignedBy(signed, publicKey, place.driver)) ?? true,
       keptLogs: this.#keptLogs,
       onReady: () => this.#pump(),

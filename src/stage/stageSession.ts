@@ -10,6 +10,7 @@ import {
   type FetchFrame,
   type Frame,
   type Grant,
+  type LedgerHead,
   type LinkClosed,
   type OpenedFrame,
   type OpenFrame,
@@ -46,6 +47,8 @@ export interface SessionSetup {
   readonly receipts: ReceiptBook | null
   /** Whether the session's driver has that raw public key, and signed with it. */
   readonly isSigned: (signed: SignedReceipt, publicKey: Uint8Array) => Promise<boolean>
+  /** Its driver was told that head of the ledger. */
+  readonly onHead: (head: LedgerHead) => void
   /** Takes over what its receipts commit to. */
   readonly keptLogs: KeptLogs
   /** There may be rows to compute. */
@@ -77,14 +80,14 @@ export class StageSession {
   constructor(setup: SessionSetup) {
     this.#setup = setup
     this.#workedMs = setup.clock.nowMs()
-    const { opening, served, engine, slot, clock, budget, receipts, isSigned, onReady } = setup
+    const { opening, served, engine, slot, clock, budget, receipts, isSigned, onHead, onReady } = setup
     this.#inbox = new Inbox({
       epoch: opening.epoch,
       length: opening.length,
       onRoom: (windowRows) => this.#participants.raise(windowRows),
       truncateCache: (length) => engine.truncate(slot, length),
     })
-    this.#receipts = new SessionReceipts({ book: receipts, isSigned, onAcknowledged: onReady, onForged: () => this.#onForged() })
+    this.#receipts = new SessionReceipts({ book: receipts, isSigned, onHead, onAcknowledged: onReady, onForged: () => this.#onForged() })
     this.#receipts.begin(opening, opening.epoch)
     this.log = new ActivationLog(budget)
     const borrowed = { take: (bytes: number) => budget.borrow(bytes), give: (bytes: number) => budget.give(bytes) }

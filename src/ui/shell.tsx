@@ -5,6 +5,7 @@ import type { ReactNode } from 'react'
 import { Link, useLocation } from 'wouter'
 import { ConnectionBanner } from './connectionBanner.tsx'
 import { Mark } from './icons.tsx'
+import { LedgerAlarm } from './ledgerAlarm.tsx'
 import { usePeer } from './runtimeContext.ts'
 import styles from './shell.module.css'
 
@@ -41,6 +42,7 @@ export function Shell({ children }: { readonly children: ReactNode }) {
       </header>
       <ConnectionBanner />
       <main id="main" tabIndex={-1} className={styles.main}>
+        <LedgerAlarm />
         {children}
       </main>
     </>

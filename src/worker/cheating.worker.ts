@@ -47,6 +47,7 @@ class CheatingHost extends EngineHost {
       sign: (message) => events.sign(message),
       // Awaited: receipts rise in sequence.
       onReceipt: async (signed) => events.onReceipt(await receipts.replace(signed)),
+      onHead: (head) => events.onHead(head),
       onProgress: (progress) => events.onProgress(progress),
       onWork: (work) => events.onWork(work),
       onDeviceLost: (message) => events.onDeviceLost(message),

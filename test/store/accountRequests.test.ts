@@ -41,6 +41,7 @@ describe.each(storeKinds)('requests about accounts on %s', (kind) => {
         reserveADay: 0n,
         verification: {},
         audits: NO_AUDITS,
+        canaries: null,
         newSessionId: () => {
           throw new Error('nobody asks here')
         },

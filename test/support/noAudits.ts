@@ -7,7 +7,6 @@ import { MEASURED_TOLERANCE } from '../../src/coordinator/verification/index.ts'
 export const NO_AUDITS: AuditDesk = {
   candidates: () => [],
   hasOwnEngine: () => false,
-  hasCanaries: () => false,
   tolerance: () => MEASURED_TOLERANCE.default,
   handle(effect, tell) {
     if (effect.kind === 'challenge') tell({ kind: 'answered', claimId: effect.claimId, committed: true })

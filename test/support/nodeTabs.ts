@@ -86,6 +86,8 @@ export async function openVolunteer(
     sha256,
     receipts: {
       signer: { sign: (message) => connection.sign(message) },
+      head: () => connection.heads.head,
+      onHead: (head) => void connection.heads.heard(head),
       onReceipt: (receipt) => void control.send({ type: 'receipt', receipt }),
       isSignedBy: (receipt, publicKey, driver) =>
         isReceiptOf({ receipt, publicKey, peerId: driver, nowMs: control.coordinatorNowMs() }, { sha256, verify }),
@@ -123,6 +125,7 @@ export async function openVolunteer(
 
 export interface RequesterTab {
   readonly peerId: PeerId
+  readonly heads: PeerConnection['heads']
   /** Tokens, and the chain that gave them. Rejects as admission or the chain do. */
   ask(promptTokenIds: readonly number[], maxTokens: number): Promise<{ readonly ids: readonly number[]; readonly grant: Grant }>
   close(): void
@@ -144,6 +147,7 @@ export async function openRequester(options: TabOptions): Promise<RequesterTab> 
     sha256,
     clock: now,
     budget: new RowBudget(),
+    head: () => connection.heads.head,
     onReceipt: (receipt) => void control.send({ type: 'receipt', receipt }),
   })
   control.on('ask-receipt', ({ type: _, ...wanted }) => receipts.ask(wanted))
@@ -151,6 +155,7 @@ export async function openRequester(options: TabOptions): Promise<RequesterTab> 
   const { vocabularySize } = model.manifest.config
   return {
     peerId,
+    heads: connection.heads,
     async ask(promptTokenIds, maxTokens) {
       const modelId = model.manifest.id as ModelId
       const { grant: signedGrant } = await control.admit({

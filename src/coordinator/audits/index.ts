@@ -1,4 +1,5 @@
-/** coordinator/audits: results that verification wants audited, carried out by peers: rows asked for, checked, computed again, compared. */
+/** coordinator/audits: results that verification wants audited, carried out by peers or the coordinator's own engine: rows asked for, checked, computed again, compared. */
 
 export { AUDIT_PATH, AuditExchange, type Errand } from './exchange.ts'
-export { PeerAudits } from './peerAudits.ts'
+export type { OwnEngine } from './ownEngine.ts'
+export { StageAudits } from './stageAudits.ts'

@@ -1,7 +1,7 @@
 /** coordinator/core: registry, placement, admission. Pure: events in, effects out. */
 
 export { CoordinatorCore, type CoreOptions } from './core.ts'
-export { costsOf, type ModelCosts, type WeightForm } from './costs.ts'
+export { costsOf, heldBytes, type ModelCosts, type WeightForm } from './costs.ts'
 export { CoordinatorError } from './errors.ts'
 export type { CoreEffect, CoreEvent, SessionEvent } from './events.ts'
 export { AWAY_AFTER_MS, KV_BLOCK_POSITIONS, SESSIONS_PER_REQUESTER_MAX, UNHELD_MS } from './limits.ts'

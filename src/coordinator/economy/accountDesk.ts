@@ -106,6 +106,10 @@ export class AccountDesk {
         const path = head === null || ask.seen === null || ask.seen > head.size ? [] : await ledger.consistency(ask.seen, head.size)
         return { kind, head, path: [...path] }
       }
+      case 'ledger-path': {
+        const size = (await ledger.head())?.size ?? 0
+        return { kind, path: ask.from <= ask.to && ask.to <= size ? [...(await ledger.consistency(ask.from, ask.to))] : null }
+      }
       case 'proven-lines': {
         const size = Math.min(ask.size, (await ledger.head())?.size ?? 0)
         const lines = await ledger.proven(account, ask.from, size, PROVEN_LINES_MAX)

@@ -25,7 +25,7 @@ import { type CommandOf, dayOf, LedgerError, type LedgerEvent } from '../ledger/
 import { spendableOf } from './balances.ts'
 import type { Budgets } from './budgets.ts'
 import { HOLDS_PENDING_MAX, HOLDS_PENDING_OF_KEY_MAX, RETRY_STORE_MS, STORE_WAIT_MS } from './limits.ts'
-import type { Payer, Payments } from './payments.ts'
+import type { Payer, Payments, SessionPayer } from './payments.ts'
 import type { PeerAccounts } from './peerAccounts.ts'
 import type { EconomyStore } from './ports.ts'
 import { sessionPrice } from './pricing.ts'
@@ -43,8 +43,8 @@ export interface HeldSession {
   /** Micro-credits. */
   readonly held: bigint
   readonly account: string
-  /** The API key that it is paid through; null: none. */
-  readonly keyId: string | null
+  /** key: of the gateway's client. */
+  readonly paidBy: 'driver' | 'key' | 'canary'
   readonly modelId: ModelId
   readonly tier: Tier
   readonly maxPositions: number
@@ -94,7 +94,7 @@ export class Admissions {
     const payer = message.voucher === undefined ? null : this.#options.payments.payerOf(message.voucher)
     if (payer === null && message.voucher !== undefined)
       return refuse('bad-voucher', 'nobody pays for what asks with this voucher; leave it out', null)
-    const who = payer?.keyId ?? peerId
+    const who = payer?.keyId ?? payer?.account ?? peerId
     const pending = this.#pending.get(who) ?? 0
     if (pending >= (payer === null ? HOLDS_PENDING_MAX : HOLDS_PENDING_OF_KEY_MAX))
       return refuse('busy', `${pending} requests wait for their admission already; wait for one`, RETRY_STORE_MS)
@@ -178,7 +178,7 @@ export class Admissions {
   }
 
   /** Never rejects. */
-  async #hold(peerId: PeerId, message: AdmitMessage, payer: Payer | null): Promise<Result<SessionId, Refusal>> {
+  async #hold(peerId: PeerId, message: AdmitMessage, payer: SessionPayer | null): Promise<Result<SessionId, Refusal>> {
     const { models, newSessionId, peers, ready, log } = this.#options
     const config = models.get(message.modelId)
     assert(config !== undefined, `a hold for the model ${message.modelId}, which nobody serves`)
@@ -190,10 +190,11 @@ export class Admissions {
       const price = sessionPrice(config, message, tools.prices.table, tier)
       const sessionId = newSessionId()
       const keyId = payer?.keyId ?? null
-      const held = { driver: peerId, held: price, account, keyId, modelId, tier, maxPositions: promptTokens + maxTokens }
+      const paidBy = payer === null ? 'driver' : keyId === null ? 'canary' : 'key'
+      const held: HeldSession = { driver: peerId, held: price, account, paidBy, modelId, tier, maxPositions: promptTokens + maxTokens }
       const address = payer === null ? (peers.get(peerId)?.address ?? null) : null
       const isHeld =
-        (await this.#holdOfFund(sessionId, held, payer?.fund, tools)) || (await this.#holdOfOwn(sessionId, held, address, tools))
+        (await this.#holdOfFund(sessionId, held, payer?.fund, tools)) || (await this.#holdOfOwn(sessionId, held, { keyId, address }, tools))
       if (!isHeld) return err(await this.#insufficient(account, price, tools))
       this.#held.set(sessionId, held)
       return ok(sessionId)
@@ -217,9 +218,15 @@ export class Admissions {
     return true
   }
 
-  async #holdOfOwn(sessionId: SessionId, held: HeldSession, address: string | null, tools: AdmissionTools): Promise<boolean> {
+  /** `keyId`: whose budget it takes from; null: it has none. `address`: where it may have a starter grant; null: nowhere. */
+  async #holdOfOwn(
+    sessionId: SessionId,
+    held: HeldSession,
+    { keyId, address }: { readonly keyId: string | null; readonly address: string | null },
+    tools: AdmissionTools,
+  ): Promise<boolean> {
     const { budgets } = this.#options
-    const { account, keyId, held: price } = held
+    const { account, held: price } = held
     if (keyId !== null) await budgets.reserve(keyId, sessionId, price)
     const isHeld =
       (await this.#post(sessionId, held, tools)) === 'held' ||

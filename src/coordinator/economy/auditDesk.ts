@@ -18,7 +18,6 @@ export interface AuditDesk {
   /** Who might audit it within the session's policy, now. */
   candidates(request: AuditorRequest): readonly PossibleAuditor[]
   hasOwnEngine(request: AuditorRequest): boolean
-  hasCanaries(request: AuditorRequest): boolean
   /** The largest honest distance between rows of the two. */
   tolerance(auditor: Auditor, other: PeerId | Auditor): number
   /** `tell` may be called later, and within. */

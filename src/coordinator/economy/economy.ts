@@ -5,7 +5,7 @@
  */
 
 import type { ModelConfig } from '../../model/index.ts'
-import type { ClientMessage, Receipt, SignedReceipt, VerdictMessage } from '../../protocol/index.ts'
+import type { ClientMessage, Receipt, SignedReceipt } from '../../protocol/index.ts'
 import {
   type Clock,
   type ModelId,
@@ -19,7 +19,7 @@ import {
 } from '../../shared/index.ts'
 import type { StarterPolicy } from '../accounts/index.ts'
 import type { SessionEvent } from '../core/index.ts'
-import type { Command, CommandOf, LedgerError, LedgerEvent } from '../ledger/index.ts'
+import type { CommandOf, LedgerEvent } from '../ledger/index.ts'
 import {
   isBanned,
   VERIFICATION_DEFAULTS,
@@ -32,19 +32,21 @@ import { AccountDesk } from './accountDesk.ts'
 import type { Action } from './actions.ts'
 import { Admissions, type Refusal } from './admissions.ts'
 import type { AuditDesk } from './auditDesk.ts'
+import { type AuditListener, AuditNews } from './auditNews.ts'
 import { Balances, spendableOf } from './balances.ts'
-import { Bills, returnedBy, type Settled } from './bills.ts'
 import { Budgets } from './budgets.ts'
+import { Canaries, type CanaryDriver } from './canaries.ts'
 import { Chores } from './chores.ts'
-import { EscrowBook } from './escrow.ts'
+import { BANNED, NO_VOLUNTEER } from './expulsions.ts'
+import { HeadNews } from './headNews.ts'
 import { OperatorDesk } from './operatorDesk.ts'
 import { type KeyHolder, type Payer, type Payment, Payments } from './payments.ts'
 import { type IdentifiedPeer, PeerAccounts } from './peerAccounts.ts'
 import type { EconomyStore, PeerPorts } from './ports.ts'
 import { Postings } from './postings.ts'
-import { sessionPrice, workOfAudit } from './pricing.ts'
+import { sessionPrice } from './pricing.ts'
 import { ReceiptDesk } from './receiptDesk.ts'
-import { settlementOf } from './settlement.ts'
+import { type SettledListener, Settlements } from './settlements.ts'
 import { Statements } from './statements.ts'
 import { TeamDesk } from './teamDesk.ts'
 import { TrustKeeper } from './trustKeeper.ts'
@@ -58,6 +60,8 @@ export interface EconomyOptions {
   readonly reserveADay: bigint
   readonly verification: Partial<VerificationLimits>
   readonly audits: AuditDesk
+  /** Null: no canaries are sent. */
+  readonly canaries: CanaryDriver | null
   /** Everything that verification decides, for who wants to count. */
   readonly onVerification?: (effect: VerificationEffect, accountOf: (peerId: PeerId) => string | null) => void
   /** What accounts have done, for who records it: see actions.ts. */
@@ -81,9 +85,9 @@ interface Opened {
   readonly trust: TrustKeeper
   readonly balances: Balances
   readonly chores: Chores
+  readonly canaries: Canaries | null
+  readonly heads: HeadNews
 }
-
-type ToldVerdict = Omit<VerdictMessage, 'type' | 'standing'> & { readonly peerId: PeerId }
 
 export class Economy {
   readonly #options: EconomyOptions
@@ -96,9 +100,8 @@ export class Economy {
   readonly #postings: Postings
   readonly #statements: Statements
   readonly #desk: AccountDesk
-  readonly #escrow = new EscrowBook()
-  readonly #bills = new Bills()
-  readonly #settledListeners = new Set<(sessionId: SessionId, charged: bigint) => void>()
+  readonly #settlements: Settlements
+  readonly #news: AuditNews
   readonly #opening: Promise<Opened>
   #opened: Opened | null = null
 
@@ -108,6 +111,10 @@ export class Economy {
     const { clock, verify, log, store, onAction = () => undefined } = options
     const accounts = async () => (await store).accounts
     this.#peers = new PeerAccounts({ accounts, clock, onFound: (peerId, account) => this.#found(peerId, account), log })
+    this.#news = new AuditNews({
+      tell: (peerId, message) => ports.tell(peerId, message),
+      standingOf: (peerId) => required(this.#opened, 'what is open').verification.standingOf(this.#peers.holderOf(peerId)),
+    })
     const keyOf = (peerId: PeerId) => this.#peers.get(peerId)?.publicKey ?? null
     const shareOf = (peerId: PeerId) => this.#peers.get(peerId)?.share ?? 1
     this.#receipts = new ReceiptDesk({ clock, keyOf, shareOf, verify, take: (receipt) => this.#take(receipt) })
@@ -115,7 +122,7 @@ export class Economy {
       post: async (command) => (await store).ledger.post(command),
       clock,
       onPosted: (event) => this.#posted(event),
-      onRefused: (command, error) => this.#refused(command, error),
+      onRefused: (command, error) => this.#settlements.refused(command, error),
       log,
     })
     const ledger = async () => (await store).ledger
@@ -124,9 +131,17 @@ export class Economy {
     const operators = new OperatorDesk({ ...shared, starters: options.starters, onPosted: (event) => this.#posted(event) })
     const teams = new TeamDesk({ ...shared, peers: this.#peers, onPosted: (event) => this.#posted(event) })
     this.#desk = new AccountDesk({ ...shared, operators, teams, peers: this.#peers, onAction, log })
-    this.#opening = this.#open()
     this.#payments = new Payments(options.randomBytes)
     this.#budgets = new Budgets({ keys: async () => (await store).keys, clock, log })
+    this.#settlements = new Settlements({
+      models: options.models,
+      postings: this.#postings,
+      budgets: this.#budgets,
+      accountOf: (peerId) => this.#peers.knownAccount(peerId),
+      tell: (peerId, message) => ports.tell(peerId, message),
+      log,
+    })
+    this.#opening = this.#open()
     this.#admissions = new Admissions({
       ...options,
       peers: this.#peers,
@@ -141,7 +156,7 @@ export class Economy {
 
   /** What is under way: sessions that were held for, claims in escrow. */
   get pending(): { readonly sessions: number; readonly claims: number } {
-    return { sessions: this.#admissions.count, claims: this.#escrow.count }
+    return { sessions: this.#admissions.count, claims: this.#settlements.claims }
   }
 
   identified(peer: IdentifiedPeer): void {
@@ -201,9 +216,13 @@ export class Economy {
   }
 
   /** Tells what each session cost, micro-credits, once it is settled. */
-  onSettled(listener: (sessionId: SessionId, charged: bigint) => void): () => void {
-    this.#settledListeners.add(listener)
-    return () => void this.#settledListeners.delete(listener)
+  onSettled(listener: SettledListener): () => void {
+    return this.#settlements.listen(listener)
+  }
+
+  /** Tells who computed a stage's part of a session again, and what was found. Rule V27. */
+  onAudited(listener: AuditListener): () => void {
+    return this.#news.listen(listener)
   }
 
   /** Micro-credits that are set aside for the session; null: nothing is. */
@@ -244,8 +263,10 @@ export class Economy {
     switch (event.kind) {
       case 'opened': {
         const held = this.#admissions.open(event.grant.sessionId)
-        if (held !== null) this.#feed({ ...event, requester: held.account, ownGateway: held.keyId !== null })
-        return
+        if (held === null) return
+        const isCanary = held.paidBy === 'canary'
+        if (isCanary) this.#opened?.canaries?.opened(event.grant)
+        return this.#feed({ ...event, requester: held.account, ownGateway: held.paidBy !== 'driver', isCanary })
       }
       case 'refused':
         return this.drop(event.sessionId)
@@ -274,12 +295,15 @@ export class Economy {
     this.#opened.trust.tick(nowMs)
     this.#opened.balances.tick(nowMs)
     this.#opened.chores.tick(nowMs)
+    this.#opened.canaries?.tick(nowMs)
+    this.#opened.heads.tick(nowMs)
   }
 
   /** Sessions end with the coordinator: their holds go back. Resolves when everything is written and the store is closed. */
   async close(): Promise<void> {
     const opened = await this.#opening.catch(() => null)
     if (opened === null) return
+    await opened.canaries?.close()
     for (const sessionId of this.#admissions.close()) this.#postings.add(sessionId, [{ kind: 'release', session: sessionId }])
     await this.#postings.close()
     await this.#budgets.close()
@@ -289,16 +313,15 @@ export class Economy {
   }
 
   async #open(): Promise<Opened> {
-    const { audits, clock, random, reserveADay, verification: limits, log } = this.#options
+    const { audits, canaries: driver, clock, random, reserveADay, verification: limits, log } = this.#options
     const store = await this.#options.store
     const ruleAfterMs = limits.ruleAfterMs ?? VERIFICATION_DEFAULTS.ruleAfterMs
     const chores = new Chores({ store, reserveADay, clock, ruleAfterMs, onPosted: (event) => this.#posted(event), log })
     const [trust, left] = await Promise.all([store.trust.load(), chores.begin()])
-    for (const { session, owner } of left) this.#escrow.add({ session, account: owner, claimIds: [leftClaimId(session, owner)] })
     const verification = new Verification({
       candidates: (request) => audits.candidates(request).flatMap((candidate) => this.#peers.asAuditor(candidate) ?? []),
       hasOwnEngine: (request) => audits.hasOwnEngine(request),
-      hasCanaries: (request) => audits.hasCanaries(request),
+      hasCanaries: (request) => driver !== null && audits.hasOwnEngine(request),
       tolerance: (auditor, other) => audits.tolerance(auditor, other),
       holderOf: (peerId) => this.#peers.holderOf(peerId),
       networkOf: (peerId) => this.#peers.networkOf(peerId),
@@ -306,12 +329,7 @@ export class Economy {
       random,
       limits,
       trust,
-      claims: left.map(({ session, owner, sinceMs }) => ({
-        claimId: leftClaimId(session, owner),
-        holder: owner,
-        settledMs: sinceMs,
-        pending: false,
-      })),
+      claims: this.#settlements.adopt(left),
     })
     const { ledger } = store
     const balances = new Balances({
@@ -322,14 +340,24 @@ export class Economy {
       log,
     })
     const prices = required(await ledger.prices(), 'a table of prices')
-    this.#opened = { store, prices, verification, trust: new TrustKeeper(store.trust, log), balances, chores }
+    const onPosted = (event: LedgerEvent) => this.#posted(event)
+    const asking = { ...this.#options, store, payments: this.#payments, prices: prices.table, onPosted }
+    const canaries = driver === null ? null : new Canaries({ ...asking, driver })
+    const heads = new HeadNews({
+      ledger,
+      connected: () => this.#peers.connected(),
+      tell: (peerId, message) => this.#ports.tell(peerId, message),
+      log,
+    })
+    this.#opened = { store, prices, verification, trust: new TrustKeeper(store.trust, log), balances, chores, canaries, heads }
     return this.#opened
   }
 
   #found(peerId: PeerId, account: string): void {
-    void this.#opening.then(({ verification, balances }) => {
-      if (isBanned(verification.trustOf(account))) this.#ports.fail(peerId, BANNED)
-      else balances.changed(account)
+    void this.#opening.then(({ verification, balances, heads }) => {
+      if (isBanned(verification.trustOf(account))) return this.#ports.fail(peerId, BANNED)
+      balances.changed(account)
+      heads.came(peerId)
     }, noAccounts)
   }
 
@@ -342,9 +370,10 @@ export class Economy {
     for (const effect of this.#opened.verification.handle(event, this.#options.clock.nowMs())) this.#carryOut(effect, this.#opened)
   }
 
-  #carryOut(effect: VerificationEffect, { trust, verification, balances }: Opened): void {
+  #carryOut(effect: VerificationEffect, { trust, verification, balances, canaries }: Opened): void {
     const { audits, log, onVerification } = this.#options
     onVerification?.(effect, (peerId) => this.#peers.knownAccount(peerId))
+    this.#news.take(effect)
     switch (effect.kind) {
       case 'ask-receipt': {
         const { peerId, sessionId, revision, endPosition } = effect
@@ -355,19 +384,15 @@ export class Economy {
       case 'settle':
         return this.#settle(effect, verification)
       case 'release':
-        return this.#end(this.#escrow.release(effect.claimId))
+        return this.#settlements.payOut(effect.claimId)
       case 'refund':
-        return this.#end(this.#escrow.refund(effect.claimId))
+        return this.#settlements.payBack(effect.claimId)
       case 'challenge':
       case 'audit':
-        return audits.handle(effect, (answer) => this.#feed(answer))
       case 'verdict':
-        audits.handle(effect, (answer) => this.#feed(answer))
-        return this.#tellVerdict({ ...effect, role: effect.span === null ? 'driver' : 'stage' }, verification)
-      case 'contradicted': {
-        const reason = 'two others agree with each other, and not with what it computed as an auditor'
-        return this.#tellVerdict({ ...effect, role: 'auditor', verdict: 'failed', reason }, verification)
-      }
+        return audits.handle(effect, (answer) => this.#feed(answer))
+      case 'contradicted':
+        return
       case 'trust':
         balances.changed(effect.holder)
         return trust.changed(effect.holder, effect.record)
@@ -377,45 +402,18 @@ export class Economy {
         const [one, other] = effect.peerIds.map((peerId) => peerId.slice(0, 8))
         return log(`in session ${effect.sessionId} the peers ${one} and ${other} contradict each other, and no third says who is right`)
       }
+      case 'canary':
+        return canaries?.want(effect.peerId, effect.modelId)
       case 'pay-audit':
-        return this.#payAudit(effect)
+        return this.#settlements.payAudit(effect)
       default:
         unreachable(effect)
     }
   }
 
-  /** With how its holder stands after it. Rule V24. */
-  #tellVerdict({ peerId, sessionId, role, span, verdict, reason }: ToldVerdict, verification: Verification): void {
-    const standing = verification.standingOf(this.#peers.holderOf(peerId))
-    this.#ports.tell(peerId, { type: 'verdict', sessionId, role, span, verdict, reason, standing })
-  }
-
   #settle(effect: Extract<VerificationEffect, { kind: 'settle' }>, verification: Verification): void {
-    const { sessionId } = effect
-    const held = this.#admissions.end(sessionId)
-    if (held === null) return
-    const { payment, entries } = settlementOf(effect, {
-      config: required(this.#options.models.get(held.modelId), `the model ${held.modelId}`),
-      maxPositions: held.maxPositions,
-      accountOf: (peerId) => this.#peers.knownAccount(peerId),
-      isTrusted: (account) => verification.isTrusted(account),
-    })
-    for (const entry of entries) this.#escrow.add(entry)
-    this.#bills.begin(sessionId, held)
-    const release = { kind: 'release', session: sessionId } as const
-    this.#postings.add(sessionId, payment === null ? [release] : [payment, release])
-  }
-
-  /** As many rows at a time as a replacement's replay: rule V14. */
-  #payAudit({ grant, stage, firstLayer, endLayer, peerId, ...rows }: Extract<VerificationEffect, { kind: 'pay-audit' }>): void {
-    const [config, account] = [this.#options.models.get(grant.modelId), this.#peers.knownAccount(peerId)]
-    if (config === undefined || account === null) return
-    const work = workOfAudit(config, { firstLayer, endLayer }, rows)
-    this.#postings.add(grant.sessionId, [{ kind: 'audit', session: grant.sessionId, stage, account, work }])
-  }
-
-  #end(command: CommandOf<'payout' | 'refund'> | null): void {
-    if (command !== null) this.#postings.add(command.session, [command])
+    const held = this.#admissions.end(effect.sessionId)
+    if (held !== null) this.#settlements.settle(effect, held, (account) => verification.isTrusted(account))
   }
 
   #ban(account: string, trust: TrustKeeper): void {
@@ -425,44 +423,8 @@ export class Economy {
 
   #posted(event: LedgerEvent): void {
     for (const { account } of event.postings) if (account.owner !== '') this.#opened?.balances.changed(account.owner)
-    if (event.command.kind === 'release') this.#budgets.ended(event.command.session, returnedBy(event))
-    this.#tellCost(this.#bills.posted(event))
+    this.#settlements.posted(event)
   }
-
-  /** Rule E10. */
-  #tellCost(settled: Settled | null): void {
-    if (settled === null) return
-    const { driver, sessionId, charged } = settled
-    this.#ports.tell(driver, { type: 'settled', sessionId, charged: charged.toString() })
-    for (const listener of this.#settledListeners) listener(sessionId, charged)
-  }
-
-  /** An escrow may be empty: of work too small to be worth a micro-credit, or that the reserve could not pay. */
-  #refused(command: Command, error: LedgerError): void {
-    if (command.kind === 'release' && error.reason === 'empty') {
-      this.#budgets.ended(command.session, 0n)
-      this.#tellCost(this.#bills.emptied(command.session))
-    }
-    const isUsual =
-      (error.reason === 'empty' && command.kind !== 'settle') ||
-      (error.reason === 'insufficient' && (command.kind === 'cover' || command.kind === 'audit'))
-    if (!isUsual) this.#options.log(`the ledger refused a ${command.kind}: ${error.message}`)
-  }
-}
-
-const BANNED = {
-  reason: 'banned',
-  message: 'audits have found twice that this account did not compute what it was paid for: it takes no further part here',
-}
-
-const NO_VOLUNTEER = {
-  reason: 'no-volunteer',
-  message: 'this account may not compute for others here; whoever runs this coordinator can give it the role of a volunteer',
 }
 
 const noAccounts = () => undefined
-
-/** Of an escrow whose claims a process before knew: the account stands where its peer stood. */
-function leftClaimId(session: string, account: string): string {
-  return `${session}/${account}`
-}

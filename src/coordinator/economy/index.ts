@@ -2,6 +2,8 @@
 
 export type { Action, ActionDetail } from './actions.ts'
 export type { AuditDesk, AuditEffect, AuditEvent, PossibleAuditor } from './auditDesk.ts'
+export type { AuditListener, StageAudit } from './auditNews.ts'
+export type { CanaryDriver } from './canaries.ts'
 export { Economy, type EconomyOptions } from './economy.ts'
 export { RESERVE_A_DAY } from './limits.ts'
 export type { KeyHolder, Payer, Payment } from './payments.ts'

@@ -28,6 +28,8 @@ export const RETRY_LAST_MS = 30_000
 export const TRUST_SAVE_MS = 1_000
 /** A peer is told of its balance at most that often. */
 export const BALANCE_MS = 1_000
+/** All peers are told of the ledger's head at most that often: a fork is noticed so much later. */
+export const HEAD_MS = 30_000
 /** Of accounts whose balances are read at once: pages wait for none of them. */
 export const BALANCES_AT_ONCE = 16
 
@@ -49,6 +51,13 @@ export const CHORES_MS = 3_600_000
 export const HOLD_LEFT_MS = 4 * 3_600_000
 /** There, escrow that has waited so much longer than the rule's time was left by one, too. */
 export const ESCROW_LEFT_MS = 3_600_000
+
+/** Between two canaries, in the middle: each takes a place in the swarm, and a minute of the coordinator's processor. */
+export const CANARY_GAP_MS = 30_000
+/** A peer that was in no canary's chain by then is not the one that is chosen, and its results wait for the rule. */
+export const CANARY_WANTED_MS = 3_600_000
+/** In doubt at once: one canary answers for all stages of its chain. */
+export const CANARY_WANTED_PEERS_MAX = 1_000
 
 /** Micro-credits that the reserve is filled up to once a day: what failed answers may cost the operator. */
 export const RESERVE_A_DAY = 100_000_000n

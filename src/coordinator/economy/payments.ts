@@ -5,9 +5,10 @@
 
 import { toBase64Url } from '../../shared/index.ts'
 
-/** Who a request is paid by. */
-export interface Payer {
-  readonly keyId: string
+/** Who a session is paid by. */
+export interface SessionPayer {
+  /** Null: it is a canary, which no key stands for. */
+  readonly keyId: string | null
   readonly account: string
   /** Held from what was set aside under that name first, for many sessions together. */
   readonly fund?: string
@@ -17,6 +18,11 @@ export interface Payer {
 export interface KeyHolder extends Payer {
   /** Have responses kept here. */
   readonly storesResponses: boolean
+}
+
+/** Who a client's request is paid by. */
+export interface Payer extends SessionPayer {
+  readonly keyId: string
 }
 
 /** Lets a driver's sessions be held for and paid by somebody else. */
@@ -32,20 +38,20 @@ const VOUCHER_BYTES = 24
 
 export class Payments {
   readonly #randomBytes: (count: number) => Uint8Array
-  readonly #payers = new Map<string, Payer>()
+  readonly #payers = new Map<string, SessionPayer>()
 
   constructor(randomBytes: (count: number) => Uint8Array) {
     this.#randomBytes = randomBytes
   }
 
-  begin(payer: Payer): Payment {
+  begin(payer: SessionPayer): Payment {
     const voucher = toBase64Url(this.#randomBytes(VOUCHER_BYTES))
     this.#payers.set(voucher, payer)
     return { voucher, end: () => void this.#payers.delete(voucher) }
   }
 
   /** Null: it stands for nobody, or nobody any more. */
-  payerOf(voucher: string): Payer | null {
+  payerOf(voucher: string): SessionPayer | null {
     return this.#payers.get(voucher) ?? null
   }
 }

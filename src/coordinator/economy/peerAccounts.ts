@@ -140,6 +140,11 @@ export class PeerAccounts {
     return new Set([...this.#connected].map(subjectOf))
   }
 
+  /** Those that are connected. */
+  connected(): PeerId[] {
+    return [...this.#connected].map(({ peerId }) => peerId)
+  }
+
   /** Those of the account that are connected. */
   peersOf(account: string): PeerId[] {
     return [...this.#connected].filter((peer) => peer.account === account).map(({ peerId }) => peerId)

@@ -71,6 +71,7 @@ export class AnswerRoute {
     this.usage = new UsageRecords(options.clock, options.onUsage)
     this.#expectations = new Expectations(this.usage)
     options.accounts?.onSettled((sessionId, charged) => this.usage.settled(sessionId, charged))
+    options.accounts?.onAudited((sessionId, audit) => this.usage.audited(sessionId, audit))
   }
 
   async handle(request: FastifyRequest, reply: FastifyReply, kind: AnswerKind): Promise<unknown> {

@@ -1,6 +1,7 @@
 /** coordinator/gateway: the API that existing clients of OpenAI’s speak. */
 
 export type { ApiRequestEntry } from './apiRequests.ts'
+export { canaryDriver } from './canaryDriver.ts'
 export { DriverError } from './errors.ts'
 export type {
   Answering,

@@ -3,7 +3,7 @@
 import type { LinkKind } from '../../protocol/index.ts'
 import type { ModelId, PeerId, SessionId, Tier } from '../../shared/index.ts'
 import type { KeyRequest } from '../accounts/index.ts'
-import type { KeyHolder, Payer, Payment } from '../economy/index.ts'
+import type { AuditListener, KeyHolder, Payer, Payment } from '../economy/index.ts'
 
 /** As model's ChatMessage. */
 export interface PromptMessage {
@@ -39,6 +39,9 @@ export interface AnswerSampling {
   readonly repetitionPenalty: number
   readonly logitBias: readonly { readonly id: number; readonly bias: number }[]
 }
+
+/** Sampling that has none. */
+export const NO_PENALTIES = { presencePenalty: 0, frequencyPenalty: 0, repetitionPenalty: 1, logitBias: [] } as const
 
 /** Of an answer whose client names no number. */
 export const ANSWER_TOKENS_DEFAULT = 1_024
@@ -139,6 +142,8 @@ export interface GatewayAccounts {
   affordable(payer: Payer): Promise<bigint>
   /** Tells what each session cost, micro-credits, once it is settled: seconds after its end, or never where the coordinator stops before. */
   onSettled(listener: (sessionId: SessionId, charged: bigint) => void): () => void
+  /** Tells who computed a stage's part of a session again: after its end, once there is a verdict. */
+  onAudited(listener: AuditListener): () => void
 }
 
 /** A model as the list names it. */

@@ -4,7 +4,7 @@ import * as v from 'valibot'
 import { badParameter } from './apiError.ts'
 import { MESSAGES_MAX } from './messages.ts'
 import { is, isEmpty, isTextFormat, never, type Parameters } from './parameters.ts'
-import type { Prompt, PromptMessage } from './ports.ts'
+import { NO_PENALTIES, type Prompt, type PromptMessage } from './ports.ts'
 import {
   type AnswerRequest,
   metadataSchema,
@@ -129,8 +129,6 @@ export function readResponseRequest(body: unknown, drawSeed: () => number): Resp
     previousId: request.previous_response_id ?? null,
   }
 }
-
-const NO_PENALTIES = { presencePenalty: 0, frequencyPenalty: 0, repetitionPenalty: 1, logitBias: [] } as const
 
 /** Where nothing is kept: see `readResponseRequest`. */
 export function readUnstoredResponse(body: unknown, drawSeed: () => number): ResponseRequest {

@@ -4,6 +4,7 @@
  */
 
 import { type Clock, formatCredits, type ModelId, type SessionId } from '../../shared/index.ts'
+import type { StageAudit } from '../economy/index.ts'
 import type { Outcome, Route } from './answering.ts'
 import type { ServiceTier } from './requests.ts'
 
@@ -29,6 +30,7 @@ interface UsageRecord extends UsageStart {
   isTold: boolean
   /** Micro-credits of each of its sessions; null: not settled yet. */
   readonly sessions: Map<SessionId, bigint | null>
+  readonly audits: (StageAudit & { readonly sessionId: SessionId })[]
 }
 
 /** A request that is over, with what it has cost where `settled` says so. */
@@ -39,14 +41,17 @@ const KEPT_MS = 24 * 3_600_000
 const RECORDS_MAX = 20_000
 /** Of one account, told at once. */
 const LISTED_MAX = 100
+/** Of one request: each of eight choices over eight stages. */
+const AUDITS_MAX = 64
 
 export class UsageRecords {
   readonly #clock: Clock
   readonly #onEvent: (event: UsageEvent) => void
   /** Oldest first. */
   readonly #records = new Map<string, UsageRecord>()
-  /** Sessions whose cost is not known yet. */
   readonly #ofSession = new Map<SessionId, UsageRecord>()
+  /** Sessions whose cost is not known yet. */
+  #unsettled = 0
   #onSettled: () => void = () => undefined
 
   /** `onEvent` hears of each request once: when it is settled, or will not be any more. */
@@ -57,7 +62,7 @@ export class UsageRecords {
 
   begin(start: UsageStart): void {
     this.#forget()
-    const fresh = { promptTokens: 0, completionTokens: 0, routes: [], sessions: new Map(), isTold: false }
+    const fresh = { promptTokens: 0, completionTokens: 0, routes: [], sessions: new Map(), audits: [], isTold: false }
     this.#records.set(start.requestId, { ...start, ...fresh, createdMs: this.#clock.nowMs(), status: 'running' })
   }
 
@@ -67,6 +72,7 @@ export class UsageRecords {
     if (record === undefined) return
     record.sessions.set(sessionId, null)
     this.#ofSession.set(sessionId, record)
+    this.#unsettled++
   }
 
   /** What it failed with is computed and charged all the same; what is left out stays as it was. */
@@ -80,16 +86,22 @@ export class UsageRecords {
 
   settled(sessionId: SessionId, charged: bigint): void {
     const record = this.#ofSession.get(sessionId)
-    if (record === undefined) return
+    if (record === undefined || record.sessions.get(sessionId) !== null) return
     record.sessions.set(sessionId, charged)
-    this.#ofSession.delete(sessionId)
+    this.#unsettled--
     if (record.status !== 'running' && chargeOf(record).isSettled) this.#tell(record)
-    if (this.#ofSession.size === 0) this.#onSettled()
+    if (this.#unsettled === 0) this.#onSettled()
+  }
+
+  /** A stage's part was computed again, once the session had ended. */
+  audited(sessionId: SessionId, audit: StageAudit): void {
+    const audits = this.#ofSession.get(sessionId)?.audits
+    if (audits !== undefined && audits.length < AUDITS_MAX) audits.push({ ...audit, sessionId })
   }
 
   /** Resolves once no session's cost is unknown any more, or that time has passed. */
   async whenSettled(withinMs: number): Promise<void> {
-    if (this.#ofSession.size === 0) return
+    if (this.#unsettled === 0) return
     await new Promise<void>((resolve) => {
       const cancel = this.#clock.after(withinMs, resolve)
       this.#onSettled = () => {
@@ -149,7 +161,10 @@ export class UsageRecords {
       if (createdMs >= oldestMs && this.#records.size < RECORDS_MAX) return
       this.#tell(record)
       this.#records.delete(requestId)
-      for (const sessionId of sessions.keys()) this.#ofSession.delete(sessionId)
+      for (const [sessionId, charged] of sessions) {
+        this.#ofSession.delete(sessionId)
+        if (charged === null) this.#unsettled--
+      }
     }
   }
 }
@@ -165,7 +180,7 @@ function eventOf(record: UsageRecord) {
 }
 
 function formOf(record: UsageRecord) {
-  const { requestId, createdMs, modelId, serviceTier, status, promptTokens, completionTokens, routes } = record
+  const { requestId, createdMs, modelId, serviceTier, status, promptTokens, completionTokens, routes, audits } = record
   const { charged, isSettled } = chargeOf(record)
   return {
     object: 'usage',
@@ -180,6 +195,18 @@ function formOf(record: UsageRecord) {
     credits: formatCredits(charged),
     settled: isSettled && status !== 'running',
     routes: routes.map(routeForm),
+    audits: audits.map(auditForm),
+  }
+}
+
+function auditForm({ sessionId, peerId, span, auditors, verdict }: UsageRecord['audits'][number]): object {
+  return {
+    session: sessionId,
+    peer: peerId,
+    first_layer: span.firstLayer,
+    end_layer: span.endLayer,
+    auditors: auditors.map(({ kind, peerId: peer }) => ({ kind, peer })),
+    verdict,
   }
 }
 

@@ -317,6 +317,23 @@ describe('book', () => {
     expect(reasonOf(book, audit('s', 'p4', 'dee', 0n))).toBe('empty')
   })
 
+  it('a canary’s asker gets what verification has, all that it needs or nothing; what came from grants stays granted', () => {
+    const canary = (reference: string, amount: bigint) => ({ kind: 'canary', reference, account: 'cem', amount }) as const
+    const book = open()
+    post(book, issue('r', 'ann', 10_000_000n))
+    post(book, issue('g', 'dee', 1_000_000n, grantedUntil('2027-01-31')))
+    post(book, hold('s', 5_000_000n))
+    post(book, hold('t', 1_000_000n, 'dee'))
+    expect(reasonOf(book, canary('c', 1n))).toBe('insufficient')
+    post(book, settle('s', 0, 4n * CREDIT_WORK, ['bob', 1n]))
+    post(book, settle('t', 0, CREDIT_WORK, ['bob', 1n]))
+    expect(reasonOf(book, canary('c', 400_001n))).toBe('insufficient')
+    expect(post(book, canary('c', 400_000n)).repeated).toBe(false)
+    expect(post(book, canary('c', 400_000n)).repeated).toBe(true)
+    expect(Object.fromEntries(book.purses('user', 'cem', ''))).toEqual({ [GRANTED_FOR_GOOD]: 80_000n, [EARNED]: 320_000n })
+    expect(reasonOf(book, canary('d', 1n))).toBe('insufficient')
+  })
+
   it('an audit of what grants have paid is paid in granted credits, whatever verification has', () => {
     const book = open()
     post(book, issue('r', 'ann', 10_000_000n))

@@ -70,6 +70,8 @@ export const commandSchema = v.variant('kind', [
   v.strictObject({ kind: v.literal('refund'), session: name, account: name, part: count }),
   /** Pays an auditor out of verification, as far as that goes, for computing what a stage of the session had: `work` is the auditor's. */
   v.strictObject({ kind: v.literal('audit'), session: name, stage: name, account: name, work }),
+  /** Gives who asks canaries what verification has, for one question. */
+  v.strictObject({ kind: v.literal('canary'), reference: name, account: name, amount }),
   /** Earned credits from one user to another. */
   v.strictObject({ kind: v.literal('transfer'), reference: name, from: name, to: name, amount }),
   /** The opposite of an event that should not have been. */
@@ -85,6 +87,7 @@ export function businessId(command: Command): string {
     case 'price':
       return priceId(command.version)
     case 'issue':
+    case 'canary':
     case 'transfer':
       return `${command.kind}/${command.reference}`
     case 'expire':

@@ -22,7 +22,7 @@ export interface StatementSummary {
   readonly issued: bigint
   /** Grants that ended. */
   readonly expired: bigint
-  /** From other accounts, less to them. */
+  /** From other accounts and, for canaries, from verification, less to them. */
   readonly transferred: bigint
   /** By compensations of what is none of the above's. */
   readonly corrected: bigint
@@ -94,7 +94,7 @@ export class Statement {
     else if (line.role === 'volunteer') this.#totals.earned += change
     else if (line.kind === 'issue') this.#totals.issued += change
     else if (line.kind === 'expire') this.#totals.expired -= change
-    else if (line.kind === 'transfer') this.#totals.transferred += change
+    else if (line.kind === 'transfer' || line.kind === 'canary') this.#totals.transferred += change
     else this.#totals.corrected += change
   }
 }

@@ -82,7 +82,7 @@ export class ControlServer {
   }
 
   /** What API keys may, and who pays for what they ask; null: there are no accounts. */
-  get accounts(): Pick<Economy, 'authorize' | 'pay' | 'setAside' | 'giveBack' | 'price' | 'affordable' | 'onSettled'> | null {
+  get accounts(): Pick<Economy, 'authorize' | 'pay' | 'setAside' | 'giveBack' | 'price' | 'affordable' | 'onSettled' | 'onAudited'> | null {
     return this.#economy
   }
 

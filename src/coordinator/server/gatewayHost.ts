@@ -30,7 +30,7 @@ export class GatewayHost {
 
   constructor({ models, summary, mayAdmit, log }: GatewayHostOptions) {
     this.driver = new DriverProcess({
-      origin: () => required(this.#origin, 'an address'),
+      origin: () => this.origin,
       models: () => Promise.all(models.map(readDriverModel)),
       onIdentity: (peerId) => {
         this.#peerId = peerId
@@ -57,6 +57,11 @@ export class GatewayHost {
   /** Where this coordinator listens; before the first question. */
   listens(origin: string): void {
     this.#origin = origin
+  }
+
+  /** Once it listens. */
+  get origin(): string {
+    return required(this.#origin, 'an address')
   }
 
   shareOf(peerId: PeerId): number {

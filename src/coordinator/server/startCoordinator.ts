@@ -7,6 +7,7 @@ import http, { type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import { AuditorProcess } from '../../auditor/index.ts'
 import type { NetworkSummary, RowEncoding, ServerMessage } from '../../protocol/index.ts'
 import {
   type Clock,
@@ -20,11 +21,12 @@ import {
   type VerifySignature,
 } from '../../shared/index.ts'
 import type { StarterPolicy } from '../accounts/index.ts'
-import { AuditExchange, PeerAudits } from '../audits/index.ts'
-import { CoordinatorCore, CoordinatorError, costsOf, type SwarmModel } from '../core/index.ts'
+import { AuditExchange, StageAudits } from '../audits/index.ts'
+import { CoordinatorCore, CoordinatorError, costsOf, heldBytes, KV_BLOCK_POSITIONS, type SwarmModel } from '../core/index.ts'
 import { type Action, type AuditDesk, Economy, type EconomyStore, type PeerPorts } from '../economy/index.ts'
 import {
   type ApiRequestEntry,
+  canaryDriver,
   type Gateway,
   type GatewayAccounts,
   type GatewayStorage,
@@ -89,10 +91,12 @@ export interface CoordinatorEconomy {
   /** Micro-credits. */
   readonly reserveADay: bigint
   readonly verification: Partial<VerificationLimits>
-  /** Left out: peers that serve the same layers audit. */
+  /** Left out: peers audit, and the coordinator's own engine where it has one. */
   readonly audits?: AuditDesk
   /** What accounts have done, for who records it. */
   readonly onAction?: (action: Action) => void
+  /** Of this machine's memory, for an engine that audits what peers cannot, and the canaries that it needs; left out: none. */
+  readonly ownEngineBytes?: number
   /** Everything that verification decides, for who wants to count. */
   readonly onVerification?: (effect: VerificationEffect, accountOf: (peerId: PeerId) => string | null) => void
 }
@@ -119,11 +123,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     summary,
     mayAdmit: (peerId, message) => core.mayAdmit(peerId, message, options.clock.nowMs()),
   })
+  const own = openAuditor(options, gateway)
   const control = new ControlServer({
     ...options,
     signals,
     relays,
-    economy: options.economy === null ? null : buildEconomy(options, options.economy, { core, exchange }),
+    economy: options.economy === null ? null : buildEconomy(options, options.economy, { core, exchange, gateway, own }),
     core,
     shareOf: (peerId) => gateway.shareOf(peerId),
     defaultModelId: required(options.models[0], 'the first model').hashedManifest.manifest.id,
@@ -133,7 +138,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   app.server.on('upgrade', (request, socket, head) => upgrade(request, socket, head, { control, signals, relays }))
   const close = async () => {
     await api.close()
-    await gateway.driver.close()
+    await Promise.all([gateway.driver.close(), own?.close()])
     relays.close()
     await control.close()
     signals.close()
@@ -162,10 +167,34 @@ function checkOptions({ models, draftModels, minStages }: CoordinatorOptions): v
     throw new CoordinatorError('bad-options', `a chain has 1 to 64 stages, not ${minStages}`)
 }
 
+/** Null: the coordinator computes nothing itself. */
+function openAuditor({ models, economy }: CoordinatorOptions, gateway: GatewayHost): AuditorProcess | null {
+  const memoryBytes = economy?.ownEngineBytes ?? 0
+  if (memoryBytes === 0) return null
+  const manifests = new Map(models.map(({ hashedManifest: { manifest } }) => [manifest.id, manifest] as const))
+  return new AuditorProcess({
+    origin: () => gateway.origin,
+    manifests,
+    memoryBytes,
+    bytesOf: ({ modelId, firstLayer, endLayer, endPosition }) => {
+      const costs = costsOf(required(manifests.get(modelId), `the model ${modelId}`))
+      const kvPositions = endPosition + KV_BLOCK_POSITIONS
+      return heldBytes(costs, { firstLayer, endLayer }, { weightForm: 'unpacked', kvPositions })
+    },
+  })
+}
+
+interface EconomyParts {
+  readonly core: CoordinatorCore
+  readonly exchange: AuditExchange
+  readonly gateway: GatewayHost
+  readonly own: AuditorProcess | null
+}
+
 function buildEconomy(
   { models, clock, randomBytes, sha256, verify, log }: CoordinatorOptions,
   economy: CoordinatorEconomy,
-  { core, exchange }: { readonly core: CoordinatorCore; readonly exchange: AuditExchange },
+  { core, exchange, gateway, own }: EconomyParts,
 ): (ports: PeerPorts) => Economy {
   const configs = models.map(({ hashedManifest: { manifest } }) => [manifest.id, manifest.config] as const)
   const random = () => Buffer.from(randomBytes(4)).readUInt32LE() / 2 ** 32
@@ -177,8 +206,9 @@ function buildEconomy(
   const pause = () => new Promise<void>((resolve) => setImmediate(resolve))
   return (ports) => {
     const tell = (peerId: PeerId, message: ServerMessage) => ports.tell(peerId, message)
-    const audits = economy.audits ?? new PeerAudits({ exchange, models: shared.models, serving, spares, tell, sha256, pause, log })
-    return new Economy({ ...economy, ...shared, audits }, ports)
+    const audits = economy.audits ?? new StageAudits({ exchange, models: shared.models, serving, spares, own, tell, sha256, pause, log })
+    const canaries = own === null ? null : canaryDriver(gateway.driver)
+    return new Economy({ ...economy, ...shared, audits, canaries }, ports)
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Who audits a result: a peer that holds the layers, else a spare that loads them, else the coordinator's own engine, else canaries. Never
+ * Who audits a result: a peer that holds the layers, else a spare that loads them, else the coordinator's own engine. Never
  * one of the session's own peers, nobody who belongs to the audited, the requester or an auditor before, nobody of the same public network.
  * Candidates come from the session's own pool and regions: an audit never widens its policy.
  */
@@ -20,7 +20,15 @@ export interface AuditorCandidate extends AvailableAuditor {
   readonly trusted: boolean
 }
 
-export type Auditor = AvailableAuditor | { readonly kind: 'coordinator' | 'canary' }
+/** What the coordinator itself computes with: what tabs without a GPU do, and the plain loops that every engine is held against. */
+export type OwnArithmetic = 'fast' | 'reference'
+
+export interface OwnAuditor {
+  readonly kind: 'coordinator'
+  readonly arithmetic: OwnArithmetic
+}
+
+export type Auditor = AvailableAuditor | OwnAuditor
 
 /** What is wanted of candidates; who answers keeps to the session's policy. */
 export interface AuditorRequest {

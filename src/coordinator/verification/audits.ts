@@ -7,9 +7,9 @@
 
 import type { Grant, Receipt } from '../../protocol/index.ts'
 import type { PeerId } from '../../shared/index.ts'
-import { type AuditedResult, type Auditor, type AuditorCandidate, type AuditorRequest, chooseAuditor } from './auditors.ts'
+import { type AuditedResult, type Auditor, type AuditorCandidate, type AuditorRequest, chooseAuditor, type OwnAuditor } from './auditors.ts'
 import type { Verdict, VerificationEffect } from './effects.ts'
-import { AUDIT_MS, AUDITORS_MAX, CANARY_MS, CHALLENGE_MS, SPARE_AUDIT_MS } from './limits.ts'
+import { AUDIT_MS, CHALLENGE_MS, OWN_AUDIT_MS, PEER_AUDITORS_MAX, SPARE_AUDIT_MS } from './limits.ts'
 import type { HolderId } from './trust.ts'
 
 /** One stage's drawn result. */
@@ -41,7 +41,7 @@ export interface AuditPorts {
   readonly candidates: (request: AuditorRequest) => readonly AuditorCandidate[]
   /** The coordinator's own engine has the model, or can have it. */
   readonly hasOwnEngine: (request: AuditorRequest) => boolean
-  /** Canaries can be sent to that peer. */
+  /** Canaries over these layers can be sent, and audited. */
   readonly hasCanaries: (request: AuditorRequest) => boolean
   readonly linked: (one: HolderId, other: HolderId) => boolean
   readonly random: () => number
@@ -137,11 +137,12 @@ export class AuditBook {
   /** The next auditor; without one nothing is decided. */
   #next(audit: Audit, nowMs: number): void {
     const { task, tried } = audit
-    const auditor = tried.length < AUDITORS_MAX ? this.#choose(audit) : null
+    const auditor = this.#choose(audit)
     if (auditor === null && audit.supporter !== null)
       return this.#end(audit, 'valid', 'the second auditor agrees', { right: [audit.supporter], odd: audit.dissenter })
     if (auditor === null) {
       const reason = audit.dissenter === null ? 'nobody could audit it' : 'nobody could confirm what one auditor found'
+      if (!task.ownGateway && this.#ports.hasCanaries(task)) this.#emit({ kind: 'canary', peerId: task.peerId, modelId: task.modelId })
       return this.#end(audit, 'undecided', reason)
     }
     tried.push(auditor)
@@ -150,18 +151,17 @@ export class AuditBook {
     this.#emit({ kind: 'audit', claimId: task.claimId, auditor, against: audit.dissenter })
   }
 
-  #choose({ task, tried, dissenter }: Audit): Auditor | null {
-    const { candidates, hasOwnEngine, hasCanaries, linked, random } = this.#ports
-    const candidate = chooseAuditor(candidates(task), { ...task, tried }, linked, random)
+  #choose({ task, tried }: Audit): Auditor | null {
+    const { candidates, hasOwnEngine, linked, random } = this.#ports
+    const peers = tried.filter((auditor) => 'peerId' in auditor)
+    const candidate = peers.length < PEER_AUDITORS_MAX ? chooseAuditor(candidates(task), { ...task, tried }, linked, random) : null
     if (candidate !== null) {
       const { peerId, holder, kind, network } = candidate
       return { peerId, holder, kind, network }
     }
-    // It would see a text that only its own gateway has seen.
-    if (task.ownGateway && hasOwnEngine(task) && !tried.some(({ kind }) => kind === 'coordinator')) return { kind: 'coordinator' }
-    // A canary tells of the peer, not of this result: it can't be the second opinion on another's, only on a canary's.
-    const mayCanary = dissenter === null || dissenter.kind === 'canary'
-    return mayCanary && hasCanaries(task) ? { kind: 'canary' } : null
+    // It would see a text that only its own gateway has seen. No kernel is common to the two.
+    if (!task.ownGateway || !hasOwnEngine(task)) return null
+    return OWN_AUDITORS.find(({ arithmetic }) => !tried.some((one) => 'arithmetic' in one && one.arithmetic === arithmetic)) ?? null
   }
 
   #end(audit: Audit, verdict: Verdict, reason: string, found: Partial<Pick<AuditJudgement, 'odd' | 'right'>> = {}): void {
@@ -170,9 +170,14 @@ export class AuditBook {
   }
 }
 
+/** In the order in which they are asked: the second where the first, or a peer before, is to be confirmed. */
+const OWN_AUDITORS: readonly OwnAuditor[] = [
+  { kind: 'coordinator', arithmetic: 'fast' },
+  { kind: 'coordinator', arithmetic: 'reference' },
+]
+
 const PATIENCE_MS: Readonly<Record<Auditor['kind'], number>> = {
   loaded: AUDIT_MS,
-  coordinator: AUDIT_MS,
   spare: SPARE_AUDIT_MS,
-  canary: CANARY_MS,
+  coordinator: OWN_AUDIT_MS,
 }

@@ -1,7 +1,7 @@
 /** What verification is told, and what it wants done. A ledger can carry the money's part out by the ids alone: each claim is settled once. */
 
 import type { Grant, Receipt, RowCounts } from '../../protocol/index.ts'
-import type { PeerId, SessionId } from '../../shared/index.ts'
+import type { ModelId, PeerId, SessionId } from '../../shared/index.ts'
 import type { Auditor } from './auditors.ts'
 import type { PartSpan } from './segment.ts'
 import type { WorkLine } from './settle.ts'
@@ -13,6 +13,8 @@ export interface SessionOpened {
   readonly requester: HolderId
   /** The driver is the coordinator's own gateway, which has seen the text anyway: its engine may replay the session. */
   readonly ownGateway: boolean
+  /** Sent to find out who computes what it should: all of it is audited. */
+  readonly isCanary: boolean
 }
 
 /** A stage of the chain before that is not in the new one. */
@@ -92,6 +94,8 @@ export type VerificationEffect =
   | { readonly kind: 'release-log'; readonly peerId: PeerId; readonly sessionId: SessionId }
   /** Have the challenged rows computed again by that auditor. `against`: an auditor that differs from the stage, to be compared with too. */
   | { readonly kind: 'audit'; readonly claimId: string; readonly auditor: Auditor; readonly against: Auditor | null }
+  /** Nobody could say whether that peer computes what it should: a session of the coordinator's own gateway may. */
+  | { readonly kind: 'canary'; readonly peerId: PeerId; readonly modelId: ModelId }
   /** For computing `positions` positions of the session's rows through the layers that `stage` had. */
   | {
       readonly kind: 'pay-audit'

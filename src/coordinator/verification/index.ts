@@ -1,6 +1,7 @@
 /** coordinator/verification: receipts compared, work proven, audits drawn and judged. Pure: events in, effects out. Rules: SPEC.md [V]. */
 
-export type { Auditor, AuditorRequest, AvailableAuditor } from './auditors.ts'
+export type { Auditor, AuditorRequest, AvailableAuditor, OwnArithmetic } from './auditors.ts'
+export type { Claim } from './claims.ts'
 export { isCommitted } from './commitment.ts'
 export { candidatesDistance, rowsDistance } from './distance.ts'
 export { DATA_CHEATS, type DataCheat, type DistanceTable, distanceAt, isPair, parseDistanceTable, toleranceOf } from './distanceTable.ts'

@@ -33,16 +33,17 @@ export const ASK_ROUNDS = 2
 /** How long a stage keeps its log after a session's end, so that it can answer a challenge: its memory is a volunteer's. */
 export const CHALLENGE_MS = 60_000
 
-/** How long an auditor may take: one prefill of what a session held; a spare loads the layers first; a canary is a session of its own. */
+/** How long an auditor may take: one prefill of what a session held; a spare loads the layers first. */
 export const AUDIT_MS = 120_000
 export const SPARE_AUDIT_MS = 300_000
-export const CANARY_MS = 600_000
+/** The coordinator's own engine takes one after the other, at low priority, and its reference is slow. */
+export const OWN_AUDIT_MS = 3_600_000
 
 /** Positions of one audit: rows of a session's first positions, 2,048 of width 576 in f16 are 2.4 MB each way. */
 export const AUDIT_POSITIONS_MAX = 2_048
 
-/** Auditors that are tried for one result, those that never answered among them. */
-export const AUDITORS_MAX = 4
+/** Peers that are tried for one result, those that never answered among them. */
+export const PEER_AUDITORS_MAX = 4
 
 /** Segments of a session that are compared: chains that break more often than this have other troubles. */
 export const SEGMENTS_MAX = 64

@@ -129,7 +129,7 @@ export class Verification {
     for (const peerId of leaversOf(session)) {
       if (early.has(peerId)) continue
       early.set(peerId, null)
-      this.#draw(session, peerId, { forced: false, left: true })
+      this.#draw(session, peerId, { forced: session.opened.isCanary, left: true })
     }
   }
 
@@ -166,7 +166,7 @@ export class Verification {
     for (const [peerId, span] of liars) this.#lied(sessionId, peerId, span)
     for (const { peerId, left } of partsOf(session)) {
       if (liars.has(peerId)) this.#effects.push({ kind: 'release-log', peerId, sessionId })
-      else if (early?.has(peerId) !== true) this.#draw(session, peerId, { forced: disputed.has(peerId), left })
+      else if (early?.has(peerId) !== true) this.#draw(session, peerId, { forced: disputed.has(peerId) || session.opened.isCanary, left })
     }
     for (const { peerId, announced } of session.segments.flatMap(({ leaves }) => leaves)) if (!announced) this.#strike(holderOf(peerId))
   }

@@ -11,6 +11,7 @@ const WORDS: Readonly<Record<string, Partial<Record<StatementRole, string>>>> = 
   release: { requester: 'Not needed for the answer: came back' },
   payout: { volunteer: 'Escrow paid out' },
   refund: { requester: 'An answer paid back', volunteer: 'Escrow taken back' },
+  canary: { account: 'From verification, to ask a canary' },
   transfer: { account: 'Transferred' },
   compensate: {},
 }

@@ -85,11 +85,19 @@ function latestRoute(entries: readonly ChatEntry[]): RouteFigures | null {
   const reply = entries.at(-1)
   if (reply?.role !== 'assistant') return null
   if (reply.status.kind === 'done') {
-    const { stages, firstLink, timeToFirstTokenMs, tokensPerSecond, completionTokenIds } = reply.status.answer
-    return { stages, firstLink, lapMs: null, timeToFirstTokenMs, tokensPerSecond, tokens: completionTokenIds.length }
+    const { sessionId, stages, firstLink, timeToFirstTokenMs, tokensPerSecond, completionTokenIds } = reply.status.answer
+    return { sessionId, stages, firstLink, lapMs: null, timeToFirstTokenMs, tokensPerSecond, tokens: completionTokenIds.length }
   }
   const progress = reply.status.kind === 'running' ? reply.status.progress : null
   if (progress === null || progress.route.length === 0) return null
-  const { route, firstLink, lastLapMs, completionTokens } = progress
-  return { stages: route, firstLink, lapMs: lastLapMs, timeToFirstTokenMs: null, tokensPerSecond: null, tokens: completionTokens }
+  const { sessionId, route, firstLink, lastLapMs, completionTokens } = progress
+  return {
+    sessionId,
+    stages: route,
+    firstLink,
+    lapMs: lastLapMs,
+    timeToFirstTokenMs: null,
+    tokensPerSecond: null,
+    tokens: completionTokens,
+  }
 }

@@ -1,13 +1,16 @@
 /** Which tab computed which layers of the latest answer, how long it took, and what went over the wire. */
 
 import { Badge, Group, Stack, Text, Title } from '@mantine/core'
-import type { RouteStage } from '../../peer/index.ts'
+import type { RouteStage, StageAudit } from '../../peer/index.ts'
 import type { LinkKind } from '../../protocol/index.ts'
+import type { SessionId } from '../../shared/index.ts'
 import { formatBytes, formatMs, formatSpan } from '../format.ts'
 import { usePeer } from '../runtimeContext.ts'
 import styles from './routePanel.module.css'
 
 export interface RouteFigures {
+  /** Null: there is none, or not yet. */
+  readonly sessionId: SessionId | null
   readonly stages: readonly RouteStage[]
   /** What leads from this tab to the first stage. */
   readonly firstLink: LinkKind | null
@@ -50,7 +53,7 @@ function Route({ figures }: { readonly figures: RouteFigures }) {
     <>
       <ol className={styles.stages}>
         {stages.map((stage) => (
-          <Stage key={stage.firstLayer} stage={stage} slowestMs={slowestMs} layerCount={layerCount} />
+          <Stage key={stage.firstLayer} sessionId={figures.sessionId} stage={stage} slowestMs={slowestMs} layerCount={layerCount} />
         ))}
       </ol>
       <Summary figures={figures} />
@@ -58,8 +61,17 @@ function Route({ figures }: { readonly figures: RouteFigures }) {
   )
 }
 
-function Stage({ stage, slowestMs, layerCount }: { readonly stage: RouteStage; readonly slowestMs: number; readonly layerCount: number }) {
+interface StageProps {
+  readonly sessionId: SessionId | null
+  readonly stage: RouteStage
+  readonly slowestMs: number
+  readonly layerCount: number
+}
+
+function Stage({ sessionId, stage, slowestMs, layerCount }: StageProps) {
   const own = usePeer((state) => state.contributingAs) === stage.peerId
+  const audits = usePeer((state) => (sessionId === null ? undefined : state.audits.get(sessionId)))
+  const audit = audits?.find(({ peerId }) => peerId === stage.peerId)
   const { firstLayer, endLayer, computeMsPerLap, link } = stage
   const share = slowestMs === 0 || computeMsPerLap === null ? 0 : computeMsPerLap / slowestMs
   const percentOf = (layer: number) => `${(100 * layer) / layerCount}%`
@@ -94,8 +106,26 @@ function Stage({ stage, slowestMs, layerCount }: { readonly stage: RouteStage; r
           {formatBytes(link.bytesSent)} sent
         </Text>
       </Group>
+      {audit !== undefined && (
+        <Text size="xs" c={audit.verdict === 'failed' ? 'var(--mantine-color-error)' : 'dimmed'} role="status" data-testid="stage-audit">
+          {describeAudit(audit)}
+        </Text>
+      )}
     </li>
   )
+}
+
+const AUDIT_WORDS: Readonly<Record<StageAudit['verdict'], string>> = {
+  valid: 'and is right',
+  failed: 'and is wrong: this stage is not paid',
+  unanswered: 'in vain: this stage did not hand it over, and is not paid',
+  undecided: 'in vain: nobody could say whether it is right',
+}
+
+/** Who computed this stage's part again, and what was found. */
+function describeAudit({ auditors, verdict }: StageAudit): string {
+  const names = auditors.map(({ peerId }) => (peerId === null ? 'the coordinator' : `tab ${peerId.slice(0, 4)}`))
+  return `Was audited${names.length === 0 ? '' : ` by ${names.join(' and ')}`}, ${AUDIT_WORDS[verdict]}.`
 }
 
 function Summary({ figures }: { readonly figures: RouteFigures }) {

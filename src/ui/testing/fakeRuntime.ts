@@ -140,6 +140,8 @@ export class FakeRuntime implements PeerRuntime {
       removedAtMs: null,
       verdicts: [],
       bills: new Map(),
+      audits: new Map(),
+      ledgerAlarm: null,
       prices: new Map(),
       contributingAs: OWN_PEER_ID,
       volunteer: { kind: 'off' },

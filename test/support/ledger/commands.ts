@@ -71,6 +71,7 @@ export function commandsAmong(sessions: number): fc.Arbitrary<Command> {
       weight: 4,
       arbitrary: fc.record({ kind: fc.constant('audit' as const), session, stage: fc.constantFrom('p1', 'p2'), account, work: someWork }),
     },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('canary' as const), reference, account, amount }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('transfer' as const), reference, from: account, to: account, amount }) },
     {
       weight: 1,

@@ -55,6 +55,17 @@ const computedBy = (world: World, index: number) =>
     .reduce((sum, count) => sum + count, 0)
 
 describe('receipts of a chain', () => {
+  it('[V32] bring the driver’s head of the ledger to every stage, once their signature is checked', async () => {
+    const world = new World(2)
+    world.driverHead = { size: 9, root: 'b'.repeat(64), atMs: 5, publicKey: 'k', signature: 's' }
+    const chain = await world.open(world.grant(LONG))
+    await talkOver(world, chain).prompt(600)
+    const heard = world.heads.map(([peer, { size }]) => [peer, size])
+    expect(new Set(heard.map(([peer]) => peer))).toEqual(new Set([peerId(1), peerId(2)]))
+    expect(new Set(heard.map(([, size]) => size))).toEqual(new Set([9]))
+    chain.close()
+  })
+
   it('[V9] are signed at every 256th position and at the end, by everybody, with the hashes of their neighbors', async () => {
     const world = new World(3)
     const chain = await world.open(world.grant(LONG))

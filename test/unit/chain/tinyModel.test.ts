@@ -79,6 +79,8 @@ async function swarm(cuts: readonly number[], rowEncoding: RowEncoding) {
       sha256,
       receipts: {
         signer,
+        head: () => null,
+        onHead: () => undefined,
         onReceipt,
         isSignedBy: (receipt, publicKey, by) => isReceiptOf({ receipt, publicKey, peerId: by, nowMs: Date.now() }, { sha256, verify }),
       },

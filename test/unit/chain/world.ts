@@ -11,6 +11,7 @@ import {
   encodeFrame,
   type Frame,
   type Grant,
+  type LedgerHead,
   type Link,
   type Receipt,
   type RowEncoding,
@@ -78,6 +79,10 @@ export class World {
   readonly receipts: Receipt[] = []
   /** Bodies of receipts whose signature is not their driver's. */
   readonly forged = new Set<string>()
+  /** The ledger's head that the driver has checked. */
+  driverHead: LedgerHead | null = null
+  /** Heads that stages heard of from their driver. */
+  readonly heads: (readonly [PeerId, LedgerHead])[] = []
   /** What stages told of their driver's, beside their own. */
   readonly forwarded: Receipt[] = []
   readonly #receiptFaults: string[] = []
@@ -112,7 +117,8 @@ export class World {
       else if (receipt.value.peerId === peer) this.receipts.push(receipt.value)
       else this.forwarded.push(receipt.value)
     }
-    const tools = { peerId: DRIVER, signer, sha256, clock: this.clock, budget: new RowBudget(), onReceipt: receiptsOf(DRIVER) }
+    const own = { head: () => this.driverHead, onReceipt: receiptsOf(DRIVER) }
+    const tools = { peerId: DRIVER, signer, sha256, clock: this.clock, budget: new RowBudget(), ...own }
     this.#driverBook = options.driverSigns === false ? null : new ReceiptBook(tools)
     this.router = new LinkRouter({ dial: (to) => this.dial(DRIVER, to), clock: this.clock })
     this.stages = Array.from({ length: stageCount }, (_, index) => {
@@ -127,7 +133,13 @@ export class World {
         coordinatorKey: COORDINATOR_KEY,
         verify,
         sha256,
-        receipts: { signer, onReceipt: receiptsOf(id), isSignedBy: async (signed) => !this.forged.has(signed.body) },
+        receipts: {
+          signer,
+          head: () => null,
+          onHead: (head) => this.heads.push([id, head]),
+          onReceipt: receiptsOf(id),
+          isSignedBy: async (signed) => !this.forged.has(signed.body),
+        },
         ...(options.logBytesMax === undefined ? {} : { logBytesMax: options.logBytesMax }),
       })
       host.serve({ manifestHash: MANIFEST, span: { firstLayer: 0, endLayer: fakeConfig.layerCount }, config: fakeConfig })

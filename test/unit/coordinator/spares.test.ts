@@ -50,6 +50,16 @@ describe('[V26] spares', () => {
     expect(sparesOf(silent)).toEqual([])
   })
 
+  it('[V28] who serves the layers audits only while it may be chosen for sessions', () => {
+    const world = threeTabs(0)
+    const serving = () => world.core.serving(MODEL.modelId, SECOND, world.nowMs)
+    expect(serving()).toEqual([peerId(2), peerId(3)])
+    world.drain(3)
+    expect(serving()).toEqual([peerId(2)])
+    world.wait(60_000, [2])
+    expect(serving()).toEqual([])
+  })
+
   it('may hold nothing at all: too small for a place in the plan, large enough for an audit', () => {
     const world = threeTabs(0)
     const tiny = { firstLayer: 3, endLayer: 4 }

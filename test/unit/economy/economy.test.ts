@@ -349,6 +349,7 @@ describe('a store that fails for a while', () => {
         ...shared,
         store: lost,
         audits: NO_AUDITS,
+        canaries: null,
         newSessionId: () => 'ab'.repeat(16) as SessionId,
         random: Math.random,
         randomBytes: (count) => new Uint8Array(count),

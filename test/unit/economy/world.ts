@@ -27,6 +27,7 @@ import {
   type LedgerEvent,
   parseAccountId,
   priceOf,
+  type SignedHead,
   Statement,
   workOf,
 } from '../../../src/coordinator/ledger/index.ts'
@@ -82,6 +83,8 @@ export class MemoryStore implements EconomyStore {
   readonly reserved = new Map<string, { readonly id: string; readonly amount: bigint }>()
   /** Every call fails with it while it is set. */
   broken: Error | null = null
+  /** What it would sign now. */
+  head: SignedHead | null = null
   closed = false
   tidied = 0
 
@@ -255,8 +258,8 @@ export class MemoryStore implements EconomyStore {
       const outstanding = -((await this.ledger.totals()).get('issuance') ?? 0n)
       return { events: this.events.length, heads: 0, accounts: this.#ids().length, outstanding }
     },
-    head: elsewhere,
-    consistency: elsewhere,
+    head: async () => this.head,
+    consistency: async (from, to) => [`${from}`, `${to}`],
     proven: elsewhere,
     prices: async () => {
       const newest = this.events.findLast(({ command }) => command.kind === 'price')?.command
@@ -340,6 +343,7 @@ export class EconomyWorld {
         reserveADay: 1_000_000_000n,
         verification: {},
         audits: NO_AUDITS,
+        canaries: null,
         newSessionId: () => (this.#sessions++).toString(16).padStart(32, '0') as SessionId,
         random: () => 0.5,
         randomBytes: (count) => new Uint8Array(count).fill(this.#sessions++),

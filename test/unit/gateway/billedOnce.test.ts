@@ -2,6 +2,7 @@
 
 import OpenAI from 'openai'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { PeerId, SessionId } from '../../../src/shared/index.ts'
 import { answerWith, type GatewayWorld, KEY, MODEL, NOW_SECONDS, PEER, startGatewayWorld, until } from './world.ts'
 
 let world: GatewayWorld
@@ -179,6 +180,23 @@ describe('usage', () => {
     expect((await get(path)).body).toMatchObject({ credits: '1.5', settled: false })
     world.accounts.settle(other, 20n)
     expect((await get(path)).body).toMatchObject({ ...told, credits: '1.50002', settled: true })
+  })
+
+  it('[V27] says who computed its stages again, once there is a verdict, also after it was settled', async () => {
+    const { requestId } = await send()
+    const audits = async () => (await get(`/usage/${requestId}`)).body.audits
+    const [ask] = world.driver.asks
+    if (ask === undefined) throw new Error('nothing was asked')
+    expect(await audits()).toEqual([])
+    world.accounts.settle(ask.sessionId, 20n)
+    const auditor = 'cd'.repeat(16) as PeerId
+    const span = { firstLayer: 0, endLayer: 4 }
+    world.accounts.audit(ask.sessionId, { peerId: PEER, span, auditors: [{ kind: 'spare', peerId: auditor }], verdict: 'valid' })
+    expect(await audits()).toEqual([
+      { session: ask.sessionId, peer: PEER, first_layer: 0, end_layer: 4, auditors: [{ kind: 'spare', peer: auditor }], verdict: 'valid' },
+    ])
+    world.accounts.audit('f'.repeat(32) as SessionId, { peerId: PEER, span, auditors: [], verdict: 'undecided' })
+    expect(await audits()).toHaveLength(1)
   })
 
   it('is told to its owner alone', async () => {

@@ -56,6 +56,16 @@ const recordSchema = v.strictObject({
   credits,
   settled: v.boolean(),
   routes: routesSchema,
+  audits: v.array(
+    v.strictObject({
+      session: v.string(),
+      peer: v.string(),
+      first_layer: whole,
+      end_layer: whole,
+      auditors: v.array(v.strictObject({ kind: v.picklist(['loaded', 'spare', 'coordinator']), peer: v.nullable(v.string()) })),
+      verdict: v.picklist(['valid', 'failed', 'unanswered', 'undecided']),
+    }),
+  ),
 })
 const recordsSchema = v.strictObject({
   object: v.literal('list'),

@@ -3,7 +3,7 @@
 import type { AddressInfo } from 'node:net'
 import fastify from 'fastify'
 import { AccountError } from '../../../src/coordinator/accounts/index.ts'
-import type { Payer } from '../../../src/coordinator/economy/index.ts'
+import type { AuditListener, Payer } from '../../../src/coordinator/economy/index.ts'
 import {
   type Answering,
   type ApiRequestEntry,
@@ -208,6 +208,14 @@ export class ScriptedAccounts implements GatewayAccounts {
 
   onSettled(listener: (sessionId: SessionId, charged: bigint) => void): () => void {
     this.settle = listener
+    return () => undefined
+  }
+
+  /** Says who computed a stage's part again. */
+  audit: AuditListener = () => undefined
+
+  onAudited(listener: AuditListener): () => void {
+    this.audit = listener
     return () => undefined
   }
 }

@@ -22,6 +22,7 @@ export interface SessionPlan {
   /** Of the middle stage, in mid-session. */
   readonly leave?: 'announced' | 'lost'
   readonly ownGateway?: boolean
+  readonly isCanary?: boolean
 }
 
 export class AuditWorld {
@@ -66,10 +67,11 @@ export class AuditWorld {
     failure,
     leave,
     ownGateway = false,
+    isCanary = false,
   }: SessionPlan = {}): string {
     const sessionId = sessionOf(`session ${this.#sessions++}`)
     const grant = grantOf(stages, { sessionId })
-    this.tell({ kind: 'opened', grant, requester, ownGateway })
+    this.tell({ kind: 'opened', grant, requester, ownGateway, isCanary })
     let ring = new Ring(grant).submit('prompt', 20).flow().submit('decode', 10).flow()
     if (leave !== undefined) {
       const gone = stages[1] ?? ''

@@ -271,13 +271,108 @@ describe('chooseAuditor', () => {
     const tried = [{ ...candidate('p', { network: '198.51.100' }) }]
     expect(choose([candidate('p'), candidate('q', { network: '198.51.100' })], { tried } as object)).toBeNull()
   })
+})
 
-  it('replays at the coordinator only what its own gateway has seen, and sends canaries where nobody is left', () => {
-    const own = { candidates: () => [], hasOwnEngine: () => true, hasCanaries: () => true }
+describe('[V29] the coordinator’s own engine', () => {
+  const own = { candidates: () => [], hasOwnEngine: () => true, hasCanaries: () => true }
+  const asked = (made: AuditWorld, name: string) =>
+    made.all('audit').flatMap(({ auditor, claimId }) => {
+      if (!claimId.endsWith(peerOf(name))) return []
+      return 'peerId' in auditor ? auditor.holder : auditor.arithmetic
+    })
+
+  it('computes only what its own gateway has seen', () => {
     const made = world(own)
     made.session({ ownGateway: true })
+    expect(['a', 'b', 'c'].map((name) => asked(made, name))).toEqual([['fast'], ['fast'], ['fast']])
+    expect(made.verdicts.map(({ verdict }) => verdict)).toEqual(['valid', 'valid', 'valid'])
     made.session({ ownGateway: false })
-    expect(made.all('audit').map(({ auditor }) => auditor.kind)).toEqual([...Array(3).fill('coordinator'), ...Array(3).fill('canary')])
+    expect(made.all('audit')).toHaveLength(3)
+    expect(made.verdicts.slice(3).map(({ verdict }) => verdict)).toEqual(['undecided', 'undecided', 'undecided'])
+  })
+
+  it('convicts by its reference, whatever its fast arithmetic has found alone', () => {
+    const made = world(own)
+    made.conduct.set('b', 'cheats')
+    made.session({ ownGateway: true })
+    expect(asked(made, 'b')).toEqual(['fast', 'reference'])
+    expect(made.verdicts).toContainEqual({ name: 'b', verdict: 'failed' })
+    expect(made.verification.trustOf('b').failures).toBe(1)
+    // The coordinator is paid nothing.
+    expect(made.all('pay-audit')).toEqual([])
+  })
+
+  it('confirms what one peer alone has found, and is asked after peers', () => {
+    const made = new AuditWorld(['a', 'b', 'c', 'd'], { hasOwnEngine: () => true })
+    made.conduct.set('b', 'cheats')
+    made.session({ ownGateway: true })
+    expect(asked(made, 'b')).toEqual(['d', 'fast'])
+    expect(made.verdicts).toContainEqual({ name: 'b', verdict: 'failed' })
+    expect(made.all('pay-audit').filter(({ claimId }) => claimId.endsWith(peerOf('b')))).toMatchObject([{ peerId: peerOf('d') }])
+  })
+
+  it('decides by its reference between a peer that lies and the stage', () => {
+    const made = new AuditWorld(['a', 'b', 'c', 'd'], { hasOwnEngine: () => true })
+    made.conduct.set('d', 'lies-as-auditor')
+    made.session({ ownGateway: true })
+    expect(asked(made, 'a')).toEqual(['d', 'fast', 'reference'])
+    expect(made.verdicts.every(({ verdict }) => verdict === 'valid')).toBe(true)
+    expect(made.verification.trustOf('d').failures).toBeGreaterThan(0)
+  })
+
+  it('is asked also where four peers were lost before', () => {
+    const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']
+    const made = new AuditWorld(names, { hasOwnEngine: () => true })
+    for (const name of names.slice(3)) made.conduct.set(name, 'lost-as-auditor')
+    made.session({ ownGateway: true })
+    expect(asked(made, 'a')).toHaveLength(5)
+    expect(asked(made, 'a').at(-1)).toBe('fast')
+  })
+})
+
+describe('[V30] canaries', () => {
+  const own = { candidates: () => [], hasOwnEngine: () => true, hasCanaries: () => true }
+
+  it('are wanted for each peer of another’s session that nobody could audit, or where nobody could confirm what one found', () => {
+    const made = world(own)
+    made.session()
+    expect(made.all('canary').map(({ peerId }) => peerId)).toEqual(['a', 'b', 'c'].map(peerOf))
+    const one = new AuditWorld(['a', 'b', 'c', 'd'], { hasCanaries: () => true })
+    one.conduct.set('b', 'cheats')
+    one.session()
+    expect(one.all('canary').map(({ peerId }) => peerId)).toEqual([peerOf('b')])
+  })
+
+  it('are not wanted where there can be none, where peers have decided, and for sessions that the coordinator may replay itself', () => {
+    const without = world({ candidates: () => [] })
+    without.session()
+    expect(without.all('canary')).toEqual([])
+    const decided = world({ hasCanaries: () => true })
+    decided.session()
+    expect(decided.all('canary')).toEqual([])
+    const replayed = world({ ...own, hasOwnEngine: () => false })
+    replayed.session({ ownGateway: true })
+    expect(replayed.all('canary')).toEqual([])
+  })
+
+  it('are audited whole, also of those that chance would have left out', () => {
+    const made = trusted()
+    const before = made.all('challenge').length
+    made.session({ ownGateway: true })
+    expect(made.all('challenge').length).toBe(before)
+    made.session({ ownGateway: true, isCanary: true })
+    expect(made.all('challenge').length).toBe(before + 3)
+  })
+
+  it('that find a cheat take back all that it has in escrow, from other sessions too; those that find none release it', () => {
+    const made = world(own)
+    made.conduct.set('b', 'cheats')
+    repeat(10, () => made.session())
+    expect(made.outcome('b')).toEqual(Array(10).fill('open'))
+    repeat(10, () => made.session({ ownGateway: true, isCanary: true }))
+    expect(made.outcome('b').slice(0, 10)).toEqual(Array(10).fill('refund cheated'))
+    expect(made.all('ban')).toEqual([{ kind: 'ban', holder: 'b' }])
+    expect(made.outcome('a')).toEqual(Array(20).fill('release audited'))
   })
 })
 

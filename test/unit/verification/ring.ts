@@ -183,6 +183,7 @@ export class Ring {
       sent: tallyOf(this.#links[place]?.sender ?? { first: 0, rows: [], passed: NONE }, end),
       sequence: this.#sequence[place] ?? 1,
       timeMs: NOW_MS,
+      head: null,
       final,
     }
   }

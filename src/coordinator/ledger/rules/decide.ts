@@ -5,6 +5,7 @@ import type { Posting } from '../accounts.ts'
 import type { Command } from '../commands.ts'
 import type { LedgerError } from '../errors.ts'
 import { audit } from './audit.ts'
+import { canary } from './canary.ts'
 import { compensate } from './compensate.ts'
 import { cover, refund } from './failure.ts'
 import { expire, issue } from './issue.ts'
@@ -34,6 +35,8 @@ export function decide(command: Command, view: LedgerView, atMs: number): Result
       return refund(command, view, atMs)
     case 'audit':
       return audit(command, view, atMs)
+    case 'canary':
+      return canary(command, view, atMs)
     case 'transfer':
       return transfer(command, view, atMs)
     case 'compensate':

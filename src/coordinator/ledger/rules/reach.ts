@@ -75,6 +75,8 @@ export function accountsTouched(command: Command, view: Pick<LedgerView, 'event'
       return [escrow(command.account, command.session), houseAccount('reserve', EARNED), ...holdOf(command.session, view)]
     case 'audit':
       return [houseAccount('verification', EARNED), user(command.account)]
+    case 'canary':
+      return [houseAccount('verification', EARNED), user(command.account)]
     case 'transfer':
       return [user(command.from), user(command.to)]
     case 'compensate':

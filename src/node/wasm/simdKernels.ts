@@ -12,10 +12,10 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { TabswarmError } from '../shared/index.ts'
+import { TabswarmError } from '../../shared/index.ts'
 
-const folder = fileURLToPath(new URL('../worker/simd/assembly/', import.meta.url))
-const kept = fileURLToPath(new URL('../../dist/kernels/', import.meta.url))
+const folder = fileURLToPath(new URL('../../worker/simd/assembly/', import.meta.url))
+const kept = fileURLToPath(new URL('../../../dist/kernels/', import.meta.url))
 const { resolve } = createRequire(import.meta.url)
 const PAGES_MAX = 65_536
 

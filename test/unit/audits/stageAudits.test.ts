@@ -1,10 +1,11 @@
-/** Audits by peers, with whoever may fail them: an auditor that refuses, leaves or brings nonsense, a stage that hands over something else. */
+/** Audits of stages, with whoever may fail them: an auditor that refuses, leaves or brings nonsense, a stage that hands over something else. */
 
 import { describe, expect, it } from 'vitest'
-import { AuditExchange, PeerAudits } from '../../../src/coordinator/audits/index.ts'
+import { AuditExchange, type OwnEngine, StageAudits } from '../../../src/coordinator/audits/index.ts'
 import type { AuditEvent } from '../../../src/coordinator/economy/index.ts'
 import type { VerificationEffect } from '../../../src/coordinator/verification/index.ts'
 import {
+  type AuditOrder,
   type AuditRow,
   type AuditTable,
   EMPTY_HASH,
@@ -49,16 +50,23 @@ async function tallyOf({ rows }: AuditTable) {
   return { firstPosition: 0, endPosition: ROWS, prompt: ROWS, decode: 0, results: 0, hash: toHex(hash) }
 }
 
+interface WorldOptions {
+  readonly handed?: AuditTable
+  readonly signed?: AuditTable
+  readonly own?: OwnEngine | null
+}
+
 /** A challenge of the middle layers, handed over as `handed` while receipts say `signed`. */
-async function world({ handed = table(2), signed = table(2) } = {}) {
+async function world({ handed = table(2), signed = table(2), own = null }: WorldOptions = {}) {
   const exchange = new AuditExchange((count) => crypto.getRandomValues(new Uint8Array(count)))
   const told: { readonly peerId: PeerId; readonly message: ServerMessage }[] = []
   const events: AuditEvent[] = []
-  const audits = new PeerAudits({
+  const audits = new StageAudits({
     exchange,
     models: new Map([[MODEL, config]]),
     serving: () => [one, two],
     spares: ({ endPosition }) => (endPosition === ROWS ? [{ peerId: three, memoryBytes: 7_000 }] : []),
+    own,
     tell: (peerId, message) => void told.push({ peerId, message }),
     sha256,
     pause: async () => undefined,
@@ -90,6 +98,11 @@ async function world({ handed = table(2), signed = table(2) } = {}) {
       await settle()
     },
     handOver: encodeAuditRows({ input: table(1), output: handed }),
+    auditOwn(arithmetic: 'fast' | 'reference', against: 'fast' | null = null) {
+      const auditor = (which: 'fast' | 'reference') => ({ kind: 'coordinator', arithmetic: which }) as const
+      audits.handle({ kind: 'audit', claimId: 'c', auditor: auditor(arithmetic), against: against && auditor(against) }, tell)
+    },
+    settle,
     audit(peerId: PeerId, against: PeerId | null = null, kind: 'loaded' | 'spare' = 'loaded') {
       const auditor = (id: PeerId) => ({ kind, peerId: id, holder: id, network: null }) as const
       const effect: Extract<VerificationEffect, { kind: 'audit' }> = {
@@ -169,5 +182,64 @@ describe('audits by peers', () => {
     made.audit(one)
     await made.bring(new Uint8Array(9))
     expect(made.events.map(({ kind }) => kind)).toEqual(['answered', 'auditor-lost', 'auditor-lost', 'auditor-lost'])
+  })
+})
+
+describe('[V29] the coordinator’s own engine', () => {
+  const request = { sessionId: 's' as SessionId, modelId: MODEL, firstLayer: 2, endLayer: 4, endPosition: ROWS }
+
+  /** Brings what the test says for each arithmetic, over the path that it is told, as a peer would; nothing: it ends without a word. */
+  function engineThat(brings: Partial<Record<'fast' | 'reference', AuditTable>>) {
+    const orders: { readonly arithmetic: string; readonly order: AuditOrder }[] = []
+    let exchange: AuditExchange | null = null
+    const own: OwnEngine = {
+      memoryBytes: 5_000,
+      fits: ({ endPosition }) => endPosition === ROWS,
+      async run(order, arithmetic) {
+        orders.push({ order, arithmetic })
+        const output = brings[arithmetic]
+        if (output === undefined) throw new Error('it has died')
+        exchange?.take(order.path.slice('/audits/'.length), order.token)?.onBrought(outputOf(output))
+      },
+    }
+    return {
+      own,
+      orders,
+      over(opened: AuditExchange): void {
+        exchange = opened
+      },
+    }
+  }
+
+  it('gets what a spare would, and is compared in the same way: with the stage, and with its other arithmetic', async () => {
+    const engine = engineThat({ fast: table(3), reference: table(3) })
+    const made = await world({ own: engine.own })
+    engine.over(made.exchange)
+    expect([made.audits.hasOwnEngine(request), made.audits.hasOwnEngine({ ...request, endPosition: 7 })]).toEqual([true, false])
+    await made.bring(made.handOver)
+    made.auditOwn('fast')
+    await made.settle()
+    expect(made.events.at(-1)).toMatchObject({ kind: 'audited', between: null })
+    made.auditOwn('reference', 'fast')
+    await made.settle()
+    expect(made.events.at(-1)).toMatchObject({ kind: 'audited', between: 0 })
+    expect(engine.orders.map(({ arithmetic }) => arithmetic)).toEqual(['fast', 'reference'])
+    expect(engine.orders[0]?.order).toMatchObject({ type: 'audit', modelId: MODEL, memoryBytesMax: 5_000, inputEnd: ROWS, outputFirst: 2 })
+    // No peer was told anything but the stage.
+    expect(made.told).toHaveLength(1)
+  })
+
+  it('that ends without a word is lost, and another is asked', async () => {
+    const engine = engineThat({})
+    const made = await world({ own: engine.own })
+    await made.bring(made.handOver)
+    made.auditOwn('fast')
+    await made.settle()
+    expect(made.events.map(({ kind }) => kind)).toEqual(['answered', 'auditor-lost'])
+    const none = await world()
+    await none.bring(none.handOver)
+    none.auditOwn('fast')
+    expect(none.events.map(({ kind }) => kind)).toEqual(['answered', 'auditor-lost'])
+    expect(none.audits.hasOwnEngine(request)).toBe(false)
   })
 })

@@ -1,11 +1,12 @@
 /**
- * PeerAudits: audits by peers that serve the same layers, or load them for it: asks the stage for its rows, checks them against its receipts, has somebody compute them
- * again and tells how far the two are apart. Whom to audit, who audits and what a distance means is verification's. Rules V15, V17 and V20 … V23.
+ * StageAudits: asks a stage for its rows, checks them against its receipts, has a peer or the coordinator's own engine compute them again, and tells
+ * how far the two are apart. Whom to audit, who audits and what a distance means is verification's. Rules V15, V17, V20 … V23 and V29.
  */
 
 import type { ModelConfig } from '../../model/index.ts'
 import {
   AUDIT_BYTES_MAX,
+  type AuditOrder,
   type AuditRows,
   type AuditShape,
   type AuditTable,
@@ -19,24 +20,27 @@ import {
 } from '../../protocol/index.ts'
 import type { ModelId, PeerId, Sha256 } from '../../shared/index.ts'
 import type { AuditDesk, AuditEffect, AuditEvent, PossibleAuditor } from '../economy/index.ts'
-import { type AuditorRequest, MEASURED_TOLERANCE } from '../verification/index.ts'
+import { type Auditor, type AuditorRequest, MEASURED_TOLERANCE } from '../verification/index.ts'
 import { type RowMeaning, tableDistance } from './distance.ts'
 import type { AuditExchange, Ticket } from './exchange.ts'
 import { areCommitted, type Challenged, type Wanted, wantedOf } from './handedOver.ts'
 import { AUDITS_MAX } from './limits.ts'
+import type { OwnEngine } from './ownEngine.ts'
 
 export interface SpareMemory {
   readonly peerId: PeerId
   readonly memoryBytes: number
 }
 
-export interface PeerAuditsOptions {
+export interface StageAuditsOptions {
   readonly exchange: AuditExchange
   readonly models: ReadonlyMap<ModelId, ModelConfig>
   /** Who serves these layers now. */
   readonly serving: (request: AuditorRequest) => readonly PeerId[]
   /** Who serves them not, and could load them beside what it has, now, and within how many bytes. */
   readonly spares: (request: AuditorRequest) => readonly SpareMemory[]
+  /** Null: the coordinator computes nothing itself. */
+  readonly own: OwnEngine | null
   readonly tell: (peerId: PeerId, message: ServerMessage) => void
   readonly sha256: Sha256
   /** Lets others have their turn. */
@@ -47,6 +51,9 @@ export interface PeerAuditsOptions {
 type Effect<Kind extends AuditEffect['kind']> = Extract<AuditEffect, { kind: Kind }>
 type Tell = (event: AuditEvent) => void
 
+/** A peer's id, or the coordinator's arithmetic. */
+type AuditorKey = string
+
 interface Audit {
   readonly peerId: PeerId
   readonly grant: Grant
@@ -56,18 +63,18 @@ interface Audit {
   readonly tell: Tell
   rows: AuditRows | null
   /** What auditors gave. */
-  readonly outputs: Map<PeerId, AuditTable>
-  auditor: PeerId | null
+  readonly outputs: Map<AuditorKey, AuditTable>
+  auditor: AuditorKey | null
   /** The stage's, and one of each auditor. */
   readonly tickets: Ticket[]
 }
 
-export class PeerAudits implements AuditDesk {
-  readonly #options: PeerAuditsOptions
+export class StageAudits implements AuditDesk {
+  readonly #options: StageAuditsOptions
   /** By claim. */
   readonly #audits = new Map<string, Audit>()
 
-  constructor(options: PeerAuditsOptions) {
+  constructor(options: StageAuditsOptions) {
     this.#options = options
   }
 
@@ -82,12 +89,8 @@ export class PeerAudits implements AuditDesk {
     return [...loaded, ...spares(request).map(({ peerId }) => ({ peerId, kind: 'spare' }) as const)]
   }
 
-  hasOwnEngine(): boolean {
-    return false
-  }
-
-  hasCanaries(): boolean {
-    return false
+  hasOwnEngine(request: AuditorRequest): boolean {
+    return this.#options.own?.fits(request) === true
   }
 
   /** One for all pairs of classes: MEASURED_TOLERANCE says why. */
@@ -156,25 +159,36 @@ export class PeerAudits implements AuditDesk {
 
   #audit({ claimId, auditor, against }: Effect<'audit'>, tell: Tell): void {
     const audit = this.#audits.get(claimId)
-    if (audit === undefined || audit.rows === null || !('peerId' in auditor)) return tell({ kind: 'auditor-lost', claimId })
-    const memoryBytesMax = auditor.kind === 'spare' ? this.#spareBytes(audit, auditor.peerId) : null
-    audit.auditor = auditor.peerId
+    if (audit === undefined || audit.rows === null) return tell({ kind: 'auditor-lost', claimId })
+    const key = keyOf(auditor)
+    audit.auditor = key
     const asked = askedOf(audit, audit.rows)
     const shape = { input: NO_ROWS_SHAPE, output: { rowCount: asked.output.rows.length, rowBytes: rowBytesOf(audit).output } }
-    const dissenter = against !== null && 'peerId' in against ? against.peerId : null
+    const dissenter = against === null ? null : keyOf(against)
+    let isAnswered = false
     const ticket = this.#options.exchange.open({
       task: encodeAuditRows(asked),
       bytesMax: auditBytesMax(shape),
-      onBrought: (bytes) => void this.#computed(claimId, audit, auditor.peerId, { bytes, shape, dissenter }),
-      onRefused: () => this.#lost(claimId, audit, auditor.peerId),
+      onBrought: (bytes) => {
+        isAnswered = true
+        void this.#computed(claimId, audit, key, { bytes, shape, dissenter })
+      },
+      onRefused: () => this.#lost(claimId, audit, key),
     })
-    if (ticket === null) return this.#lost(claimId, audit, auditor.peerId)
+    if (ticket === null) return this.#lost(claimId, audit, key)
     audit.tickets.push(ticket)
-    const { grant, challenged } = audit
-    const { modelId, manifestHash, rowEncoding, topK } = grant
-    const { path, token } = ticket
-    const stretch = { span: spanOf(challenged), inputEnd: challenged.endPosition, outputFirst: challenged.firstPosition }
-    this.#options.tell(auditor.peerId, { type: 'audit', modelId, manifestHash, ...stretch, memoryBytesMax, rowEncoding, topK, path, token })
+    if ('peerId' in auditor) {
+      const memoryBytesMax = auditor.kind === 'spare' ? this.#spareBytes(audit, auditor.peerId) : null
+      return this.#options.tell(auditor.peerId, orderOf(audit, ticket, memoryBytesMax))
+    }
+    const { own, log } = this.#options
+    if (own === null) return this.#lost(claimId, audit, key)
+    void own
+      .run(orderOf(audit, ticket, own.memoryBytes), auditor.arithmetic)
+      .catch((error: unknown) => log(`the coordinator could not audit a result itself: ${String(error)}`))
+      .then(() => {
+        if (!isAnswered) this.#lost(claimId, audit, key)
+      })
   }
 
   /** 0 where it has no room any more: it will refuse. */
@@ -188,8 +202,8 @@ export class PeerAudits implements AuditDesk {
   async #computed(
     claimId: string,
     audit: Audit,
-    auditor: PeerId,
-    { bytes, shape, dissenter }: { readonly bytes: Uint8Array; readonly shape: AuditShape; readonly dissenter: PeerId | null },
+    auditor: AuditorKey,
+    { bytes, shape, dissenter }: { readonly bytes: Uint8Array; readonly shape: AuditShape; readonly dissenter: AuditorKey | null },
   ): Promise<void> {
     const isCurrent = () => this.#audits.get(claimId) === audit && audit.auditor === auditor
     const computed = decodeAuditRows(bytes, shape)
@@ -207,7 +221,7 @@ export class PeerAudits implements AuditDesk {
   }
 
   /** Nothing happens where somebody else audits by now. */
-  #lost(claimId: string, audit: Audit, auditor: PeerId): void {
+  #lost(claimId: string, audit: Audit, auditor: AuditorKey): void {
     if (this.#audits.get(claimId) !== audit || audit.auditor !== auditor) return
     audit.auditor = null
     audit.tell({ kind: 'auditor-lost', claimId })
@@ -217,6 +231,16 @@ export class PeerAudits implements AuditDesk {
     for (const ticket of this.#audits.get(claimId)?.tickets ?? []) ticket.close()
     this.#audits.delete(claimId)
   }
+}
+
+function keyOf(auditor: Auditor): AuditorKey {
+  return 'peerId' in auditor ? auditor.peerId : `${auditor.kind} ${auditor.arithmetic}`
+}
+
+function orderOf({ grant, challenged }: Audit, { path, token }: Ticket, memoryBytesMax: number | null): AuditOrder {
+  const { modelId, manifestHash, rowEncoding, topK } = grant
+  const stretch = { span: spanOf(challenged), inputEnd: challenged.endPosition, outputFirst: challenged.firstPosition }
+  return { type: 'audit', modelId, manifestHash, ...stretch, memoryBytesMax, rowEncoding, topK, path, token }
 }
 
 function spanOf({ firstLayer, endLayer }: Challenged): { readonly firstLayer: number; readonly endLayer: number } {

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import type { SimdHelper, SimdHost } from '../worker/index.ts'
+import type { SimdHelper, SimdHost } from '../../worker/index.ts'
 import { compileSimdKernels } from './simdKernels.ts'
 
 /** With `threads` threads in all, the caller's among them; the engine's `dispose` ends the others. Resolves when all are there. */
