@@ -212,6 +212,44 @@ describe('the API over real tabs', () => {
     }
   })
 
+  it('a required call has arguments that satisfy its schema, streamed as they come', async () => {
+    const parameters = {
+      type: 'object',
+      properties: { city: { type: 'string', maxLength: 20 }, unit: { enum: ['celsius', 'fahrenheit'] } },
+      required: ['city', 'unit'],
+      additionalProperties: false,
+    }
+    const tools = [{ type: 'function', function: { name: 'get_weather', description: 'The weather of a city', parameters } }] as const
+    const asked = { model, messages: [{ role: 'user', content: 'How is the weather in Rome?' }], max_tokens: 120, temperature: 1 } as const
+    const called = (
+      await client.chat.completions.create({
+        ...asked,
+        messages: [...asked.messages],
+        tools: [...tools],
+        tool_choice: 'required',
+        parallel_tool_calls: false,
+      })
+    ).choices[0]
+    expect(called?.finish_reason).toBe('tool_calls')
+    const [call] = called?.message.tool_calls ?? []
+    const given = call?.type === 'function' ? JSON.parse(call.function.arguments) : null
+    expect(Object.keys(given)).toEqual(['city', 'unit'])
+    expect(['celsius', 'fahrenheit']).toContain(given.unit)
+    const named = { type: 'function', function: { name: 'get_weather' } } as const
+    const stream = await client.chat.completions.create({
+      ...asked,
+      messages: [...asked.messages],
+      tools: [...tools],
+      tool_choice: named,
+      stream: true,
+    })
+    const parts: string[] = []
+    for await (const chunk of stream)
+      parts.push(...(chunk.choices[0]?.delta.tool_calls ?? []).map((delta) => delta.function?.arguments ?? ''))
+    expect(parts.length).toBeGreaterThan(3)
+    expect(Object.keys(JSON.parse(parts.join('')))).toEqual(['city', 'unit'])
+  })
+
   it('tokens that are favoured come, wherever they stand among all others, and penalties change the answer', async () => {
     const asked = { ...ask(6), logprobs: true } as const
     const favoured = await client.chat.completions.create({ ...asked, logit_bias: { 4999: 100 } })
