@@ -5,7 +5,7 @@ import { WebSocket } from 'ws'
 import { UNIDENTIFIED_PER_ADDRESS_MAX } from '../../../src/coordinator/server/limits.ts'
 import { TURN_RENEW_MS } from '../../../src/coordinator/server/paths.ts'
 import { createIdentity, peerIdOf } from '../../../src/network/index.ts'
-import { CONTROL_MESSAGE_BYTES_MAX, certifyPeer, openGrant } from '../../../src/protocol/index.ts'
+import { CONTROL_MESSAGE_BYTES_MAX, certifyPeer, openGrant, PROTOCOL_VERSION } from '../../../src/protocol/index.ts'
 import { type ModelId, toBase64Url } from '../../../src/shared/index.ts'
 import { Client, identified, identifyMessage, pledge, serveNext, sha256, startTestServer, type TestServer, verify } from './serverWorld.ts'
 
@@ -77,7 +77,10 @@ describe('identification', () => {
     const client = new Client(server.control)
     const message = await identifyMessage(await client.next('challenge'), await newKey())
     client.send({ ...message, protocol: 99 })
-    expect(await refusal(client)).toMatchObject({ reason: 'protocol-version', message: expect.stringMatching(/protocol 6.*99/) })
+    expect(await refusal(client)).toMatchObject({
+      reason: 'protocol-version',
+      message: expect.stringMatching(new RegExp(`protocol ${PROTOCOL_VERSION}, .*99`)),
+    })
   })
 
   it.each([
