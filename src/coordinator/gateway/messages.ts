@@ -7,9 +7,12 @@ import type { PromptMessage } from './ports.ts'
 export const MESSAGES_MAX = 2_048
 const CALLS_MAX = 128
 
+const TEXT_EXPECTED = 'a text is expected, or an array of parts {"type": "text", "text": "…"}'
 const textPart = v.strictObject({ type: v.literal('text'), text: v.string() })
 // No union: its error would name the content, not what is wrong in it.
-const text = v.lazy((content) => (typeof content === 'string' ? v.string() : v.pipe(v.array(textPart), v.minLength(1))))
+const text = v.lazy((content) =>
+  typeof content === 'string' ? v.string() : v.pipe(v.array(textPart, TEXT_EXPECTED), v.minLength(1, TEXT_EXPECTED)),
+)
 const id = v.pipe(v.string(), v.minLength(1), v.maxLength(200))
 const call = v.strictObject({
   id,
@@ -30,7 +33,17 @@ const messageSchema = v.variant('role', [
   v.strictObject({ role: v.literal('tool'), content: text, tool_call_id: id }),
 ])
 
-export const messagesSchema = v.pipe(v.array(messageSchema), v.minLength(1), v.maxLength(MESSAGES_MAX))
+/** Clients send an answer back as they have it: with null for all that it has not. */
+export const messagesSchema = v.pipe(
+  v.array(v.pipe(v.unknown(), v.transform(withoutNulls), messageSchema)),
+  v.minLength(1, 'at least one message is needed'),
+  v.maxLength(MESSAGES_MAX),
+)
+
+function withoutNulls(message: unknown): unknown {
+  if (typeof message !== 'object' || message === null || Array.isArray(message)) return message
+  return Object.fromEntries(Object.entries(message).filter(([name, value]) => value !== null || name === 'content'))
+}
 
 /** Throws an ApiError where an assistant said nothing, or the arguments of a call are no JSON object. */
 export function promptMessages(messages: v.InferOutput<typeof messagesSchema>): PromptMessage[] {

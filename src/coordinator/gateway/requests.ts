@@ -74,7 +74,10 @@ const chatSchema = v.strictObject({
 const tokenIds = v.pipe(v.array(whole(0, 2 ** 31)), v.minLength(1), v.maxLength(PROMPT_IDS_MAX))
 const completionSchema = v.strictObject({
   ...sharedEntries,
-  prompt: v.union([v.string(), v.pipe(v.array(v.string()), v.length(1)), tokenIds, v.pipe(v.array(tokenIds), v.length(1))]),
+  prompt: v.union(
+    [v.string(), v.pipe(v.array(v.string()), v.length(1)), tokenIds, v.pipe(v.array(tokenIds), v.length(1))],
+    'one text is expected, alone or in an array, or one array of token ids',
+  ),
   logprobs: v.optional(whole(0, COMPLETION_LOGPROBS_MAX)),
 })
 
@@ -192,6 +195,8 @@ export function read<Schema extends v.GenericSchema>(body: unknown, parameters: 
   if (parsed.success) return parsed.output
   const [issue] = parsed.issues
   const param = (v.getDotPath(issue) ?? 'body').slice(0, PARAM_CHARACTERS_MAX)
+  if (issue.type === 'strict_object' && issue.received === 'undefined')
+    throw badParameter(param, `${param} is missing`, 'missing_required_parameter')
   if (issue.type === 'strict_object' && issue.expected === 'never')
     throw badParameter(param, `there is no parameter ${param}; leave it out`, 'unknown_parameter')
   throw badParameter(param, `${param}: ${issue.message.slice(0, 300)}`)

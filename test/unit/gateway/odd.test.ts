@@ -68,3 +68,46 @@ describe('a rate that is passed', () => {
     expect((await response.json()).error.message).toContain('12 s')
   })
 })
+
+describe('what an answer is sent back as', () => {
+  it('may have null for all that it has not, as clients write it', async () => {
+    const message = {
+      role: 'assistant',
+      content: 'x',
+      refusal: null,
+      annotations: null,
+      audio: null,
+      function_call: null,
+      tool_calls: null,
+      name: null,
+    }
+    const response = await fetch(`${world.baseUrl}/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: MODEL, messages: [{ role: 'user', content: 'a' }, message, { role: 'user', content: 'b' }] }),
+    })
+    expect(response.status).toBe(200)
+  })
+})
+
+describe('a parameter that lacks or is of another kind', () => {
+  const asked = async (path: string, more: object) => {
+    const response = await fetch(`${world.baseUrl}${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: MODEL, ...more }),
+    })
+    return (await response.json()).error
+  }
+
+  it.each([
+    ['/chat/completions', {}, 'messages', 'messages is missing'],
+    ['/chat/completions', { messages: [] }, 'messages', 'messages: at least one message is needed'],
+    ['/chat/completions', { messages: [{ role: 'user', content: null }] }, 'messages.0.content', /a text is expected/],
+    ['/chat/completions', { messages: [{ role: 'user', content: 5 }] }, 'messages.0.content', /a text is expected/],
+    ['/completions', { prompt: [1, 'a'] }, 'prompt', /one text is expected/],
+    ['/completions', {}, 'prompt', 'prompt is missing'],
+  ])('is told in words: %s %o', async (path, more, param, message) => {
+    expect(await asked(path, more)).toMatchObject({ param, message: message instanceof RegExp ? expect.stringMatching(message) : message })
+  })
+})
