@@ -126,8 +126,12 @@ describe.each(storeKinds)('credits on %s', (kind) => {
   }
 
   /** Ends the session by the driver's word, and waits until nothing is held or in escrow any more. */
-  async function end(driver: Party, { sessionId }: Grant): Promise<void> {
-    driver.client.send({ type: 'ended', sessionId, outcome: 'finished', failedPeerId: null, laps: null })
+  async function end(driver: Party, { sessionId }: Grant, outcome: 'finished' | 'cancelled' = 'finished'): Promise<void> {
+    driver.client.send({ type: 'ended', sessionId, outcome, failedPeerId: null, laps: null })
+    await untilSettled()
+  }
+
+  async function untilSettled(): Promise<void> {
     const open = async () => [...(await store.ledger.open('hold')), ...(await store.ledger.open('escrow'))]
     await expect.poll(async () => (await store.ledger.open('hold')).length, { timeout: 20_000 }).toBe(0)
     await expect.poll(async () => (await open()).length, { timeout: 20_000 }).toBe(0)
@@ -221,6 +225,45 @@ describe.each(storeKinds)('credits on %s', (kind) => {
     const trust = new Map(await store.trust.load())
     expect(trust.get(liar.account)).toMatchObject({ failures: 1 })
     expect(trust.get(honest.account)?.failures ?? 0).toBe(0)
+  })
+
+  it('a driver that stops half-way pays for the work that was done until then, and the rest goes back', async () => {
+    const [first, second, driver] = [await volunteer(), await volunteer(), await join()]
+    const grant = await admit(driver)
+    // Six of ten rows of the answer were computed when it stopped.
+    const ring = new Ring(grant)
+      .submit('prompt', PROMPT)
+      .flow()
+      .submit('decode', 0.6 * ANSWER)
+      .flow()
+    await sign([driver, first, second], ring.finals())
+    await end(driver, grant, 'cancelled')
+    const paid = await paidBy(driver)
+    const decodeShare = ANSWER / (ANSWER + PROMPT / 4)
+    expect(Number(paid) / Number(honestCharge)).toBeCloseTo(1 - 0.4 * decodeShare, 1)
+    for (const stage of [first, second]) expect(await gain(stage)).toBeGreaterThan(0n)
+  })
+
+  it('a driver that vanishes pays for what its stages agree that they have done', async () => {
+    const [first, second, driver] = [await volunteer(), await volunteer(), await join()]
+    const grant = await admit(driver)
+    driver.client.socket.close()
+    await sign([first, second], answer(grant).finals().slice(1))
+    await untilSettled()
+    expect(await paidBy(driver)).toBe(honestCharge)
+    for (const stage of [first, second]) expect(await gain(stage)).toBeGreaterThan(0n)
+  })
+
+  it('[E5] on loopback every newcomer gets its grant, however many come from there', async () => {
+    const [stages, newcomers] = [[await volunteer(), await volunteer()], await Promise.all(Array.from({ length: 6 }, () => join()))]
+    expect(newcomers.length).toBeGreaterThan(required(DEFAULT_STARTER_POLICY.grantsABlock ?? undefined, 'a limit a block'))
+    for (const driver of newcomers) {
+      const grant = await admit(driver)
+      await sign([driver, ...stages], answer(grant).finals())
+      await end(driver, grant)
+      const issued = (await store.ledger.events(driver.account, 0, 10)).map(({ event: { command } }) => command)
+      expect(issued[0]).toMatchObject({ kind: 'issue', amount: STARTER })
+    }
   })
 
   it('a driver that never signs pays what its stages agree to', async () => {
