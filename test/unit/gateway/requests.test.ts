@@ -172,7 +172,11 @@ describe('a response format', () => {
     ['response_format.json_schema.schema.properties.size.type', 'invalid_schema', format({ properties: { size: { type: 'big' } } })],
     ['response_format.json_schema.schema.not', 'invalid_schema', format({ not: {} })],
     ['response_format.json_schema.schema', 'invalid_value', format('object')],
-    ['response_format.json_schema.name', 'missing_required_parameter', { response_format: { type: 'json_schema', json_schema: { schema: {} } } }],
+    [
+      'response_format.json_schema.name',
+      'missing_required_parameter',
+      { response_format: { type: 'json_schema', json_schema: { schema: {} } } },
+    ],
     ['response_format.type', 'invalid_value', { response_format: { type: 'xml' } }],
   ])('is refused at %s as %s', async (param, code, more) => {
     expect(await postChat(more)).toMatchObject({ status: 400, body: { error: { param, code } } })
