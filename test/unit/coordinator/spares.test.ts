@@ -51,7 +51,7 @@ describe('[V26] spares', () => {
   })
 
   it('[V28] who serves the layers audits only while it may be chosen for sessions', () => {
-    const world = threeTabs(0)
+    const world = threeTabs(Math.ceil(spanMemory(COSTS, FIRST, POSITIONS)))
     const serving = () => world.core.serving(MODEL.modelId, SECOND, world.nowMs)
     expect(serving()).toEqual([peerId(2), peerId(3)])
     world.drain(3)
