@@ -122,6 +122,21 @@ function namedOf({ named, resultCount }: Pick<RowsFrame, 'named' | 'resultCount'
   return named === undefined ? 0 : named.byteLength / bytesEach / resultCount
 }
 
+/** Ids that were written lately, by their last digits: see recentIds. */
+const writtenIds = Array.from({ length: 256 }, () => ({ id: '', words: new Uint32Array(4) }))
+
+function wordsOf(id: SessionId): Uint32Array {
+  const written = required(writtenIds[(16 * id.charCodeAt(30) + id.charCodeAt(31)) & 0xff], 'a place of 256')
+  if (written.id !== id) {
+    const bytes = new Uint8Array(16)
+    writeHex(bytes, 0, id)
+    const view = new DataView(bytes.buffer)
+    for (let word = 0; word < 4; word++) written.words[word] = view.getUint32(4 * word)
+    written.id = id
+  }
+  return written.words
+}
+
 /** Writes the header at the start of `bytes`, whose rest is the payload. */
 export function writeHeader(bytes: Uint8Array<ArrayBuffer>, header: FrameHeader): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset)
@@ -129,7 +144,8 @@ export function writeHeader(bytes: Uint8Array<ArrayBuffer>, header: FrameHeader)
   bytes[1] = 0x53
   bytes[2] = PROTOCOL_VERSION
   bytes[3] = TYPES.indexOf(header.type)
-  writeHex(bytes, 4, header.sessionId)
+  const words = wordsOf(header.sessionId)
+  for (let word = 0; word < 4; word++) view.setUint32(4 + 4 * word, words[word] ?? 0)
   view.setUint32(20, header.epoch, true)
   view.setUint32(24, header.firstPosition, true)
   view.setUint16(28, header.rowCount, true)

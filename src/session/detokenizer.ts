@@ -10,13 +10,14 @@ export interface TokenText {
 
 /** Of UTF-8. */
 const CHARACTER_BYTES_MAX = 4
+const NO_BYTES = new Uint8Array(0)
 
 export class Detokenizer {
   readonly #tokenizer: TokenText
   readonly #decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
   #stripSpace: boolean
   /** The last bytes, on which alone it depends how the next are read. */
-  #tail = new Uint8Array(0)
+  #tail = NO_BYTES
 
   /**
    * `stripLeadingSpace`: SentencePiece puts a space before a text's first word; true where these tokens are a text of their
@@ -30,7 +31,9 @@ export class Detokenizer {
   /** The text that is certain after this token; often '' within a character. */
   push(id: number): string {
     const bytes = this.#tokenizer.tokenBytes(id)
-    this.#tail = lastCharacter(Uint8Array.of(...this.#tail, ...bytes.subarray(-CHARACTER_BYTES_MAX)))
+    // Behind a byte of ASCII nothing is unfinished.
+    if ((bytes[bytes.length - 1] ?? 0x80) < 0x80) this.#tail = NO_BYTES
+    else if (bytes.length > 0) this.#tail = lastCharacter(Uint8Array.of(...this.#tail, ...bytes.subarray(-CHARACTER_BYTES_MAX)))
     return this.#strip(this.#decoder.decode(bytes, { stream: true }))
   }
 
@@ -61,5 +64,5 @@ export class Detokenizer {
 function lastCharacter(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const end = bytes.slice(-CHARACTER_BYTES_MAX)
   const first = end.findLastIndex((byte) => (byte & 0xc0) !== 0x80)
-  return first < 0 ? new Uint8Array(0) : end.slice(first)
+  return first < 0 ? NO_BYTES : end.slice(first)
 }

@@ -247,10 +247,12 @@ class Generation {
    * right input. Positions of drafts that were wrong are forgotten.
    */
   async #verify(results: readonly Candidates[], draft: readonly number[]): Promise<FinishReason | null> {
+    const { constraint } = this.#request
     for (const [index, candidates] of results.entries()) {
       const isDrafted = index < draft.length
-      const allowed = await this.#allowed()
-      if (allowed === 'ended') return 'cancelled'
+      // Each wait is a turn of its own, and few answers are constrained.
+      const allowed = constraint === undefined ? null : await this.#waiter.unlessEnded(constraint.allowed())
+      if (constraint !== undefined && allowed === null) return 'cancelled'
       const chosen = this.#choice.choose(candidates, candidates.position + 1, allowed)
       // All logits are there of the last position alone.
       if (chosen === null && isDrafted) this.#request.chain.truncate(candidates.position + 1)
@@ -270,12 +272,6 @@ class Generation {
     const id = this.#choice.chooseOfAll(logits, candidates.position + 1, allowed)
     const named = { ids: Uint32Array.of(id), logits: Float32Array.of(logits[id] ?? 0) }
     return this.#step(id, { ...candidates, named })
-  }
-
-  /** What may come next, null: anything; `ended` where the signal has fired meanwhile. */
-  async #allowed(): Promise<TokenSet | null | 'ended'> {
-    const { constraint } = this.#request
-    return constraint === undefined ? null : ((await this.#waiter.unlessEnded(constraint.allowed())) ?? 'ended')
   }
 
   /** The lap, whose rows name what the choice may want to know. */

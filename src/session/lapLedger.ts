@@ -216,6 +216,7 @@ export class LapLedger {
 }
 
 function withoutFirst(frame: ResultsFrame, rowCount: number): ResultsFrame {
+  if (rowCount === 0) return frame
   const resultCount = Math.min(frame.resultCount, frame.rowCount - rowCount)
   const dropped = frame.resultCount - resultCount
   const behind = (bytes: Uint8Array) => (dropped === 0 ? bytes : bytes.subarray((dropped * bytes.byteLength) / frame.resultCount))

@@ -51,6 +51,7 @@ export class LapCosts {
     this.#laps++
     if (rowCount === 1) this.#observeOneRow(lapMs)
     else if (this.#oneRowMs !== null) this.#observeRows(rowCount - 1, lapMs / this.#oneRowMs - 1)
+    if (this.#more.length === 0) return
     const fresh = this.#more.filter(({ lap }) => this.#laps - lap < FRESH_LAPS)
     // A lap of one row adds none: as many are the same.
     if (rowCount > 1 || fresh.length !== this.#freshCount) this.#rowLaps = weightedMedian([...fresh, PRIOR])
@@ -68,7 +69,8 @@ export class LapCosts {
     this.#oneRow.push(lapMs)
     if (this.#oneRow.length > ONE_ROW_LAPS) this.#oneRow.shift()
     if (this.#oneRow.length < ONE_ROW_LAPS_MIN) return
-    const medianMs = weightedMedian(this.#oneRow.map((value) => ({ value, weight: 1 })))
+    const sorted = [...this.#oneRow].sort((a, b) => a - b)
+    const medianMs = sorted[Math.ceil(sorted.length / 2) - 1] ?? 0
     // A clock that stands still, or is too coarse, measures nothing.
     this.#oneRowMs = medianMs > 0 ? medianMs : null
   }

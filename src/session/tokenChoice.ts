@@ -62,7 +62,9 @@ export class TokenChoice {
   choose(candidates: Candidates, position: number, allowed: TokenSet | null = null): number | null {
     const { sampling, wantsLogits = false } = this.#options
     if (allowed !== null && allowedCount(allowed) === 1 && !wantsLogits) return onlyOne(allowed)
-    const bounds = this.#bounds(candidates, allowed)
+    const isPlain = allowed === null && (candidates.named?.ids.length ?? 0) === 0 && this.#scores.areLogits
+    if (isPlain && sampling.temperature === 0) return candidates.ids[0] ?? null
+    const bounds = isPlain ? this.#plainBounds(candidates) : this.#bounds(candidates, allowed)
     if (bounds === null) return null
     const { head } = bounds
     if (sampling.temperature === 0) return head.ids[0] ?? 0
@@ -78,6 +80,21 @@ export class TokenChoice {
     if (sampling.temperature === 0) return head.ids[0] ?? 0
     const bounds = { head, scoreMax: Number.NEGATIVE_INFINITY, others: 0, least: 0, most: 0 }
     return head.ids[indexAt(bounds, sampling, position, 'most')] ?? 0
+  }
+
+  /** What `#bounds` gives where scores are logits and any token may come, as nearly always: the candidates are the head. */
+  #plainBounds({ ids, logits, logSumExp }: Candidates): Bounds | null {
+    if (ids.length === 0) return null
+    const others = this.#options.vocabularySize - ids.length
+    const head = { ids, scores: logits }
+    if (others === 0) return { head, scoreMax: Number.NEGATIVE_INFINITY, others, least: 0, most: 0 }
+    const [best, last] = [logits[0] ?? 0, logits[logits.length - 1] ?? 0]
+    let knownMass = 0
+    for (let rank = 0; rank < logits.length; rank++) knownMass += Math.exp((logits[rank] ?? 0) - best)
+    const total = Math.exp(logSumExp - best)
+    const most = Math.min(Math.max(0, total * (1 + SUM_SLACK) - knownMass), others * Math.exp(last - best))
+    const least = Math.min(Math.max(0, total * (1 - SUM_SLACK) - knownMass), most)
+    return { head, scoreMax: last, others, least, most }
   }
 
   /** Null: nothing is known to come before all others. */

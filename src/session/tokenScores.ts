@@ -24,6 +24,11 @@ export class TokenScores {
     this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1)
   }
 
+  /** Whether all tokens keep their logit so far. */
+  get areLogits(): boolean {
+    return this.#counts.size === 0 && this.#bias.size === 0
+  }
+
   /** Tokens whose score may differ from their logit; each once. */
   *concerned(): Iterable<number> {
     yield* this.#counts.keys()

@@ -189,9 +189,12 @@ function pass(state: ModelSlot, row: number[], kind: RowKind): void {
 }
 
 function rowsOf(input: Segment['input']): number[][] {
-  if (input.kind === 'tokens') return Array.from(input.ids, embed)
-  const values = decodeRows(input.encoding, input.bytes, ARITHMETIC_WIDTH)
   const rows: number[][] = []
+  if (input.kind === 'tokens') {
+    for (let index = 0; index < input.ids.length; index++) rows.push(embed(input.ids[index] ?? 0))
+    return rows
+  }
+  const values = decodeRows(input.encoding, input.bytes, ARITHMETIC_WIDTH)
   for (let at = 0; at < values.length; at += ARITHMETIC_WIDTH) rows.push(rowAt(values, at))
   return rows
 }

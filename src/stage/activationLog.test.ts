@@ -7,6 +7,7 @@ const row = fc.record({
   kind: fc.constantFrom('prompt' as const, 'decode' as const),
   wanted: fc.boolean(),
   bytes: fc.uint8Array({ maxLength: 20 }),
+  named: fc.constant(null),
 })
 const step = fc.oneof(
   row.map((added) => ({ row: added })),
@@ -46,6 +47,7 @@ describe('ActivationLog', () => {
       kind: 'decode' as const,
       wanted: true,
       bytes: new Uint8Array(length).fill(index),
+      named: null,
     }))
     for (const added of rows) log.append(added)
     expect([log.keptLength, log.length]).toEqual([2, 4])
@@ -56,9 +58,9 @@ describe('ActivationLog', () => {
 
   it('keeps rows again once truncation has made room', () => {
     const log = new ActivationLog(new RowBudget(20))
-    for (let position = 0; position < 3; position++) log.append({ kind: 'decode', wanted: true, bytes: new Uint8Array(10) })
+    for (let position = 0; position < 3; position++) log.append({ kind: 'decode', wanted: true, bytes: new Uint8Array(10), named: null })
     log.truncate(1)
-    log.append({ kind: 'decode', wanted: true, bytes: new Uint8Array(10) })
+    log.append({ kind: 'decode', wanted: true, bytes: new Uint8Array(10), named: null })
     expect([log.keptLength, log.length]).toEqual([2, 2])
   })
 })

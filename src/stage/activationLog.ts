@@ -15,8 +15,8 @@ export interface LoggedRow {
   /** Whether the driver asked for its candidates. */
   readonly wanted: boolean
   readonly bytes: Uint8Array
-  /** What its frame says of named tokens: their ids, of the last stage their logits too. No receipt or audit is about it. Left out: nothing. */
-  readonly named?: Uint8Array
+  /** What its frame says of named tokens: their ids, of the last stage their logits too. No receipt or audit is about it. Null: nothing. */
+  readonly named: Uint8Array | null
 }
 
 export class ActivationLog {
@@ -43,7 +43,7 @@ export class ActivationLog {
     // From the first row that found no room on none is kept, so that what is kept has no holes.
     this.#full ||= !this.#budget.take(bytesOf(row))
     const { kind, wanted, bytes, named } = row
-    const logged = { kind, wanted, bytes: bytes.slice(), ...(named !== undefined && { named: named.slice() }) }
+    const logged = { kind, wanted, bytes: bytes.slice(), named: named === null ? null : named.slice() }
     this.#rows.push(this.#full ? null : logged)
     return logged
   }

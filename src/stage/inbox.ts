@@ -119,7 +119,7 @@ export class Inbox {
   /** The last row goes into a pass again: the KV cache is taken back to it. */
   takeAgain(position: number, kind: PassRows['kind']): PassRows {
     assert(this.#inPass === null && position === this.#computed - 1, `position ${position} again of ${this.#computed}`)
-    const rows = { epoch: this.epoch, kind, firstPosition: position, rowCount: 1, resultCount: 1 }
+    const rows = { epoch: this.epoch, kind, firstPosition: position, rowCount: 1, resultCount: 1, named: null }
     this.#options.truncateCache(position)
     this.#inPass = rows
     this.#isAgain = true

@@ -69,9 +69,9 @@ export class Outbox {
 
   /** The rows, of whose results those alone are wanted that the driver has not got. */
   wantedOf(rows: PassRows): PassRows {
-    const { firstPosition, rowCount, resultCount: all, named, ...others } = rows
+    const { epoch, kind, firstPosition, rowCount, resultCount: all, named } = rows
     const resultCount = this.#isLast ? Math.min(all, Math.max(0, firstPosition + rowCount - this.#position)) : all
-    return { ...others, firstPosition, rowCount, resultCount, ...namedPart(named, all, all - resultCount, all) }
+    return { epoch, kind, firstPosition, rowCount, resultCount, named: namedPart(named, all, all - resultCount, all) }
   }
 
   /** Another chain: whoever is next has to say anew what it wants. */

@@ -21,7 +21,7 @@ const grant: Grant = {
 
 const part = fc
   .record({ rowCount: fc.integer({ min: 1, max: 512 }), wanted: fc.nat(512), firstPosition: fc.nat(90_000), epoch: fc.nat(9) })
-  .map(({ wanted, ...rest }) => ({ ...rest, kind: 'prompt' as const, resultCount: Math.min(wanted, rest.rowCount) }))
+  .map(({ wanted, ...rest }) => ({ ...rest, kind: 'prompt' as const, resultCount: Math.min(wanted, rest.rowCount), named: null }))
 
 describe('outputFrames', () => {
   it('[F4][S14] cuts activations of any width into frames that fit, and loses no row and no wish', () => {

@@ -28,8 +28,8 @@ export interface PassRows {
   readonly rowCount: number
   /** Of the last rows. */
   readonly resultCount: number
-  /** What those name, as in their frame: token ids [resultCount, n]. */
-  readonly named?: Uint8Array
+  /** What those name, as in their frame: token ids [resultCount, n]; null: nothing. */
+  readonly named: Uint8Array | null
 }
 
 /**
@@ -39,7 +39,6 @@ export interface PassRows {
 export function outputRows(grant: Grant, width: number, part: PassRows, output: SegmentOutput): LoggedRow[] {
   const { kind, rowCount, resultCount } = part
   const firstWanted = rowCount - resultCount
-  const named = (bytes: Uint8Array | undefined, result: number) => (result < 0 ? {} : namedPart(bytes, resultCount, result, result + 1))
   if (output.kind === 'rows') {
     const stride = rowBytes(grant.rowEncoding, width)
     assert(output.bytes.byteLength === rowCount * stride, `a pass gave ${output.bytes.byteLength} bytes for ${rowCount} rows of ${stride}`)
@@ -49,7 +48,7 @@ export function outputRows(grant: Grant, width: number, part: PassRows, output: 
         kind,
         wanted: row >= firstWanted,
         bytes: output.bytes.subarray(row * stride, (row + 1) * stride),
-        ...named(part.named, row - firstWanted),
+        named: namedPart(part.named, resultCount, Math.max(0, row - firstWanted), row - firstWanted + 1),
       })
     return rows
   }
@@ -58,14 +57,14 @@ export function outputRows(grant: Grant, width: number, part: PassRows, output: 
   const topK = output.positions[0]?.ids.length ?? 0
   const stride = candidateBytes(topK)
   const payload = encodeCandidates(output.positions, topK)
-  const logits = encodeNamed(output.positions)
+  const logits = encodeNamed(output.positions) ?? null
   const rows: LoggedRow[] = []
   for (let result = -firstWanted; result < resultCount; result++)
     rows.push({
       kind,
       wanted: result >= 0,
       bytes: payload.subarray(Math.max(0, result) * stride, Math.max(0, result + 1) * stride),
-      ...named(logits, result),
+      named: namedPart(logits, resultCount, Math.max(0, result), result + 1),
     })
   return rows
 }
@@ -78,46 +77,53 @@ export interface Rows {
 
 /** Frames for the next stage, in order. */
 export function rowsFrames(grant: Grant, { epoch, firstPosition, rows }: Rows): RowsFrame[] {
-  return cut(rows, (a, b) => a.kind === b.kind).map(({ first, end, resultCount }) => ({
-    type: 'rows',
-    sessionId: grant.sessionId,
-    epoch,
-    firstPosition: firstPosition + first,
-    rowCount: end - first,
-    kind: rows[first]?.kind ?? 'prompt',
-    resultCount,
-    encoding: grant.rowEncoding,
-    payload: joined(rows.slice(first, end)),
-    ...namedOf(rows.slice(first, end)),
-  }))
+  return cut(rows, (a, b) => a.kind === b.kind).map((part) => {
+    const { first, end, resultCount } = part
+    const frame: RowsFrame = {
+      type: 'rows',
+      sessionId: grant.sessionId,
+      epoch,
+      firstPosition: firstPosition + first,
+      rowCount: end - first,
+      kind: rows[first]?.kind ?? 'prompt',
+      resultCount,
+      encoding: grant.rowEncoding,
+      payload: joined(rows, part),
+    }
+    return withNamed(frame, rows, part)
+  })
 }
 
 /** Frames for the driver, in order: the rows that nobody asked for go with the first of those that were. */
 export function resultsFrames(grant: Grant, { epoch, firstPosition, rows }: Rows): ResultsFrame[] {
-  return cut(rows, () => true).map(({ first, end, resultCount }) => ({
-    type: 'results',
-    sessionId: grant.sessionId,
-    epoch,
-    firstPosition: firstPosition + first,
-    rowCount: end - first,
-    resultCount,
-    topK: resultCount === 0 ? 0 : topKOf(rows[end - 1]?.bytes.byteLength ?? 0),
-    payload: joined(rows.slice(first, end)),
-    ...namedOf(rows.slice(first, end)),
-  }))
+  return cut(rows, () => true).map((part) => {
+    const { first, end, resultCount } = part
+    const frame: ResultsFrame = {
+      type: 'results',
+      sessionId: grant.sessionId,
+      epoch,
+      firstPosition: firstPosition + first,
+      rowCount: end - first,
+      resultCount,
+      topK: resultCount === 0 ? 0 : topKOf(rows[end - 1]?.bytes.byteLength ?? 0),
+      payload: joined(rows, part),
+    }
+    return withNamed(frame, rows, part)
+  })
 }
 
-/** What the frame of these rows says of named tokens. */
-function namedOf(rows: readonly LoggedRow[]): Pick<RowsFrame, 'named'> {
-  const named = rows.flatMap((row) => row.named ?? [])
-  return named.length === 0 ? {} : { named: concatBytes(named) }
+/** The part's frame with what its rows say of named tokens. */
+function withNamed<F extends RowsFrame | ResultsFrame>(frame: F, rows: readonly LoggedRow[], { end, resultCount }: Part): F {
+  // The wanted come last, and name as many each.
+  if (resultCount === 0 || rows[end - 1]?.named == null) return frame
+  return { ...frame, named: concatBytes(rows.slice(end - resultCount, end).flatMap(({ named }) => named ?? [])) }
 }
 
 /** Of what `resultCount` results name, what [first, end) of them do. */
-export function namedPart(named: Uint8Array | undefined, resultCount: number, first: number, end: number): Pick<RowsFrame, 'named'> {
-  if (named === undefined || first >= end) return {}
+export function namedPart(named: Uint8Array | null, resultCount: number, first: number, end: number): Uint8Array | null {
+  if (named === null || first >= end) return null
   const stride = named.byteLength / resultCount
-  return { named: named.subarray(first * stride, end * stride) }
+  return named.subarray(first * stride, end * stride)
 }
 
 interface Part {
@@ -152,10 +158,11 @@ function mayFollow(before: LoggedRow, row: LoggedRow): boolean {
   return !before.wanted || (row.wanted && before.named?.byteLength === row.named?.byteLength)
 }
 
-/** The rows' bytes one after the other: a view where they lie so already, as those of one pass do. */
-function joined(rows: readonly LoggedRow[]): Uint8Array {
-  if (rows.length === 1 && rows[0] !== undefined) return rows[0].bytes
-  const parts = rows.map(({ bytes }) => bytes).filter(({ byteLength }) => byteLength > 0)
+/** The bytes of a part's rows one after the other: a view where they lie so already, as those of one pass do. */
+function joined(rows: readonly LoggedRow[], { first, end: after }: Part): Uint8Array {
+  const only = rows[first]
+  if (after - first === 1 && only !== undefined) return only.bytes
+  const parts = rows.slice(first, after).flatMap(({ bytes }) => (bytes.byteLength > 0 ? [bytes] : []))
   const [start] = parts
   if (start === undefined) return new Uint8Array(0)
   let end = start.byteOffset

@@ -227,17 +227,21 @@ export class Participants {
     told?.send({ type: 'failed', sessionId: this.grant.sessionId, reason, message: shortened(message) }, 'urgent')
   }
 
-  /** Statistics take a moment; nothing waits for them, and a lap that is lost with its link does no harm. */
-  async tellLap(lap: Omit<LapFrame, 'type' | 'sessionId' | 'bytesSent' | 'linkKind'>): Promise<void> {
+  /** Before the kind of a link is known a lap waits for it, and nothing for the lap: one that is lost with its link does no harm. */
+  tellLap(lap: Omit<LapFrame, 'type' | 'sessionId' | 'bytesSent' | 'linkKind'>): void {
     const downstream = this.#outbox.link
     if (downstream === null) return
-    try {
-      const { bytesSent } = this.#outbox
-      const { kind: linkKind } = await downstream.stats()
-      this.#driver?.send({ type: 'lap', sessionId: this.grant.sessionId, ...lap, bytesSent, linkKind })
-    } catch {
-      // The link ended while it was asked: its end is told by `lost`.
-    }
+    const { bytesSent } = this.#outbox
+    const kind = downstream.kind()
+    // The link's end is told by `lost`.
+    if (kind instanceof Promise) void kind.then((linkKind) => this.#sendLap({ ...lap, bytesSent, linkKind })).catch(() => undefined)
+    else this.#sendLap({ ...lap, bytesSent, linkKind: kind })
+  }
+
+  #sendLap(lap: Omit<LapFrame, 'type' | 'sessionId'>): void {
+    const { epoch, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind } = lap
+    const { sessionId } = this.grant
+    this.#driver?.send({ type: 'lap', sessionId, epoch, firstPosition, rowCount, kind, computeMs, bytesSent, linkKind })
   }
 
   #has(link: PeerLink): boolean {

@@ -3,7 +3,7 @@
  * has used them for a while; those that others opened stay until they close them, or until too many others are of no use either.
  */
 
-import { type Dial, encodeFrame, type Frame, type Link, type LinkClosed, type LinkStats } from '../protocol/index.ts'
+import { type Dial, encodeFrame, type Frame, type Link, type LinkClosed, type LinkKind } from '../protocol/index.ts'
 import type { CancelTimer, Clock, PeerId } from '../shared/index.ts'
 
 /** How long an unused link stays for the next session. */
@@ -29,7 +29,8 @@ export class PeerLink {
   readonly #users = new Set<unknown>()
   #open = true
   #cancelKeep: CancelTimer | null = null
-  #stats: { readonly value: Promise<LinkStats>; readonly atMs: number } | null = null
+  #kind: LinkKind | null = null
+  #askedKind: { readonly kind: Promise<LinkKind>; readonly atMs: number } | null = null
 
   constructor(link: Link, options: { readonly clock: Clock; readonly dialed: boolean; readonly owner: PeerLinkOwner }) {
     this.#link = link
@@ -55,10 +56,23 @@ export class PeerLink {
     return byteLength
   }
 
-  stats(): Promise<LinkStats> {
+  /** The kind of path, as it was lately; a promise before it is known, which rejects where the link ends. */
+  kind(): LinkKind | Promise<LinkKind> {
     const nowMs = this.#clock.nowMs()
-    if (this.#stats === null || nowMs - this.#stats.atMs > STATS_AGE_MAX_MS) this.#stats = { value: this.#link.stats(), atMs: nowMs }
-    return this.#stats.value
+    let asked = this.#askedKind
+    if (asked === null || nowMs - asked.atMs > STATS_AGE_MAX_MS) {
+      asked = { kind: this.#askKind(), atMs: nowMs }
+      this.#askedKind = asked
+      // Who waits hears of it; nobody does where it is known already.
+      asked.kind.catch(() => undefined)
+    }
+    return this.#kind ?? asked.kind
+  }
+
+  async #askKind(): Promise<LinkKind> {
+    const { kind } = await this.#link.stats()
+    this.#kind = kind
+    return kind
   }
 
   close(closed: LinkClosed): void {

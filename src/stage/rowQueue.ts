@@ -59,7 +59,7 @@ export class RowQueue {
       firstPosition: frame.firstPosition + first,
       rowCount: end - first,
       resultCount,
-      ...namedPart(frame.named, frame.resultCount, resultEnd - resultCount, resultEnd),
+      named: namedPart(frame.named ?? null, frame.resultCount, resultEnd - resultCount, resultEnd),
       input: inputOf(frame, first, end),
     }
   }
@@ -92,7 +92,7 @@ export function frameRows({ kind, rowCount: all, resultCount, payload }: RowsFra
   const stride = payload.byteLength / all
   const rows: LoggedRow[] = []
   for (let row = 0; row < rowCount; row++)
-    rows.push({ kind, wanted: row >= all - resultCount, bytes: payload.subarray(row * stride, (row + 1) * stride) })
+    rows.push({ kind, wanted: row >= all - resultCount, bytes: payload.subarray(row * stride, (row + 1) * stride), named: null })
   return rows
 }
 

@@ -244,13 +244,12 @@ export class StageSession {
     }
     const all = this.#inbox.take(Math.min(rowsMax, this.#rowsMax))
     if (place.isLast) this.#fetches.took(all)
-    const { input, ...taken } = all
-    const rows = this.#outbox.wantedOf(taken)
+    const rows = this.#outbox.wantedOf(all)
     const topK = Math.min(grant.topK, served.config.vocabularySize)
     const output: Segment['output'] = place.isLast
-      ? { kind: 'candidates', resultCount: rows.resultCount, topK, ...(rows.named !== undefined && { named: tokenIds(rows.named) }) }
+      ? { kind: 'candidates', resultCount: rows.resultCount, topK, ...(rows.named !== null && { named: tokenIds(rows.named) }) }
       : { kind: 'rows', encoding: grant.rowEncoding }
-    return { session: this, rows, segment: { slot, kind: rows.kind, firstPosition: rows.firstPosition, input, output } }
+    return { session: this, rows, segment: { slot, kind: rows.kind, firstPosition: rows.firstPosition, input: all.input, output } }
   }
 
   /** The pass is done: sends its outputs on, but for those that were truncated meanwhile. */
@@ -265,7 +264,7 @@ export class StageSession {
       this.#fetches.computed(rowCount)
       const { firstPosition, kind } = rows
       if (rowCount > 0) this.#outbox.add({ ...rows, epoch }, output, rowCount)
-      if (rowCount > 0) void this.#participants.tellLap({ epoch, firstPosition, rowCount, kind, computeMs })
+      if (rowCount > 0) this.#participants.tellLap({ epoch, firstPosition, rowCount, kind, computeMs })
     }
     this.#forgetWhatIsLost()
     this.#answerUpstream()
