@@ -187,7 +187,7 @@ describe('an invariant breaks', { timeout: 600_000 }, () => {
       () => {
         sabotage(SessionTimers, 'waitAnew', () => () => undefined)
       },
-      { changes: { faults: 120, ...ALIKE }, scenario: 'uniform', firstSeed: 115 },
+      { changes: { faults: 120, ...ALIKE }, scenario: 'uniform', firstSeed: 130 },
     )
     expect(['left-behind', 'unjustified-error']).toContain(kind)
   })
@@ -204,7 +204,7 @@ describe('an invariant breaks', { timeout: 600_000 }, () => {
           }
         })
       },
-      { changes: { faults: 120, ...ALIKE }, scenario: 'uniform', firstSeed: 175 },
+      { changes: { faults: 120, ...ALIKE }, scenario: 'uniform', firstSeed: 177 },
     )
     expect(['wrong-answer', 'accused']).toContain(kind)
   })
