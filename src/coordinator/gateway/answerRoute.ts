@@ -2,17 +2,20 @@
 
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Clock, deferred, formatCredits, type ModelId, toHex } from '../../shared/index.ts'
+import { type Clock, deferred, formatCredits, type ModelId, type Pool, required, toHex } from '../../shared/index.ts'
 import type { KeyHolder, Payer } from '../economy/index.ts'
 import { Answering } from './answering.ts'
 import type { AnswerKind, ReadRequest } from './answerKinds.ts'
 import { ApiError, apiErrorOf, badParameter, faultOf, internalError } from './apiError.ts'
 import { Attempt } from './attempt.ts'
 import { Attempts, IDEMPOTENCY_KEY_CHARACTERS_MAX, type Question } from './attempts.ts'
-import { ANSWER_TOKENS_DEFAULT, type GatewayAccounts, type GatewayDriver, type GatewayModels, type OfferedModel } from './ports.ts'
+import { DriverError } from './errors.ts'
+import { checkPool, checkPrice, type Policy, splitPolicy, unsatisfied } from './policy.ts'
+import type { Among, GatewayAccounts, GatewayDriver, GatewayModels, OfferedModel } from './ports.ts'
 import { Quotas } from './quotas.ts'
 import type { AnswerRequest } from './requests.ts'
 import { sendAttempt } from './sendAttempt.ts'
+import { priceOf, sizeOf } from './sizes.ts'
 import type { GatewayStorage } from './storage/ports.ts'
 import { UsageRecords } from './usageRecords.ts'
 
@@ -32,7 +35,10 @@ export interface GatewayOptions {
 
 interface Accepted<Read> {
   readonly read: Read
-  readonly payer: KeyHolder | null
+  /** Null: no key is needed. */
+  readonly holder: KeyHolder | null
+  readonly payer: (Payer & Among) | null
+  readonly policy: Policy
   readonly model: OfferedModel
 }
 
@@ -41,14 +47,12 @@ type Reader<Read extends { readonly asked: AnswerRequest }> = (body: unknown, dr
 export const REQUEST_ID = 'x-request-id'
 /** In the queue, before it is refused. */
 const QUEUE_WAIT_MS = 30_000
-/** Whom peers of this coordinator are open to. */
-export const POOL = 'public'
 
 export class AnswerRoute {
   readonly #options: GatewayOptions
   readonly #quotas = new Quotas()
   readonly #attempts: Attempts
-  readonly #keyListeners = new Set<(payer: Payer, key: string) => void>()
+  readonly #keyListeners = new Set<(keyId: string, key: string) => void>()
   readonly usage: UsageRecords
 
   constructor(options: GatewayOptions) {
@@ -61,12 +65,13 @@ export class AnswerRoute {
   async handle(request: FastifyRequest, reply: FastifyReply, kind: AnswerKind): Promise<unknown> {
     const { clock } = this.#options
     const accepted = await this.#accept(request, kind)
-    const { payer, model } = accepted
-    const read = await preparedOf(accepted.read, payer, request)
+    const { payer, model, policy } = accepted
+    const read = await preparedOf(accepted.read, accepted.holder, request)
+    await this.#demand({ ...accepted, read })
     const { stream } = read.asked
     // It went while its key was looked up: nobody would hear the answer, nor stop it.
     if (reply.raw.destroyed) throw cutOff()
-    const question = questionOf(request, payer)
+    const question = questionOf(request, payer, policy)
     const earlier = this.#attempts.find(question)
     const leave = payer === null ? () => undefined : this.#quotas.enter(payer.keyId)
     if (earlier !== null) {
@@ -108,62 +113,72 @@ export class AnswerRoute {
   /** What a request of that kind may cost and have to wait for; nothing is computed but its tokens. */
   async estimate(request: FastifyRequest, reader: Reader<Pick<ReadRequest, 'asked'>>): Promise<object> {
     const { driver, models, accounts } = this.#options
-    const {
-      read: { asked },
-      model,
-    } = await this.#accept(request, reader)
-    const { choices, tier } = asked
-    const promptTokens = await driver.count(model.id, asked.prompt)
-    const room = model.contextLength - promptTokens
-    if (room <= 0)
-      throw badParameter(
-        'messages',
-        `the prompt has ${promptTokens} tokens and the model reads ${model.contextLength}`,
-        'context_length_exceeded',
-      )
-    const maxTokens = Math.min(asked.maxTokens ?? ANSWER_TOKENS_DEFAULT, room)
+    const { read, payer, model, policy } = await this.#accept(request, reader)
+    const { asked } = read
+    const size = await sizeOf(driver, asked, model)
+    const { promptTokens, maxTokens } = size
     const expectedTokens = Math.min(maxTokens, this.usage.usualTokens(model.id) ?? maxTokens)
-    const price = async (tokens: number) =>
-      formatCredits(BigInt(choices) * ((await accounts?.price(model.id, { promptTokens, maxTokens: tokens }, tier)) ?? 0n))
-    const { layersCovered, layerCount } = models.capacity(model.id)
+    const among = amongOf(payer)
+    const price = (tokens: number) => priceOf(accounts, asked, model, { promptTokens, maxTokens: tokens }, among?.pool ?? 'public')
+    const hold = await price(maxTokens)
+    const { layersCovered, layerCount } = models.capacity(model.id, among)
     return {
       promptTokens,
       maxTokens,
       expectedTokens,
-      holdCredits: await price(maxTokens),
-      expectedCredits: await price(expectedTokens),
-      waitMs: models.hasRoom(model.id, { promptTokens, maxTokens }) ? 0 : null,
-      policySatisfied: layersCovered === layerCount,
+      holdCredits: formatCredits(hold),
+      expectedCredits: formatCredits(await price(expectedTokens)),
+      waitMs: models.hasRoom(model.id, size, among) ? 0 : null,
+      policySatisfied: layersCovered === layerCount && (policy.maxPrice === null || hold <= policy.maxPrice),
     }
   }
 
   /** A request that may be answered. Rejects with an ApiError or an AccountError. */
   async #accept<Read extends Pick<ReadRequest, 'asked'>>(request: FastifyRequest, reader: Reader<Read>): Promise<Accepted<Read>> {
-    const read = await this.#read(request, reader)
+    const { read, policy } = await this.#read(request, reader)
     const { model: id } = read.asked
-    const payer = await this.authorize(request, { model: id, pool: POOL })
-    return { read, payer, model: findModel(this.#options.models, id) }
+    const holder = await this.authorize(request, { model: id, pool: policy.pool })
+    const model = findModel(this.#options.models, id)
+    if (holder !== null) return { read, holder, payer: { ...holder, pool: required(holder.pool, 'a pool') }, model, policy }
+    if (policy.pool !== null && policy.pool !== 'public') throw unsatisfied('this coordinator has no accounts, and so only the public pool')
+    return { read, holder, payer: null, model, policy }
+  }
+
+  /** Rejects with an ApiError where what the client demands cannot be had. */
+  async #demand({ read: { asked }, payer, model, policy }: Accepted<ReadRequest>): Promise<void> {
+    const { driver, models, accounts } = this.#options
+    if (payer !== null) checkPool(models, model, payer)
+    if (policy.maxPrice === null) return
+    const size = await sizeOf(driver, asked, model)
+    checkPrice(await priceOf(accounts, asked, model, size, payer?.pool ?? 'public'), policy)
   }
 
   /** Null: no key is needed. Rejects with an ApiError or an AccountError. */
-  async authorize(request: FastifyRequest, scope: { readonly model: string; readonly pool: string } | null): Promise<KeyHolder | null> {
+  async authorize(
+    request: FastifyRequest,
+    scope: { readonly model: string; readonly pool: Pool | null } | null,
+  ): Promise<KeyHolder | null> {
     const { accounts } = this.#options
     if (accounts === null) return null
     const key = apiKeyOf(request)
     const payer = await accounts.authorize(key, scope)
-    for (const listener of this.#keyListeners) listener(payer, key)
+    for (const listener of this.#keyListeners) listener(payer.keyId, key)
     return payer
   }
 
   /** Hears of each API key that a client has shown, once it is known to be one. */
-  onKey(listener: (payer: Payer, key: string) => void): void {
+  onKey(listener: (keyId: string, key: string) => void): void {
     this.#keyListeners.add(listener)
   }
 
   /** What is wrong with the body is told to those alone who have a key. */
-  async #read<Read extends Pick<ReadRequest, 'asked'>>(request: FastifyRequest, reader: Reader<Read>): Promise<Read> {
+  async #read<Read extends Pick<ReadRequest, 'asked'>>(
+    request: FastifyRequest,
+    reader: Reader<Read>,
+  ): Promise<{ readonly read: Read; readonly policy: Policy }> {
     try {
-      return reader(request.body, () => this.#drawSeed())
+      const { body, policy } = splitPolicy(request.body, request.headers)
+      return { read: reader(body, () => this.#drawSeed()), policy }
     } catch (error) {
       await this.authorize(request, null)
       throw error
@@ -184,7 +199,8 @@ export class AnswerRoute {
   async #answer(attempt: Attempt, { asked, keep }: ReadRequest, modelId: ModelId, payer: Payer | null): Promise<void> {
     const { driver, accounts, log } = this.#options
     const { requestId } = attempt
-    this.usage.begin({ requestId, account: payer?.account ?? null, modelId, serviceTier: asked.serviceTier })
+    const pool = payer?.pool ?? 'public'
+    this.usage.begin({ requestId, account: payer?.account ?? null, modelId, serviceTier: asked.serviceTier, pool })
     const payment = payer === null ? null : (accounts?.pay(payer) ?? null)
     try {
       const terms = { modelId, voucher: payment?.voucher ?? null, waitMs: QUEUE_WAIT_MS }
@@ -201,13 +217,23 @@ export class AnswerRoute {
       attempt.finish(outcome)
     } catch (error) {
       this.usage.ended(requestId, null)
-      const told = apiErrorOf(error)
+      const told = lacksPool(error, pool) ?? apiErrorOf(error)
       if (told === null) log(`a request to the gateway failed: ${faultOf(error)}`)
       attempt.fail(told ?? internalError())
     } finally {
       payment?.end()
     }
   }
+}
+
+/** The last tab of the pool has gone since it was looked at. */
+function lacksPool(error: unknown, pool: Pool): ApiError | null {
+  const isLack = error instanceof DriverError && (error.reason === 'incomplete' || error.reason === 'no-volunteers')
+  return isLack && pool !== 'public' ? unsatisfied(`tabs of the pool "${pool}" do not serve all layers any more`) : null
+}
+
+function amongOf(payer: Among | null): Among | undefined {
+  return payer === null ? undefined : { pool: payer.pool, account: payer.account }
 }
 
 async function preparedOf(read: ReadRequest, holder: KeyHolder | null, request: FastifyRequest): Promise<ReadRequest> {
@@ -239,13 +265,13 @@ function cutOff(): ApiError {
   return new ApiError(503, 'the answer was cut off; ask again in a moment', { code: 'cut-off', retryAfterMs: 5_000 })
 }
 
-function questionOf(request: FastifyRequest, payer: Payer | null): Question {
+function questionOf(request: FastifyRequest, payer: Payer | null, { pool, maxPrice }: Policy): Question {
   const { 'idempotency-key': given, 'x-stainless-retry-count': retries } = request.headers
   const idempotencyKey = typeof given === 'string' && given !== '' ? given : null
   if (idempotencyKey !== null && idempotencyKey.length > IDEMPOTENCY_KEY_CHARACTERS_MAX)
     throw badParameter('Idempotency-Key', `an Idempotency-Key has at most ${IDEMPOTENCY_KEY_CHARACTERS_MAX} characters`)
   const hash = createHash('sha256')
-    .update(JSON.stringify([request.url, request.body]))
+    .update(JSON.stringify([request.url, request.body, pool, String(maxPrice)]))
     .digest('hex')
   return { owner: payer?.keyId ?? '', hash, idempotencyKey, isRetry: Number(retries) > 0 }
 }

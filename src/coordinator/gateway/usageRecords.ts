@@ -3,7 +3,7 @@
  * has what was paid for good.
  */
 
-import { type Clock, formatCredits, type ModelId, type SessionId } from '../../shared/index.ts'
+import { type Clock, formatCredits, type ModelId, type Pool, type SessionId } from '../../shared/index.ts'
 import type { Outcome, Route } from './answering.ts'
 import type { ServiceTier } from './requests.ts'
 
@@ -13,6 +13,8 @@ export interface UsageStart {
   readonly account: string | null
   readonly modelId: ModelId
   readonly serviceTier: ServiceTier
+  /** Whose tabs might compute it. */
+  readonly pool: Pool
 }
 
 type Status = 'running' | 'completed' | 'failed'
@@ -120,7 +122,7 @@ function chargeOf({ sessions }: UsageRecord): { readonly charged: bigint; readon
 }
 
 function formOf(record: UsageRecord): object {
-  const { requestId, createdMs, modelId, serviceTier, status, promptTokens, completionTokens, routes } = record
+  const { requestId, createdMs, modelId, serviceTier, pool, status, promptTokens, completionTokens, routes } = record
   const { charged, isSettled } = chargeOf(record)
   return {
     object: 'usage',
@@ -128,6 +130,7 @@ function formOf(record: UsageRecord): object {
     created: Math.floor(createdMs / 1_000),
     model: modelId,
     service_tier: serviceTier,
+    pool,
     status,
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,

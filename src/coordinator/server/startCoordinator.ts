@@ -96,9 +96,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const gateway = new GatewayHost({
     ...options,
     summary: () => core.summary(options.clock.nowMs()),
-    mayAdmit: (peerId, message) => core.mayAdmit(peerId, message, options.clock.nowMs()),
+    mayAdmit: (peerId, message, mayServe) => core.mayAdmit(peerId, message, options.clock.nowMs(), mayServe),
+    served: (modelId, mayServe) => core.served(modelId, mayServe, options.clock.nowMs()),
+    poolOf: (pool, account) => control.poolOf(pool, account),
   })
-  const control = new ControlServer({
+  const control: ControlServer = new ControlServer({
     ...options,
     signals,
     relays,
