@@ -33,6 +33,7 @@ export { type Deferred, deferred } from './deferred.ts'
 export { type ErrorBody, fromErrorBody, TabswarmError, toErrorBody } from './errors.ts'
 export { isManifestHash, isModelId, isPeerId, isSessionId, type ManifestHash, type ModelId, type PeerId, type SessionId } from './ids.ts'
 export { isoTime } from './isoTime.ts'
+export { POOLS, type Pool } from './pools.ts'
 export { err, ok, type Result } from './result.ts'
 export { SerialQueue } from './serialQueue.ts'
 export {

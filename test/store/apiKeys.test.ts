@@ -14,7 +14,7 @@ describe.each(storeKinds)('API keys on %s', (kind) => {
     const { key, text } = await keys.create(id, 'laptop', { ...ALL, models: ['m'], requestsAMinute: 4 })
     expect(await everything()).toContain(key.id)
     expect(await everything()).not.toContain(text.slice(-43))
-    const request = { model: 'm', pool: 'public' }
+    const request = { model: 'm', pool: 'public' } as const
     expect(await keys.authorize(text, request)).toMatchObject({
       id: key.id,
       account: id,

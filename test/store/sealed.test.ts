@@ -121,6 +121,7 @@ describe.each(storeKinds)('batches on %s', (kind) => {
       outputFile: `${name}-out`,
       errorFile: `${name}-err`,
       endpoint: '/v1/chat/completions',
+      pool: 'public',
       status: 'validating',
       times: {},
       endsAtMs: clock.nowMs() + DAY_MS,

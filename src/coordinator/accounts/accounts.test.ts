@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { sha256Of } from '../../network/index.ts'
-import { SCOPE_NAMES_MAX, toHex } from '../../shared/index.ts'
+import { type Pool, SCOPE_NAMES_MAX, toHex } from '../../shared/index.ts'
 import { checkName, keyIdentity, newAccountId } from './account.ts'
 import { addressBlock } from './addressBlock.ts'
 import { apiKeyId, checkRequest, checkScope, isApiKey, type KeyScope, newApiKey } from './apiKey.ts'
@@ -51,11 +51,24 @@ describe('API key', () => {
   })
 
   it('a scope allows what it names, within what its team names; null allows all', () => {
-    const ask = { model: 'm', pool: 'public' }
+    const ask = { model: 'm', pool: 'public' } as const
     expect(reasonOf(checkRequest(all, null, ask))).toBe('ok')
     expect(reasonOf(checkRequest({ ...all, models: ['m'] }, { models: null, pools: ['public'] }, ask))).toBe('ok')
     expect(reasonOf(checkRequest({ ...all, models: ['n'] }, null, ask))).toBe('not-allowed')
     expect(reasonOf(checkRequest({ ...all, pools: ['trusted'] }, null, ask))).toBe('not-allowed')
+    const poolOf = (pools: readonly string[] | null, team: readonly string[] | null, pool: Pool | null) => {
+      const checked = checkRequest({ ...all, pools }, { models: null, pools: team }, { model: 'm', pool })
+      return checked.ok ? checked.value : checked.error.reason
+    }
+    expect([poolOf(null, null, null), poolOf(['mine', 'trusted'], null, null), poolOf(null, ['mine'], null)]).toEqual([
+      'public',
+      'trusted',
+      'mine',
+    ])
+    expect([poolOf(['trusted'], ['mine'], null), poolOf(['lab'], null, null), poolOf(['trusted'], null, 'mine')]).toEqual(
+      Array(3).fill('not-allowed'),
+    )
+    expect(poolOf(['trusted', 'mine'], null, 'mine')).toBe('mine')
     const byTeam = checkRequest({ ...all, models: ['m', 'n'] }, { models: ['n'], pools: null }, ask)
     expect(byTeam.ok ? '' : byTeam.error.message).toBe('its team may not use the model m, only n; ask its owner')
   })

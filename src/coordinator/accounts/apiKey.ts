@@ -3,7 +3,18 @@
  * shown once and kept as a hash. What a key may do is its scope, and within it that of its team.
  */
 
-import { err, ok, REQUESTS_A_MINUTE_MAX, type Result, SCOPE_NAMES_MAX, type Sha256, toBase64Url, toHex } from '../../shared/index.ts'
+import {
+  err,
+  ok,
+  POOLS,
+  type Pool,
+  REQUESTS_A_MINUTE_MAX,
+  type Result,
+  SCOPE_NAMES_MAX,
+  type Sha256,
+  toBase64Url,
+  toHex,
+} from '../../shared/index.ts'
 import { AccountError } from './errors.ts'
 import { hashSecret, isSameHash } from './secrets.ts'
 
@@ -87,19 +98,23 @@ export function checkScope(scope: KeyScope): Result<KeyScope, AccountError> {
 
 export interface KeyRequest {
   readonly model: string
-  readonly pool: string
+  /** Null: the widest that it may use. */
+  readonly pool: Pool | null
 }
 
-/** Whether the key, and its team if it has one, allow a request: models and pools. Budget and rate are counted where they are kept. */
+/** The pool of a request, if the key, and its team if it has one, allow it and the model. Budget and rate are counted where they are kept. */
 export function checkRequest(
   key: Pick<KeyScope, 'models' | 'pools'>,
   team: Pick<KeyScope, 'models' | 'pools'> | null,
-  { model, pool }: KeyRequest,
-): Result<null, AccountError> {
+  { model, pool: asked }: KeyRequest,
+): Result<Pool, AccountError> {
+  const scopes = [key, ...(team === null ? [] : [team])]
+  const widest = POOLS.find((pool) => scopes.every(({ pools }) => pools?.includes(pool) !== false))
+  const pool = asked ?? widest ?? POOLS[0]
   for (const [whose, scope] of [['this key', key] as const, ['its team', team] as const]) {
     for (const [what, names, name] of [['model', scope?.models, model] as const, ['pool', scope?.pools, pool] as const])
       if (names != null && !names.includes(name))
         return err(new AccountError('not-allowed', `${whose} may not use the ${what} ${name}, only ${names.join(', ')}; ask its owner`))
   }
-  return ok(null)
+  return ok(pool)
 }

@@ -7,6 +7,7 @@ import { type ModelId, type PeerId, type SessionId, TIER_DEFAULT, TIERS } from '
 import type { AdmitMessage, Decision } from './admission.ts'
 import type { Demand } from './demand.ts'
 import type { Effects } from './effects.ts'
+import type { MayServe } from './events.ts'
 import { QUEUE_TELL_MS, QUEUE_TRIED_AFTER_MS, QUEUE_TRY_MS, QUEUED_PER_REQUESTER_MAX, RETRY_BUSY_MS, ROOM_SETTLES_MS } from './limits.ts'
 import type { PlacedStage } from './placement.ts'
 
@@ -15,10 +16,12 @@ export interface AdmissionAsked {
   readonly message: AdmitMessage
   /** What the session is to be called, where somebody holds its price already. */
   readonly sessionId: SessionId | null
+  /** Whom it may have as stages; null: everybody. */
+  readonly mayServe: MayServe | null
 }
 
 export interface AdmissionQueuePorts {
-  readonly decide: (requester: PeerId, message: AdmitMessage, nowMs: number) => Decision
+  readonly decide: (asked: Omit<AdmissionAsked, 'sessionId'>, nowMs: number) => Decision
   /** Requesters that it stands for. */
   readonly shareOf: (requester: PeerId) => number
   readonly grant: (asked: AdmissionAsked, stages: readonly PlacedStage[], nowMs: number) => void
@@ -57,15 +60,15 @@ export class AdmissionQueue {
   }
 
   /** Whether the request would get a chain now, or a place here. Changes nothing. */
-  mayTake(requester: PeerId, message: AdmitMessage, nowMs: number): boolean {
-    const decision = this.#ports.decide(requester, message, nowMs)
-    return decision.kind === 'chain' || this.#mayWait({ requester, message }, decision.refusal)
+  mayTake(asked: Omit<AdmissionAsked, 'sessionId'>, nowMs: number): boolean {
+    const decision = this.#ports.decide(asked, nowMs)
+    return decision.kind === 'chain' || this.#mayWait(asked, decision.refusal)
   }
 
   /** Answers it, or keeps it. */
   ask(asked: AdmissionAsked, nowMs: number): void {
-    const { requester, message } = asked
-    const decision = this.#ports.decide(requester, message, nowMs)
+    const { message } = asked
+    const decision = this.#ports.decide(asked, nowMs)
     if (decision.kind === 'refused' && !this.#mayWait(asked, decision.refusal)) {
       this.#count(message.modelId, decision.refusal, nowMs)
       return this.#refuse(asked, decision.refusal)
@@ -128,20 +131,19 @@ export class AdmissionQueue {
 
   /** True when it has been answered. */
   #settleOne(waiting: Waiting, lacks: Map<ModelId, Lack>, nowMs: number): boolean {
-    const { requester, message } = waiting
+    const { message, mayServe } = waiting
     const { modelId } = message
     const positions = message.promptTokens + message.maxTokens
     const lack = lacks.get(modelId)
     const decision: Decision =
-      lack !== undefined && positions >= lack.positions
-        ? { kind: 'refused', refusal: lack.refusal }
-        : this.#ports.decide(requester, message, nowMs)
+      lack !== undefined && positions >= lack.positions ? { kind: 'refused', refusal: lack.refusal } : this.#ports.decide(waiting, nowMs)
     if (decision.kind === 'chain') {
       this.#ports.grant(waiting, decision.stages, nowMs)
       return true
     }
     const { refusal } = decision
-    if (refusal.isForLack) lacks.set(modelId, { positions, refusal })
+    // What some may not use others may.
+    if (refusal.isForLack && mayServe === null) lacks.set(modelId, { positions, refusal })
     if (nowMs - waiting.countedMs >= RETRY_BUSY_MS) {
       waiting.countedMs = nowMs
       this.#count(modelId, refusal, nowMs)

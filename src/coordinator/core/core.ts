@@ -12,7 +12,7 @@ import { Assignments } from './assignments.ts'
 import type { ModelCosts } from './costs.ts'
 import { Demand } from './demand.ts'
 import { Effects } from './effects.ts'
-import type { CoreEffect, CoreEvent, PeerMessage } from './events.ts'
+import type { CoreEffect, CoreEvent, MayServe, PeerMessage } from './events.ts'
 import { Heartbeats } from './heartbeats.ts'
 import { AWAY_AFTER_MS, PEERS_MAX, REGROUP_INTERVAL_MS } from './limits.ts'
 import { missedPeers } from './orders.ts'
@@ -92,8 +92,16 @@ export class CoordinatorCore {
   }
 
   /** Whether that `admit` would get a chain now, or wait for one; asking changes nothing. */
-  mayAdmit(peerId: PeerId, message: AdmitMessage, nowMs: number): boolean {
-    return this.#sessions.mayAdmit(peerId, message, nowMs)
+  mayAdmit(peerId: PeerId, message: AdmitMessage, nowMs: number, mayServe: MayServe | null = null): boolean {
+    return this.#sessions.mayAdmit({ requester: peerId, message, mayServe }, nowMs)
+  }
+
+  /** What peers serve of the model that may be asked for more now; `mayServe`: null: everybody. */
+  served(modelId: ModelId, mayServe: MayServe | null, nowMs: number): Span[] {
+    return [...this.#peers.values()].flatMap((peer) => {
+      const isMeant = peer.served?.modelId === modelId && isChoosable(peer, nowMs) && mayServe?.(peer.peerId) !== false
+      return isMeant && peer.served !== null ? [peer.served.span] : []
+    })
   }
 
   /** Who serves all these layers and may be asked for more, now. */
@@ -149,7 +157,7 @@ export class CoordinatorCore {
     if (pledge !== null) this.#changed(this.#speeds.leave(peer, pledge, nowMs))
   }
 
-  #message(peer: PeerRecord, { message, sessionId }: Extract<CoreEvent, { kind: 'message' }>, nowMs: number): void {
+  #message(peer: PeerRecord, { message, sessionId, mayServe }: Extract<CoreEvent, { kind: 'message' }>, nowMs: number): void {
     const { peerId } = peer
     peer.heardMs = nowMs
     if (message.type !== 'pong') this.#assignments.changed(peerId)
@@ -176,7 +184,7 @@ export class CoordinatorCore {
       case 'measured':
         return this.#measured(peer, message, nowMs)
       case 'admit':
-        return this.#sessions.admit({ requester: peerId, message, sessionId: sessionId ?? null }, nowMs)
+        return this.#sessions.admit({ requester: peerId, message, sessionId: sessionId ?? null, mayServe: mayServe ?? null }, nowMs)
       case 'withdraw':
         return this.#sessions.withdraw(peerId, message.requestId)
       case 'repair':

@@ -6,6 +6,9 @@ import type { ErrorBody, PeerId, SessionId } from '../../shared/index.ts'
 /** A client's message as far as it concerns the core; `identify`, `relay`, `receipt`, `statement` and `account-request` are the server's matter. */
 export type PeerMessage = Exclude<ClientMessage, { type: 'identify' | 'relay' | 'receipt' | 'statement' | 'account-request' }>
 
+/** Whether a peer may compute for a session, at this moment. */
+export type MayServe = (peerId: PeerId) => boolean
+
 export type CoreEvent =
   /**
    * A socket proved its key; if the peer was connected before, the older socket is gone. `origin`: whose tabs count as one requester; by default each
@@ -13,8 +16,17 @@ export type CoreEvent =
    */
   | { readonly kind: 'connected'; readonly peerId: PeerId; readonly origin?: string; readonly share?: number }
   | { readonly kind: 'disconnected'; readonly peerId: PeerId }
-  /** `sessionId`: what an `admit` is to be called, whose caller knows it beforehand; else the core chooses. */
-  | { readonly kind: 'message'; readonly peerId: PeerId; readonly message: PeerMessage; readonly sessionId?: SessionId }
+  /**
+   * `sessionId`: what an `admit` is to be called, whose caller knows it beforehand; else the core chooses. `mayServe`: whom its session may have as
+   * stages, from here to its end; everybody where it is left out.
+   */
+  | {
+      readonly kind: 'message'
+      readonly peerId: PeerId
+      readonly message: PeerMessage
+      readonly sessionId?: SessionId
+      readonly mayServe?: MayServe
+    }
   /** Time has passed; a few times a second. */
   | { readonly kind: 'tick' }
 

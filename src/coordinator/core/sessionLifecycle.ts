@@ -6,12 +6,12 @@
 
 import { type Grant, type RowEncoding, TOP_K_DEFAULT } from '../../protocol/index.ts'
 import { type ModelId, type PeerId, required, type SessionId } from '../../shared/index.ts'
-import { type AdmitMessage, type Decision, decideAdmission } from './admission.ts'
+import { type Decision, decideAdmission } from './admission.ts'
 import { type AdmissionAsked, AdmissionQueue } from './admissionQueue.ts'
 import { decideRepair, type PendingRepair } from './chainRepair.ts'
 import type { Demand } from './demand.ts'
 import type { Effects } from './effects.ts'
-import type { PeerMessage, SeenLeave, SessionOutcome } from './events.ts'
+import type { MayServe, PeerMessage, SeenLeave, SessionOutcome } from './events.ts'
 import { Ghosts } from './ghosts.ts'
 import type { Heartbeats } from './heartbeats.ts'
 import { GRANT_LIFE_MS, ORPHAN_MS } from './limits.ts'
@@ -57,6 +57,8 @@ export class SessionLifecycle {
   readonly #broken = new Set<SessionId>()
   /** Of open sessions: peers that left in the midst of it. */
   readonly #leaves = new Map<SessionId, SeenLeave[]>()
+  /** Of open sessions that not everybody may serve. */
+  readonly #mayServe = new Map<SessionId, MayServe>()
   readonly #ghosts: Ghosts
 
   constructor(options: GrantOptions, ports: SessionPorts) {
@@ -64,7 +66,7 @@ export class SessionLifecycle {
     this.#ports = ports
     const { peers, open, onGivenUp } = ports
     this.#queue = new AdmissionQueue({
-      decide: (requester, message, nowMs) => this.#decide(requester, message, nowMs),
+      decide: (asked, nowMs) => this.#decide(asked, nowMs),
       shareOf: (requester) => this.#shareOf(requester),
       grant: (asked, stages, nowMs) => this.#open(asked, stages, nowMs),
       demand: ports.demand,
@@ -74,8 +76,8 @@ export class SessionLifecycle {
   }
 
   /** Whether `admit` would be answered by a chain now, or wait for one. Changes nothing. */
-  mayAdmit(requester: PeerId, message: AdmitMessage, nowMs: number): boolean {
-    return this.#queue.mayTake(requester, message, nowMs)
+  mayAdmit(asked: Omit<AdmissionAsked, 'sessionId'>, nowMs: number): boolean {
+    return this.#queue.mayTake(asked, nowMs)
   }
 
   admit(asked: AdmissionAsked, nowMs: number): void {
@@ -86,7 +88,7 @@ export class SessionLifecycle {
     this.#queue.withdraw(requester, requestId)
   }
 
-  #open({ requester, message, sessionId }: AdmissionAsked, placed: readonly PlacedStage[], nowMs: number): void {
+  #open({ requester, message, sessionId, mayServe }: AdmissionAsked, placed: readonly PlacedStage[], nowMs: number): void {
     const { effects } = this.#ports
     const { rowEncoding, newSessionId } = this.#options
     const { modelId, manifestHash } = required(this.#modelOf(message.modelId), `model ${message.modelId}`)
@@ -104,6 +106,7 @@ export class SessionLifecycle {
       issuedAtMs: nowMs,
       expiresAtMs: nowMs + GRANT_LIFE_MS,
     }
+    if (mayServe !== null) this.#mayServe.set(grant.sessionId, mayServe)
     this.#grant(grant, message.requestId, { before: null, lost: NOBODY })
     effects.session({ kind: 'opened', grant })
   }
@@ -227,6 +230,7 @@ export class SessionLifecycle {
       this.#ports.effects.session({ kind: 'closed', sessionId, outcome, sawFailure })
       this.#broken.delete(sessionId)
       this.#leaves.delete(sessionId)
+      this.#mayServe.delete(sessionId)
     }
   }
 
@@ -236,7 +240,12 @@ export class SessionLifecycle {
     const grant = this.#ports.open.get(sessionId)
     if (grant === null) return true
     const model = required(this.#modelOf(grant.modelId), `model ${grant.modelId}`)
-    const decision = decideRepair(pending, { ...this.#swarm(nowMs), grant, origin: this.#originOf(driver), model })
+    const decision = decideRepair(pending, {
+      ...this.#swarm(this.#mayServe.get(sessionId) ?? null, nowMs),
+      grant,
+      origin: this.#originOf(driver),
+      model,
+    })
     if (decision.kind === 'granted') {
       this.#broken.delete(sessionId)
       this.#grant(decision.grant, requestId, { before: grant, lost: pending.lost })
@@ -289,16 +298,23 @@ export class SessionLifecycle {
     return this.#options.models.find((model) => model.modelId === modelId)
   }
 
-  #decide(requester: PeerId, message: AdmitMessage, nowMs: number): Decision {
+  #decide({ requester, message, mayServe }: Omit<AdmissionAsked, 'sessionId'>, nowMs: number): Decision {
     const [origin, share, model] = [this.#originOf(requester), this.#shareOf(requester), this.#modelOf(message.modelId)]
-    return decideAdmission({ ...this.#swarm(nowMs), message, requester, origin, share, model })
+    return decideAdmission({ ...this.#swarm(mayServe, nowMs), message, requester, origin, share, model })
   }
 
   /** What chains are chosen from. */
-  #swarm(nowMs: number) {
+  #swarm(mayServe: MayServe | null, nowMs: number) {
     const { peers, open, roundTrips } = this.#ports
     const rttMs = (a: PeerId, b: PeerId) => roundTrips.between(a, b)
-    return { peers: [...peers.values()], sessions: open, stagesMin: this.#options.stagesMin, rttMs, nowMs }
+    const all = [...peers.values()]
+    return {
+      peers: mayServe === null ? all : all.filter(({ peerId }) => mayServe(peerId)),
+      sessions: open,
+      stagesMin: this.#options.stagesMin,
+      rttMs,
+      nowMs,
+    }
   }
 }
 

@@ -75,6 +75,8 @@ export class Admissions {
   readonly #options: AdmissionsOptions
   readonly #held = new Map<SessionId, HeldSession>()
   readonly #open = new Map<SessionId, HeldSession>()
+  /** Sessions that their account's own tabs compute: nothing is held for them. */
+  readonly #free = new Map<SessionId, { readonly driver: PeerId; isOpen: boolean }>()
   /** By peer, or by key. */
   readonly #pending = new Map<string, number>()
   /** Accounts that asked for a starter grant today: it is given once, and the day's answer stays. */
@@ -126,6 +128,8 @@ export class Admissions {
 
   /** The core has admitted it. Null: nothing is held for it. */
   open(sessionId: SessionId): HeldSession | null {
+    const free = this.#free.get(sessionId)
+    if (free !== undefined) free.isOpen = true
     const held = this.#held.get(sessionId)
     if (held === undefined) return null
     this.#held.delete(sessionId)
@@ -140,6 +144,7 @@ export class Admissions {
 
   /** True where something is held for it and it has not opened: what is held is then the caller's to release. */
   drop(sessionId: SessionId): boolean {
+    if (this.#free.get(sessionId)?.isOpen === false) this.#free.delete(sessionId)
     return this.#held.delete(sessionId)
   }
 
@@ -148,6 +153,13 @@ export class Admissions {
     const open = this.#open.get(sessionId) ?? null
     this.#open.delete(sessionId)
     return open
+  }
+
+  /** Of a session that costs nothing, once: its driver. Null: it is none. */
+  endFree(sessionId: SessionId): PeerId | null {
+    const free = this.#free.get(sessionId)
+    this.#free.delete(sessionId)
+    return free?.driver ?? null
   }
 
   /** Nothing is settled any more; sessions that something is held for. */
@@ -186,6 +198,11 @@ export class Admissions {
       const [account, tools] = await Promise.all([payer?.account ?? peers.accountOf(peerId), ready])
       const { roles } = await tools.store.accounts.record(account)
       if (!roles.includes('requester')) return refuse('not-allowed', notRequester(account, roles), null)
+      if (payer?.pool === 'mine') {
+        const sessionId = newSessionId()
+        this.#free.set(sessionId, { driver: peerId, isOpen: false })
+        return ok(sessionId)
+      }
       const { promptTokens, maxTokens, modelId, tier = TIER_DEFAULT } = message
       const price = sessionPrice(config, message, tools.prices.table, tier)
       const sessionId = newSessionId()

@@ -8,8 +8,10 @@ import type { ModelConfig } from '../../model/index.ts'
 import type { ClientMessage, Receipt, SignedReceipt } from '../../protocol/index.ts'
 import {
   type Clock,
+  err,
   type ModelId,
   type PeerId,
+  type Pool,
   type Result,
   required,
   type SessionId,
@@ -18,7 +20,7 @@ import {
   type VerifySignature,
 } from '../../shared/index.ts'
 import type { StarterPolicy } from '../accounts/index.ts'
-import type { SessionEvent } from '../core/index.ts'
+import type { MayServe, SessionEvent } from '../core/index.ts'
 import type { CommandOf, LedgerEvent } from '../ledger/index.ts'
 import {
   isBanned,
@@ -39,9 +41,11 @@ import { Canaries, type CanaryDriver } from './canaries.ts'
 import { Chores } from './chores.ts'
 import { BANNED, NO_VOLUNTEER } from './expulsions.ts'
 import { HeadNews } from './headNews.ts'
+import { RETRY_STORE_MS } from './limits.ts'
 import { OperatorDesk } from './operatorDesk.ts'
 import { type KeyHolder, type Payer, type Payment, Payments } from './payments.ts'
 import { type IdentifiedPeer, PeerAccounts } from './peerAccounts.ts'
+import { Policies } from './policies.ts'
 import type { EconomyStore, PeerPorts } from './ports.ts'
 import { Postings } from './postings.ts'
 import { sessionPrice } from './pricing.ts'
@@ -96,6 +100,7 @@ export class Economy {
   readonly #receipts: ReceiptDesk
   readonly #admissions: Admissions
   readonly #payments: Payments
+  readonly #policies: Policies
   readonly #budgets: Budgets
   readonly #postings: Postings
   readonly #statements: Statements
@@ -131,6 +136,11 @@ export class Economy {
     const operators = new OperatorDesk({ ...shared, starters: options.starters, onPosted: (event) => this.#posted(event) })
     const teams = new TeamDesk({ ...shared, peers: this.#peers, onPosted: (event) => this.#posted(event) })
     this.#desk = new AccountDesk({ ...shared, operators, teams, peers: this.#peers, onAction, log })
+    this.#policies = new Policies({
+      accountOf: (peerId) => this.#peers.knownAccount(peerId),
+      isTrusted: (account) => this.#opened?.verification.isTrusted(account) === true,
+      clock,
+    })
     this.#payments = new Payments(options.randomBytes)
     this.#budgets = new Budgets({ keys: async () => (await store).keys, clock, log })
     this.#settlements = new Settlements({
@@ -171,16 +181,31 @@ export class Economy {
 
   /** Holds what the session may cost, and gives the id that it is to bear; else why it may not be. Rule E2. */
   async hold(peerId: PeerId, message: Extract<ClientMessage, { type: 'admit' }>): Promise<Result<SessionId, Refusal>> {
-    return this.#admissions.hold(peerId, message)
+    const mayServe = this.mayServe(message.voucher)
+    const held = await this.#admissions.hold(peerId, message)
+    if (!held.ok || mayServe === null || this.#policies.keep(held.value, mayServe)) return held
+    this.drop(held.value)
+    return err({ reason: 'busy', message: 'too many sessions have a pool of their own now; try again later', retryAfterMs: RETRY_STORE_MS })
+  }
+
+  /** Who may compute what is asked for with that voucher; null: everybody. */
+  mayServe(voucher: string | undefined): MayServe | null {
+    const payer = voucher === undefined ? null : this.#payments.payerOf(voucher)
+    return payer === null ? null : this.poolOf(payer.pool ?? 'public', payer.account)
+  }
+
+  /** Who is in that pool of the account; null: everybody. */
+  poolOf(pool: Pool, account: string): MayServe | null {
+    return this.#policies.of(pool, account)
   }
 
   /**
    * Whose API key a client has shown, if it may do what it asks; null: it asks for nothing that a scope names. Rejects with AccountError `bad-key`,
    * `not-allowed` or `too-many-requests`.
    */
-  async authorize(key: string, request: { readonly model: string; readonly pool: string } | null): Promise<KeyHolder> {
-    const { id, account, storesResponses } = await (await this.#options.store).keys.authorize(key, request)
-    return { keyId: id, account, storesResponses }
+  async authorize(key: string, request: { readonly model: string; readonly pool: Pool | null } | null): Promise<KeyHolder> {
+    const { id, account, storesResponses, pool } = await (await this.#options.store).keys.authorize(key, request)
+    return { keyId: id, account, storesResponses, pool }
   }
 
   /** What is held for a session of that size, micro-credits. */
@@ -272,8 +297,11 @@ export class Economy {
         return this.drop(event.sessionId)
       case 'repaired':
         return this.#feed(event)
-      case 'closed':
+      case 'closed': {
+        const free = this.#admissions.endFree(event.sessionId)
+        if (free !== null) return this.#settlements.costNothing(free, event.sessionId)
         return this.#feed({ kind: 'closed', sessionId: event.sessionId, failure: event.sawFailure ? 'coordinator' : null })
+      }
       default:
         unreachable(event)
     }
@@ -319,7 +347,11 @@ export class Economy {
     const chores = new Chores({ store, reserveADay, clock, ruleAfterMs, onPosted: (event) => this.#posted(event), log })
     const [trust, left] = await Promise.all([store.trust.load(), chores.begin()])
     const verification = new Verification({
-      candidates: (request) => audits.candidates(request).flatMap((candidate) => this.#peers.asAuditor(candidate) ?? []),
+      candidates: (request) =>
+        audits
+          .candidates(request)
+          .filter(({ peerId }) => this.#policies.mayAudit(request.sessionId, peerId))
+          .flatMap((candidate) => this.#peers.asAuditor(candidate) ?? []),
       hasOwnEngine: (request) => audits.hasOwnEngine(request),
       hasCanaries: (request) => driver !== null && audits.hasOwnEngine(request),
       tolerance: (auditor, other) => audits.tolerance(auditor, other),

@@ -9,6 +9,10 @@ export const HOLDS_PENDING_MAX = 4
 export const HOLDS_PENDING_OF_KEY_MAX = 64
 /** An admission waits that long for the store; clients give up after 20 s. */
 export const STORE_WAIT_MS = 10_000
+/** Sessions that not everybody may serve or audit: their results may be audited for the rule's 24 hours. */
+export const POLICY_KEPT_MS = 26 * 3_600_000
+/** Two hundred bytes each. */
+export const POLICIES_MAX = 100_000
 /** What a requester is told to wait when the store does not answer. */
 export const RETRY_STORE_MS = 5_000
 

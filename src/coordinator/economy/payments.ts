@@ -3,7 +3,7 @@
  * its driver says it when it asks for admission: a peer outside this process can have none.
  */
 
-import { toBase64Url } from '../../shared/index.ts'
+import { type Pool, toBase64Url } from '../../shared/index.ts'
 
 /** Who a session is paid by. */
 export interface SessionPayer {
@@ -12,10 +12,14 @@ export interface SessionPayer {
   readonly account: string
   /** Held from what was set aside under that name first, for many sessions together. */
   readonly fund?: string
+  /** Whose tabs may compute it; left out: anybody's. Of one's own nothing is held, charged or paid. */
+  readonly pool?: Pool
 }
 
 /** Whose API key a client has shown, and what it may. */
-export interface KeyHolder extends Payer {
+export interface KeyHolder extends Omit<Payer, 'pool'> {
+  /** Of what it asks; null: for nothing that is computed. */
+  readonly pool: Pool | null
   /** Have responses kept here. */
   readonly storesResponses: boolean
 }

@@ -106,6 +106,11 @@ export class Settlements {
     if (!isUsual) this.#options.log(`the ledger refused a ${command.kind}: ${error.message}`)
   }
 
+  /** Nothing was held for it. */
+  costNothing(driver: PeerId, sessionId: SessionId): void {
+    this.#tellCost({ driver, sessionId, charged: 0n })
+  }
+
   #end(command: CommandOf<'payout' | 'refund'> | null): void {
     if (command !== null) this.#options.postings.add(command.session, [command])
   }

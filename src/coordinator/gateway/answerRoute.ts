@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Clock, deferred, formatCredits, toHex } from '../../shared/index.ts'
+import { type Clock, deferred, type Pool, required, toHex } from '../../shared/index.ts'
 import type { KeyHolder, Payer } from '../economy/index.ts'
 import { Answering } from './answering.ts'
 import type { AnswerKind, ReadRequest } from './answerKinds.ts'
@@ -11,12 +11,16 @@ import { ApiError, apiErrorOf, badParameter, faultOf, internalError } from './ap
 import { type ApiRequestEntry, ApiRequests, newNotes, type RequestNotes } from './apiRequests.ts'
 import { Attempt } from './attempt.ts'
 import { Attempts, IDEMPOTENCY_KEY_CHARACTERS_MAX, type Question } from './attempts.ts'
+import { DriverError } from './errors.ts'
+import { estimate } from './estimate.ts'
 import { Expectations } from './expectations.ts'
-import { ANSWER_TOKENS_DEFAULT, type GatewayAccounts, type GatewayDriver, type GatewayModels, type OfferedModel } from './ports.ts'
+import { checkPool, checkPrice, type Policy, splitPolicy, unsatisfied } from './policy.ts'
+import type { Among, GatewayAccounts, GatewayDriver, GatewayModels, OfferedModel } from './ports.ts'
 import { Quotas } from './quotas.ts'
 import type { Accepted, AnswerRequest } from './requests.ts'
 import { RunningAnswers, shuttingDown } from './runningAnswers.ts'
 import { sendAttempt } from './sendAttempt.ts'
+import { priceOf, sizeOf } from './sizes.ts'
 import type { GatewayStorage } from './storage/ports.ts'
 import { type UsageEvent, UsageRecords } from './usageRecords.ts'
 
@@ -40,7 +44,10 @@ export interface GatewayOptions {
 
 interface AcceptedRead<Read> {
   readonly read: Read
-  readonly payer: KeyHolder | null
+  /** Null: no key is needed. */
+  readonly holder: KeyHolder | null
+  readonly payer: Accepted['payer']
+  readonly policy: Policy
   readonly model: OfferedModel
 }
 
@@ -51,8 +58,6 @@ export const REQUEST_ID = 'x-request-id'
 const QUEUE_WAIT_MS = 30_000
 /** Settlements come seconds after the end of a session. */
 const SETTLE_MS = 5_000
-/** Whom peers of this coordinator are open to. */
-export const POOL = 'public'
 
 export class AnswerRoute {
   readonly #options: GatewayOptions
@@ -61,7 +66,7 @@ export class AnswerRoute {
   readonly #expectations: Expectations
   readonly running: RunningAnswers
   readonly requests = new ApiRequests()
-  readonly #keyListeners = new Set<(payer: Payer, key: string) => void>()
+  readonly #keyListeners = new Set<(keyId: string, key: string) => void>()
   readonly usage: UsageRecords
 
   constructor(options: GatewayOptions) {
@@ -77,12 +82,13 @@ export class AnswerRoute {
   async handle(request: FastifyRequest, reply: FastifyReply, kind: AnswerKind): Promise<unknown> {
     const { clock } = this.#options
     const accepted = await this.#accept(request, kind)
-    const { payer, model } = accepted
-    const read = await preparedOf(accepted.read, payer, request)
+    const { payer, model, policy } = accepted
+    const read = await preparedOf(accepted.read, accepted.holder, request)
+    await this.#demand({ ...accepted, read })
     const { stream } = read.asked
     // It went while its key was looked up: nobody would hear the answer, nor stop it.
     if (reply.raw.destroyed) throw this.#cutOff()
-    const question = questionOf(request, payer)
+    const question = questionOf(request, payer, policy)
     const earlier = this.#attempts.find(question)
     if (earlier === null) {
       if (this.running.isClosing) throw shuttingDown()
@@ -120,7 +126,7 @@ export class AnswerRoute {
   async answer(
     read: ReadRequest,
     model: OfferedModel,
-    payer: Payer,
+    payer: Payer & Among,
     signal: AbortSignal,
   ): Promise<{ readonly requestId: string; readonly json: string }> {
     const attempt = this.#attempt(newRequestId(this.#options.randomBytes), read)
@@ -142,72 +148,62 @@ export class AnswerRoute {
 
   /** What a request of that kind may cost and have to wait for; nothing is computed but its tokens. */
   async estimate(request: FastifyRequest, reader: Reader<Pick<ReadRequest, 'asked'>>): Promise<object> {
-    const { read, payer, model } = await this.#accept(request, reader)
+    const { read, payer, model, policy } = await this.#accept(request, reader)
     const leave = payer === null ? () => undefined : this.#quotas.enter(payer.keyId)
     try {
-      return await this.#estimate({ asked: read.asked, payer, model })
+      return await estimate({ asked: read.asked, payer, model }, policy, { ...this.#options, expectations: this.#expectations })
     } finally {
       leave()
     }
   }
 
-  async #estimate(accepted: Accepted): Promise<object> {
-    const { driver, models, accounts } = this.#options
-    const { asked, model } = accepted
-    const { choices, tier } = asked
-    const promptTokens = await driver.count(model.id, asked.prompt)
-    const room = model.contextLength - promptTokens
-    if (room <= 0)
-      throw badParameter(
-        'messages',
-        `the prompt has ${promptTokens} tokens and the model reads ${model.contextLength}`,
-        'context_length_exceeded',
-      )
-    const length = await answerLength(accepted, accounts, async () => promptTokens)
-    const maxTokens = Math.min(length ?? ANSWER_TOKENS_DEFAULT, room)
-    const expectedTokens = this.#expectations.tokens(model.id, maxTokens)
-    const price = async (tokens: number) =>
-      formatCredits(BigInt(choices) * ((await accounts?.price(model.id, { promptTokens, maxTokens: tokens }, tier)) ?? 0n))
-    const { layersCovered, layerCount } = models.capacity(model.id)
-    return {
-      promptTokens,
-      maxTokens,
-      expectedTokens,
-      holdCredits: await price(maxTokens),
-      expectedCredits: await price(expectedTokens),
-      waitMs: models.hasRoom(model.id, { promptTokens, maxTokens }) ? 0 : null,
-      policySatisfied: layersCovered === layerCount,
-    }
-  }
-
   /** A request that may be answered. Rejects with an ApiError or an AccountError. */
   async #accept<Read extends Pick<ReadRequest, 'asked'>>(request: FastifyRequest, reader: Reader<Read>): Promise<AcceptedRead<Read>> {
-    const read = await this.#read(request, reader)
+    const { read, policy } = await this.#read(request, reader)
     const { model: id } = read.asked
-    const payer = await this.authorize(request, { model: id, pool: POOL })
-    return { read, payer, model: findModel(this.#options.models, id) }
+    const holder = await this.authorize(request, { model: id, pool: policy.pool })
+    const model = findModel(this.#options.models, id)
+    if (holder !== null) return { read, holder, payer: { ...holder, pool: required(holder.pool, 'a pool') }, model, policy }
+    if (policy.pool !== null && policy.pool !== 'public') throw unsatisfied('this coordinator has no accounts, and so only the public pool')
+    return { read, holder, payer: null, model, policy }
+  }
+
+  /** Rejects with an ApiError where what the client demands cannot be had. */
+  async #demand({ read: { asked }, payer, model, policy }: AcceptedRead<ReadRequest>): Promise<void> {
+    const { driver, models, accounts } = this.#options
+    if (payer !== null) checkPool(models, model, payer)
+    if (policy.maxPrice === null) return
+    const accepted = { asked, payer, model }
+    checkPrice(await priceOf(accepted, accounts, await sizeOf(accepted, driver, accounts)), policy)
   }
 
   /** Null: no key is needed. Rejects with an ApiError or an AccountError. */
-  async authorize(request: FastifyRequest, scope: { readonly model: string; readonly pool: string } | null): Promise<KeyHolder | null> {
+  async authorize(
+    request: FastifyRequest,
+    scope: { readonly model: string; readonly pool: Pool | null } | null,
+  ): Promise<KeyHolder | null> {
     const { accounts } = this.#options
     if (accounts === null) return null
     const key = apiKeyOf(request)
     const payer = await accounts.authorize(key, scope)
     this.requests.notesOf(request).keyId = payer.keyId
-    for (const listener of this.#keyListeners) listener(payer, key)
+    for (const listener of this.#keyListeners) listener(payer.keyId, key)
     return payer
   }
 
   /** Hears of each API key that a client has shown, once it is known to be one. */
-  onKey(listener: (payer: Payer, key: string) => void): void {
+  onKey(listener: (keyId: string, key: string) => void): void {
     this.#keyListeners.add(listener)
   }
 
   /** What is wrong with the body is told to those alone who have a key. */
-  async #read<Read extends Pick<ReadRequest, 'asked'>>(request: FastifyRequest, reader: Reader<Read>): Promise<Read> {
+  async #read<Read extends Pick<ReadRequest, 'asked'>>(
+    request: FastifyRequest,
+    reader: Reader<Read>,
+  ): Promise<{ readonly read: Read; readonly policy: Policy }> {
     try {
-      return reader(request.body, () => this.#drawSeed())
+      const { body, policy } = splitPolicy(request.body, request.headers)
+      return { read: reader(body, () => this.#drawSeed()), policy }
     } catch (error) {
       await this.authorize(request, null)
       throw error
@@ -240,10 +236,12 @@ export class AnswerRoute {
     const { driver, accounts, clock, log } = this.#options
     const { requestId } = attempt
     const modelId = model.id
+    const pool = payer?.pool ?? 'public'
     const startMs = clock.nowMs()
     notes.model = modelId
     const leave = this.running.enter(attempt)
-    this.usage.begin({ requestId, account: payer?.account ?? null, keyId: payer?.keyId ?? null, modelId, serviceTier: asked.serviceTier })
+    const { account = null, keyId = null } = payer ?? {}
+    this.usage.begin({ requestId, account, keyId, modelId, serviceTier: asked.serviceTier, pool })
     const payment = payer === null ? null : (accounts?.pay(payer) ?? null)
     let answering: Answering | null = null
     let isGone = false
@@ -277,7 +275,7 @@ export class AnswerRoute {
       attempt.finish(outcome)
     } catch (error) {
       this.usage.ended(requestId, 'failed', answering?.progress ?? {})
-      const told = apiErrorOf(error)
+      const told = lacksPool(error, pool) ?? apiErrorOf(error)
       if (told === null) log(`a request to the gateway failed: ${faultOf(error)}`)
       const failure = told ?? internalError()
       Object.assign(notes, answering?.progress, { code: failure.reason })
@@ -287,6 +285,12 @@ export class AnswerRoute {
       leave()
     }
   }
+}
+
+/** The last tab of the pool has gone since it was looked at. */
+function lacksPool(error: unknown, pool: Pool): ApiError | null {
+  const isLack = error instanceof DriverError && (error.reason === 'incomplete' || error.reason === 'no-volunteers')
+  return isLack && pool !== 'public' ? unsatisfied(`tabs of the pool "${pool}" do not serve all layers any more`) : null
 }
 
 async function preparedOf(read: ReadRequest, holder: KeyHolder | null, request: FastifyRequest): Promise<ReadRequest> {
@@ -313,13 +317,13 @@ export function newRequestId(randomBytes: GatewayOptions['randomBytes']): string
   return `req_${toHex(randomBytes(16))}`
 }
 
-function questionOf(request: FastifyRequest, payer: Payer | null): Question {
+function questionOf(request: FastifyRequest, payer: Payer | null, { pool, maxPrice }: Policy): Question {
   const { 'idempotency-key': given, 'x-stainless-retry-count': retries } = request.headers
   const idempotencyKey = typeof given === 'string' && given !== '' ? given : null
   if (idempotencyKey !== null && idempotencyKey.length > IDEMPOTENCY_KEY_CHARACTERS_MAX)
     throw badParameter('Idempotency-Key', `an Idempotency-Key has at most ${IDEMPOTENCY_KEY_CHARACTERS_MAX} characters`)
   const hash = createHash('sha256')
-    .update(JSON.stringify([request.url, request.body]))
+    .update(JSON.stringify([request.url, request.body, pool, String(maxPrice)]))
     .digest('hex')
   return { owner: payer?.keyId ?? '', hash, idempotencyKey, isRetry: Number(retries) > 0 }
 }

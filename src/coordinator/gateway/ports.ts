@@ -1,7 +1,7 @@
 /** What the gateway asks of others: a driver that turns a prompt into an answer, and accounts that pay for it. */
 
 import type { LinkKind } from '../../protocol/index.ts'
-import type { ModelId, PeerId, SessionId, Tier } from '../../shared/index.ts'
+import type { ModelId, PeerId, Pool, SessionId, Tier } from '../../shared/index.ts'
 import type { KeyRequest } from '../accounts/index.ts'
 import type { AuditListener, KeyHolder, Payer, Payment } from '../economy/index.ts'
 
@@ -159,12 +159,22 @@ export interface OfferedModel {
   readonly isDefault: boolean
 }
 
+/** Whose tabs are meant. */
+export interface Among {
+  readonly pool: Pool
+  readonly account: string
+}
+
+/** `among`: left out: everybody's tabs. */
 export interface GatewayModels {
   list(): readonly OfferedModel[]
   /** Whether a session of that size would be admitted at once. */
-  hasRoom(modelId: ModelId, size: { readonly promptTokens: number; readonly maxTokens: number }): boolean
+  hasRoom(modelId: ModelId, size: { readonly promptTokens: number; readonly maxTokens: number }, among?: Among): boolean
   /** What the swarm of a model can do now. */
-  capacity(modelId: ModelId): {
+  capacity(
+    modelId: ModelId,
+    among?: Among,
+  ): {
     readonly peers: number
     readonly layersCovered: number
     readonly layerCount: number

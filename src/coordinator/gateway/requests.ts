@@ -6,7 +6,7 @@ import type { Payer } from '../economy/index.ts'
 import { badParameter } from './apiError.ts'
 import { checkRoles, messagesSchema, promptMessages } from './messages.ts'
 import { CHAT_PARAMETERS, COMPLETION_PARAMETERS, honouredOf, type Parameters } from './parameters.ts'
-import type { AnswerSampling, OfferedModel, Prompt } from './ports.ts'
+import type { Among, AnswerSampling, OfferedModel, Prompt } from './ports.ts'
 import { responseFormatSchema } from './responseFormat.ts'
 import { type CallableTools, readTools, toolChoiceSchema, toolsSchema } from './tools.ts'
 
@@ -110,7 +110,7 @@ export interface AnswerRequest {
 export interface Accepted<Request extends AnswerRequest = AnswerRequest> {
   readonly asked: Request
   /** Null: nobody pays. */
-  readonly payer: Payer | null
+  readonly payer: (Payer & Among) | null
   readonly model: OfferedModel
 }
 

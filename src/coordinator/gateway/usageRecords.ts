@@ -3,7 +3,7 @@
  * has what was paid for good.
  */
 
-import { type Clock, formatCredits, type ModelId, type SessionId } from '../../shared/index.ts'
+import { type Clock, formatCredits, type ModelId, type Pool, type SessionId } from '../../shared/index.ts'
 import type { StageAudit } from '../economy/index.ts'
 import type { Outcome, Route } from './answering.ts'
 import type { ServiceTier } from './requests.ts'
@@ -16,6 +16,8 @@ export interface UsageStart {
   readonly keyId: string | null
   readonly modelId: ModelId
   readonly serviceTier: ServiceTier
+  /** Whose tabs might compute it. */
+  readonly pool: Pool
 }
 
 type Status = 'running' | 'completed' | 'failed'
@@ -180,7 +182,7 @@ function eventOf(record: UsageRecord) {
 }
 
 function formOf(record: UsageRecord) {
-  const { requestId, createdMs, modelId, serviceTier, status, promptTokens, completionTokens, routes, audits } = record
+  const { requestId, createdMs, modelId, serviceTier, pool, status, promptTokens, completionTokens, routes, audits } = record
   const { charged, isSettled } = chargeOf(record)
   return {
     object: 'usage',
@@ -188,6 +190,7 @@ function formOf(record: UsageRecord) {
     created: Math.floor(createdMs / 1_000),
     model: modelId,
     service_tier: serviceTier,
+    pool,
     status,
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,

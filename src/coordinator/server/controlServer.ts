@@ -12,6 +12,7 @@ import {
   type ErrorBody,
   type ModelId,
   type PeerId,
+  type Pool,
   type Sha256,
   type Signer,
   toBase64Url,
@@ -19,7 +20,7 @@ import {
   type VerifySignature,
 } from '../../shared/index.ts'
 import { addressBlock } from '../accounts/index.ts'
-import type { CoordinatorCore, CoreEffect, CoreEvent } from '../core/index.ts'
+import type { CoordinatorCore, CoreEffect, CoreEvent, MayServe } from '../core/index.ts'
 import type { Economy, PeerPorts } from '../economy/index.ts'
 import { ControlSocket, type PeerMessage } from './controlSocket.ts'
 import { CLOSE_GRACE_MS, RECEIVE_BYTES_MAX, TICK_MS, UNIDENTIFIED_MAX, UNIDENTIFIED_PER_ADDRESS_MAX } from './limits.ts'
@@ -84,6 +85,11 @@ export class ControlServer {
   /** What API keys may, and who pays for what they ask; null: there are no accounts. */
   get accounts(): Pick<Economy, 'authorize' | 'pay' | 'setAside' | 'giveBack' | 'price' | 'affordable' | 'onSettled' | 'onAudited'> | null {
     return this.#economy
+  }
+
+  /** Who is in that pool of the account; null: everybody. */
+  poolOf(pool: Pool, account: string): MayServe | null {
+    return this.#economy?.poolOf(pool, account) ?? null
   }
 
   /** The status to refuse the upgrade with, or null where it went through. */
@@ -178,15 +184,17 @@ export class ControlServer {
   async #hold(client: ControlSocket, peerId: PeerId, message: Extract<PeerMessage, { type: 'admit' }>, economy: Economy): Promise<void> {
     const { core, clock } = this.#options
     const nowMs = clock.nowMs()
+    const mayServe = economy.mayServe(message.voucher)
+    const among = mayServe === null ? {} : { mayServe }
     // At the same time: a moment later the core could grant what nobody holds credits for.
-    if (!core.mayAdmit(peerId, message, nowMs)) return this.#feed({ kind: 'message', peerId, message }, nowMs)
+    if (!core.mayAdmit(peerId, message, nowMs, mayServe)) return this.#feed({ kind: 'message', peerId, message, ...among }, nowMs)
     const held = await economy.hold(peerId, message)
     const isThere = this.#identified.get(peerId) === client && !this.#closing
     if (!held.ok) {
       if (isThere) client.send({ type: 'refused', requestId: message.requestId, ...held.error })
       return
     }
-    if (isThere) this.#feed({ kind: 'message', peerId, message, sessionId: held.value })
+    if (isThere) this.#feed({ kind: 'message', peerId, message, sessionId: held.value, ...among })
     else economy.drop(held.value)
   }
 

@@ -1,15 +1,10 @@
 /** Coverage: how much of a model its volunteers serve. */
 
-import type { NetworkSummary } from '../../protocol/index.ts'
+import type { Span } from '../../model/index.ts'
 
-type Volunteers = NetworkSummary['swarms'][number]['volunteers']
-
-/** Layers that at least one of them serves. */
-export function layersCovered(volunteers: Volunteers): number {
+/** Layers that are in at least one of the spans. */
+export function layersCovered(spans: readonly Span[]): number {
   const layers = new Set<number>()
-  for (const { state, span } of volunteers) {
-    if (state !== 'serving' || span === null) continue
-    for (let layer = span.firstLayer; layer < span.endLayer; layer++) layers.add(layer)
-  }
+  for (const { firstLayer, endLayer } of spans) for (let layer = firstLayer; layer < endLayer; layer++) layers.add(layer)
   return layers.size
 }

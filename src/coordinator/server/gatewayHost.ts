@@ -3,9 +3,10 @@
  */
 
 import { type DriverModel, DriverProcess } from '../../driver/index.ts'
-import type { Manifest } from '../../model/index.ts'
+import type { Manifest, Span } from '../../model/index.ts'
 import type { ClientMessage, NetworkSummary } from '../../protocol/index.ts'
-import { type PeerId, required } from '../../shared/index.ts'
+import { type ModelId, type PeerId, type Pool, required } from '../../shared/index.ts'
+import type { MayServe } from '../core/index.ts'
 import type { GatewayModels, OfferedModel } from '../gateway/index.ts'
 import { DEFAULT_PRICES, listPrice, tierFactors } from '../ledger/index.ts'
 import { layersCovered } from './coverage.ts'
@@ -16,7 +17,11 @@ export interface GatewayHostOptions {
   readonly models: readonly ServedModel[]
   readonly summary: () => NetworkSummary
   /** Whether the peer's `admit` would get a chain at once. */
-  readonly mayAdmit: (peerId: PeerId, message: Extract<ClientMessage, { type: 'admit' }>) => boolean
+  readonly mayAdmit: (peerId: PeerId, message: Extract<ClientMessage, { type: 'admit' }>, mayServe: MayServe | null) => boolean
+  /** What tabs serve of the model that may be asked for more now. */
+  readonly served: (modelId: ModelId, mayServe: MayServe | null) => readonly Span[]
+  /** Who is in that pool of the account; null: everybody. */
+  readonly poolOf: (pool: Pool, account: string) => MayServe | null
   readonly log: (line: string) => void
 }
 
@@ -28,7 +33,7 @@ export class GatewayHost {
   #origin: string | null = null
   #peerId: PeerId | null = null
 
-  constructor({ models, summary, mayAdmit, log }: GatewayHostOptions) {
+  constructor({ models, summary, mayAdmit, served, poolOf, log }: GatewayHostOptions) {
     this.driver = new DriverProcess({
       origin: () => this.origin,
       models: () => Promise.all(models.map(readDriverModel)),
@@ -41,15 +46,20 @@ export class GatewayHost {
     this.models = {
       list: () => offered,
       // Before its driver has begun it is nobody, who has no other session.
-      hasRoom: (modelId, size) => mayAdmit(this.#peerId ?? NOBODY, { type: 'admit', requestId: '', modelId, ...size }),
-      capacity(modelId) {
+      hasRoom: (modelId, size, among) =>
+        mayAdmit(
+          this.#peerId ?? NOBODY,
+          { type: 'admit', requestId: '', modelId, ...size },
+          among === undefined ? null : poolOf(among.pool, among.account),
+        ),
+      capacity(modelId, among) {
+        const mayServe = among === undefined ? null : poolOf(among.pool, among.account)
         const swarm = required(
           summary().swarms.find((known) => known.modelId === modelId),
           `the swarm of ${modelId}`,
         )
-        const { volunteers, layerCount, sessions } = swarm
-        const peers = volunteers.filter(({ state }) => state === 'serving').length
-        return { peers, layersCovered: layersCovered(volunteers), layerCount, sessions }
+        const spans = served(modelId, mayServe)
+        return { peers: spans.length, layersCovered: layersCovered(spans), layerCount: swarm.layerCount, sessions: swarm.sessions }
       },
     }
   }

@@ -79,7 +79,7 @@ export class Metrics {
     for (const { modelId: model, volunteers, layerCount, sessions: open } of this.#source.summary().swarms) {
       for (const { state } of volunteers) peers.inc({ model, state })
       layers.set({ model }, layerCount)
-      covered.set({ model }, layersCovered(volunteers))
+      covered.set({ model }, layersCovered(volunteers.flatMap(({ state, span }) => (state === 'serving' && span !== null ? [span] : []))))
       sessions.set({ model }, open)
     }
   }

@@ -121,10 +121,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const gateway = new GatewayHost({
     ...options,
     summary,
-    mayAdmit: (peerId, message) => core.mayAdmit(peerId, message, options.clock.nowMs()),
+    mayAdmit: (peerId, message, mayServe) => core.mayAdmit(peerId, message, options.clock.nowMs(), mayServe),
+    served: (modelId, mayServe) => core.served(modelId, mayServe, options.clock.nowMs()),
+    poolOf: (pool, account) => control.poolOf(pool, account),
   })
   const own = openAuditor(options, gateway)
-  const control = new ControlServer({
+  const control: ControlServer = new ControlServer({
     ...options,
     signals,
     relays,

@@ -1,7 +1,7 @@
 /** KeyStore: API keys on a database, and what sessions cost their budgets. A session counts once, whoever repeats it. */
 
 import { and, asc, count, eq, gte, isNull, sql } from 'drizzle-orm'
-import { API_KEYS_MAX, formatCredits, required, type Sha256 } from '../../shared/index.ts'
+import { API_KEYS_MAX, formatCredits, type Pool, required, type Sha256 } from '../../shared/index.ts'
 import {
   AccountError,
   type ApiKey,
@@ -85,10 +85,10 @@ export class KeyStore {
   }
 
   /**
-   * Whose key a client has shown, if it may do what it asks; null: it asks for nothing that a scope names, as for the list of models. Rejects
+   * Whose key a client has shown, if it may do what it asks, and in which pool; null: it asks for nothing that a scope names, as for the list of models. Rejects
    * with AccountError `bad-key` whatever is wrong with the key, `not-allowed`, or `too-many-requests`.
    */
-  async authorize(text: string, request: KeyRequest | null): Promise<ApiKey> {
+  async authorize(text: string, request: KeyRequest | null): Promise<ApiKey & { readonly pool: Pool | null }> {
     const refused = new AccountError('bad-key', 'this is no API key, or it was revoked; make a new one')
     const id = apiKeyId(text)
     if (id === null) throw refused
@@ -101,7 +101,7 @@ export class KeyStore {
     const scope = request === null ? null : checkRequest(key, found.teams, request)
     for (const checked of [rate, scope]) if (checked?.ok === false) throw checked.error
     if (nowMs - (key.usedAtMs ?? 0) >= USE_MS) await this.#queries.update(apiKeys).set({ usedAtMs: nowMs }).where(eq(apiKeys.id, id))
-    return key
+    return { ...key, pool: scope?.ok === true ? scope.value : null }
   }
 
   /**

@@ -4,6 +4,7 @@
  */
 
 import { index, integer, jsonb, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
+import { POOLS } from '../../shared/index.ts'
 import { apiKeys } from './accountSchema.ts'
 import { maybeWhole, whole } from './columns.ts'
 
@@ -60,6 +61,7 @@ export const batches = pgTable(
     outputFile: text('output_file').notNull(),
     errorFile: text('error_file').notNull(),
     endpoint: text().notNull(),
+    pool: text({ enum: POOLS }).notNull().default('public'),
     status: text({ enum: batchStatuses }).notNull(),
     times: jsonb().$type<BatchTimes>().notNull(),
     /** It ends then at the latest. */

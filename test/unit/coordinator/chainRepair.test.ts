@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from 'vitest'
 import type { Grant } from '../../../src/protocol/index.ts'
-import { required } from '../../../src/shared/index.ts'
-import { peerId, WHOLE_BYTES, World } from './world.ts'
+import { type PeerId, required } from '../../../src/shared/index.ts'
+import { MODEL, peerId, WHOLE_BYTES, World } from './world.ts'
 
 /** Volunteers 1 … `count` hold halves of the model in turn; 9 has a session over two of them. */
 function open(count: number, classes: readonly string[] = [], memoryBytes = WHOLE_BYTES): { world: World; grant: Grant } {
@@ -36,6 +36,28 @@ describe('the repair of a chain', () => {
       })
     })
   }
+
+  it('[C13] goes on among those who may serve the session, and among nobody else', () => {
+    const world = new World()
+    for (let index = 1; index <= 6; index++) world.pledge(index, WHOLE_BYTES)
+    world.serveAll()
+    world.connect(9)
+    const may = new Set([1, 2, 3, 4].map(peerId))
+    const message = { type: 'admit', requestId: 'r', modelId: MODEL.modelId, promptTokens: 3, maxTokens: 4 } as const
+    const mayServe = (id: PeerId) => may.has(id)
+    world.feed({ kind: 'message', peerId: peerId(9), message, mayServe })
+    const grant = required([...world.grants.values()][0], 'a grant')
+    expect(grant.stages.every(({ peerId: id }) => may.has(id))).toBe(true)
+    // One is lost, and all others that may serve have left that pool meanwhile.
+    const [lost, kept] = [indexOf(grant, 0), indexOf(grant, 1)]
+    may.clear()
+    may.add(peerId(kept))
+    world.disconnect(lost)
+    world.repair(grant, lost)
+    world.wait(120_000)
+    expect(now(world, grant).revision).toBe(0)
+    expect(world.refusals).toMatchObject([{ reason: 'incomplete' }])
+  })
 
   it('[C13] takes all others when all are lost', () => {
     const { world, grant } = open(4)

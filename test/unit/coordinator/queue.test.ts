@@ -182,6 +182,28 @@ describe('a request that finds no room', () => {
     expect(world.refusals.map(({ requestId }) => requestId)).toEqual(['16', '17', '18', '19'])
   })
 
+  it('[C34] for tabs that it may not have waits, and keeps nobody from those that others may', () => {
+    const { world, open } = fullWorld()
+    world.connect(8)
+    const message = {
+      type: 'admit',
+      requestId: 'of 8',
+      modelId: MODEL.modelId,
+      promptTokens: 10,
+      maxTokens: LARGE - 10,
+      waitMs: WAIT_MS,
+    } as const
+    world.feed({ kind: 'message', peerId: peerId(8), message, mayServe: () => false })
+    expect(world.refusals).toMatchObject([{ requestId: 'of 8', reason: 'no-volunteers' }])
+    // Some of those that it may have serve each layer, and have no room.
+    world.feed({ kind: 'message', peerId: peerId(8), message: { ...message, requestId: 'again' }, mayServe: () => true })
+    ask(world, 9)
+    world.end(first(open))
+    world.end(first(open))
+    world.wait(1_000)
+    expect(driversOf(world)).toEqual(expect.arrayContaining([8, 9]))
+  })
+
   it('[E2] is one that may be held for, as one that gets a chain is, and no other', () => {
     const { world } = fullWorld()
     world.connect(8)

@@ -163,7 +163,7 @@ describe('[V30] canaries', () => {
     const { made } = await doubtful()
     const everything = { models: null, pools: null, budget: null, requestsAMinute: null }
     const { text } = await made.store.keys.create(await made.account('driver'), 'laptop', everything)
-    const { voucher, end } = made.economy.pay(await made.economy.authorize(text, null))
+    const { voucher, end } = made.economy.pay({ ...(await made.economy.authorize(text, null)), pool: 'public' })
     const toldOf = (from: number) => made.told.slice(from).flatMap(({ name, message }) => (STAGES.includes(name) ? [message.type] : []))
     await made.session('gateway', STAGES, { voucher })
     end()

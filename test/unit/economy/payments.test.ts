@@ -2,6 +2,8 @@
 
 import { describe, expect, it } from 'vitest'
 import type { KeyScope } from '../../../src/coordinator/accounts/index.ts'
+import type { HolderId } from '../../../src/coordinator/verification/index.ts'
+import { NO_TRUST } from '../../../src/coordinator/verification/trust.ts'
 import { peerOf } from '../verification/ring.ts'
 import { CREDIT, fundedWorld, PRICE } from './fundedWorld.ts'
 import { CHARGE, EconomyWorld, MODEL } from './world.ts'
@@ -23,7 +25,8 @@ async function keyedWorld(scope: Partial<KeyScope> = {}) {
     ...scope,
   })
   const spent = async () => (await made.store.keys.list(owner))[0]?.spent
-  const payer = await made.economy.authorize(text, null)
+  const { keyId, account } = await made.economy.authorize(text, null)
+  const payer = { keyId, account }
   return { made, key, payer, spent, payment: made.economy.pay(payer) }
 }
 
@@ -97,6 +100,42 @@ describe('a voucher', () => {
     const next = new EconomyWorld({ store: made.store })
     await next.join(['a'])
     expect(await spent()).toBe(0n)
+  })
+})
+
+describe('a pool', () => {
+  const STAGE = peerOf('a')
+
+  it('[E15] of one’s own tabs costs nothing and pays nobody, and its end is told', async () => {
+    const { made, payer, spent } = await keyedWorld({ budget: 0n })
+    const told: [string, bigint][] = []
+    made.economy.onSettled((sessionId, charged) => told.push([sessionId, charged]))
+    const { voucher } = made.economy.pay({ ...payer, pool: 'mine' })
+    const mayServe = made.economy.mayServe(voucher)
+    await made.join(['owner'])
+    expect([mayServe?.(peerOf('owner')), mayServe?.(STAGE), mayServe?.(peerOf('nobody'))]).toEqual([true, false, false])
+    const grant = await made.session('gateway', STAGES, { voucher })
+    expect(told).toEqual([[grant.sessionId, 0n]])
+    expect(await made.sums()).toMatchObject({ hold: 0n, escrow: 0n, fee: 0n, verification: 0n })
+    expect(await made.sums('owner')).toMatchObject({ user: CREDIT })
+    expect(await spent()).toBe(0n)
+  })
+
+  it('[E15] of trusted accounts has those whose work was found right, as long as it is', async () => {
+    const { made, payer } = await keyedWorld()
+    const mayServe = made.economy.mayServe(made.economy.pay({ ...payer, pool: 'trusted' }).voucher)
+    expect(mayServe?.(STAGE)).toBe(false)
+    made.store.trusted.set((await made.account('a')) as HolderId, { ...NO_TRUST, validInARow: 1_000 })
+    const trusted = new EconomyWorld({ store: made.store })
+    await trusted.join(['a', 'b'])
+    const inPool = trusted.economy.poolOf('trusted', 'anybody')
+    expect([inPool?.(STAGE), inPool?.(peerOf('b'))]).toEqual([true, false])
+  })
+
+  it('[E15] of everybody is no condition, and neither is no voucher', async () => {
+    const { made, payer } = await keyedWorld()
+    expect(made.economy.mayServe(made.economy.pay({ ...payer, pool: 'public' }).voucher)).toBeNull()
+    expect([made.economy.mayServe(undefined), made.economy.mayServe('x')]).toEqual([null, null])
   })
 })
 

@@ -178,7 +178,7 @@ export class MemoryStore implements EconomyStore {
       if (key === undefined) throw new AccountError('unknown', `there is no key ${id}`)
       this.#keys[at] = { ...key, revokedAtMs: this.clock.nowMs() }
     },
-    authorize: async (text) => this.#key(text.slice('tabswarm_'.length)),
+    authorize: async (text, request) => ({ ...this.#key(text.slice('tabswarm_'.length)), pool: request?.pool ?? 'public' }),
     reserve: async (id, session, amount) => {
       this.#check()
       const key = this.#key(id)

@@ -97,7 +97,7 @@ describe('a batch', () => {
       ['unknown', 404, null],
       ['stream', 400, 'stream'],
       ['tier', 400, 'service_tier'],
-      ['long', 400, 'body'],
+      ['long', 400, 'messages'],
       ['late', 400, null],
     ])
   })
@@ -318,4 +318,21 @@ it('nothing that was asked or answered stands in the store unsealed, nor the key
   // The search finds what is there.
   expect(stored.filesWith(made.id)).not.toEqual([])
   await stored.start()
+})
+
+it('a batch stays in the pool that was demanded for it, over a restart', async () => {
+  const { id } = await stored.upload([ask('one', 'x')])
+  const policy = { tabswarm: { pool: 'trusted' } } as object
+  stored.world.swarm.hasRoom = false
+  const body = { input_file_id: id, endpoint: '/v1/chat/completions', completion_window: '24h', ...policy } as const
+  const made = await stored.client().batches.create(body)
+  await stored.until(made.id, 'in_progress')
+  await stored.stop()
+  await stored.start()
+  await stored.client().models.list()
+  stored.clock.advance(5_000)
+  await stored.until(made.id, 'completed')
+  expect(stored.accounts.payments.map(({ payer }) => payer.pool)).toEqual(['trusted'])
+  const dear = { ...body, tabswarm: { max_price: '1' } }
+  expect(await thrown(stored.client().batches.create(dear))).toMatchObject({ status: 400, param: 'tabswarm.max_price' })
 })

@@ -109,7 +109,7 @@ describe('chat.completions', () => {
         topLogprobs: null,
       },
     ])
-    expect(world.accounts.asked).toEqual([[KEY, { model: MODEL, pool: 'public' }]])
+    expect(world.accounts.asked).toEqual([[KEY, { model: MODEL, pool: null }]])
     expect(world.accounts.payments).toMatchObject([{ payer: { keyId: KEY }, isOver: true }])
   })
 

@@ -49,6 +49,7 @@ const recordSchema = v.strictObject({
   created: whole,
   model: v.string(),
   service_tier: v.picklist(['default', 'flex', 'priority']),
+  pool: v.picklist(['public', 'trusted', 'mine']),
   status: v.picklist(['running', 'completed', 'failed']),
   prompt_tokens: whole,
   completion_tokens: whole,

@@ -22,8 +22,8 @@ class StoredAccounts extends ScriptedAccounts {
 
   override async authorize(...asked: Parameters<GatewayAccounts['authorize']>) {
     this.asked.push(asked)
-    const { id, account, storesResponses } = await this.#store.keys.authorize(...asked)
-    return { keyId: id, account, storesResponses }
+    const { id, account, storesResponses, pool } = await this.#store.keys.authorize(...asked)
+    return { keyId: id, account, storesResponses, pool }
   }
 }
 

@@ -29,6 +29,7 @@ import {
   ManualClock,
   type ModelId,
   type PeerId,
+  type Pool,
   type SessionId,
 } from '../../../src/shared/index.ts'
 import { type CheckedFetch, checkedFetch } from './shapes.ts'
@@ -154,6 +155,8 @@ export class ScriptedAccounts implements GatewayAccounts {
   /** Says what a session has cost. */
   settle: (sessionId: SessionId, charged: bigint) => void = () => undefined
 
+  /** Of requests that name none. */
+  pool: Pool = 'public'
   /** How long keys take to be looked up. */
   lookUp: Promise<void> = Promise.resolve()
 
@@ -165,7 +168,7 @@ export class ScriptedAccounts implements GatewayAccounts {
     if (key === 'key-in-haste') throw new AccountError('too-many-requests', '5 requests a minute are allowed; ask again in 12 s', 12_000)
     if (key === 'key-of-others' && request !== null)
       throw new AccountError('not-allowed', `this key may not use the model ${request.model}`)
-    return { keyId: key, account: `account of ${key}`, storesResponses: false }
+    return { keyId: key, account: `account of ${key}`, storesResponses: false, pool: request?.pool ?? this.pool }
   }
 
   pay(payer: Payer): ReturnType<GatewayAccounts['pay']> {
@@ -245,7 +248,7 @@ export interface GatewayWorld {
   /** What was told of requests that are over. */
   readonly usage: readonly UsageEvent[]
   /** What the swarm can do, as the gateway is told. */
-  readonly swarm: { layersCovered: number; hasRoom: boolean }
+  readonly swarm: { layersCovered: number; hasRoom: boolean; readonly pools: Partial<Record<Pool, number>> }
   /** Checks every answer against its schema. */
   readonly fetch: CheckedFetch
   close(): Promise<void>
@@ -269,7 +272,7 @@ export async function startGatewayWorld({
   const log: string[] = []
   const requests: ApiRequestEntry[] = []
   const usage: UsageEvent[] = []
-  const swarm = { layersCovered: 4, hasRoom: true }
+  const swarm: GatewayWorld['swarm'] = { layersCovered: 4, hasRoom: true, pools: {} }
   const app = fastify({ bodyLimit: 1_024, forceCloseConnections: true })
   app.setErrorHandler(
     (_error, _request, reply) => void reply.code(500).send({ error: { reason: 'of the app', message: 'not of the API' } }),
@@ -281,7 +284,10 @@ export async function startGatewayWorld({
     models: {
       list: () => [OFFERED],
       hasRoom: () => swarm.hasRoom,
-      capacity: () => ({ peers: 3, layersCovered: swarm.layersCovered, layerCount: 4, sessions: 2 }),
+      capacity: (_modelId, among) => {
+        const layersCovered = swarm.pools[among?.pool ?? 'public'] ?? swarm.layersCovered
+        return { peers: 3, layersCovered, layerCount: 4, sessions: 2 }
+      },
     },
     accounts: hasAccounts ? accounts : null,
     clock,

@@ -7,7 +7,7 @@ export interface BatchLine {
   /** Where it stands among the lines that are not empty. */
   readonly index: number
   readonly customId: string
-  readonly body: Readonly<Record<string, unknown>>
+  readonly body: Readonly<Record<string, unknown>> & { readonly model: string }
 }
 
 /** As OpenAI tells what is wrong with a file. */

@@ -4,12 +4,13 @@
  */
 
 import { type Clock, type ModelId, required, toHex, utf8Encode } from '../../../shared/index.ts'
-import type { Payer } from '../../economy/index.ts'
+import type { Payer, SessionSize } from '../../economy/index.ts'
 import type { BatchRecord, BatchStatus } from '../../store/index.ts'
 import { answerKindAt, type ReadRequest } from '../answerKinds.ts'
 import { type AnswerRoute, findModel, newRequestId } from '../answerRoute.ts'
 import { ApiError, apiErrorOf, badParameter, faultOf } from '../apiError.ts'
-import { ANSWER_TOKENS_DEFAULT, type GatewayAccounts, type GatewayDriver, type GatewayModels } from '../ports.ts'
+import type { Among, GatewayAccounts, GatewayDriver, GatewayModels } from '../ports.ts'
+import { priceOf, sizeOf } from '../sizes.ts'
 import { answerLine, type BatchHeader, isEnded, type LineAnswer } from './batchForms.ts'
 import { type BatchLine, readBatchInput } from './batchInput.ts'
 import type { ClientObjects } from './clientObjects.ts'
@@ -31,7 +32,7 @@ interface ReadyLine {
   readonly line: BatchLine
   readonly read: ReadRequest
   readonly modelId: ModelId
-  readonly size: { readonly promptTokens: number; readonly maxTokens: number }
+  readonly size: SessionSize
   /** Micro-credits. */
   readonly price: bigint
 }
@@ -46,11 +47,20 @@ const ROOM_MS = 1_000
 /** Times that a line is asked whose answer was lost in its middle. */
 const TRIES_MAX = 3
 /** The swarm cannot now: no try is counted. */
-const NO_ROOM: readonly string[] = ['busy', 'no-volunteers', 'incomplete', 'offline', 'no-accounts', 'driver-lost', 'rate_limit_exceeded']
+const NO_ROOM: readonly string[] = [
+  'busy',
+  'no-volunteers',
+  'incomplete',
+  'offline',
+  'no-accounts',
+  'driver-lost',
+  'rate_limit_exceeded',
+  'policy_pool',
+]
 
 export class BatchRun {
   readonly batch: BatchRecord
-  readonly #payer: Payer
+  readonly #payer: Payer & Among
   readonly #run: number
   readonly #key: SealingKey
   readonly #tools: BatchTools
@@ -61,7 +71,7 @@ export class BatchRun {
   /** `run`: its number; what it holds is called by it. */
   constructor(batch: BatchRecord, run: number, key: SealingKey, tools: BatchTools) {
     this.batch = batch
-    this.#payer = { keyId: batch.key, account: batch.account }
+    this.#payer = { keyId: batch.key, account: batch.account, pool: batch.pool }
     this.#run = run
     this.#key = key
     this.#tools = tools
@@ -113,7 +123,8 @@ export class BatchRun {
     if (ready.length === 0) return void (await batches.move(this.batch.id, ['validating'], 'in_progress'))
     const { id } = this.batch
     const fund = `${id}.${this.#run}`
-    const refusal = await this.#setAside(fund, ready)
+    const amount = ready.reduce((sum, { price }) => sum + price, 0n)
+    const refusal = await this.#setAside(fund, amount)
     if (refusal !== null) return this.#refuse(refusal)
     try {
       await batches.move(id, ['validating'], 'in_progress')
@@ -125,7 +136,7 @@ export class BatchRun {
       this.end('stopped')
       throw error
     } finally {
-      this.#tools.accounts.giveBack(fund)
+      if (amount > 0n) this.#tools.accounts.giveBack(fund)
     }
   }
 
@@ -135,14 +146,11 @@ export class BatchRun {
     try {
       const read = readLine(this.batch.endpoint, line, () => Buffer.from(randomBytes(4)).readUInt32LE())
       const { asked } = read
-      const { id: modelId, contextLength } = findModel(models, asked.model)
-      const promptTokens = await driver.count(modelId, asked.prompt)
-      const room = contextLength - promptTokens
-      if (room <= 0)
-        throw badParameter('body', `the prompt has ${promptTokens} tokens and the model reads ${contextLength}`, 'context_length_exceeded')
-      const size = { promptTokens, maxTokens: Math.min(asked.maxTokens ?? ANSWER_TOKENS_DEFAULT, room) }
-      const price = BigInt(asked.choices) * (await accounts.price(modelId, size, 'spot'))
-      return { line, read, modelId, size, price }
+      const model = findModel(models, asked.model)
+      const accepted = { asked, payer: this.#payer, model }
+      // What is set aside decides what it can pay, not its account's balance.
+      const size = await sizeOf(accepted, driver, null)
+      return { line, read, modelId: model.id, size, price: await priceOf(accepted, accounts, size) }
     } catch (error) {
       const told = apiErrorOf(error)
       if (told === null || told.retryAfterMs !== null) throw error
@@ -151,8 +159,8 @@ export class BatchRun {
     }
   }
 
-  async #setAside(fund: string, ready: readonly ReadyLine[]): Promise<ApiError | null> {
-    const amount = ready.reduce((sum, { price }) => sum + price, 0n)
+  async #setAside(fund: string, amount: bigint): Promise<ApiError | null> {
+    if (amount === 0n) return null
     try {
       const refusal = await this.#tools.accounts.setAside(this.#payer, fund, amount, 'spot')
       return refusal === null ? null : new ApiError(402, refusal.message, { code: 'insufficient_quota' })
@@ -176,8 +184,9 @@ export class BatchRun {
 
   async #ask({ line, read, modelId, size }: ReadyLine, fund: string): Promise<void> {
     const { answers, models, log } = this.#tools
+    const { pool, account } = this.#payer
     for (let tries = 1; this.#end === null; ) {
-      if (!models.hasRoom(modelId, size)) {
+      if (!models.hasRoom(modelId, size, { pool, account })) {
         await this.#wait(ROOM_MS)
         continue
       }
@@ -193,9 +202,10 @@ export class BatchRun {
           throw error
         }
         const isLost = !NO_ROOM.includes(told.reason)
-        if (told.retryAfterMs === null || (isLost && tries >= TRIES_MAX)) return this.#writeError(line, told)
+        const againMs = told.reason === 'policy_pool' ? ROOM_MS : told.retryAfterMs
+        if (againMs === null || (isLost && tries >= TRIES_MAX)) return this.#writeError(line, told)
         if (isLost) tries++
-        await this.#wait(told.retryAfterMs)
+        await this.#wait(againMs)
       }
     }
   }

@@ -4,7 +4,6 @@
  */
 
 import { type CancelTimer, type Clock, toHex } from '../../../shared/index.ts'
-import type { Payer } from '../../economy/index.ts'
 import type { BatchRecord } from '../../store/index.ts'
 import { faultOf } from '../apiError.ts'
 import { BatchRun, type BatchTools } from './batchRun.ts'
@@ -43,7 +42,7 @@ export class BatchRunner {
   }
 
   /** A client has shown this key. */
-  keySeen({ keyId }: Payer, apiKey: string): void {
+  keySeen(keyId: string, apiKey: string): void {
     if (this.#wanted.has(keyId) && !this.#keys.has(keyId)) this.added(new SealingKey(apiKey, keyId))
   }
 

@@ -2,10 +2,12 @@
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import * as v from 'valibot'
+import { type Pool, required } from '../../../shared/index.ts'
 import type { BatchRecord, NewBatch } from '../../store/index.ts'
 import { answerKindAt } from '../answerKinds.ts'
-import { type AnswerRoute, POOL } from '../answerRoute.ts'
+import type { AnswerRoute } from '../answerRoute.ts'
 import { ApiError, badParameter } from '../apiError.ts'
+import { splitPolicy } from '../policy.ts'
 import { metadataSchema, read } from '../requests.ts'
 import { type BatchHeader, batchForm, isEnded } from './batchForms.ts'
 import { readBatchInput } from './batchInput.ts'
@@ -66,21 +68,25 @@ export function registerBatches(v1: FastifyInstance, options: BatchesOptions): v
 }
 
 async function create({ answers, objects, runner }: BatchesOptions, caller: Caller, request: FastifyRequest): Promise<object> {
-  const { payer, key } = caller
-  const { input_file_id: fileId, endpoint, metadata = null } = read(request.body, PARAMETERS, batchSchema)
+  const { account, key } = caller
+  const { body, policy } = splitPolicy(request.body, request.headers)
+  if (policy.maxPrice !== null)
+    throw badParameter('tabswarm.max_price', 'a batch has no max_price: ask POST /v1/estimate for its lines', 'unsupported_policy')
+  const { input_file_id: fileId, endpoint, metadata = null } = read(body, PARAMETERS, batchSchema)
   if (answerKindAt(endpoint) === null) throw badParameter('endpoint', 'endpoint is /v1/chat/completions, /v1/completions or /v1/responses')
   const input = await objects.find(key, ['file'], fileId, 'input_file_id')
   const { name } = objects.header<FileHeader>(key, input)
   const { lines, faults } = readBatchInput(await objects.whole(key, input), endpoint)
   const models = new Set(lines.map(({ body: { model } }) => model))
   if (models.size > MODELS_MAX) throw badParameter('input_file_id', `a batch asks at most ${MODELS_MAX} models, and this ${models.size}`)
-  for (const model of models) await answers.authorize(request, { model: String(model), pool: POOL })
+  let pool: Pool = 'public'
+  for (const model of models) pool = required((await answers.authorize(request, { model, pool: policy.pool }))?.pool, 'a pool')
   const [id, outputFile, errorFile] = [objects.newId('batch_'), objects.newId('file-'), objects.newId('file-')]
   const nowMs = objects.nowMs()
   const status = faults.length > 0 ? 'failed' : 'validating'
   const endsAtMs = nowMs + WINDOW_MS
   const shared = { inputFile: fileId, outputFile, errorFile, endpoint, endsAtMs, total: lines.length }
-  const batch: NewBatch = { id, account: payer.account, ...shared, status, times: { [status]: nowMs } }
+  const batch: NewBatch = { id, account, pool, ...shared, status, times: { [status]: nowMs } }
   const header: BatchHeader = { metadata, errors: faults }
   const output = (file: string, what: string) =>
     objects.row(key, {

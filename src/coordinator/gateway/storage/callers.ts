@@ -1,21 +1,21 @@
 /** Callers: who asks for what is kept: an API key that was proven, and what it seals and opens. Lists that they ask for, read. */
 
 import type { FastifyRequest } from 'fastify'
-import type { Payer } from '../../economy/index.ts'
 import { type AnswerRoute, apiKeyOf } from '../answerRoute.ts'
 import { ApiError, badParameter } from '../apiError.ts'
 import { SealingKey } from './sealing.ts'
 
 export interface Caller {
-  readonly payer: Payer
+  /** Who pays for what its key asks. */
+  readonly account: string
   readonly key: SealingKey
 }
 
 /** Rejects with an ApiError or an AccountError. */
 export async function callerOf(answers: Pick<AnswerRoute, 'authorize'>, request: FastifyRequest): Promise<Caller> {
-  const payer = await answers.authorize(request, null)
-  if (payer === null) throw new ApiError(404, 'nothing is kept here: this coordinator has no accounts', { code: 'not_found' })
-  return { payer, key: new SealingKey(apiKeyOf(request), payer.keyId) }
+  const holder = await answers.authorize(request, null)
+  if (holder === null) throw new ApiError(404, 'nothing is kept here: this coordinator has no accounts', { code: 'not_found' })
+  return { account: holder.account, key: new SealingKey(apiKeyOf(request), holder.keyId) }
 }
 
 export interface Page {

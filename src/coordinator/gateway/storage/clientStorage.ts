@@ -18,7 +18,7 @@ export class ClientStorage {
     this.#answers = answers
     this.#objects = objects
     this.#runner = runner
-    answers.onKey((payer, key) => runner.keySeen(payer, key))
+    answers.onKey((keyId, key) => runner.keySeen(keyId, key))
   }
 
   /** Null: nobody has a key that anything could be sealed with. */

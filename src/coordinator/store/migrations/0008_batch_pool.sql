@@ -1,0 +1,1 @@
+ALTER TABLE "batches" ADD COLUMN "pool" text DEFAULT 'public' NOT NULL;
