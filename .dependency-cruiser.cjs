@@ -19,13 +19,13 @@ module.exports = {
       comment: 'a folder is entered through its index.ts',
       severity: 'error',
       from: {
-        path: '^src/([^/]+(?:/(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks|wasm))?)/',
+        path: '^src/([^/]+(?:/(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks|wasm|rtc))?)/',
       },
       to: {
         path: '^src/[^/]+/',
         pathNot: [
           '^src/$1/',
-          '^src/[^/]+/(?:(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks|wasm)/)?index\\.ts$',
+          '^src/[^/]+/(?:(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks|wasm|rtc)/)?index\\.ts$',
           '^src/worker/engine\\.ts$',
         ],
       },
@@ -38,7 +38,7 @@ module.exports = {
       to: {
         path: '^src/[^/]+/',
         pathNot: [
-          '^src/[^/]+/(?:(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks|wasm)/)?index\\.tsx?$',
+          '^src/[^/]+/(?:(?:core|verification|server|accounts|audits|economy|gateway|ledger|store|browser|suite|locks|wasm|rtc)/)?index\\.tsx?$',
           '^src/ui/app\\.tsx$',
           '^src/cli/',
         ],
@@ -126,7 +126,8 @@ module.exports = {
       'stage',
       'worker',
     ]),
-    only('driver', ['coordinator/gateway', 'model', 'network', 'peer', 'session', 'shared']),
+    only('driver', ['coordinator/gateway', 'model', 'network', 'node/rtc', 'peer', 'session', 'shared']),
+    only('contributor', ['account', 'network', 'node', 'peer', 'protocol', 'shared', 'worker']),
     only('ui', ['peer', 'model', 'protocol', 'shared', 'kernels']),
     {
       name: 'pure-rooms',

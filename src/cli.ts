@@ -8,6 +8,7 @@ import { registerAuditLogCommand } from './cli/auditLog.ts'
 import { registerBackupCommands } from './cli/backup.ts'
 import { registerBenchCommands } from './cli/bench.ts'
 import { registerChaosCommand } from './cli/chaos.ts'
+import { registerContributeCommand } from './cli/contribute.ts'
 import { registerDemoCommand } from './cli/demo.ts'
 import { registerKeyCommands } from './cli/key.ts'
 import { registerLedgerCommands } from './cli/ledger.ts'
@@ -26,6 +27,7 @@ const program = new Command('tabswarm')
   .enablePositionalOptions()
 
 registerServeCommand(program)
+registerContributeCommand(program)
 registerDemoCommand(program)
 registerChaosCommand(program)
 registerAuditCommand(program)

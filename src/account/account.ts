@@ -27,6 +27,11 @@ export interface AccountVault {
   onReplaced(listener: () => void): void
 }
 
+/** What is kept of an account, out of its phrase and the copy of its key. Rejects with TabswarmError `bad-phrase` or `bad-copy`. */
+export async function openKept(phrase: string, copy: RecoveryCopy, subtle: SubtleCrypto): Promise<KeptAccount> {
+  return { ...(await openCopy(await recoveryKeys(phrase, subtle), copy, subtle)), copy, phrase }
+}
+
 /** An account that a phrase has opened, and that is not this browser's yet. */
 export interface FoundAccount {
   /** It is this browser's already. */

@@ -79,7 +79,10 @@ async function audit(options: AuditOptions): Promise<void> {
     if (options.json) printJson(figures)
     else for (const [name, value] of Object.entries(figures)) printLine(`${name.padEnd(24)} ${JSON.stringify(value)}`)
     const isWorthless = isSpeedLie(cheat) ? figures.paidToCheater <= figures.paidToHonestTwin : figures.detected
-    if (figures.falsePositives > 0 || (figures.cheatsCommitted > 0 && !isWorthless)) process.exitCode = 1
+    const isShown = cheat === 'none' || figures.cheatsCommitted > 0
+    if (!isShown)
+      printNote(`the tab that cheats has computed fewer than ${cheatAfter} answers and never cheated: ask for more with --requests`)
+    if (figures.falsePositives > 0 || !isShown || (figures.cheatsCommitted > 0 && !isWorthless)) process.exitCode = 1
   } finally {
     await swarm.close()
   }

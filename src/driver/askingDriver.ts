@@ -10,11 +10,16 @@ import { type Clock, type ModelId, required, TabswarmError, toErrorBody } from '
 import { chosenToken } from './chosenTokens.ts'
 import { type GrammarSession, Grammars } from './grammars.ts'
 import type { DriverFailure, DriverModel, FromDriver, ToDriver } from './messages.ts'
-import { openLocalSocket } from './rtcGlobals.ts'
+
+export interface AskingDriverPorts {
+  readonly say: (message: FromDriver) => void
+  readonly clock: Clock
+  /** To the coordinator. */
+  readonly openSocket: Parameters<typeof openAskingRole>[0]['host']['openSocket']
+}
 
 export class AskingDriver {
-  readonly #say: (message: FromDriver) => void
-  readonly #clock: Clock
+  readonly #ports: AskingDriverPorts
   readonly #identity: Awaited<ReturnType<typeof createIdentity>>
   readonly #asks = new Map<number, { readonly answer: Promise<unknown>; stop(): void }>()
   #models: ReadonlyMap<ModelId, DriverModel> = new Map()
@@ -22,18 +27,17 @@ export class AskingDriver {
   readonly #grammars: Grammars
   #role: AskingRole | null = null
 
-  private constructor(say: (message: FromDriver) => void, clock: Clock, identity: Awaited<ReturnType<typeof createIdentity>>) {
-    this.#say = say
-    this.#clock = clock
+  private constructor(ports: AskingDriverPorts, identity: Awaited<ReturnType<typeof createIdentity>>) {
+    this.#ports = ports
     this.#identity = identity
-    this.#grammars = new Grammars(clock)
+    this.#grammars = new Grammars(ports.clock)
   }
 
-  static async open(say: (message: FromDriver) => void, clock: Clock): Promise<AskingDriver> {
+  static async open(ports: AskingDriverPorts): Promise<AskingDriver> {
     const { subtle } = crypto
     const identity = await createIdentity(subtle)
-    say({ kind: 'identity', peerId: await peerIdOf(identity.publicKey, sha256Of(subtle)) })
-    return new AskingDriver(say, clock, identity)
+    ports.say({ kind: 'identity', peerId: await peerIdOf(identity.publicKey, sha256Of(subtle)) })
+    return new AskingDriver(ports, identity)
   }
 
   /** Resolves to true when it was told to close, and has. */
@@ -65,8 +69,8 @@ export class AskingDriver {
     this.#role = openAskingRole({
       host: {
         origin,
-        openSocket: (url) => openLocalSocket(url) as unknown as ReturnType<Parameters<typeof openAskingRole>[0]['host']['openSocket']>,
-        clock: this.#clock,
+        openSocket: this.#ports.openSocket,
+        clock: this.#ports.clock,
         random: Math.random,
         randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
         subtle,
@@ -78,14 +82,14 @@ export class AskingDriver {
       beginDrafting: () => null,
       onHeld: () => undefined,
     })
-    void this.#role.connection.then(({ heads }) => heads.onAlarm(({ what }) => this.#say({ kind: 'alarm', what })))
+    void this.#role.connection.then(({ heads }) => heads.onAlarm(({ what }) => this.#ports.say({ kind: 'alarm', what })))
   }
 
   async #tell(id: number, work: () => Promise<FromDriver>): Promise<void> {
     try {
-      this.#say(await work())
+      this.#ports.say(await work())
     } catch (error) {
-      this.#say({ kind: 'failed', id, failure: failureOf(error) })
+      this.#ports.say({ kind: 'failed', id, failure: failureOf(error) })
     } finally {
       this.#asks.delete(id)
     }
@@ -125,20 +129,20 @@ export class AskingDriver {
       { modelId, prompt, maxTokens, sampling: { ...sampling, stop }, tier, waitMs, wantsLogits: topLogprobs !== null, ...given },
       ({ sessionId, promptTokens, ...progress }) => {
         if (progress.ahead !== null && progress.ahead !== ahead)
-          this.#say({ kind: 'event', id, event: { kind: 'queued', ahead: progress.ahead } })
+          this.#ports.say({ kind: 'event', id, event: { kind: 'queued', ahead: progress.ahead } })
         ahead = progress.ahead
         if (sessionId === null || isAdmitted) return
         isAdmitted = true
         const room = text.manifest.config.contextLength - promptTokens
         const event = { kind: 'admitted', sessionId, promptTokens, maxTokens: Math.min(maxTokens, room) } as const
-        this.#say({ kind: 'event', id, event })
+        this.#ports.say({ kind: 'event', id, event })
       },
       (event) => {
         if (event.kind !== 'token' && event.kind !== 'text') return
         const isLogged = event.kind === 'token' && topLogprobs !== null
         const tokens = isLogged ? [chosenToken(event.id, event.candidates, text.tokenizer, topLogprobs)] : []
         if (event.kind === 'token') completionTokens = event.completionTokens
-        this.#say({ kind: 'event', id, event: { kind: 'text', text: event.text, completionTokens, tokens } })
+        this.#ports.say({ kind: 'event', id, event: { kind: 'text', text: event.text, completionTokens, tokens } })
       },
     )
     this.#asks.set(id, ask)

@@ -14,7 +14,7 @@ export class Route {
     const before = this.#stages
     this.#stages = chain.map((stage) => {
       const same = before.find(({ stage: { peerId, firstLayer } }) => peerId === stage.peerId && firstLayer === stage.firstLayer)
-      return same ?? { stage, decodeMs: [], link: { kind: 'webrtc', bytesSent: 0 }, positions: 0 }
+      return { decodeMs: [], link: { kind: 'webrtc', bytesSent: 0 }, positions: 0, ...same, stage }
     })
   }
 
