@@ -164,6 +164,29 @@ describe('the API over real tabs', () => {
     expect(byIds.choices[0]?.text.length).toBeGreaterThan(0)
   })
 
+  it('weighs a given text as evaluation harnesses ask: each token of the prompt as likely as when the model says it itself', async () => {
+    const scored = (prompt: string | number[], maxTokens: number) =>
+      client.completions.create({ model, prompt, max_tokens: maxTokens, temperature: 0, logprobs: 1, echo: true })
+    const said = await client.completions.create({ model, prompt: [504, 3575, 282, 4649, 314], max_tokens: 8, temperature: 0, logprobs: 1 })
+    const own = required(said.choices[0]?.logprobs?.token_logprobs, 'log-probabilities')
+    const text = required(said.choices[0]?.text, 'a text')
+    const beginning = required((await scored([504, 3575, 282, 4649, 314], 0)).choices[0], 'a choice')
+    expect(beginning).toMatchObject({ finish_reason: 'length' })
+    expect(beginning.logprobs?.token_logprobs).toEqual([null, ...Array(4).fill(expect.any(Number))])
+    const whole = required((await scored(`${beginning.text}${text}`, 1)).choices[0], 'a choice')
+    expect(whole.text.startsWith(`${beginning.text}${text}`)).toBe(true)
+    const { tokens = [], token_logprobs: logprobs = [], top_logprobs: top = [], text_offset: offsets = [] } = whole.logprobs ?? {}
+    expect(tokens).toHaveLength(5 + 8 + 1)
+    expect(tokens.join('')).toBe(whole.text)
+    expect(offsets.slice(0, 2)).toEqual([0, tokens[0]?.length])
+    // As one prompt and one row after the other: other kernels, which round otherwise.
+    for (const [index, logprob] of own.entries()) {
+      expect(logprobs[5 + index]).toBeCloseTo(logprob, 1)
+      // What was said was the best each time.
+      expect(Math.max(...Object.values(top[5 + index] ?? {}))).toBeCloseTo(logprobs[5 + index] ?? Number.NaN, 1)
+    }
+  })
+
   it('a batch is answered over tabs, line by line, at the spot price', async () => {
     const line = (id: string, maxTokens: number) => ({ custom_id: id, method: 'POST', url: '/v1/chat/completions', body: ask(maxTokens) })
     const lines = [line('one', 60), line('two', 4), { ...line('three', 4), body: { ...ask(4), temperature: 3 } }]

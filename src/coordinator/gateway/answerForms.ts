@@ -185,7 +185,7 @@ function chatLogprobs({ request }: AnswerHead, tokens: readonly ChosenToken[]): 
 
 /** As chat and responses tell it. */
 export function logprobOf(token: ChosenToken): object {
-  const described = ({ text, logprob, bytes }: TokenLogprob) => ({ token: text, logprob, bytes })
+  const described = ({ text, logprob, bytes }: TokenLogprob | ChosenToken) => ({ token: text, logprob, bytes })
   return { ...described(token), top_logprobs: token.top.map(described) }
 }
 
@@ -200,13 +200,15 @@ function completionLogprobs({ request }: AnswerHead, tokens: readonly ChosenToke
   return {
     tokens: tokens.map(tokenName),
     token_logprobs: tokens.map(({ logprob }) => logprob),
-    top_logprobs: tokens.map(({ top }) => Object.fromEntries(top.map((token) => [tokenName(token), token.logprob]))),
+    top_logprobs: tokens.map(({ top, logprob }) =>
+      logprob === null ? null : Object.fromEntries(top.map((token) => [tokenName(token), token.logprob])),
+    ),
     text_offset: offsets,
   }
 }
 
 /** A part of a character by its bytes, as OpenAI has it: `bytes:\xe2`. Several of one token's best may be such, and are keys of one object. */
-function tokenName({ text, bytes }: TokenLogprob): string {
+function tokenName({ text, bytes }: Pick<TokenLogprob, 'text' | 'bytes'>): string {
   if (!text.includes('\u{fffd}')) return text
   return `bytes:${bytes.map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`
 }

@@ -78,9 +78,9 @@ export const CHAT_PARAMETERS: Parameters = {
 }
 
 export const COMPLETION_PARAMETERS: Parameters = {
-  honoured: [...COMMON.honoured, 'prompt', 'logprobs'],
+  honoured: [...COMMON.honoured, 'prompt', 'logprobs', 'echo'],
   inert: COMMON.inert,
-  refused: { ...COMMON.refused, echo: is(false), suffix: is(''), best_of: is(1) },
+  refused: { ...COMMON.refused, suffix: is(''), best_of: is(1) },
 }
 
 /** The honoured ones of a body; null stands for a parameter that is left out. Throws an ApiError that names the first that is wrong. */

@@ -79,6 +79,8 @@ const completionSchema = v.strictObject({
     'one text is expected, alone or in an array, or one array of token ids',
   ),
   logprobs: v.optional(whole(0, COMPLETION_LOGPROBS_MAX)),
+  max_tokens: v.optional(whole(0, PROMPT_IDS_MAX)),
+  echo: v.optional(v.boolean(), false),
 })
 
 export type ServiceTier = 'default' | 'flex' | 'priority'
@@ -97,6 +99,8 @@ export interface AnswerRequest {
   /** The same in OpenAI's words. */
   readonly serviceTier: ServiceTier
   readonly topLogprobs: number | null
+  /** Choices begin with the prompt. */
+  readonly echo: boolean
   /** Of all choices; null: they may be anything. */
   readonly grammar: string | null
   /** What they may call; null: nothing. */
@@ -129,6 +133,7 @@ export function readChatRequest(body: unknown, drawSeed: () => number): AnswerRe
     prompt: { kind: 'messages', messages, ...(tools.length > 0 && { tools }) },
     maxTokens: maxTokens ?? null,
     topLogprobs: logprobs ? (top ?? 0) : null,
+    echo: false,
     grammar,
     tools: callable,
   }
@@ -140,8 +145,10 @@ const COMPLETION_TOKENS_DEFAULT = 16
 /** See `readChatRequest`. */
 export function readCompletionRequest(body: unknown, drawSeed: () => number): AnswerRequest {
   const request = read(body, COMPLETION_PARAMETERS, completionSchema)
-  const { max_tokens: maxTokens = COMPLETION_TOKENS_DEFAULT, logprobs = null } = request
-  return { ...sharedOf(request, drawSeed), prompt: promptOf(request.prompt), maxTokens, topLogprobs: logprobs, grammar: null, tools: null }
+  const { max_tokens: maxTokens = COMPLETION_TOKENS_DEFAULT, logprobs = null, echo } = request
+  if (maxTokens === 0 && !echo) throw badParameter('max_tokens', 'max_tokens: 0 needs echo: true, else there is nothing to answer')
+  const prompt = promptOf(request.prompt)
+  return { ...sharedOf(request, drawSeed), prompt, maxTokens, topLogprobs: logprobs, echo, grammar: null, tools: null }
 }
 
 function promptOf(prompt: v.InferOutput<typeof completionSchema>['prompt']): Prompt {
@@ -151,7 +158,7 @@ function promptOf(prompt: v.InferOutput<typeof completionSchema>['prompt']): Pro
   return { kind: 'ids', ids: Array.isArray(first) ? first : (prompt as readonly number[]) }
 }
 
-function sharedOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt' | 'logprobs'>, drawSeed: () => number) {
+function sharedOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt' | 'logprobs' | 'echo'>, drawSeed: () => number) {
   const { model, stream, stream_options: options, stop, temperature, top_p: topP, top_k: topK, min_p: minP, n: choices } = request
   if (options !== undefined && !stream) throw badParameter('stream_options', 'stream_options needs stream: true')
   const { seed = drawSeed() } = request
@@ -171,7 +178,7 @@ function sharedOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt'
   }
 }
 
-function penaltiesOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt' | 'logprobs'>) {
+function penaltiesOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt' | 'logprobs' | 'echo'>) {
   return {
     presencePenalty: request.presence_penalty,
     frequencyPenalty: request.frequency_penalty,

@@ -119,6 +119,7 @@ export function readResponseRequest(body: unknown, drawSeed: () => number): Resp
     serviceTier,
     grammar: null,
     tools: null,
+    echo: false,
     topLogprobs: include.length > 0 ? (top ?? 0) : top !== undefined && top > 0 ? top : null,
     stream: request.stream,
     includeUsage: true,

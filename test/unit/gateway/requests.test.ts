@@ -53,7 +53,6 @@ describe('a parameter that would change the answer', () => {
   })
 
   it.each<[string, object]>([
-    ['echo', { echo: true }],
     ['suffix', { suffix: 'the end' }],
     ['best_of', { best_of: 2 }],
   ])('is refused by its name in completions: %s', async (param, more) => {

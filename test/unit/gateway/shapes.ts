@@ -106,8 +106,8 @@ const oldLogprobs = v.nullable(
   v.pipe(
     v.strictObject({
       tokens: v.array(v.string()),
-      token_logprobs: v.array(v.number()),
-      top_logprobs: v.array(v.record(v.string(), v.number())),
+      token_logprobs: v.array(v.nullable(v.pipe(v.number(), v.maxValue(0)))),
+      top_logprobs: v.array(v.nullable(v.record(v.string(), v.number()))),
       text_offset: v.array(whole),
     }),
     v.check(({ tokens, ...lists }) => Object.values(lists).every(({ length }) => length === tokens.length), 'as many of each as tokens'),
