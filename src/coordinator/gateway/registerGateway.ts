@@ -6,6 +6,7 @@ import { AnswerRoute, findModel, type GatewayOptions, newRequestId, REQUEST_ID }
 import { ApiError, apiErrorOf, faultOf, internalError } from './apiError.ts'
 import { registerJsonBodies } from './jsonBodies.ts'
 import { modelForm } from './modelForms.ts'
+import { watchMethods } from './otherMethods.ts'
 import { readAnyRequest } from './responseRequests.ts'
 import type { RunningAnswers } from './runningAnswers.ts'
 import { ClientStorage } from './storage/clientStorage.ts'
@@ -54,6 +55,7 @@ interface GatewayParts {
 function registerRoutes(v1: FastifyInstance, options: GatewayOptions, { answers, storage }: GatewayParts): void {
   const { models, clock, randomBytes, log, onRequest } = options
   const created = Math.floor(clock.nowMs() / 1_000)
+  const refuseOtherMethods = watchMethods(v1)
   registerJsonBodies(v1)
   v1.addHook('onClose', async () => answers.close())
   v1.addHook('onRequest', async (_request, reply) => {
@@ -96,6 +98,7 @@ function registerRoutes(v1: FastifyInstance, options: GatewayOptions, { answers,
   v1.post('/estimate', { bodyLimit: BODY_BYTES_MAX }, (request: FastifyRequest) =>
     answers.estimate(request, (...given) => ({ asked: readAnyRequest(...given) })),
   )
+  refuseOtherMethods()
 }
 
 const NO_EMBEDDINGS = new ApiError(
