@@ -273,6 +273,25 @@ describe('the API over real tabs', () => {
     expect(Object.keys(JSON.parse(parts.join('')))).toEqual(['city', 'unit'])
   })
 
+  it('a response calls what it has to, with arguments of the schema, and ends as its stream said', async () => {
+    const parameters = {
+      type: 'object',
+      properties: { city: { type: 'string', maxLength: 20 }, unit: { enum: ['celsius', 'fahrenheit'] } },
+      required: ['city', 'unit'],
+      additionalProperties: false,
+    }
+    const stream = client.responses.stream({
+      ...{ model, input: 'How is the weather in Rome?', max_output_tokens: 120, tool_choice: 'required', parallel_tool_calls: false },
+      tools: [{ type: 'function', name: 'get_weather', description: 'The weather of a city', parameters, strict: true }],
+    })
+    let deltas = 0
+    stream.on('response.function_call_arguments.delta', () => void deltas++)
+    const [call] = (await stream.finalResponse()).output
+    if (call?.type !== 'function_call') throw new Error(`the answer is a ${call?.type}`)
+    expect(deltas).toBeGreaterThan(3)
+    expect([call.name, call.status, Object.keys(JSON.parse(call.arguments))]).toEqual(['get_weather', 'completed', ['city', 'unit']])
+  })
+
   it('tokens that are favoured come, wherever they stand among all others, and penalties change the answer', async () => {
     const asked = { ...ask(6), logprobs: true } as const
     const favoured = await client.chat.completions.create({ ...asked, logit_bias: { 4999: 100 } })

@@ -157,9 +157,13 @@ export const COMPLETION_FORM: ChunkForm = {
   usage: (head, outcome) => ({ ...headOf(head, 'text_completion', 'cmpl'), choices: [], usage: usageOf(head, outcome) }),
 }
 
-/** A call by an id that no other answer has. */
-function callForm({ id }: AnswerHead, choice: number, { index, name, arguments: json }: CallPart): object {
-  return { id: `call_${id}_${choice}_${index}`, type: 'function', function: { name, arguments: json } }
+function callForm(head: AnswerHead, choice: number, { index, name, arguments: json }: CallPart): object {
+  return { id: callIdOf(head, choice, index), type: 'function', function: { name, arguments: json } }
+}
+
+/** One that no other answer's calls have. */
+export function callIdOf({ id }: AnswerHead, choice: number, index: number): string {
+  return `call_${id}_${choice}_${index}`
 }
 
 function headOf({ id, created, request }: AnswerHead, object: string, prefix: string) {

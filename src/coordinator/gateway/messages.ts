@@ -47,19 +47,28 @@ function withoutNulls(message: unknown): unknown {
 
 /** Throws an ApiError where an assistant said nothing, or the arguments of a call are no JSON object. */
 export function promptMessages(messages: v.InferOutput<typeof messagesSchema>): PromptMessage[] {
-  const names = new Map<string, string>()
-  return messages.map((message, index) => {
+  const read = messages.map((message, index): PromptMessage => {
     const content = textOf(message.content ?? '')
-    if (message.role === 'tool') return { role: 'tool', content, toolCallId: message.tool_call_id, ...nameOf(names, message.tool_call_id) }
+    if (message.role === 'tool') return { role: 'tool', content, toolCallId: message.tool_call_id }
     if (message.role !== 'assistant') return { role: message.role === 'developer' ? 'system' : message.role, content }
     const calls = message.tool_calls ?? []
     if (calls.length === 0 && message.content == null)
       throw badParameter(`messages.${index}.content`, 'a message of the assistant has content, or tool_calls')
-    const toolCalls = calls.map((one, at) => {
-      names.set(one.id, one.function.name)
-      return { id: one.id, name: one.function.name, arguments: readArguments(one.function.arguments, `messages.${index}.tool_calls.${at}`) }
-    })
+    const toolCalls = calls.map(({ id, function: { name, arguments: json } }, at) => ({
+      ...{ id, name },
+      arguments: readArguments(json, `messages.${index}.tool_calls.${at}.function.arguments`),
+    }))
     return toolCalls.length === 0 ? { role: 'assistant', content } : { role: 'assistant', content, toolCalls }
+  })
+  return withCalledNames(read)
+}
+
+/** Results of tools with the name of what was called: some templates show them by it. */
+export function withCalledNames(messages: readonly PromptMessage[]): PromptMessage[] {
+  const names = new Map(messages.flatMap(({ toolCalls = [] }) => toolCalls.map(({ id, name }) => [id, name])))
+  return messages.map((message) => {
+    const name = message.toolCallId === undefined ? undefined : names.get(message.toolCallId)
+    return name === undefined ? message : { ...message, name }
   })
 }
 
@@ -85,17 +94,12 @@ function unsupportedIn(message: unknown): { readonly at: string; readonly what: 
   return part < 0 ? null : { at: `.content.${part}`, what: `content of type ${String((content[part] as { type: unknown }).type)}` }
 }
 
-/** Some templates show a result by the name of what was called. */
-function nameOf(names: ReadonlyMap<string, string>, callId: string): { readonly name?: string } {
-  const name = names.get(callId)
-  return name === undefined ? {} : { name }
-}
-
 function textOf(content: string | readonly { readonly text: string }[]): string {
   return typeof content === 'string' ? content : content.map((part) => part.text).join('')
 }
 
-function readArguments(json: string, at: string): Readonly<Record<string, unknown>> {
+/** Throws an ApiError, which says where, unless they are a JSON object. */
+export function readArguments(json: string, at: string): Readonly<Record<string, unknown>> {
   let value: unknown = null
   try {
     value = json.trim() === '' ? {} : JSON.parse(json)
@@ -103,5 +107,5 @@ function readArguments(json: string, at: string): Readonly<Record<string, unknow
     // Told below.
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Readonly<Record<string, unknown>>
-  throw badParameter(`${at}.function.arguments`, 'the arguments of a call are a JSON object, as a text')
+  throw badParameter(at, 'the arguments of a call are a JSON object, as a text')
 }

@@ -24,8 +24,6 @@ export const is =
   (value) =>
     neutral.includes(value)
 export const never: IsNeutral = () => false
-export const isTextFormat: IsNeutral = (value) =>
-  typeof value === 'object' && value !== null && 'type' in value && value.type === 'text' && Object.keys(value).length === 1
 const isTextAlone: IsNeutral = (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text'
 
 const COMMON = {

@@ -127,10 +127,17 @@ export function readChatRequest(body: unknown, drawSeed: () => number): AnswerRe
     throw badParameter('max_tokens', 'max_tokens and max_completion_tokens say the same thing: give one of them')
   if (top !== undefined && !logprobs) throw badParameter('top_logprobs', 'top_logprobs needs logprobs: true')
   const messages = promptMessages(request.messages)
-  const { definitions: tools, callable, grammar } = readTools(request)
+  const { tool_choice: choice = 'auto' } = request
+  const { definitions, callable, grammar } = readTools({
+    tools: request.tools.map((tool) => tool.function),
+    choice: typeof choice === 'object' ? choice.function : choice,
+    isParallel: request.parallel_tool_calls,
+    format: request.response_format,
+    places: CHAT_PLACES,
+  })
   return {
     ...sharedOf(request, drawSeed),
-    prompt: { kind: 'messages', messages, ...(tools.length > 0 && { tools }) },
+    prompt: { kind: 'messages', messages, ...(definitions.length > 0 && { tools: definitions }) },
     maxTokens: maxTokens ?? null,
     topLogprobs: logprobs ? (top ?? 0) : null,
     echo: false,
@@ -138,6 +145,8 @@ export function readChatRequest(body: unknown, drawSeed: () => number): AnswerRe
     tools: callable,
   }
 }
+
+const CHAT_PLACES = { tool: (index: number) => `tools.${index}.function`, schema: 'response_format.json_schema.schema' }
 
 /** OpenAI's own default, which its users know. */
 const COMPLETION_TOKENS_DEFAULT = 16

@@ -190,6 +190,16 @@ const message = (status: string, content: v.GenericSchema) =>
     role: v.literal('assistant'),
     content,
   })
+const itemCallId = v.pipe(v.string(), v.regex(/^fc_[0-9a-f]{24}_\d+$/))
+const functionCall = (status: string, json: v.GenericSchema = v.string()) =>
+  v.strictObject({
+    type: v.literal('function_call'),
+    id: itemCallId,
+    call_id: callId,
+    name: v.pipe(v.string(), v.minLength(1)),
+    arguments: json,
+    status: v.literal(status),
+  })
 const responseLogprobs = v.array(v.strictObject({ ...tokenEntries, top_logprobs: v.array(v.strictObject(tokenEntries)) }))
 const outputText = v.strictObject({
   type: v.literal('output_text'),
@@ -197,6 +207,7 @@ const outputText = v.strictObject({
   annotations: v.tuple([]),
   logprobs: responseLogprobs,
 })
+const endedItem = (status: string) => v.union([message(status, v.tuple([outputText])), functionCall(status)])
 const responseHead = {
   id: v.pipe(v.string(), v.regex(/^resp_[0-9a-f]{24}$/)),
   object: v.literal('response'),
@@ -213,15 +224,28 @@ const responseHead = {
   previous_response_id: v.nullable(v.pipe(v.string(), v.regex(/^resp_/))),
   store: v.boolean(),
   background: v.literal(false),
-  parallel_tool_calls: v.literal(true),
+  parallel_tool_calls: v.boolean(),
   max_tool_calls: v.null(),
-  tools: v.tuple([]),
-  tool_choice: v.literal('auto'),
+  tools: v.array(
+    v.strictObject({
+      type: v.literal('function'),
+      name: v.string(),
+      description: v.nullable(v.string()),
+      parameters: v.nullable(v.record(v.string(), v.unknown())),
+      strict: v.nullable(v.boolean()),
+    }),
+  ),
+  tool_choice: v.union([v.picklist(['none', 'auto', 'required']), v.strictObject({ type: v.literal('function'), name: v.string() })]),
   truncation: v.literal('disabled'),
   presence_penalty: v.literal(0),
   frequency_penalty: v.literal(0),
   reasoning: v.strictObject({ effort: v.null(), summary: v.null() }),
-  text: v.strictObject({ format: v.strictObject({ type: v.literal('text') }) }),
+  text: v.strictObject({
+    format: v.variant('type', [
+      v.strictObject({ type: v.picklist(['text', 'json_object']) }),
+      v.looseObject({ type: v.literal('json_schema'), name: v.string(), schema: v.record(v.string(), v.unknown()) }),
+    ]),
+  }),
   safety_identifier: v.null(),
   prompt_cache_key: v.null(),
 }
@@ -246,7 +270,7 @@ const completedResponse = v.strictObject({
   status: v.literal('completed'),
   completed_at: whole,
   incomplete_details: v.null(),
-  output: v.tuple([message('completed', v.tuple([outputText]))]),
+  output: v.pipe(v.array(endedItem('completed')), v.minLength(1)),
   usage: responseUsage,
 })
 const incompleteResponse = v.strictObject({
@@ -254,24 +278,30 @@ const incompleteResponse = v.strictObject({
   status: v.literal('incomplete'),
   completed_at: v.null(),
   incomplete_details: v.strictObject({ reason: v.literal('max_output_tokens') }),
-  output: v.tuple([message('incomplete', v.tuple([outputText]))]),
+  output: v.pipe(v.array(v.union([endedItem('completed'), endedItem('incomplete')])), v.minLength(1)),
   usage: responseUsage,
 })
 const event = <Type extends string>(type: Type, entries: v.ObjectEntries) =>
   v.strictObject({ type: v.literal(type), sequence_number: whole, ...entries })
-const itemAt = { output_index: v.literal(0) }
+const itemAt = { output_index: whole }
+const callAt = { ...itemAt, item_id: itemCallId }
 const textAt = { ...itemAt, content_index: v.literal(0), item_id: v.pipe(v.string(), v.regex(/^msg_/)) }
 const responseEvent = v.variant('type', [
   event('response.created', { response: openResponse }),
   event('response.in_progress', { response: openResponse }),
-  event('response.output_item.added', { ...itemAt, item: message('in_progress', v.tuple([])) }),
+  event('response.output_item.added', {
+    ...itemAt,
+    item: v.union([message('in_progress', v.tuple([])), functionCall('in_progress', v.literal(''))]),
+  }),
+  event('response.function_call_arguments.delta', { ...callAt, delta: v.pipe(v.string(), v.minLength(1)) }),
+  event('response.function_call_arguments.done', { ...callAt, name: v.string(), arguments: v.string() }),
   event('response.content_part.added', { ...textAt, part: outputText }),
   event('response.output_text.delta', { ...textAt, delta: v.string(), logprobs: responseLogprobs }),
   event('response.output_text.done', { ...textAt, text: v.string(), logprobs: responseLogprobs }),
   event('response.content_part.done', { ...textAt, part: outputText }),
   event('response.output_item.done', {
     ...itemAt,
-    item: v.union([message('completed', v.tuple([outputText])), message('incomplete', v.tuple([outputText]))]),
+    item: v.union([endedItem('completed'), endedItem('incomplete')]),
   }),
   event('response.completed', { response: completedResponse }),
   event('response.incomplete', { response: incompleteResponse }),
