@@ -3,6 +3,7 @@
 import * as v from 'valibot'
 import { badParameter } from './apiError.ts'
 import type { PromptMessage } from './ports.ts'
+import { takingOneOf } from './reference/jsonSchema.ts'
 
 export const MESSAGES_MAX = 2_048
 const CALLS_MAX = 128
@@ -10,8 +11,11 @@ const CALLS_MAX = 128
 const TEXT_EXPECTED = 'a text is expected, or an array of parts {"type": "text", "text": "…"}'
 const textPart = v.strictObject({ type: v.literal('text'), text: v.string() })
 // No union: its error would name the content, not what is wrong in it.
-const text = v.lazy((content) =>
-  typeof content === 'string' ? v.string() : v.pipe(v.array(textPart, TEXT_EXPECTED), v.minLength(1, TEXT_EXPECTED)),
+const textParts = v.pipe(v.array(textPart, TEXT_EXPECTED), v.minLength(1, TEXT_EXPECTED))
+const text = takingOneOf(
+  v.lazy((content) => (typeof content === 'string' ? v.string() : textParts)),
+  v.string(),
+  textParts,
 )
 const id = v.pipe(v.string(), v.minLength(1), v.maxLength(200))
 const call = v.strictObject({
@@ -35,7 +39,7 @@ const messageSchema = v.variant('role', [
 
 /** Clients send an answer back as they have it: with null for all that it has not. */
 export const messagesSchema = v.pipe(
-  v.array(v.pipe(v.unknown(), v.transform(withoutNulls), messageSchema)),
+  v.array(v.pipe(takingOneOf(v.unknown(), messageSchema), v.transform(withoutNulls), messageSchema)),
   v.minLength(1, 'at least one message is needed'),
   v.maxLength(MESSAGES_MAX),
 )

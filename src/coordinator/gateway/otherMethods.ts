@@ -6,20 +6,20 @@ import { ApiError } from './apiError.ts'
 /** Of a wildcard that hears of what is not found. */
 const ANYWHERE = '/*'
 
-/** Before any route is registered. What it returns is called when all are. */
-export function watchMethods(v1: FastifyInstance): () => void {
+/** Before any route is registered. What it returns is called when all are, with who registers its own. */
+export function watchMethods(v1: FastifyInstance): (last: FastifyInstance) => void {
   const known = new Map<string, Set<string>>()
   let isOver = false
   v1.addHook('onRoute', ({ routePath, method }) => {
     if (isOver || routePath === ANYWHERE) return
     known.set(routePath, new Set([...(known.get(routePath) ?? []), method].flat()))
   })
-  return () => {
+  return (last) => {
     isOver = true
     for (const [url, methods] of known) {
-      const allow = v1.supportedMethods.filter((method) => methods.has(method)).join(', ')
-      v1.route({
-        method: v1.supportedMethods.filter((method) => !methods.has(method)),
+      const allow = last.supportedMethods.filter((method) => methods.has(method)).join(', ')
+      last.route({
+        method: last.supportedMethods.filter((method) => !methods.has(method)),
         url,
         // Before its body is read.
         onRequest: async ({ method }) => {

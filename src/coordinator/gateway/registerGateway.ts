@@ -7,6 +7,7 @@ import { ApiError, apiErrorOf, faultOf, internalError } from './apiError.ts'
 import { registerJsonBodies } from './jsonBodies.ts'
 import { modelForm } from './modelForms.ts'
 import { watchMethods } from './otherMethods.ts'
+import { openApiDocument } from './reference/openApi.ts'
 import { readAnyRequest } from './responseRequests.ts'
 import type { RunningAnswers } from './runningAnswers.ts'
 import { ClientStorage } from './storage/clientStorage.ts'
@@ -27,6 +28,8 @@ export interface Gateway {
 export async function registerGateway(app: FastifyInstance, options: GatewayOptions): Promise<Gateway> {
   const answers = new AnswerRoute(options)
   const storage = ClientStorage.open(options, answers)
+  const described = JSON.stringify(openApiDocument({ hasStorage: storage !== null, needsKey: options.accounts !== null }))
+  app.get('/openapi.json', async (_request, reply) => reply.type('application/json; charset=utf-8').send(described))
   await app.register(async (v1) => registerRoutes(v1, options, { answers, storage }), { prefix: PREFIX })
   const close = async () => storage?.close()
   const drain = async () => {
@@ -98,7 +101,8 @@ function registerRoutes(v1: FastifyInstance, options: GatewayOptions, { answers,
   v1.post('/estimate', { bodyLimit: BODY_BYTES_MAX }, (request: FastifyRequest) =>
     answers.estimate(request, (...given) => ({ asked: readAnyRequest(...given) })),
   )
-  refuseOtherMethods()
+  // Behind the routes of all plugins before it.
+  void v1.register(async (last) => refuseOtherMethods(last))
 }
 
 const NO_EMBEDDINGS = new ApiError(

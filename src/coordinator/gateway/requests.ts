@@ -59,7 +59,7 @@ export const sharedEntries = {
   service_tier: v.optional(v.picklist(['auto', 'default', 'flex', 'priority']), 'auto'),
 }
 
-const chatSchema = v.strictObject({
+export const chatSchema = v.strictObject({
   ...sharedEntries,
   messages: messagesSchema,
   max_completion_tokens: v.optional(whole(1, PROMPT_IDS_MAX)),
@@ -72,7 +72,7 @@ const chatSchema = v.strictObject({
 })
 
 const tokenIds = v.pipe(v.array(whole(0, 2 ** 31)), v.minLength(1), v.maxLength(PROMPT_IDS_MAX))
-const completionSchema = v.strictObject({
+export const completionSchema = v.strictObject({
   ...sharedEntries,
   prompt: v.union(
     [v.string(), v.pipe(v.array(v.string()), v.length(1)), tokenIds, v.pipe(v.array(tokenIds), v.length(1))],

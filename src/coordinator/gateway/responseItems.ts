@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import { badParameter } from './apiError.ts'
 import { MESSAGES_MAX, readArguments } from './messages.ts'
 import type { PromptMessage } from './ports.ts'
+import { takingOneOf } from './reference/jsonSchema.ts'
 
 const PART_TYPES = ['input_text', 'output_text', 'text'] as const
 const ITEM_TYPES = ['message', 'function_call', 'function_call_output'] as const
@@ -17,7 +18,12 @@ const textPart = v.strictObject({
   logprobs: v.optional(v.nullable(v.pipe(v.array(v.unknown()), v.maxLength(LOGPROBS_MAX)))),
 })
 // No union: its error would name the content, not what is wrong in it.
-const content = v.lazy((given) => (typeof given === 'string' ? v.string() : v.pipe(v.array(textPart), v.minLength(1))))
+const textParts = v.pipe(v.array(textPart), v.minLength(1))
+const content = takingOneOf(
+  v.lazy((given) => (typeof given === 'string' ? v.string() : textParts)),
+  v.string(),
+  textParts,
+)
 const status = v.nullish(v.picklist(['in_progress', 'completed', 'incomplete']))
 const callId = v.pipe(v.string(), v.minLength(1), v.maxLength(200))
 const messageItem = v.strictObject({
@@ -43,12 +49,19 @@ const outputItem = v.strictObject({
   id: v.nullish(v.string()),
   status,
 })
-const itemSchema = v.lazy((item) => {
-  const type = isRecord(item) ? item.type : undefined
-  return type === 'function_call' ? callItem : type === 'function_call_output' ? outputItem : messageItem
-})
+const itemSchema = takingOneOf(
+  v.lazy((item) => {
+    const type = isRecord(item) ? item.type : undefined
+    return type === 'function_call' ? callItem : type === 'function_call_output' ? outputItem : messageItem
+  }),
+  ...[messageItem, callItem, outputItem],
+)
 const itemsSchema = v.pipe(v.array(itemSchema), v.minLength(1), v.maxLength(MESSAGES_MAX))
-export const inputSchema = v.lazy((input) => (typeof input === 'string' ? v.string() : itemsSchema))
+export const inputSchema = takingOneOf(
+  v.lazy((input) => (typeof input === 'string' ? v.string() : itemsSchema)),
+  v.string(),
+  itemsSchema,
+)
 
 /** Calls are part of the message that they follow, where it is the assistant's. Throws an ApiError where the arguments of a call are no JSON object. */
 export function inputMessages(input: v.InferOutput<typeof inputSchema>): PromptMessage[] {

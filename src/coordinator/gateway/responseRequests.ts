@@ -22,7 +22,7 @@ import { flatToolChoiceSchema, flatToolsSchema, readTools } from './tools.ts'
 
 const LOGPROBS = 'message.output_text.logprobs'
 
-const RESPONSE_PARAMETERS: Parameters = {
+export const RESPONSE_PARAMETERS: Parameters = {
   honoured: [
     'model',
     'input',
@@ -57,7 +57,7 @@ const RESPONSE_PARAMETERS: Parameters = {
 }
 
 const { model, stream, temperature, top_p, service_tier } = sharedEntries
-const responseSchema = v.strictObject({
+export const responseSchema = v.strictObject({
   ...{ model, stream, temperature, top_p, service_tier },
   input: inputSchema,
   instructions: v.optional(v.string()),

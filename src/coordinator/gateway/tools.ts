@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import { answerGrammar, type ToolSchema } from '../../grammar/index.ts'
 import { badParameter } from './apiError.ts'
 import type { ToolDefinition } from './ports.ts'
+import { takingOneOf } from './reference/jsonSchema.ts'
 import { orRefused, type ResponseFormat, schemaOf, type TextFormat } from './responseFormat.ts'
 
 const TOOLS_MAX = 128
@@ -24,8 +25,12 @@ export const toolsSchema = v.pipe(
   v.maxLength(TOOLS_MAX),
 )
 // No union: its error would not say what is wrong in it.
-export const toolChoiceSchema = v.lazy((choice) =>
-  typeof choice === 'object' ? v.strictObject({ type: v.literal('function'), function: v.strictObject({ name }) }) : v.picklist(MODES),
+const mode = v.picklist(MODES)
+const namedTool = v.strictObject({ type: v.literal('function'), function: v.strictObject({ name }) })
+export const toolChoiceSchema = takingOneOf(
+  v.lazy((choice) => (typeof choice === 'object' ? namedTool : mode)),
+  mode,
+  namedTool,
 )
 
 /** As the Responses API has them, flat. */
@@ -33,8 +38,11 @@ export const flatToolsSchema = v.pipe(
   v.array(v.strictObject({ type: v.literal('function'), ...definitionEntries })),
   v.maxLength(TOOLS_MAX),
 )
-export const flatToolChoiceSchema = v.lazy((choice) =>
-  typeof choice === 'object' ? v.strictObject({ type: v.literal('function'), name }) : v.picklist(MODES),
+const flatNamedTool = v.strictObject({ type: v.literal('function'), name })
+export const flatToolChoiceSchema = takingOneOf(
+  v.lazy((choice) => (typeof choice === 'object' ? flatNamedTool : mode)),
+  mode,
+  flatNamedTool,
 )
 
 interface ToolRequest {
