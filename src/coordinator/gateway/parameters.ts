@@ -83,6 +83,7 @@ export const COMPLETION_PARAMETERS: Parameters = {
 
 /** The honoured ones of a body; null stands for a parameter that is left out. Throws an ApiError that names the first that is wrong. */
 export function honouredOf(body: unknown, { honoured, inert, refused }: Parameters): Record<string, unknown> {
+  if (body === undefined) throw badParameter('body', 'the body is empty; send a JSON object', 'invalid_json')
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw badParameter('body', 'the body must be a JSON object, as in {"model": "…", …}')
   const given = Object.entries(body).filter(([, value]) => value !== null && value !== undefined)

@@ -137,7 +137,6 @@ async function refusalOfKey(answers: AnswerRoute, request: FastifyRequest): Prom
 const REFUSED: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: [413, 'body_too_large', 'the body is larger than it may be here; send less'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'unsupported_media_type', 'the body must be JSON: send "Content-Type: application/json"'],
-  FST_ERR_CTP_EMPTY_JSON_BODY: [400, 'invalid_json', 'the body is empty; send a JSON object'],
 }
 
 /** Returns the code that is told. */
