@@ -12,7 +12,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.{ts,tsx}', 'test/unit/**/*.test.ts'],
+          include: ['src/**/*.test.{ts,tsx}', 'test/unit/**/*.test.{ts,tsx}'],
           exclude: ['src/**/*.gpu.test.ts'],
           // Seconds on a core of its own; scripts/test.mjs runs browsers beside it, which go first.
           testTimeout: 120_000,

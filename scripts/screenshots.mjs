@@ -15,7 +15,7 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
 const folder = path.resolve(process.argv[2] ?? path.join(root, 'dist/screenshots'))
 const only = process.argv.slice(3)
 const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
-const MIME = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
+const MIME = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.json': 'application/json' }
 
 const VIEWPORTS = [
   { name: 'phone', width: 390, height: 844 },
@@ -107,6 +107,7 @@ const SCENARIOS = {
     'account-ledger-broken',
   ],
   '/admin': ['admin', 'admin-refused', 'admin-empty', 'admin-roles', 'admin-grant', 'admin-broken'],
+  '/reference': ['reference', 'reference-open', 'reference-lost'],
   '/nowhere': ['two-tabs'],
 }
 
@@ -154,8 +155,11 @@ async function picture(context, name, url, scenario) {
   page.on('pageerror', (error) => complain(name, error.message))
   page.on('console', (message) => message.type() === 'error' && complain(name, message.text()))
   page.on('request', (request) => new URL(request.url()).origin !== origin && complain(name, `asked ${request.url()}`))
+  if (scenario === 'reference-lost')
+    await page.route('**/openapi.json', (route) => route.fulfill({ contentType: 'application/json', body: '{}' }))
   await page.goto(url)
   await page.getByRole('heading', { level: 1 }).first().waitFor({ state: 'attached' })
+  if (scenario === 'reference-open') await page.getByText('parameters of POST /v1/responses').click()
   if (scenario.startsWith('chat-')) {
     await page.getByTestId('chat-input').fill('What is the capital of France? Name two cities with their people in a table.')
     await page.getByTestId('chat-send').click()

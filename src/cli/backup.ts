@@ -26,7 +26,9 @@ async function backup(file: string, flags: StoreFlags): Promise<void> {
   try {
     await withDatabase(flags, false, async (database) => {
       const gzip = createGzip()
-      const written = pipeline(gzip, createWriteStream(partial, { mode: 0o600 }))
+      // Made anew, for its owner alone: one that somebody else has put there would keep its mode.
+      await rm(partial, { force: true })
+      const written = pipeline(gzip, createWriteStream(partial, { mode: 0o600, flags: 'wx' }))
       const write = (line: string) => new Promise<void>((resolve) => (gzip.write(`${line}\n`) ? resolve() : gzip.once('drain', resolve)))
       await Promise.race([writeBackup(database, write).then(() => gzip.end()), written])
       await written

@@ -71,6 +71,7 @@ async function auditFile(file: string): Promise<AuditSummary> {
       throw new TabswarmError('broken', `line ${number}: ${error instanceof Error ? error.message : String(error)}`)
     })
   }
+  if (number === 0) throw new TabswarmError('broken', `${file} is empty: the export was cut off, or nothing was ever posted`)
   return audit.finish()
 }
 
@@ -100,7 +101,7 @@ async function grant(account: string, text: string, options: GrantFlags): Promis
   const { EARNED, dayOf, grantedUntil, NAME } = await import('../coordinator/ledger/index.ts')
   const { earned, days, reference = randomUUID(), note, json } = options
   const amount = parseCredits(text)
-  if (amount === null) throw new UsageError(`<credits> must be a positive number with at most six decimals, not "${text}"`)
+  if (amount === null) throw new UsageError(`<credits> must be a positive number below 10¹² with at most six decimals, not "${text}"`)
   for (const [what, name] of [['<account>', account] as const, ['--reference', reference] as const])
     if (!NAME.test(name)) throw new UsageError(`${what} must be 1 to 64 letters, digits, dots, dashes or underscores, not "${name}"`)
   if (note.length > NOTE_CHARACTERS_MAX) throw new UsageError(`--note has at most ${NOTE_CHARACTERS_MAX} characters`)

@@ -10,6 +10,7 @@ import { type Clock, type ModelId, required, TabswarmError, toErrorBody } from '
 import { chosenToken } from './chosenTokens.ts'
 import { type GrammarSession, Grammars } from './grammars.ts'
 import type { DriverFailure, DriverModel, FromDriver, ToDriver } from './messages.ts'
+import { PromptEcho } from './promptEcho.ts'
 
 export interface AskingDriverPorts {
   readonly say: (message: FromDriver) => void
@@ -108,7 +109,7 @@ export class AskingDriver {
   }
 
   async #answer(id: number, request: DriverRequest, constraint: GrammarSession | null): Promise<DriverAnswer> {
-    const { modelId, prompt, sampling, stop, tier, voucher, waitMs, topLogprobs } = request
+    const { modelId, sampling, stop, tier, voucher, waitMs, topLogprobs } = request
     const role = required(this.#role, 'a connected driver')
     // Until the ask itself is there: a `stop` may come right behind it.
     let isStopped = false
@@ -120,13 +121,26 @@ export class AskingDriver {
     })
     const text = await this.#text(modelId)
     const maxTokens = request.maxTokens ?? ANSWER_TOKENS_DEFAULT
+    const echo = request.echo ? new PromptEcho(request.prompt, text, topLogprobs) : null
+    const prompt = echo === null ? request.prompt : ({ kind: 'ids', ids: echo.ids } as const)
+    const scoresPrompt = echo !== null && topLogprobs !== null
     let ahead: number | null = null
     let isAdmitted = false
     let completionTokens = 0
     const given = { ...(voucher !== null && { voucher }), ...(constraint !== null && { constraint }) }
     const ask = startAsk(
       role,
-      { modelId, prompt, maxTokens, sampling: { ...sampling, stop }, tier, waitMs, wantsLogits: topLogprobs !== null, ...given },
+      {
+        modelId,
+        prompt,
+        maxTokens,
+        sampling: { ...sampling, stop },
+        tier,
+        waitMs,
+        wantsLogits: topLogprobs !== null,
+        scoresPrompt,
+        ...given,
+      },
       ({ sessionId, promptTokens, ...progress }) => {
         if (progress.ahead !== null && progress.ahead !== ahead)
           this.#ports.say({ kind: 'event', id, event: { kind: 'queued', ahead: progress.ahead } })
@@ -136,8 +150,10 @@ export class AskingDriver {
         const room = text.manifest.config.contextLength - promptTokens
         const event = { kind: 'admitted', sessionId, promptTokens, maxTokens: Math.min(maxTokens, room) } as const
         this.#ports.say({ kind: 'event', id, event })
+        if (echo !== null) this.#ports.say({ kind: 'event', id, event: echo.begin() })
       },
       (event) => {
+        if (event.kind === 'scored' && echo !== null) this.#ports.say({ kind: 'event', id, event: echo.goOn(event.steps) })
         if (event.kind !== 'token' && event.kind !== 'text') return
         const isLogged = event.kind === 'token' && topLogprobs !== null
         const tokens = isLogged ? [chosenToken(event.id, event.candidates, text.tokenizer, topLogprobs)] : []

@@ -267,6 +267,7 @@ class Asking {
         stripLeadingSpace: text.stripLeadingSpace,
         keepSteps: this.#request.keepMargins === true,
         wantsLogits: this.#request.wantsLogits === true,
+        scoresPrompt: this.#request.scoresPrompt === true,
         ...(constraint !== undefined && { constraint }),
         ...(drafts === null ? {} : { drafter: drafts.drafter }),
       })
@@ -337,6 +338,7 @@ class Asking {
       case 'repair':
         return this.#onRepair(event.repair)
       case 'decoded':
+      case 'scored':
         return
     }
   }

@@ -203,6 +203,8 @@ export interface AskRequest {
   readonly constraint?: TokenConstraint
   /** Asks that each token's candidates have its logit. */
   readonly wantsLogits?: boolean
+  /** Asks how likely each token of the prompt was: see the generation's event `scored`. */
+  readonly scoresPrompt?: boolean
   /** Asks for the answer's `margins`. */
   readonly keepMargins?: boolean
 }

@@ -44,6 +44,8 @@ export type GenerateEvent =
       readonly completionTokens: number
       readonly lapMs: number
     }
+  /** Tokens of the prompt, each with the candidates of the position before it; the first has none, and is in no such event. */
+  | { readonly kind: 'scored'; readonly steps: readonly GenerateStep[] }
   /** A lap behind the prompt's is back, of so many rows. */
   | { readonly kind: 'decoded'; readonly rowCount: number; readonly lapMs: number }
   /** The last text, held back until the end. */
@@ -56,7 +58,7 @@ export interface GenerateRequest {
   readonly tokenizer: GenerationTokenizer
   /** At least one. */
   readonly promptTokenIds: readonly number[]
-  /** 0 asks for nothing and computes nothing. */
+  /** 0 asks for no token; nothing is computed then, unless for `scoresPrompt`. */
   readonly maxTokens: number
   readonly sampling: Sampling
   readonly stop?: readonly string[]
@@ -64,6 +66,8 @@ export interface GenerateRequest {
   readonly constraint?: TokenConstraint
   /** Whether each token's candidates have its logit, also where it has no alternative. */
   readonly wantsLogits?: boolean
+  /** Asks for the candidates of all positions of the prompt, which have the logit of its next token: see the event `scored`. */
+  readonly scoresPrompt?: boolean
   /** See `chunkRowsFor`. */
   readonly chunkRows: number
   readonly clock: Clock
@@ -171,9 +175,9 @@ class Generation {
   }
 
   async run(): Promise<GenerateResult> {
-    const { chain, maxTokens, onEvent } = this.#request
+    const { chain, maxTokens, scoresPrompt = false, onEvent } = this.#request
     if (this.#signal.aborted) return this.#result('cancelled')
-    if (maxTokens === 0) return this.#result('length')
+    if (maxTokens === 0 && !scoresPrompt) return this.#result('length')
     chain.listen({
       onResults: (results) => this.#onResults(results),
       onLap: (lap) => onEvent?.({ kind: 'lap', lap }),
@@ -191,21 +195,34 @@ class Generation {
   }
 
   async #prompt(): Promise<FinishReason | null> {
-    this.#speculation?.append(this.#request.promptTokenIds)
-    const results = await this.#waiter.lap(() => this.#submitPrompt(), 1)
+    const { promptTokenIds, maxTokens, scoresPrompt = false } = this.#request
+    this.#speculation?.append(promptTokenIds)
+    const results = await this.#waiter.lap(() => this.#submitPrompt(), scoresPrompt ? promptTokenIds.length : 1)
     if (results === null) return 'cancelled'
-    const finishReason = await this.#verify(results, [])
+    if (maxTokens === 0) return 'length'
+    const finishReason = await this.#verify(results.slice(-1), [])
     this.#speculation?.append(this.#completion)
     return finishReason
   }
 
   async #submitPrompt(): Promise<void> {
-    const { chain, promptTokenIds, chunkRows } = this.#request
+    const { chain, promptTokenIds, chunkRows, scoresPrompt = false } = this.#request
     for (let first = 0; first < promptTokenIds.length && !this.#signal.aborted; first += chunkRows) {
       const ids = Uint32Array.from(promptTokenIds.slice(first, first + chunkRows))
       const resultCount = first + ids.length === promptTokenIds.length ? 1 : 0
-      await chain.submit(this.#naming({ firstPosition: first, ids, kind: 'prompt', resultCount }))
+      const lap: Lap = { firstPosition: first, ids, kind: 'prompt', resultCount }
+      await chain.submit(scoresPrompt ? this.#namingNext(lap) : this.#naming(lap))
     }
+  }
+
+  /**
+   * The rows of a prompt, each naming the token behind it. Rows of one lap name as many each: the last one has one name for what the choice wants to
+   * know, of which it fetches the rest, and else its own token.
+   */
+  #namingNext(lap: Lap): Lap {
+    const { promptTokenIds } = this.#request
+    const named = Uint32Array.from(lap.ids, (id, row) => promptTokenIds[lap.firstPosition + row + 1] ?? this.#choice.named[0] ?? id)
+    return { ...lap, resultCount: lap.ids.length, named }
   }
 
   /** One lap: the last token, and behind it a draft of what follows. */
@@ -309,7 +326,17 @@ class Generation {
     const total = this.#request.promptTokenIds.length
     const done = results.firstPosition + results.rowCount
     if (done <= total) this.#request.onEvent?.({ kind: 'prompt', done, total })
+    if (this.#request.scoresPrompt === true) this.#scored(results)
     this.#waiter.handleResults(results)
+  }
+
+  #scored({ candidates }: LapResults): void {
+    const { promptTokenIds, onEvent } = this.#request
+    const steps = candidates.flatMap((scored) => {
+      const id = promptTokenIds[scored.position + 1]
+      return id === undefined ? [] : [{ id, candidates: scored }]
+    })
+    if (steps.length > 0) onEvent?.({ kind: 'scored', steps })
   }
 
   #result(finishReason: FinishReason): GenerateResult {

@@ -2,7 +2,7 @@
 
 export type { Candidates, Chain, ChainEvents, ChainRepair, Lap, LapResults, RepairRequest, StageLap } from './chain.ts'
 export { GATHER_MS } from './chainRepair.ts'
-export type { TokenText } from './detokenizer.ts'
+export { Detokenizer, type TokenText } from './detokenizer.ts'
 export type { Drafter, DraftRequest, DraftToken } from './drafter.ts'
 export { type DraftSessionOptions, openDraftSession } from './draftSession.ts'
 export { type ChainEngine, type ChainOutput, type ChainSegment, type EngineChainOptions, openEngineChain } from './engineChain.ts'

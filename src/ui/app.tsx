@@ -19,6 +19,7 @@ const ContributePage = lazy(async () => ({ default: (await import('./contribute/
 const AccountPage = lazy(async () => ({ default: (await import('./account/accountPage.tsx')).AccountPage }))
 const BenchPage = lazy(async () => ({ default: (await import('./bench/benchPage.tsx')).BenchPage }))
 const AdminPage = lazy(async () => ({ default: (await import('./admin/adminPage.tsx')).AdminPage }))
+const ReferencePage = lazy(async () => ({ default: (await import('./reference/referencePage.tsx')).ReferencePage }))
 /** Markdown is most of its weight. */
 const ChatPage = lazy(async () => ({ default: (await import('./chat/chatPage.tsx')).ChatPage }))
 
@@ -41,6 +42,7 @@ export function App({ runtime, bench }: AppProps) {
               <Route path="/account" component={AccountPage} />
               <Route path="/admin" component={AdminPage} />
               <Route path="/bench" component={BenchPage} />
+              <Route path="/reference" component={ReferencePage} />
               <Route component={NotFoundPage} />
             </Switch>
           </Suspense>

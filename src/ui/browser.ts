@@ -1,5 +1,7 @@
 /** The UI's adapter to its browser: the only file here that reads the machine, the address and the clipboard. */
 
+import { TabswarmError } from '../shared/index.ts'
+
 export interface BrowserFacts {
   /** The query of the address that the page was opened with. */
   readonly search: string
@@ -31,6 +33,21 @@ export async function copyText(text: string): Promise<boolean> {
   } catch {
     return false
   }
+}
+
+/** The JSON at an address of this coordinator. Rejects with a TabswarmError where there is none to be had. */
+export async function fetchJson(path: string): Promise<unknown> {
+  try {
+    // biome-ignore lint/style/noRestrictedGlobals: this file is the adapter
+    const response = await fetch(path)
+    if (response.ok) return await response.json()
+  } catch {
+    // Told below.
+  }
+  throw new TabswarmError(
+    'offline',
+    `${path} could not be read: the coordinator cannot be reached, or does not serve it; try again in a moment`,
+  )
 }
 
 /** This page's address with other search parameters; commas stay as they are, so that people can read it. */

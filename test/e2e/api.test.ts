@@ -164,6 +164,29 @@ describe('the API over real tabs', () => {
     expect(byIds.choices[0]?.text.length).toBeGreaterThan(0)
   })
 
+  it('weighs a given text as evaluation harnesses ask: each token of the prompt as likely as when the model says it itself', async () => {
+    const scored = (prompt: string | number[], maxTokens: number) =>
+      client.completions.create({ model, prompt, max_tokens: maxTokens, temperature: 0, logprobs: 1, echo: true })
+    const said = await client.completions.create({ model, prompt: [504, 3575, 282, 4649, 314], max_tokens: 8, temperature: 0, logprobs: 1 })
+    const own = required(said.choices[0]?.logprobs?.token_logprobs, 'log-probabilities')
+    const text = required(said.choices[0]?.text, 'a text')
+    const beginning = required((await scored([504, 3575, 282, 4649, 314], 0)).choices[0], 'a choice')
+    expect(beginning).toMatchObject({ finish_reason: 'length' })
+    expect(beginning.logprobs?.token_logprobs).toEqual([null, ...Array(4).fill(expect.any(Number))])
+    const whole = required((await scored(`${beginning.text}${text}`, 1)).choices[0], 'a choice')
+    expect(whole.text.startsWith(`${beginning.text}${text}`)).toBe(true)
+    const { tokens = [], token_logprobs: logprobs = [], top_logprobs: top = [], text_offset: offsets = [] } = whole.logprobs ?? {}
+    expect(tokens).toHaveLength(5 + 8 + 1)
+    expect(tokens.join('')).toBe(whole.text)
+    expect(offsets.slice(0, 2)).toEqual([0, tokens[0]?.length])
+    // As one prompt and one row after the other: other kernels, which round otherwise.
+    for (const [index, logprob] of own.entries()) {
+      expect(logprobs[5 + index]).toBeCloseTo(logprob, 1)
+      // What was said was the best each time.
+      expect(Math.max(...Object.values(top[5 + index] ?? {}))).toBeCloseTo(logprobs[5 + index] ?? Number.NaN, 1)
+    }
+  })
+
   it('a batch is answered over tabs, line by line, at the spot price', async () => {
     const line = (id: string, maxTokens: number) => ({ custom_id: id, method: 'POST', url: '/v1/chat/completions', body: ask(maxTokens) })
     const lines = [line('one', 60), line('two', 4), { ...line('three', 4), body: { ...ask(4), temperature: 3 } }]
@@ -248,6 +271,25 @@ describe('the API over real tabs', () => {
       parts.push(...(chunk.choices[0]?.delta.tool_calls ?? []).map((delta) => delta.function?.arguments ?? ''))
     expect(parts.length).toBeGreaterThan(3)
     expect(Object.keys(JSON.parse(parts.join('')))).toEqual(['city', 'unit'])
+  })
+
+  it('a response calls what it has to, with arguments of the schema, and ends as its stream said', async () => {
+    const parameters = {
+      type: 'object',
+      properties: { city: { type: 'string', maxLength: 20 }, unit: { enum: ['celsius', 'fahrenheit'] } },
+      required: ['city', 'unit'],
+      additionalProperties: false,
+    }
+    const stream = client.responses.stream({
+      ...{ model, input: 'How is the weather in Rome?', max_output_tokens: 120, tool_choice: 'required', parallel_tool_calls: false },
+      tools: [{ type: 'function', name: 'get_weather', description: 'The weather of a city', parameters, strict: true }],
+    })
+    let deltas = 0
+    stream.on('response.function_call_arguments.delta', () => void deltas++)
+    const [call] = (await stream.finalResponse()).output
+    if (call?.type !== 'function_call') throw new Error(`the answer is a ${call?.type}`)
+    expect(deltas).toBeGreaterThan(3)
+    expect([call.name, call.status, Object.keys(JSON.parse(call.arguments))]).toEqual(['get_weather', 'completed', ['city', 'unit']])
   })
 
   it('tokens that are favoured come, wherever they stand among all others, and penalties change the answer', async () => {

@@ -1,5 +1,7 @@
 /** What both databases must do alike: PGlite in a folder, and Postgres. */
 
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { keyIdentity } from '../../src/coordinator/accounts/index.ts'
@@ -188,6 +190,13 @@ describe.each(storeKinds)('store on %s', (kind) => {
         reason: 'in-use',
         message: expect.stringContaining(`process ${process.pid}`),
       })
+    })
+
+  if (kind === 'pglite')
+    it('lets nobody else of this machine into its folder, where the key that signs the ledger lies', async () => {
+      const { place } = shared
+      if (place.kind !== 'folder') throw new Error('a folder was expected')
+      expect((await stat(join(place.folder, 'pglite'))).mode & 0o777).toBe(0o700)
     })
 })
 

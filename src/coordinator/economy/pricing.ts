@@ -38,13 +38,14 @@ export function workOfAudit(
 
 /**
  * Receipts count rows and do not name their positions. So a prompt's rows are taken to stand first and the others behind them, at the session's end
- * at the latest: exact for an answer without repairs and dropped drafts, and near it else, as attention is a small part of the work.
+ * at the latest: exact for an answer without repairs and dropped drafts, and near it else, as attention is a small part of the work. A prompt has the result
+ * that was held for it: a position whose logits were asked for, too, costs what any other of the prompt does.
  */
 function workOfRows(config: ModelConfig, span: Span, { prompt, decode, results }: RowCounts, maxPositions: number): Work {
   const decodeResults = Math.min(results, decode)
   const decodeFrom = Math.max(0, Math.min(prompt, maxPositions - decode))
   return workOf(config, { firstLayer: span.firstLayer, endLayer: span.endLayer }, [
-    { kind: 'prompt', firstPosition: 0, rowCount: prompt, resultCount: results - decodeResults },
+    { kind: 'prompt', firstPosition: 0, rowCount: prompt, resultCount: Math.min(1, results - decodeResults) },
     { kind: 'decode', firstPosition: decodeFrom, rowCount: decode, resultCount: decodeResults },
   ])
 }

@@ -157,9 +157,13 @@ export const COMPLETION_FORM: ChunkForm = {
   usage: (head, outcome) => ({ ...headOf(head, 'text_completion', 'cmpl'), choices: [], usage: usageOf(head, outcome) }),
 }
 
-/** A call by an id that no other answer has. */
-function callForm({ id }: AnswerHead, choice: number, { index, name, arguments: json }: CallPart): object {
-  return { id: `call_${id}_${choice}_${index}`, type: 'function', function: { name, arguments: json } }
+function callForm(head: AnswerHead, choice: number, { index, name, arguments: json }: CallPart): object {
+  return { id: callIdOf(head, choice, index), type: 'function', function: { name, arguments: json } }
+}
+
+/** One that no other answer's calls have. */
+export function callIdOf({ id }: AnswerHead, choice: number, index: number): string {
+  return `call_${id}_${choice}_${index}`
 }
 
 function headOf({ id, created, request }: AnswerHead, object: string, prefix: string) {
@@ -185,7 +189,7 @@ function chatLogprobs({ request }: AnswerHead, tokens: readonly ChosenToken[]): 
 
 /** As chat and responses tell it. */
 export function logprobOf(token: ChosenToken): object {
-  const described = ({ text, logprob, bytes }: TokenLogprob) => ({ token: text, logprob, bytes })
+  const described = ({ text, logprob, bytes }: TokenLogprob | ChosenToken) => ({ token: text, logprob, bytes })
   return { ...described(token), top_logprobs: token.top.map(described) }
 }
 
@@ -200,13 +204,15 @@ function completionLogprobs({ request }: AnswerHead, tokens: readonly ChosenToke
   return {
     tokens: tokens.map(tokenName),
     token_logprobs: tokens.map(({ logprob }) => logprob),
-    top_logprobs: tokens.map(({ top }) => Object.fromEntries(top.map((token) => [tokenName(token), token.logprob]))),
+    top_logprobs: tokens.map(({ top, logprob }) =>
+      logprob === null ? null : Object.fromEntries(top.map((token) => [tokenName(token), token.logprob])),
+    ),
     text_offset: offsets,
   }
 }
 
 /** A part of a character by its bytes, as OpenAI has it: `bytes:\xe2`. Several of one token's best may be such, and are keys of one object. */
-function tokenName({ text, bytes }: TokenLogprob): string {
+function tokenName({ text, bytes }: Pick<TokenLogprob, 'text' | 'bytes'>): string {
   if (!text.includes('\u{fffd}')) return text
   return `bytes:${bytes.map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`
 }

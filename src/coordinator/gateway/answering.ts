@@ -53,13 +53,13 @@ export class Answering {
   #early: (() => void)[] = []
 
   constructor(driver: GatewayDriver, request: AnswerRequest, terms: DriverTerms, events: AnsweringEvents) {
-    const { prompt, maxTokens, sampling, stop, tier, topLogprobs, grammar, choices } = request
+    const { prompt, maxTokens, sampling, stop, tier, topLogprobs, echo, grammar, choices } = request
     this.#events = events
     this.#waiting = choices
     this.#completionTokens = Array.from({ length: choices }, () => 0)
     this.#choices = Array.from({ length: choices }, (_, index) => {
       const seed = (sampling.seed + index) % Number.MAX_SAFE_INTEGER
-      const asked = { ...terms, prompt, maxTokens, sampling: { ...sampling, seed }, stop, tier, topLogprobs, grammar }
+      const asked = { ...terms, prompt, maxTokens, sampling: { ...sampling, seed }, stop, tier, topLogprobs, echo, grammar }
       return driver.ask(asked, (event) => this.#receive(index, event))
     })
     this.outcome = this.#finish()

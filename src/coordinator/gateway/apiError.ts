@@ -20,6 +20,8 @@ interface ApiErrorOptions {
   readonly param?: string
   readonly code?: string
   readonly retryAfterMs?: number | null
+  /** Beside those that every error has. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** OpenAI's words for kinds of errors. */
@@ -44,11 +46,13 @@ export class ApiError extends TabswarmError {
   /** Null: asking the same again does not help. */
   readonly retryAfterMs: number | null
   readonly #param: string | null
+  readonly #headers: Readonly<Record<string, string>>
 
-  constructor(status: number, message: string, { param, code, retryAfterMs = null }: ApiErrorOptions = {}) {
+  constructor(status: number, message: string, { param, code, retryAfterMs = null, headers = {} }: ApiErrorOptions = {}) {
     super(code ?? TYPES[status] ?? 'invalid_request_error', message)
     this.status = status
     this.#param = param ?? null
+    this.#headers = headers
     this.retryAfterMs = retryAfterMs
   }
 
@@ -58,9 +62,9 @@ export class ApiError extends TabswarmError {
   }
 
   get headers(): Readonly<Record<string, string>> {
-    if (this.retryAfterMs === null) return { 'x-should-retry': 'false' }
+    if (this.retryAfterMs === null) return { ...this.#headers, 'x-should-retry': 'false' }
     const seconds = Math.min(RETRY_SECONDS_MAX, Math.max(RETRY_SECONDS_MIN, Math.ceil(this.retryAfterMs / 1_000)))
-    return { 'x-should-retry': 'true', 'retry-after': String(seconds) }
+    return { ...this.#headers, 'x-should-retry': 'true', 'retry-after': String(seconds) }
   }
 }
 

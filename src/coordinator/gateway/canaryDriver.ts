@@ -22,7 +22,7 @@ export function canaryDriver(driver: GatewayDriver): CanaryDriver {
           promptTokens,
           async ask({ maxTokens, temperature, seed, voucher }) {
             const sampling = { ...NO_PENALTIES, temperature, topP: 1, topK: 0, minP: 0, seed }
-            const terms = { tier: 'standard', stop: [], waitMs: WAIT_MS, topLogprobs: null, grammar: null } as const
+            const terms = { tier: 'standard', stop: [], waitMs: WAIT_MS, topLogprobs: null, echo: false, grammar: null } as const
             await driver.ask({ modelId, prompt, maxTokens, sampling, voucher, ...terms }, () => undefined).answer
           },
         }

@@ -3,6 +3,7 @@
 import * as v from 'valibot'
 import { badParameter } from './apiError.ts'
 import type { PromptMessage } from './ports.ts'
+import { takingOneOf } from './reference/jsonSchema.ts'
 
 export const MESSAGES_MAX = 2_048
 const CALLS_MAX = 128
@@ -10,8 +11,11 @@ const CALLS_MAX = 128
 const TEXT_EXPECTED = 'a text is expected, or an array of parts {"type": "text", "text": "…"}'
 const textPart = v.strictObject({ type: v.literal('text'), text: v.string() })
 // No union: its error would name the content, not what is wrong in it.
-const text = v.lazy((content) =>
-  typeof content === 'string' ? v.string() : v.pipe(v.array(textPart, TEXT_EXPECTED), v.minLength(1, TEXT_EXPECTED)),
+const textParts = v.pipe(v.array(textPart, TEXT_EXPECTED), v.minLength(1, TEXT_EXPECTED))
+const text = takingOneOf(
+  v.lazy((content) => (typeof content === 'string' ? v.string() : textParts)),
+  v.string(),
+  textParts,
 )
 const id = v.pipe(v.string(), v.minLength(1), v.maxLength(200))
 const call = v.strictObject({
@@ -35,7 +39,7 @@ const messageSchema = v.variant('role', [
 
 /** Clients send an answer back as they have it: with null for all that it has not. */
 export const messagesSchema = v.pipe(
-  v.array(v.pipe(v.unknown(), v.transform(withoutNulls), messageSchema)),
+  v.array(v.pipe(takingOneOf(v.unknown(), messageSchema), v.transform(withoutNulls), messageSchema)),
   v.minLength(1, 'at least one message is needed'),
   v.maxLength(MESSAGES_MAX),
 )
@@ -47,19 +51,28 @@ function withoutNulls(message: unknown): unknown {
 
 /** Throws an ApiError where an assistant said nothing, or the arguments of a call are no JSON object. */
 export function promptMessages(messages: v.InferOutput<typeof messagesSchema>): PromptMessage[] {
-  const names = new Map<string, string>()
-  return messages.map((message, index) => {
+  const read = messages.map((message, index): PromptMessage => {
     const content = textOf(message.content ?? '')
-    if (message.role === 'tool') return { role: 'tool', content, toolCallId: message.tool_call_id, ...nameOf(names, message.tool_call_id) }
+    if (message.role === 'tool') return { role: 'tool', content, toolCallId: message.tool_call_id }
     if (message.role !== 'assistant') return { role: message.role === 'developer' ? 'system' : message.role, content }
     const calls = message.tool_calls ?? []
     if (calls.length === 0 && message.content == null)
       throw badParameter(`messages.${index}.content`, 'a message of the assistant has content, or tool_calls')
-    const toolCalls = calls.map((one, at) => {
-      names.set(one.id, one.function.name)
-      return { id: one.id, name: one.function.name, arguments: readArguments(one.function.arguments, `messages.${index}.tool_calls.${at}`) }
-    })
+    const toolCalls = calls.map(({ id, function: { name, arguments: json } }, at) => ({
+      ...{ id, name },
+      arguments: readArguments(json, `messages.${index}.tool_calls.${at}.function.arguments`),
+    }))
     return toolCalls.length === 0 ? { role: 'assistant', content } : { role: 'assistant', content, toolCalls }
+  })
+  return withCalledNames(read)
+}
+
+/** Results of tools with the name of what was called: some templates show them by it. */
+export function withCalledNames(messages: readonly PromptMessage[]): PromptMessage[] {
+  const names = new Map(messages.flatMap(({ toolCalls = [] }) => toolCalls.map(({ id, name }) => [id, name])))
+  return messages.map((message) => {
+    const name = message.toolCallId === undefined ? undefined : names.get(message.toolCallId)
+    return name === undefined ? message : { ...message, name }
   })
 }
 
@@ -85,17 +98,12 @@ function unsupportedIn(message: unknown): { readonly at: string; readonly what: 
   return part < 0 ? null : { at: `.content.${part}`, what: `content of type ${String((content[part] as { type: unknown }).type)}` }
 }
 
-/** Some templates show a result by the name of what was called. */
-function nameOf(names: ReadonlyMap<string, string>, callId: string): { readonly name?: string } {
-  const name = names.get(callId)
-  return name === undefined ? {} : { name }
-}
-
 function textOf(content: string | readonly { readonly text: string }[]): string {
   return typeof content === 'string' ? content : content.map((part) => part.text).join('')
 }
 
-function readArguments(json: string, at: string): Readonly<Record<string, unknown>> {
+/** Throws an ApiError, which says where, unless they are a JSON object. */
+export function readArguments(json: string, at: string): Readonly<Record<string, unknown>> {
   let value: unknown = null
   try {
     value = json.trim() === '' ? {} : JSON.parse(json)
@@ -103,5 +111,5 @@ function readArguments(json: string, at: string): Readonly<Record<string, unknow
     // Told below.
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Readonly<Record<string, unknown>>
-  throw badParameter(`${at}.function.arguments`, 'the arguments of a call are a JSON object, as a text')
+  throw badParameter(at, 'the arguments of a call are a JSON object, as a text')
 }

@@ -24,8 +24,6 @@ export const is =
   (value) =>
     neutral.includes(value)
 export const never: IsNeutral = () => false
-export const isTextFormat: IsNeutral = (value) =>
-  typeof value === 'object' && value !== null && 'type' in value && value.type === 'text' && Object.keys(value).length === 1
 const isTextAlone: IsNeutral = (value) => Array.isArray(value) && value.length === 1 && value[0] === 'text'
 
 const COMMON = {
@@ -78,13 +76,14 @@ export const CHAT_PARAMETERS: Parameters = {
 }
 
 export const COMPLETION_PARAMETERS: Parameters = {
-  honoured: [...COMMON.honoured, 'prompt', 'logprobs'],
+  honoured: [...COMMON.honoured, 'prompt', 'logprobs', 'echo'],
   inert: COMMON.inert,
-  refused: { ...COMMON.refused, echo: is(false), suffix: is(''), best_of: is(1) },
+  refused: { ...COMMON.refused, suffix: is(''), best_of: is(1) },
 }
 
 /** The honoured ones of a body; null stands for a parameter that is left out. Throws an ApiError that names the first that is wrong. */
 export function honouredOf(body: unknown, { honoured, inert, refused }: Parameters): Record<string, unknown> {
+  if (body === undefined) throw badParameter('body', 'the body is empty; send a JSON object', 'invalid_json')
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw badParameter('body', 'the body must be a JSON object, as in {"model": "…", …}')
   const given = Object.entries(body).filter(([, value]) => value !== null && value !== undefined)

@@ -16,8 +16,8 @@ export interface Policy {
   readonly maxPrice: bigint | null
 }
 
-const POOL_HEADER = 'x-tabswarm-pool'
-const PRICE_HEADER = 'x-tabswarm-max-price'
+export const POOL_HEADER = 'x-tabswarm-pool'
+export const PRICE_HEADER = 'x-tabswarm-max-price'
 
 const credits = v.pipe(
   v.union([v.string(), v.number()]),
@@ -25,7 +25,7 @@ const credits = v.pipe(
   v.check((text) => parseCredits(text) !== null, 'credits are a decimal with at most six places'),
   v.transform((text) => parseCredits(text) ?? 0n),
 )
-const policySchema = v.strictObject({
+export const policySchema = v.strictObject({
   pool: v.optional(v.picklist(POOLS)),
   max_price: v.optional(credits),
   /** Nothing is kept of an answer, whatever is asked: see `store`. */

@@ -60,6 +60,8 @@ export interface DriverRequest {
   readonly waitMs: number
   /** So many of the best tokens are told beside each that is chosen, 0 … 20; null: none, and no log-probability either. */
   readonly topLogprobs: number | null
+  /** The prompt is said first, as text of which no token is the answer's, with its log-probabilities where `topLogprobs` asks for any. */
+  readonly echo: boolean
   /** What the answer has to be, unless its length cuts it: EBNF, see grammar. Null: anything. */
   readonly grammar: string | null
 }
@@ -74,7 +76,10 @@ export interface TokenLogprob {
   readonly logprob: number
 }
 
-export interface ChosenToken extends TokenLogprob {
+/** A token of an answer, or of a prompt that is echoed. */
+export interface ChosenToken extends Omit<TokenLogprob, 'logprob'> {
+  /** Null: it is a prompt's first, before which there is nothing. */
+  readonly logprob: number | null
   /** The best, best first. */
   readonly top: readonly TokenLogprob[]
 }

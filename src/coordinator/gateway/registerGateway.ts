@@ -6,6 +6,8 @@ import { AnswerRoute, findModel, type GatewayOptions, newRequestId, REQUEST_ID }
 import { ApiError, apiErrorOf, faultOf, internalError } from './apiError.ts'
 import { registerJsonBodies } from './jsonBodies.ts'
 import { modelForm } from './modelForms.ts'
+import { watchMethods } from './otherMethods.ts'
+import { openApiDocument } from './reference/openApi.ts'
 import { readAnyRequest } from './responseRequests.ts'
 import type { RunningAnswers } from './runningAnswers.ts'
 import { ClientStorage } from './storage/clientStorage.ts'
@@ -26,6 +28,8 @@ export interface Gateway {
 export async function registerGateway(app: FastifyInstance, options: GatewayOptions): Promise<Gateway> {
   const answers = new AnswerRoute(options)
   const storage = ClientStorage.open(options, answers)
+  const described = JSON.stringify(openApiDocument({ hasStorage: storage !== null, needsKey: options.accounts !== null }))
+  app.get('/openapi.json', async (_request, reply) => reply.type('application/json; charset=utf-8').send(described))
   await app.register(async (v1) => registerRoutes(v1, options, { answers, storage }), { prefix: PREFIX })
   const close = async () => storage?.close()
   const drain = async () => {
@@ -54,6 +58,7 @@ interface GatewayParts {
 function registerRoutes(v1: FastifyInstance, options: GatewayOptions, { answers, storage }: GatewayParts): void {
   const { models, clock, randomBytes, log, onRequest } = options
   const created = Math.floor(clock.nowMs() / 1_000)
+  const refuseOtherMethods = watchMethods(v1)
   registerJsonBodies(v1)
   v1.addHook('onClose', async () => answers.close())
   v1.addHook('onRequest', async (_request, reply) => {
@@ -96,6 +101,8 @@ function registerRoutes(v1: FastifyInstance, options: GatewayOptions, { answers,
   v1.post('/estimate', { bodyLimit: BODY_BYTES_MAX }, (request: FastifyRequest) =>
     answers.estimate(request, (...given) => ({ asked: readAnyRequest(...given) })),
   )
+  // Behind the routes of all plugins before it.
+  void v1.register(async (last) => refuseOtherMethods(last))
 }
 
 const NO_EMBEDDINGS = new ApiError(
@@ -130,7 +137,6 @@ async function refusalOfKey(answers: AnswerRoute, request: FastifyRequest): Prom
 const REFUSED: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: [413, 'body_too_large', 'the body is larger than it may be here; send less'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'unsupported_media_type', 'the body must be JSON: send "Content-Type: application/json"'],
-  FST_ERR_CTP_EMPTY_JSON_BODY: [400, 'invalid_json', 'the body is empty; send a JSON object'],
 }
 
 /** Returns the code that is told. */

@@ -59,7 +59,7 @@ export const sharedEntries = {
   service_tier: v.optional(v.picklist(['auto', 'default', 'flex', 'priority']), 'auto'),
 }
 
-const chatSchema = v.strictObject({
+export const chatSchema = v.strictObject({
   ...sharedEntries,
   messages: messagesSchema,
   max_completion_tokens: v.optional(whole(1, PROMPT_IDS_MAX)),
@@ -72,13 +72,15 @@ const chatSchema = v.strictObject({
 })
 
 const tokenIds = v.pipe(v.array(whole(0, 2 ** 31)), v.minLength(1), v.maxLength(PROMPT_IDS_MAX))
-const completionSchema = v.strictObject({
+export const completionSchema = v.strictObject({
   ...sharedEntries,
   prompt: v.union(
     [v.string(), v.pipe(v.array(v.string()), v.length(1)), tokenIds, v.pipe(v.array(tokenIds), v.length(1))],
     'one text is expected, alone or in an array, or one array of token ids',
   ),
   logprobs: v.optional(whole(0, COMPLETION_LOGPROBS_MAX)),
+  max_tokens: v.optional(whole(0, PROMPT_IDS_MAX)),
+  echo: v.optional(v.boolean(), false),
 })
 
 export type ServiceTier = 'default' | 'flex' | 'priority'
@@ -97,6 +99,8 @@ export interface AnswerRequest {
   /** The same in OpenAI's words. */
   readonly serviceTier: ServiceTier
   readonly topLogprobs: number | null
+  /** Choices begin with the prompt. */
+  readonly echo: boolean
   /** Of all choices; null: they may be anything. */
   readonly grammar: string | null
   /** What they may call; null: nothing. */
@@ -123,16 +127,26 @@ export function readChatRequest(body: unknown, drawSeed: () => number): AnswerRe
     throw badParameter('max_tokens', 'max_tokens and max_completion_tokens say the same thing: give one of them')
   if (top !== undefined && !logprobs) throw badParameter('top_logprobs', 'top_logprobs needs logprobs: true')
   const messages = promptMessages(request.messages)
-  const { definitions: tools, callable, grammar } = readTools(request)
+  const { tool_choice: choice = 'auto' } = request
+  const { definitions, callable, grammar } = readTools({
+    tools: request.tools.map((tool) => tool.function),
+    choice: typeof choice === 'object' ? choice.function : choice,
+    isParallel: request.parallel_tool_calls,
+    format: request.response_format,
+    places: CHAT_PLACES,
+  })
   return {
     ...sharedOf(request, drawSeed),
-    prompt: { kind: 'messages', messages, ...(tools.length > 0 && { tools }) },
+    prompt: { kind: 'messages', messages, ...(definitions.length > 0 && { tools: definitions }) },
     maxTokens: maxTokens ?? null,
     topLogprobs: logprobs ? (top ?? 0) : null,
+    echo: false,
     grammar,
     tools: callable,
   }
 }
+
+const CHAT_PLACES = { tool: (index: number) => `tools.${index}.function`, schema: 'response_format.json_schema.schema' }
 
 /** OpenAI's own default, which its users know. */
 const COMPLETION_TOKENS_DEFAULT = 16
@@ -140,8 +154,10 @@ const COMPLETION_TOKENS_DEFAULT = 16
 /** See `readChatRequest`. */
 export function readCompletionRequest(body: unknown, drawSeed: () => number): AnswerRequest {
   const request = read(body, COMPLETION_PARAMETERS, completionSchema)
-  const { max_tokens: maxTokens = COMPLETION_TOKENS_DEFAULT, logprobs = null } = request
-  return { ...sharedOf(request, drawSeed), prompt: promptOf(request.prompt), maxTokens, topLogprobs: logprobs, grammar: null, tools: null }
+  const { max_tokens: maxTokens = COMPLETION_TOKENS_DEFAULT, logprobs = null, echo } = request
+  if (maxTokens === 0 && !echo) throw badParameter('max_tokens', 'max_tokens: 0 needs echo: true, else there is nothing to answer')
+  const prompt = promptOf(request.prompt)
+  return { ...sharedOf(request, drawSeed), prompt, maxTokens, topLogprobs: logprobs, echo, grammar: null, tools: null }
 }
 
 function promptOf(prompt: v.InferOutput<typeof completionSchema>['prompt']): Prompt {
@@ -151,7 +167,7 @@ function promptOf(prompt: v.InferOutput<typeof completionSchema>['prompt']): Pro
   return { kind: 'ids', ids: Array.isArray(first) ? first : (prompt as readonly number[]) }
 }
 
-function sharedOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt' | 'logprobs'>, drawSeed: () => number) {
+function sharedOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt' | 'logprobs' | 'echo'>, drawSeed: () => number) {
   const { model, stream, stream_options: options, stop, temperature, top_p: topP, top_k: topK, min_p: minP, n: choices } = request
   if (options !== undefined && !stream) throw badParameter('stream_options', 'stream_options needs stream: true')
   const { seed = drawSeed() } = request
@@ -171,7 +187,7 @@ function sharedOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt'
   }
 }
 
-function penaltiesOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt' | 'logprobs'>) {
+function penaltiesOf(request: Omit<v.InferOutput<typeof completionSchema>, 'prompt' | 'logprobs' | 'echo'>) {
   return {
     presencePenalty: request.presence_penalty,
     frequencyPenalty: request.frequency_penalty,

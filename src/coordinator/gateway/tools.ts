@@ -4,39 +4,55 @@ import * as v from 'valibot'
 import { answerGrammar, type ToolSchema } from '../../grammar/index.ts'
 import { badParameter } from './apiError.ts'
 import type { ToolDefinition } from './ports.ts'
-import { orRefused, type ResponseFormat, schemaOf } from './responseFormat.ts'
+import { takingOneOf } from './reference/jsonSchema.ts'
+import { orRefused, type ResponseFormat, schemaOf, type TextFormat } from './responseFormat.ts'
 
 const TOOLS_MAX = 128
 const NAME = /^[a-zA-Z0-9_-]{1,64}$/
 const name = v.pipe(v.string(), v.regex(NAME, 'a name has 1 … 64 letters, digits, _ and -'))
 
+const MODES = ['none', 'auto', 'required'] as const
+const definitionEntries = {
+  name,
+  description: v.nullish(v.string()),
+  parameters: v.nullish(v.record(v.string(), v.unknown())),
+  // Arguments satisfy their schema in either case, where a call is required.
+  strict: v.nullish(v.boolean()),
+}
+
 export const toolsSchema = v.pipe(
-  v.array(
-    v.strictObject({
-      type: v.literal('function'),
-      function: v.strictObject({
-        name,
-        description: v.nullish(v.string()),
-        parameters: v.nullish(v.record(v.string(), v.unknown())),
-        // Arguments satisfy their schema in either case, where a call is required.
-        strict: v.nullish(v.boolean()),
-      }),
-    }),
-  ),
+  v.array(v.strictObject({ type: v.literal('function'), function: v.strictObject(definitionEntries) })),
   v.maxLength(TOOLS_MAX),
 )
 // No union: its error would not say what is wrong in it.
-export const toolChoiceSchema = v.lazy((choice) =>
-  typeof choice === 'object'
-    ? v.strictObject({ type: v.literal('function'), function: v.strictObject({ name }) })
-    : v.picklist(['none', 'auto', 'required']),
+const mode = v.picklist(MODES)
+const namedTool = v.strictObject({ type: v.literal('function'), function: v.strictObject({ name }) })
+export const toolChoiceSchema = takingOneOf(
+  v.lazy((choice) => (typeof choice === 'object' ? namedTool : mode)),
+  mode,
+  namedTool,
+)
+
+/** As the Responses API has them, flat. */
+export const flatToolsSchema = v.pipe(
+  v.array(v.strictObject({ type: v.literal('function'), ...definitionEntries })),
+  v.maxLength(TOOLS_MAX),
+)
+const flatNamedTool = v.strictObject({ type: v.literal('function'), name })
+export const flatToolChoiceSchema = takingOneOf(
+  v.lazy((choice) => (typeof choice === 'object' ? flatNamedTool : mode)),
+  mode,
+  flatNamedTool,
 )
 
 interface ToolRequest {
-  readonly tools: v.InferOutput<typeof toolsSchema>
-  readonly tool_choice?: v.InferOutput<typeof toolChoiceSchema> | undefined
-  readonly parallel_tool_calls: boolean
-  readonly response_format: ResponseFormat
+  readonly tools: readonly v.InferOutput<v.ObjectSchema<typeof definitionEntries, undefined>>[]
+  /** Or the name of the one that has to be called. */
+  readonly choice: (typeof MODES)[number] | { readonly name: string }
+  readonly isParallel: boolean
+  readonly format: ResponseFormat | TextFormat
+  /** What the client calls the place of a tool, and of the format's schema. */
+  readonly places: { tool(index: number): string; readonly schema: string }
 }
 
 /** What an answer may call, as its reader wants to know. */
@@ -56,30 +72,25 @@ export interface ReadTools {
 }
 
 /** Throws an ApiError. */
-export function readTools({
-  tools,
-  tool_choice: choice = 'auto',
-  parallel_tool_calls: isParallel,
-  response_format: format,
-}: ToolRequest): ReadTools {
-  const names = tools.map((tool) => tool.function.name)
+export function readTools({ tools, choice, isParallel, format, places }: ToolRequest): ReadTools {
+  const names = tools.map((tool) => tool.name)
   const twice = names.findIndex((one, index) => names.indexOf(one) < index)
-  if (twice >= 0) throw badParameter(`tools.${twice}.function.name`, `there are two tools called ${names[twice]}`)
+  if (twice >= 0) throw badParameter(`${places.tool(twice)}.name`, `there are two tools called ${names[twice]}`)
   if (tools.length === 0 && choice !== 'none' && choice !== 'auto') throw badParameter('tool_choice', 'tool_choice needs tools')
-  const named = typeof choice === 'object' ? choice.function.name : null
+  const named = typeof choice === 'object' ? choice.name : null
   if (named !== null && !names.includes(named)) throw badParameter('tool_choice', `there is no tool called ${named}`)
   const schema = schemaOf(format)
   const content = (calls: readonly ToolSchema[]) =>
-    orRefused(() => answerGrammar({ calls, isParallel, ...(schema !== null && { content: { schema, path: FORMAT_PARAM } }) }))
+    orRefused(() => answerGrammar({ calls, isParallel, ...(schema !== null && { content: { schema, path: places.schema } }) }))
   if (tools.length === 0 || choice === 'none') return { definitions: [], callable: null, grammar: schema === null ? null : content([]) }
-  const definitions = tools.map(({ function: { name: own, description, parameters } }) => ({
+  const definitions = tools.map(({ name: own, description, parameters }) => ({
     type: 'function' as const,
     function: { name: own, ...(description != null && { description }), parameters: parameters ?? NO_PARAMETERS },
   }))
-  const schemas = tools.map(({ function: { name: own, parameters } }, index) => ({
+  const schemas = tools.map(({ name: own, parameters }, index) => ({
     name: own,
     parameters: parameters ?? NO_PARAMETERS,
-    path: `tools.${index}.function.parameters`,
+    path: `${places.tool(index)}.parameters`,
   }))
   const callable = { names, isParallel: isParallel && named === null }
   if (choice === 'auto') return { definitions, callable, grammar: schema === null ? null : content(schemas) }
@@ -88,6 +99,5 @@ export function readTools({
   return { definitions, callable, grammar }
 }
 
-const FORMAT_PARAM = 'response_format.json_schema.schema'
 /** Of a tool that names none. */
 const NO_PARAMETERS = { type: 'object', properties: {}, additionalProperties: false }

@@ -3,7 +3,8 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { anyCommand, NOON_MS, priceCommands } from '../../../test/support/ledger/commands.ts'
 import { createIdentity, sha256Of, signatureVerifier } from '../../network/index.ts'
 import type { Signer } from '../../shared/index.ts'
-import { EARNED, issuance, userAccount } from './accounts.ts'
+import { EARNED, issuance, type Purse, userAccount } from './accounts.ts'
+import { AMOUNT_MAX } from './amounts.ts'
 import { type AuditSummary, LedgerAudit } from './audit.ts'
 import { Book } from './book.ts'
 import type { Command } from './commands.ts'
@@ -99,6 +100,10 @@ describe('audit', () => {
     const gift: Command = { kind: 'issue', reference: 'gift', account: 'ann', purse: EARNED, amount: 1n, note: '' }
     const transfer: Command = { kind: 'transfer', reference: 'x', from: 'ann', to: 'bob', amount: 1n }
     const to = userAccount('ann', EARNED)
+    const made = (account: string, amount: bigint, purse: Purse = EARNED) => [
+      { account: issuance, amount: -amount },
+      { account: userAccount(account, purse), amount },
+    ]
     const cases: readonly (readonly [string, LedgerEvent])[] = [
       ['does not sum to zero', { ...next, command: gift, postings: [{ account: to, amount: 1n }] }],
       [
@@ -124,6 +129,18 @@ describe('audit', () => {
         },
       ],
       ['was posted twice', { ...next, command: events[3]?.command ?? gift, postings: [] }],
+      ['posts something else than it says', { ...next, command: gift, postings: made('ann', 5_000n) }],
+      ['posts something else than it says', { ...next, command: gift, postings: made('mallory', 1n) }],
+      ['which a transfer must not', { ...next, command: transfer, postings: made('mallory', 1n, 'granted/never') }],
+      [
+        'makes credits where it should end some',
+        { ...next, command: { kind: 'expire', account: 'ann', day: '2020-01-01' }, postings: made('ann', 1n, 'granted/never') },
+      ],
+      [
+        'is not the opposite of',
+        { ...next, command: { kind: 'compensate', event: 'issue/none', note: '' }, postings: made('ann', 1n, 'granted/never') },
+      ],
+      ['outstanding, more than there may be', { ...next, command: { ...gift, amount: AMOUNT_MAX }, postings: made('ann', AMOUNT_MAX) }],
     ]
     for (const [what, event] of cases) await expect(audit(await record([...events, event]))).rejects.toThrow(what)
   })

@@ -4,12 +4,14 @@
  */
 
 import type { Sha256, VerifySignature } from '../../shared/index.ts'
-import { type Account, accountId, issuance, mayBeNegative } from './accounts.ts'
+import { type Account, accountId, issuance, mayBeNegative, type Posting } from './accounts.ts'
+import { AMOUNT_MAX } from './amounts.ts'
 import { businessId } from './commands.ts'
 import { LedgerError } from './errors.ts'
 import { checkLaws, FIRST_PREVIOUS, hashEvent, type LedgerEvent } from './event.ts'
 import type { LedgerLine } from './export.ts'
 import { type SignedHead, verifyHead } from './head.ts'
+import { issuedBy } from './rules/issue.ts'
 import { TreeEdge } from './tree.ts'
 
 export interface AuditSummary {
@@ -27,6 +29,8 @@ export class LedgerAudit {
   readonly #edge: TreeEdge
   readonly #balances = new Map<string, { readonly account: Account; readonly amount: bigint }>()
   readonly #ids = new Set<string>()
+  /** Of events that made or ended credits: what their compensation has to post. */
+  readonly #opposites = new Map<string, string>()
   #previous = FIRST_PREVIOUS
   #heads = 0
   #headSize = 0
@@ -60,8 +64,7 @@ export class LedgerAudit {
   finish(): AuditSummary {
     if (this.#headSize !== this.#edge.size)
       throw new LedgerError('broken', `the last head covers ${this.#headSize} of ${this.#edge.size} events; lines are missing at the end`)
-    const outstanding = -(this.#balances.get(accountId(issuance))?.amount ?? 0n)
-    return { events: this.#edge.size, heads: this.#heads, outstanding, accounts: this.#balances.size }
+    return { events: this.#edge.size, heads: this.#heads, outstanding: this.#outstanding, accounts: this.#balances.size }
   }
 
   #placeFault({ sequence }: LedgerEvent, id: string): string | null {
@@ -73,13 +76,39 @@ export class LedgerAudit {
   #lawFault(event: LedgerEvent): string | null {
     const laws = checkLaws(event)
     if (!laws.ok) return `breaks a law: ${laws.error.message}`
+    const fault = this.#issuanceFault(event)
+    if (fault !== null) return fault
     for (const { account, amount } of event.postings) {
       const after = (this.#balances.get(accountId(account))?.amount ?? 0n) + amount
       if (after < 0n && !mayBeNegative(account)) return `leaves ${accountId(account)} with ${after} micro-credits`
       if (after === 0n) this.#balances.delete(accountId(account))
       else this.#balances.set(accountId(account), { account, amount: after })
     }
+    return this.#outstanding <= AMOUNT_MAX ? null : `leaves ${this.#outstanding} micro-credits outstanding, more than there may be`
+  }
+
+  /** Credits are made by `issue` alone, as it says, and ended by `expire`; a compensation of one of those is its opposite. */
+  #issuanceFault({ command, postings }: LedgerEvent): string | null {
+    const moved = postings.find(({ account }) => account.kind === issuance.kind)?.amount ?? 0n
+    switch (command.kind) {
+      case 'issue':
+        if (textOf(postings) !== textOf(issuedBy(command))) return 'posts something else than it says that it issues'
+        break
+      case 'expire':
+        if (moved < 0n) return 'makes credits where it should end some'
+        break
+      case 'compensate':
+        if (textOf(postings) === this.#opposites.get(command.event)) return null
+        return moved === 0n ? null : `is not the opposite of ${command.event}, and moves credits out of issuance or into it`
+      default:
+        return moved === 0n ? null : `moves credits out of issuance or into it, which a ${command.kind} must not`
+    }
+    this.#opposites.set(businessId(command), textOf(postings.map(({ account, amount }) => ({ account, amount: -amount }))))
     return null
+  }
+
+  get #outstanding(): bigint {
+    return -(this.#balances.get(accountId(issuance))?.amount ?? 0n)
   }
 
   async #takeHead(head: SignedHead): Promise<void> {
@@ -92,6 +121,14 @@ export class LedgerAudit {
     this.#headSize = head.size
     this.#heads++
   }
+}
+
+/** In any order. */
+function textOf(postings: readonly Posting[]): string {
+  return postings
+    .map(({ account, amount }) => `${accountId(account)} ${amount}`)
+    .sort()
+    .join('\n')
 }
 
 const HASH_FAULT = 'was changed, or the one before: its hash is not that of what it says'

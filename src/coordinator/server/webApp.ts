@@ -7,7 +7,7 @@ import { extname } from 'node:path'
 import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
 
-const PAGES = ['/', '/contribute', '/chat', '/bench', '/account', '/admin']
+const PAGES = ['/', '/contribute', '/chat', '/bench', '/account', '/admin', '/reference']
 
 /**
  * Scripts only from here, and WebAssembly; styles also inline, since Mantine sets its variables so. Images of an answer's Markdown

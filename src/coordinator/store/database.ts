@@ -4,7 +4,7 @@
  */
 
 import { existsSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { chmod, mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PGlite } from '@electric-sql/pglite'
@@ -41,6 +41,7 @@ const MIGRATIONS = { migrationsFolder: fileURLToPath(new URL('migrations', impor
 /** One writes at a time; the others read. */
 const CONNECTIONS_MAX = 8
 const CONNECT_TIMEOUT_MS = 10_000
+const OWNER_ONLY = 0o700
 /** Any number, the same for all coordinators: two that start at once must not both create tables. */
 const MIGRATION_LOCK = 7_263_411
 
@@ -77,11 +78,18 @@ async function openFolder(folder: string): Promise<Database> {
     )
   }
   try {
-    return await openPglite(await createPglite(path.join(folder, 'pglite')), attempt.release)
+    return await openPglite(await createPglite(await ownFolder(path.join(folder, 'pglite'))), attempt.release)
   } catch (error) {
     await attempt.release()
     throw cannotOpen(error)
   }
+}
+
+/** Its files may be read by anybody who gets there, and hold the key that signs the ledger: so nobody else gets there. */
+async function ownFolder(folder: string): Promise<string> {
+  await mkdir(folder, { recursive: true, mode: OWNER_ONLY })
+  await chmod(folder, OWNER_ONLY)
+  return folder
 }
 
 /** A new one from a copy: to initialize a cluster takes four seconds of processor time, in which nothing else runs here; to unpack one takes one. */

@@ -1,6 +1,7 @@
 /** The account's API keys: a program asks with one, and the account pays. */
 
-import { Code, Stack, Text, Title } from '@mantine/core'
+import { Anchor, Code, Stack, Text, Title } from '@mantine/core'
+import { Link } from 'wouter'
 import { readBrowser } from '../browser.ts'
 import { usePeer } from '../runtimeContext.ts'
 import { ApiKeys } from './apiKeys.tsx'
@@ -16,7 +17,11 @@ export function ApiKeysPanel() {
       </Title>
       <Text maw="66ch">
         A key lets a program that speaks OpenAI’s API ask for answers that this account pays for, within the limits that you set. Its base
-        URL is <Code data-testid="api-url">{`${origin}/v1`}</Code>.
+        URL is <Code data-testid="api-url">{`${origin}/v1`}</Code>; what it may ask is in the{' '}
+        <Anchor component={Link} href="/reference" underline="always">
+          reference
+        </Anchor>
+        .
       </Text>
       <Text maw="66ch" size="sm" c="dimmed">
         What a program sends there passes through the memory of whoever runs this coordinator, and is kept nowhere; the chat here, or a

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { REPAIR_WAIT_MS, SESSION_IDLE_MS } from '../../../src/protocol/index.ts'
-import { type GenerateRequest, generate, type RepairRequest } from '../../../src/session/index.ts'
+import { type GenerateRequest, type GenerateStep, generate, type RepairRequest } from '../../../src/session/index.ts'
 import { type PeerId, required } from '../../../src/shared/index.ts'
 import { answer, coordinatorOf, peerOf, prompt, reference, request, TOKENS } from './answers.ts'
 import { knowingDrafter, timedChain } from './drafters.ts'
@@ -35,6 +35,31 @@ describe('an answer whose chain breaks', () => {
       })
     }
   }
+
+  it('[R1][S23] has each position of the prompt scored once, and as when nobody is lost, whichever stage is', async () => {
+    const scored = async (lost: number | null) => {
+      const world = new World(6)
+      for (const { engine } of world.stages) engine.kindsDiffer = true
+      const first = world.grant({ stageCount: 3 })
+      const chain = await world.runInTime(world.opening(first, coordinatorOf(world, first).repair))
+      const steps: GenerateStep[] = []
+      let isKilled = false
+      const onEvent: GenerateRequest['onEvent'] = (event) => {
+        if (event.kind === 'scored') steps.push(...event.steps)
+        if (event.kind !== 'scored' || lost === null || isKilled) return
+        isKilled = true
+        world.kill(peerOf(first, lost))
+      }
+      const { completionTokenIds } = await world.runInTime(generate({ ...request(world, chain, onEvent), scoresPrompt: true }))
+      expect(isKilled).toBe(lost !== null)
+      expect(completionTokenIds).toEqual(await reference())
+      chain.close()
+      return steps.map(({ id, candidates: { position, logSumExp, named } }) => [position, id, logSumExp, named?.ids[0], named?.logits[0]])
+    }
+    const undisturbed = await scored(null)
+    expect(undisturbed.map(([position, id]) => [position, id])).toEqual(prompt.slice(1).map((id, position) => [position, id]))
+    for (const lost of [0, 1, 2]) expect(await scored(lost)).toEqual(undisturbed)
+  })
 
   it('[S12][S18] waits for a replacement longer than stages keep idle sessions, and those that are left keep theirs', async () => {
     const world = new World(6)

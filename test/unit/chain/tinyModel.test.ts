@@ -13,7 +13,17 @@ import {
   type SignedReceipt,
   signGrant,
 } from '../../../src/protocol/index.ts'
-import { chunkRowsFor, type Drafter, GREEDY, generate, LinkRouter, openLinkChain, type Sampling } from '../../../src/session/index.ts'
+import {
+  chunkRowsFor,
+  type Drafter,
+  type GenerateEvent,
+  type GenerateStep,
+  GREEDY,
+  generate,
+  LinkRouter,
+  openLinkChain,
+  type Sampling,
+} from '../../../src/session/index.ts'
 import { type Clock, type ManifestHash, type ModelId, type PeerId, required, type SessionId, toHex } from '../../../src/shared/index.ts'
 import { StageHost } from '../../../src/stage/index.ts'
 import { createCpuEngine, type Engine } from '../../../src/worker/index.ts'
@@ -162,4 +172,38 @@ describe('the tiny llama over links', () => {
       expect(drafts.draftedTokens).toBeGreaterThan(drafts.acceptedTokens)
     }
   })
+
+  it('[F22] [S14] scores a prompt as all logits of transformers do, whatever the split and the chunks, and answers as without it', async () => {
+    const truth = reference.tokenIds.slice(1).map((id, position) => logProbability(position, id))
+    for (const [cuts, chunkRows, maxTokens] of [
+      [[0], 96, 0],
+      [[0, 1], 7, 4],
+      [[0, 1], 32, 1],
+    ] as const) {
+      const { peers, chain } = await swarm(cuts, 'f32')
+      const steps: GenerateStep[] = []
+      const tokenizer = { vocabularySize: config.vocabularySize, isEnd: () => false, tokenBytes: () => new Uint8Array(0) }
+      const onEvent = (event: GenerateEvent) => void (event.kind === 'scored' && steps.push(...event.steps))
+      const asked = { chain, tokenizer, promptTokenIds: reference.tokenIds, maxTokens, sampling: GREEDY, chunkRows, clock, onEvent }
+      const { completionTokenIds } = await generate({ ...asked, scoresPrompt: true })
+      chain.close()
+      await Promise.all(peers.map(({ host }) => host.stop()))
+      expect(completionTokenIds).toEqual(reference.greedyTokenIds.slice(0, maxTokens))
+      expect(steps.map(({ id }) => id)).toEqual(reference.tokenIds.slice(1))
+      for (const [index, { id, candidates }] of steps.entries()) {
+        expect([...(candidates.named?.ids ?? [])]).toEqual([id])
+        expect((candidates.named?.logits[0] ?? Number.NaN) - candidates.logSumExp).toBeCloseTo(truth[index] ?? Number.NaN, 3)
+      }
+      // Most are none of the ten best: without their names nothing would be known of them.
+      expect(steps.filter(({ id, candidates }) => !candidates.ids.includes(id)).length).toBeGreaterThan(48)
+    }
+  })
 })
+
+/** Of token `id` behind `position`, by all logits. */
+function logProbability(position: number, id: number): number {
+  const { vocabularySize } = config
+  const logits = reference.logits.subarray(position * vocabularySize, (position + 1) * vocabularySize)
+  const best = logits.reduce((most, logit) => Math.max(most, logit))
+  return (logits[id] ?? Number.NaN) - best - Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - best), 0))
+}

@@ -34,7 +34,7 @@ function getRaw(path: string): Promise<{ status: number; body: string }> {
 }
 
 describe('web app', () => {
-  it.each(['/', '/contribute', '/chat', '/bench', '/account', '/admin', '/contribute?pledge-mb=100'])(
+  it.each(['/', '/contribute', '/chat', '/bench', '/account', '/admin', '/reference', '/contribute?pledge-mb=100'])(
     'answers the page %s with index.html',
     async (page) => {
       const response = await get(page)

@@ -45,6 +45,15 @@ describe('work', () => {
     expect(priceOf(DEFAULT_PRICES, 'standard', workOfLines(CONFIG, lines, 80))).toBe(CHARGE)
   })
 
+  it('of a prompt whose logits were asked for is that of the prompt, which is held for it', () => {
+    const size = { promptTokens: 30, maxTokens: 0 }
+    const line = (results: number) => ({ peerId: peerOf('a'), firstLayer: 0, endLayer: 30, rows: { prompt: 30, decode: 0, results } })
+    const cost = (results: number) => priceOf(DEFAULT_PRICES, 'standard', workOfLines(CONFIG, [line(results)], 30))
+    expect(cost(30)).toBe(sessionPrice(CONFIG, size, DEFAULT_PRICES, 'standard'))
+    expect(cost(30)).toBe(cost(1))
+    expect(cost(0)).toBeLessThan(cost(1))
+  })
+
   it('of rows beyond the last position counts as that of the last ones', () => {
     const line = (decode: number) => ({ peerId: peerOf('a'), firstLayer: 0, endLayer: 10, rows: { prompt: 30, decode, results: 0 } })
     const perRow = (decode: number) => workOfLines(CONFIG, [line(decode)], 80).decode / BigInt(decode)

@@ -123,6 +123,13 @@ describe('what is no file', () => {
     expect((await send('/chat/completions', 'multipart/form-data; boundary=x', '--x--')).status).toBe(415)
   })
 
+  it('is removed for a client that says JSON and sends nothing, as Python’s does', async () => {
+    const { id } = await stored.upload([ask('one', 'Hi')])
+    const headers = { authorization: `Bearer ${stored.key}`, 'content-type': 'application/json' }
+    const response = await stored.world.fetch(`${stored.world.baseUrl}/files/${id}`, { method: 'DELETE', headers })
+    expect([response.status, await response.json()]).toEqual([200, { id, object: 'file', deleted: true }])
+  })
+
   it('is refused to who has no key', async () => {
     expect(await thrown(stored.client('nothing').files.list())).toBeInstanceOf(OpenAI.AuthenticationError)
   })

@@ -111,3 +111,25 @@ describe('a parameter that lacks or is of another kind', () => {
     expect(await asked(path, more)).toMatchObject({ param, message: message instanceof RegExp ? expect.stringMatching(message) : message })
   })
 })
+
+describe('an address that knows other methods', () => {
+  it.each([
+    ['GET', '/chat/completions', 'POST'],
+    ['DELETE', '/responses', 'POST'],
+    ['PUT', '/estimate', 'POST'],
+    ['POST', '/models', 'GET, HEAD'],
+    ['PATCH', '/models/tiny-llama', 'GET, HEAD'],
+    ['POST', '/usage/req_1', 'GET, HEAD'],
+  ])('refuses %s %s and says which', async (method, path, allow) => {
+    const options = method === 'GET' ? {} : { body: '{"broken', headers: { 'content-type': 'application/json' } }
+    const response = await world.fetch(`${world.baseUrl}${path}`, { method, ...options })
+    const told = ['allow', 'x-should-retry', 'x-request-id'].map((name) => response.headers.get(name))
+    expect([response.status, ...told]).toEqual([405, allow, 'false', expect.stringMatching(/^req_/)])
+    expect((await response.json()).error).toMatchObject({ type: 'invalid_request_error', code: 'method_not_allowed', param: null })
+    expect(world.fetch.seen.faults).toEqual([])
+  })
+
+  it('and one that nobody knows is none, by whatever method', async () => {
+    for (const method of ['GET', 'POST', 'DELETE']) expect((await fetch(`${world.baseUrl}/no/such`, { method })).status).toBe(404)
+  })
+})

@@ -107,6 +107,7 @@ describe('chat.completions', () => {
         waitMs: 30_000,
         grammar: null,
         topLogprobs: null,
+        echo: false,
       },
     ])
     expect(world.accounts.asked).toEqual([[KEY, { model: MODEL, pool: null }]])
@@ -229,6 +230,53 @@ describe('completions', () => {
       tokens: ['cde'],
       token_logprobs: [-1],
       top_logprobs: [{ cde: -1, 'cde!': -1 }],
+    })
+  })
+
+  it('begins with the prompt where it is to be echoed, whose first token has no probability, whole and streamed', async () => {
+    const token = (text: string, logprob: number | null) => ({ id: text.length, text, bytes: [...Buffer.from(text)], logprob, top: [] })
+    const best = { ...token('!', -0.5), logprob: -0.5 }
+    world.driver.play = (ask) => {
+      ask.admit(2)
+      ask.echo('Once', [token('Once', null)])
+      ask.echo(' upon', [{ ...token(' upon', -2), top: [best] }])
+      ask.say(' a', [{ ...token(' a', -1), top: [best] }])
+      ask.finish('length')
+    }
+    const asked = { model: MODEL, prompt: 'Once upon', echo: true, max_tokens: 1, logprobs: 1 } as const
+    const told = {
+      tokens: ['Once', ' upon', ' a'],
+      token_logprobs: [null, -2, -1],
+      top_logprobs: [null, { '!': -0.5 }, { '!': -0.5 }],
+      text_offset: [0, 4, 9],
+    }
+    const { choices, usage } = await client().completions.create(asked)
+    expect(choices[0]).toMatchObject({ text: 'Once upon a', logprobs: told, finish_reason: 'length' })
+    expect(usage).toMatchObject({ prompt_tokens: 2, completion_tokens: 1 })
+    expect(world.driver.asks[0]?.request).toMatchObject({ echo: true, topLogprobs: 1, maxTokens: 1 })
+    const [tokens, offsets, text]: [unknown[], unknown[], string[]] = [[], [], []]
+    for await (const { choices } of await client().completions.create({ ...asked, stream: true })) {
+      text.push(choices[0]?.text ?? '')
+      tokens.push(...(choices[0]?.logprobs?.tokens ?? []))
+      offsets.push(...(choices[0]?.logprobs?.text_offset ?? []))
+    }
+    expect([text.join(''), tokens, offsets]).toEqual(['Once upon a', told.tokens, told.text_offset])
+  })
+
+  it('may want no token at all where the prompt is echoed, and nowhere else', async () => {
+    world.driver.play = (ask) => {
+      ask.admit(2)
+      ask.echo('Once upon')
+      ask.finish('length')
+    }
+    const asked = { model: MODEL, prompt: 'Once upon', max_tokens: 0 }
+    const { choices, usage } = await client().completions.create({ ...asked, echo: true })
+    expect(choices).toMatchObject([{ text: 'Once upon', logprobs: null, finish_reason: 'length' }])
+    expect(usage).toMatchObject({ prompt_tokens: 2, completion_tokens: 0, total_tokens: 2 })
+    await expect(client().completions.create(asked)).rejects.toMatchObject({ status: 400, param: 'max_tokens' })
+    await expect(client().chat.completions.create({ ...question, max_tokens: 0 })).rejects.toMatchObject({
+      status: 400,
+      param: 'max_tokens',
     })
   })
 

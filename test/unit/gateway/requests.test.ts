@@ -53,7 +53,6 @@ describe('a parameter that would change the answer', () => {
   })
 
   it.each<[string, object]>([
-    ['echo', { echo: true }],
     ['suffix', { suffix: 'the end' }],
     ['best_of', { best_of: 2 }],
   ])('is refused by its name in completions: %s', async (param, more) => {
@@ -288,7 +287,7 @@ describe('what is no request', () => {
     ],
     ['too large', 413, 'body_too_large', () => postChat(message('x'.repeat(5 * 1024 * 1024)))],
     ['an unknown path', 404, 'unknown_url', () => send('/embeddings/x', { headers })],
-    ['another method', 404, 'unknown_url', () => send('/chat/completions', { headers })],
+    ['another method', 405, 'method_not_allowed', () => send('/chat/completions', { headers })],
   ])('%s is refused in the same shape', async (_what, status, code, ask) => {
     expect(await ask()).toMatchObject({ status, body: { error: { code } } })
   })

@@ -203,6 +203,8 @@ describe('a streamed response', () => {
   })
 })
 
+const callOf = (json: string) => ({ type: 'function_call', call_id: 'call_1', name: 'f', arguments: json })
+
 describe('what is not served', () => {
   it.each<[string, object]>([
     ['store', { store: true }],
@@ -211,11 +213,14 @@ describe('what is not served', () => {
     ['conversation', { conversation: 'conv_1' }],
     ['prompt', { prompt: { id: 'pmpt_1' } }],
     ['reasoning', { reasoning: { effort: 'high' } }],
-    ['text', { text: { format: { type: 'json_object' } } }],
-    ['tools', { tools: [{ type: 'web_search' }] }],
-    ['tool_choice', { tool_choice: 'required' }],
+    ['text', { text: { verbosity: 'low' } }],
+    ['tools.0', { tools: [{ type: 'web_search' }] }],
     ['truncation', { truncation: 'auto' }],
-    ['input.0', { input: [{ type: 'function_call_output', call_id: 'x', output: 'y' }] }],
+    ['input.0', { input: [{ type: 'item_reference', id: 'x' }] }],
+    [
+      'input.0.output.0',
+      { input: [{ type: 'function_call_output', call_id: 'x', output: [{ type: 'input_image', image_url: 'data:' }] }] },
+    ],
     ['input.0.content.0', { input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'data:' }] }] }],
   ])('is refused by its name: %s', async (param, more) => {
     expect(await post('/responses', { ...question, ...more })).toMatchObject({
@@ -242,6 +247,9 @@ describe('what is not served', () => {
     ['include', { include: ['file_search_call.results'] }, { include: [] }],
     ['metadata', { metadata: { a: 'b'.repeat(513) } }, { metadata: { a: 'b'.repeat(512) } }],
     ['input', { input: [] }, { input: '' }],
+    ['tool_choice', { tool_choice: 'required' }, { tool_choice: 'none' }],
+    ['text.format.type', { text: { format: { type: 'xml' } } }, { text: { format: { type: 'json_object' } } }],
+    ['input.0.arguments', { input: [callOf('{')] }, { input: [callOf('{}')] }],
   ])('is refused beyond its bounds: %s', async (param, over, within) => {
     const { status, body } = await post('/responses', { ...question, ...over })
     expect([status, body.error.param]).toEqual([400, expect.stringMatching(new RegExp(`^${param}`))])

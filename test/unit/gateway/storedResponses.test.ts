@@ -56,6 +56,25 @@ describe('a response that is kept', () => {
     ])
   })
 
+  it('is gone on from by what came of its calls', async () => {
+    stored.world.driver.play = (ask) => answerWith(ask, ['<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>'])
+    const tools = [{ type: 'function', name: 'f', parameters: null, strict: null }] as const
+    const { id, output } = await stored.client().responses.create({ ...kept, input: 'Call f', tools: [...tools] })
+    const [call] = output
+    if (call?.type !== 'function_call') throw new Error(`the answer is a ${call?.type}`)
+    const input = [{ type: 'function_call_output', call_id: call.call_id, output: 'done' }] as const
+    await stored.client().responses.create({ model: MODEL, input: [...input], previous_response_id: id })
+    const prompt = stored.world.driver.asks[1]?.request.prompt
+    expect(prompt).toEqual({
+      kind: 'messages',
+      messages: [
+        { role: 'user', content: 'Call f' },
+        { role: 'assistant', content: '', toolCalls: [{ id: call.call_id, name: 'f', arguments: { a: 1 } }] },
+        { role: 'tool', content: 'done', toolCallId: call.call_id, name: 'f' },
+      ],
+    })
+  })
+
   it('is kept where it was streamed, before its end is told', async () => {
     let response: OpenAI.Responses.Response | null = null
     for await (const event of await stored.client().responses.create({ ...kept, input: 'Say hello', stream: true }))

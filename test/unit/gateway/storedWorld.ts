@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import OpenAI, { toFile } from 'openai'
 import * as v from 'valibot'
 import type { GatewayAccounts } from '../../../src/coordinator/gateway/index.ts'
+import { errorLine, outputLine } from '../../../src/coordinator/gateway/reference/answerSchemas.ts'
 import { type CoordinatorStore, openStore } from '../../../src/coordinator/store/index.ts'
 import { ManualClock } from '../../../src/shared/index.ts'
-import { errorLine, outputLine } from './shapes.ts'
 import { type GatewayWorld, MODEL, NOW_SECONDS, ScriptedAccounts, startGatewayWorld } from './world.ts'
 
 /** Keys are the store's. */

@@ -5,7 +5,9 @@ import { tool as chainTool } from '@langchain/core/tools'
 import { ChatOpenAI } from '@langchain/openai'
 import { generateObject, generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai'
 import OpenAI from 'openai'
+import { zodFunction, zodResponseFormat } from 'openai/helpers/zod'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import * as z from 'zod'
 import { answerWith, type GatewayWorld, KEY, MODEL, startGatewayWorld } from './world.ts'
 
 let world: GatewayWorld
@@ -97,6 +99,17 @@ it('openai: parse reads an answer that is held to a schema', async () => {
   const { choices } = await client().chat.completions.parse({ model: MODEL, messages: [...messages], response_format })
   expect(JSON.parse(choices[0]?.message.content ?? '')).toEqual({ city: 'Rome' })
   expect(world.driver.asks[0]?.request.grammar).toContain('city')
+})
+
+it('openai: the helpers of zod are read in both directions', async () => {
+  const place = z.object({ city: z.string() })
+  world.driver.play = (ask) => answerWith(ask, world.driver.asks[0] === ask ? ['{"city": "Rome"}'] : CALL)
+  const asked = { model: MODEL, messages: [...messages] }
+  const held = await client().chat.completions.parse({ ...asked, response_format: zodResponseFormat(place, 'place') })
+  expect(held.choices[0]?.message.parsed).toEqual({ city: 'Rome' })
+  const called = await client().chat.completions.parse({ ...asked, tools: [zodFunction({ name: 'weather', parameters: place })] })
+  expect(called.choices[0]?.message.tool_calls?.[0]?.function.parsed_arguments).toEqual({ city: 'Rome' })
+  expect(world.driver.asks.map(({ request }) => request.grammar?.includes('city') ?? false)).toEqual([true, false])
 })
 
 it('AI SDK: a tool runs, whole and streamed', async () => {

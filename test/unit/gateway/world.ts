@@ -80,6 +80,11 @@ export class ScriptedAsk implements Answering {
     this.#onEvent({ kind: 'text', text, completionTokens: this.#completionTokens, tokens })
   }
 
+  /** More of the prompt, said again. */
+  echo(text: string, tokens: readonly ChosenToken[] = []): void {
+    this.#onEvent({ kind: 'text', text, completionTokens: 0, tokens })
+  }
+
   finish(finishReason: DriverAnswer['finishReason'] = 'stop'): void {
     this.#answer.resolve({
       sessionId: this.sessionId,

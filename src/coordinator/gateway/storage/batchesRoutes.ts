@@ -7,6 +7,7 @@ import type { BatchRecord, NewBatch } from '../../store/index.ts'
 import { answerKindAt } from '../answerKinds.ts'
 import type { AnswerRoute } from '../answerRoute.ts'
 import { ApiError, badParameter } from '../apiError.ts'
+import type { Parameters } from '../parameters.ts'
 import { splitPolicy } from '../policy.ts'
 import { metadataSchema, read } from '../requests.ts'
 import { type BatchHeader, batchForm, isEnded } from './batchForms.ts'
@@ -22,12 +23,12 @@ const WINDOW_MS = 24 * 3_600_000
 /** Of one batch: each is looked up in the key's scope. */
 const MODELS_MAX = 8
 
-const PARAMETERS = {
+export const BATCH_PARAMETERS: Parameters = {
   honoured: ['input_file_id', 'endpoint', 'completion_window', 'metadata'],
   inert: [],
   refused: { output_expires_after: () => false },
 }
-const batchSchema = v.strictObject({
+export const batchRequestSchema = v.strictObject({
   input_file_id: v.pipe(v.string(), v.maxLength(100)),
   endpoint: v.pipe(v.string(), v.maxLength(100)),
   completion_window: v.literal('24h'),
@@ -72,7 +73,7 @@ async function create({ answers, objects, runner }: BatchesOptions, caller: Call
   const { body, policy } = splitPolicy(request.body, request.headers)
   if (policy.maxPrice !== null)
     throw badParameter('tabswarm.max_price', 'a batch has no max_price: ask POST /v1/estimate for its lines', 'unsupported_policy')
-  const { input_file_id: fileId, endpoint, metadata = null } = read(body, PARAMETERS, batchSchema)
+  const { input_file_id: fileId, endpoint, metadata = null } = read(body, BATCH_PARAMETERS, batchRequestSchema)
   if (answerKindAt(endpoint) === null) throw badParameter('endpoint', 'endpoint is /v1/chat/completions, /v1/completions or /v1/responses')
   const input = await objects.find(key, ['file'], fileId, 'input_file_id')
   const { name } = objects.header<FileHeader>(key, input)

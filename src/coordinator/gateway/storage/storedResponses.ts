@@ -9,8 +9,9 @@ import type { SealedObject } from '../../store/index.ts'
 import type { AnswerKind, Client, ReadRequest } from '../answerKinds.ts'
 import type { AnswerRoute } from '../answerRoute.ts'
 import { ApiError } from '../apiError.ts'
+import { readArguments } from '../messages.ts'
 import type { PromptMessage } from '../ports.ts'
-import { responseWriter } from '../responseForm.ts'
+import { type OutputItem, responseWriter } from '../responseForm.ts'
 import { conversation, type ResponseRequest, readResponseRequest } from '../responseRequests.ts'
 import { callerOf } from './callers.ts'
 import type { ClientObjects } from './clientObjects.ts'
@@ -27,7 +28,7 @@ interface StoredResponse {
 /** A response as the form has it. */
 interface AnsweredResponse {
   readonly id: string
-  readonly output: readonly { readonly content: readonly { readonly text: string }[] }[]
+  readonly output: readonly OutputItem[]
 }
 
 export function storedResponseKind(objects: ClientObjects): AnswerKind {
@@ -56,7 +57,7 @@ function readOf(asked: ResponseRequest): ReadRequest {
 }
 
 async function prepare(objects: ClientObjects, asked: ResponseRequest, { holder, apiKey }: Client): Promise<ReadRequest> {
-  const { isStored, previousId, instructions, messages } = asked
+  const { isStored, previousId, messages } = asked
   if (!holder.storesResponses)
     throw new ApiError(403, 'this API key keeps no responses: leave it out, or make a key with tabswarm key create --store-responses', {
       param: isStored ? 'store' : 'previous_response_id',
@@ -68,7 +69,7 @@ async function prepare(objects: ClientObjects, asked: ResponseRequest, { holder,
       ? []
       : (await read(objects, key, await objects.find(key, ['response'], previousId, 'previous_response_id'))).messages
   const all = [...before, ...messages]
-  const whole = readOf({ ...asked, prompt: conversation(instructions, all) })
+  const whole = readOf({ ...asked, prompt: conversation(asked, all) })
   return isStored ? { ...whole, keep: (answer) => keep(objects, key, all, answer as AnsweredResponse) } : whole
 }
 
@@ -78,10 +79,27 @@ async function keep(
   messages: readonly PromptMessage[],
   response: AnsweredResponse,
 ): Promise<void> {
-  const content = response.output.flatMap((item) => item.content.map(({ text }) => text)).join('')
-  const stored: StoredResponse = { response, messages: [...messages, { role: 'assistant', content }] }
+  const stored: StoredResponse = { response, messages: [...messages, spokenBy(response.output)] }
   const object = { id: response.id, kind: 'response', header: {}, expiresAtMs: objects.nowMs() + KEPT_MS } as const
   await objects.add(key, object, utf8Encode(JSON.stringify(stored)))
+}
+
+/** What the assistant said, as the next prompt has it: without calls that were cut, which nobody can answer. */
+function spokenBy(output: AnsweredResponse['output']): PromptMessage {
+  const content = output.flatMap((item) => (item.type === 'message' ? item.content.map(({ text }) => text) : [])).join('')
+  const toolCalls = output.flatMap((item) => {
+    const given = item.type === 'function_call' ? argumentsOf(item.arguments) : null
+    return given === null || item.type !== 'function_call' ? [] : [{ id: item.call_id, name: item.name, arguments: given }]
+  })
+  return { role: 'assistant', content, ...(toolCalls.length > 0 && { toolCalls }) }
+}
+
+function argumentsOf(json: string): Readonly<Record<string, unknown>> | null {
+  try {
+    return readArguments(json, 'output')
+  } catch {
+    return null
+  }
 }
 
 /** Nobody but `keep` wrote it. */

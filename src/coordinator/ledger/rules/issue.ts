@@ -1,15 +1,21 @@
 /** How credits come to be and end: issued by the operator, and taken back from grants that were not spent in time. */
 
 import { err, ok } from '../../../shared/index.ts'
-import { dayOf, EARNED, houseAccount, isExpired, issuance, userAccount } from '../accounts.ts'
+import { dayOf, EARNED, houseAccount, isExpired, issuance, type Posting, userAccount } from '../accounts.ts'
+import type { CommandOf } from '../commands.ts'
 import { LedgerError } from '../errors.ts'
 import { Postings } from './postings.ts'
 import type { Rule } from './view.ts'
 
 export const issue: Rule<'issue'> = ({ account, purse, amount }, _view, atMs) => {
   if (isExpired(purse, atMs)) return err(new LedgerError('not-allowed', `a grant cannot end in the past (${purse}); name a later day`))
+  return ok(issuedBy({ account, purse, amount }))
+}
+
+/** What the command posts, whatever else there is. */
+export function issuedBy({ account, purse, amount }: Pick<CommandOf<'issue'>, 'account' | 'purse' | 'amount'>): readonly Posting[] {
   const to = account === null ? houseAccount('reserve', purse) : userAccount(account, purse)
-  return ok(new Postings().move(issuance, to, amount).list())
+  return new Postings().move(issuance, to, amount).list()
 }
 
 export const expire: Rule<'expire'> = ({ account, day }, view, atMs) => {
