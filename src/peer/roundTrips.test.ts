@@ -16,6 +16,8 @@ describe('LatestLinks', () => {
     links.add(link('a', 80))
     links.add(link('b', null))
     links.add(link('a', 20))
+    // The coordinator takes none that is longer.
+    links.add(link('c', 60_001))
     expect(await links.roundTrips()).toEqual([{ peerId: peerId('a'), rttMs: 20 }])
   })
 

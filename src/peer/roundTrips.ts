@@ -3,7 +3,7 @@
  * A volunteer tells them beside its passes, see volunteer.ts; a requester has nothing else to tell.
  */
 
-import type { ClientMessage, Link } from '../protocol/index.ts'
+import { type ClientMessage, type Link, RTT_MS_MAX } from '../protocol/index.ts'
 import type { Clock, PeerId } from '../shared/index.ts'
 
 export type RoundTrip = Extract<ClientMessage, { type: 'measured' }>['links'][number]
@@ -28,7 +28,7 @@ export class LatestLinks {
   async roundTrips(peerIds?: readonly PeerId[]): Promise<readonly RoundTrip[]> {
     const wanted = [...this.#links].filter(([peerId]) => peerIds === undefined || peerIds.includes(peerId))
     const measured = await Promise.all(wanted.map(async ([peerId, link]) => ({ peerId, rttMs: (await link.stats()).roundTripMs })))
-    return measured.flatMap(({ peerId, rttMs }) => (rttMs === null ? [] : [{ peerId, rttMs }]))
+    return measured.flatMap(({ peerId, rttMs }) => (rttMs === null || rttMs > RTT_MS_MAX ? [] : [{ peerId, rttMs }]))
   }
 }
 

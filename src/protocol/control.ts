@@ -11,7 +11,15 @@ import { err, ok, type Result, TIERS } from '../shared/index.ts'
 import { accountAnswerSchema, accountAskSchema } from './accountRequests.ts'
 import { auditedSchema, auditSchema, sendLogSchema, standingSchema, verdictSchema } from './auditMessages.ts'
 import { headMessageSchema } from './ledgerRequests.ts'
-import { CONTROL_MESSAGE_BYTES_MAX, MACS_PER_SECOND_MAX, POSITIONS_MAX, QUEUE_WAIT_MS_MAX, REVISIONS_MAX, STAGES_MAX } from './limits.ts'
+import {
+  CONTROL_MESSAGE_BYTES_MAX,
+  MACS_PER_SECOND_MAX,
+  POSITIONS_MAX,
+  QUEUE_WAIT_MS_MAX,
+  REVISIONS_MAX,
+  RTT_MS_MAX,
+  STAGES_MAX,
+} from './limits.ts'
 import {
   amount,
   base64Url,
@@ -242,7 +250,7 @@ export const clientMessageSchema = v.variant('type', [
       ms: v.pipe(amount, v.maxValue(86_400_000)),
     }),
     /** Round trips to peers of its chains. */
-    links: v.pipe(v.array(v.strictObject({ peerId, rttMs: v.pipe(amount, v.maxValue(60_000)) })), v.maxLength(64)),
+    links: v.pipe(v.array(v.strictObject({ peerId, rttMs: v.pipe(amount, v.maxValue(RTT_MS_MAX)) })), v.maxLength(64)),
   }),
   v.strictObject({
     type: v.literal('admit'),

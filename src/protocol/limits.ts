@@ -21,6 +21,9 @@ export const WIDTH_MAX = 16_384
 /** Candidates of one position. */
 export const TOP_K_MAX = 256
 
+/** A round trip that a peer tells. */
+export const RTT_MS_MAX = 60_000
+
 /** Tokens whose logits a row asks for beside its candidates: those that a client favours, or the next one of a prompt. What a dispatch of the head has room for. */
 export const NAMED_TOKENS_MAX = 8
 

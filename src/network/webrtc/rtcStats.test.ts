@@ -49,6 +49,12 @@ describe('statistics of a connection', () => {
     expect(readStats(withoutTransport, before).kind).toBe('turn')
   })
 
+  it('know no round trip below nothing, as some report before they have measured one', () => {
+    const unmeasured = report(channel, ['p', { ...pair[1], currentRoundTripTime: -1 }])
+    expect(readStats(unmeasured, before).roundTripMs).toBeNull()
+    expect(readStats(unmeasured, { ...before, roundTripMs: 40 }).roundTripMs).toBe(40)
+  })
+
   it('stay what they were where the report says nothing', () => {
     expect(readStats(report(), { ...before, kind: 'turn' })).toEqual({ ...before, kind: 'turn' })
   })

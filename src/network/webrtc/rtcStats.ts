@@ -36,6 +36,6 @@ export function readStats(report: RTCStatsReport, before: LinkStats): LinkStats 
     kind: pair === undefined ? before.kind : kind,
     bytesSent: Math.max(sum('bytesSent'), before.bytesSent),
     bytesReceived: Math.max(sum('bytesReceived'), before.bytesReceived),
-    roundTripMs: typeof roundTripSeconds === 'number' ? roundTripSeconds * 1000 : before.roundTripMs,
+    roundTripMs: typeof roundTripSeconds === 'number' && roundTripSeconds >= 0 ? roundTripSeconds * 1000 : before.roundTripMs,
   }
 }

@@ -25,9 +25,25 @@ class LocalWebSocket extends CalmWebSocket {
   }
 }
 
+/** Node's has milliseconds where browsers have seconds, and −1 before anything was measured. Of its report, a copy with a browser's round trips. */
+export function withSeconds(report: ReadonlyMap<string, object>): Map<string, object> {
+  const copied = new Map<string, object>()
+  for (const [id, entry] of report) {
+    const { currentRoundTripTime: ms, totalRoundTripTime: _, ...others } = entry as Record<string, unknown>
+    copied.set(id, typeof ms === 'number' && ms >= 0 ? { ...others, currentRoundTripTime: ms / 1_000 } : others)
+  }
+  return copied
+}
+
+class PeerConnection extends rtc.RTCPeerConnection {
+  override async getStats(): Promise<RTCStatsReport> {
+    return withSeconds((await super.getStats()) as unknown as ReadonlyMap<string, object>) as unknown as RTCStatsReport
+  }
+}
+
 /** `local`: the coordinator is of this machine, and its certificate is believed. Returns what opens sockets to it. */
 export function installRtcGlobals(place: 'local' | 'anywhere'): (url: string) => PeerSocket {
   const Socket = place === 'local' ? LocalWebSocket : CalmWebSocket
-  Object.assign(globalThis, rtc, { WebSocket: Socket, window: globalThis })
+  Object.assign(globalThis, rtc, { RTCPeerConnection: PeerConnection, WebSocket: Socket, window: globalThis })
   return (url) => new Socket(url) as unknown as PeerSocket
 }
