@@ -39,7 +39,7 @@ describe('/readyz', () => {
 describe('an address under /v1 that there is not', () => {
   it.each([
     ['GET', '/v1/nothing', 404, 'unknown_url'],
-    ['DELETE', '/v1/models', 404, 'unknown_url'],
+    ['DELETE', '/v1/models', 405, 'method_not_allowed'],
     ['GET', '/v1/', 404, 'unknown_url'],
     ['GET', '/v1/%', 404, 'unknown_url'],
     ['POST', '/v1/chat/%E0%A4%A', 404, 'unknown_url'],
